@@ -1,0 +1,93 @@
+//! AgentDirectory: who the agents are.
+
+use async_trait::async_trait;
+
+use crate::{AgentId, AgentInfo};
+
+/// Who the agents are: platform, version, connection (protocol.md, section 9).
+///
+/// One question names all agents of a request, so that an implementation can
+/// answer it in one go.
+#[async_trait]
+pub trait AgentDirectory: Send + Sync {
+    /// The agents among `ids` that exist, in any order. An unknown id is left
+    /// out; it is no error. `ids` holds no duplicates and may be empty.
+    ///
+    /// # Errors
+    /// [`DirectoryError`] if the directory as a whole gives no answer. An agent
+    /// whose record cannot be read is left out and logged.
+    async fn lookup(&self, ids: &[AgentId]) -> Result<Vec<AgentInfo>, DirectoryError>;
+
+    /// Up to `limit` agents with ids above `after` (`None`: from the start), in
+    /// ascending order of id. The manager itself (id 0) is not listed.
+    ///
+    /// # Errors
+    /// [`DirectoryError`] if the directory gives no answer.
+    async fn list(&self, after: Option<AgentId>, limit: usize)
+    -> Result<AgentPage, DirectoryError>;
+
+    /// Enrolls a new agent and returns what it needs to connect.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NotSupported`] where agents are enrolled elsewhere
+    /// (this is the default), [`DirectoryError::Refused`] for a bad or taken name.
+    async fn enroll(&self, name: &str) -> Result<Enrollment, DirectoryError> {
+        let _ = name;
+        Err(DirectoryError::NotSupported)
+    }
+}
+
+/// One page of agents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentPage {
+    /// The agents, ascending by id.
+    pub agents: Vec<AgentInfo>,
+    /// Whether there are more behind the last one.
+    pub more: bool,
+}
+
+/// What a newly enrolled agent needs to connect. Holds a private key: never
+/// logged, and `Debug` leaves it out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Enrollment {
+    /// The id it was given.
+    pub id: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Its private key, PEM (PKCS#8).
+    pub key_pem: String,
+    /// Its certificate, PEM.
+    pub certificate_pem: String,
+    /// The certificate of the CA that signs agents and the manager, PEM.
+    pub ca_pem: String,
+    /// Where to dial, `host:port`, if the directory knows it.
+    pub address: Option<String>,
+}
+
+impl std::fmt::Debug for Enrollment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Enrollment")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a directory gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DirectoryError {
+    /// Not reachable, or broke off.
+    #[error("the agent directory cannot be reached: {0}")]
+    Unavailable(String),
+    /// Answered something that makes no sense.
+    #[error("the agent directory gave an answer that cannot be read: {0}")]
+    Malformed(String),
+    /// This directory cannot do that.
+    #[error(
+        "this agent directory does not enroll agents; use the tool of the manager that owns it"
+    )]
+    NotSupported,
+    /// The directory refuses; the text says why and what to do.
+    #[error("{0}")]
+    Refused(String),
+}

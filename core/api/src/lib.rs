@@ -1,0 +1,45 @@
+//! What a plugin implements and what the engine passes to it.
+//!
+//! This crate is the whole world of a plugin: the five traits
+//! ([`RequestSource`], [`AgentDirectory`], [`WpkProvider`], [`Transport`],
+//! [`TaskStore`]), the domain types that cross them, and the way settings reach
+//! a plugin. It does no I/O and imports no other crate of the project; a
+//! built-in plugin sees exactly what a third party sees.
+//!
+//! One file per concern: a trait lives with its errors and the types only it
+//! uses; types that several rooms share ([`AgentInfo`], [`Version`], [`Task`],
+//! [`Order`]) have files of their own.
+
+mod agent;
+mod digest;
+mod directory;
+mod id;
+mod order;
+mod plugin;
+mod provider;
+pub mod settings;
+mod source;
+mod store;
+mod task;
+mod transport;
+mod version;
+
+pub use agent::{AgentInfo, ConnectionStatus, Platform};
+pub use digest::{ParseSha1Error, Sha1};
+pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
+pub use id::{AgentId, InvalidAgentId, TaskId};
+pub use order::{
+    Order, PackageType, Target, UnknownPackageType, Wanted, WantedFile, WantedRelease,
+};
+pub use plugin::{BuildError, Context, Factory, NodeInfo, Role};
+pub use provider::{ByteStream, Offer, OfferSource, ProviderError, WpkProvider};
+pub use source::{Endpoint, Peer, Request, RequestService, RequestSource, SourceError};
+pub use store::{
+    Claimed, Created, NewTask, Selector, StoreError, TaskStore, Transition, TransitionResult,
+};
+pub use task::{Command, Status, Task, UnixTime};
+pub use transport::{Transport, TransportError};
+pub use version::{ParseVersionError, Version};
+
+/// The signal that ends long-running work, handed to every [`RequestSource`].
+pub use tokio_util::sync::CancellationToken;

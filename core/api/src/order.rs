@@ -1,0 +1,161 @@
+//! What has to be remembered with a task so that it can still be carried out
+//! after a restart: the agent as it was when the request was accepted, and
+//! which WPK it is to get. Stores keep an [`Order`] as JSON and never look inside.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentInfo, Platform, Version};
+
+/// How to carry out one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The agent as its directory described it when the request was accepted.
+    pub agent: AgentInfo,
+    /// The WPK it is to get.
+    pub wanted: Wanted,
+    /// The installer inside the WPK; `None`: the platform's default name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installer: Option<String>,
+    /// Whether the request set `force_upgrade`: the checks 12 and 13 of
+    /// section 2 are left out, also where they are made at delivery because the
+    /// target was not known before.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Which WPK is wanted. Holds nothing about a single agent, so that equal
+/// wishes of thousands of agents are equal values and are answered once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// A release from a repository (`upgrade`).
+    Release(WantedRelease),
+    /// A file on this machine (`upgrade_custom`).
+    File(WantedFile),
+}
+
+/// A release for a platform (protocol.md, section 4).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WantedRelease {
+    /// The agent's operating system.
+    pub platform: Platform,
+    /// Which version.
+    pub target: Target,
+    /// The request's `wpk_repo`; `None`: the configured repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Complete a repository base without a scheme to `http://`.
+    #[serde(default)]
+    pub use_http: bool,
+    /// The type of package (rules of section 4 already applied); `None`: not
+    /// known, which is an error only where the target's layout needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package_type: Option<PackageType>,
+}
+
+/// The version asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// The first line of the repository's `versions`.
+    Latest,
+    /// Exactly this one.
+    Exactly(Version),
+    /// What the request wrote is no version; no repository has it (code 15).
+    Invalid(String),
+}
+
+/// A WPK file on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WantedFile {
+    /// The request's `file_path`; `None` where the dialect let a request pass
+    /// without it, which ends as code 16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+}
+
+/// The kind of package inside a WPK (protocol.md, sections 2 and 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PackageType {
+    /// RPM-based Linux.
+    Rpm,
+    /// Debian-based Linux.
+    Deb,
+    /// Windows.
+    Msi,
+    /// macOS.
+    Pkg,
+}
+
+/// A word that names no package type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no package type: rpm, deb, msi or pkg")]
+pub struct UnknownPackageType(pub String);
+
+impl PackageType {
+    /// `rpm`, `deb`, `msi` or `pkg`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rpm => "rpm",
+            Self::Deb => "deb",
+            Self::Msi => "msi",
+            Self::Pkg => "pkg",
+        }
+    }
+}
+
+impl fmt::Display for PackageType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for PackageType {
+    type Err = UnknownPackageType;
+    fn from_str(word: &str) -> Result<Self, UnknownPackageType> {
+        [Self::Rpm, Self::Deb, Self::Msi, Self::Pkg]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .ok_or_else(|| UnknownPackageType(word.chars().take(64).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AgentId, ConnectionStatus};
+
+    #[test]
+    fn an_order_survives_its_json() {
+        let order = Order {
+            agent: AgentInfo {
+                id: AgentId::new(7).unwrap(),
+                name: Some("web".into()),
+                platform: Platform {
+                    name: Some("ubuntu".into()),
+                    ..Platform::default()
+                },
+                version: Some("Wazuh v4.2.1".into()),
+                connection: ConnectionStatus::Active,
+                group: None,
+                node: None,
+            },
+            wanted: Wanted::Release(WantedRelease {
+                platform: Platform::default(),
+                target: Target::Exactly(Version::new(4, 14, 0)),
+                repository: None,
+                use_http: true,
+                package_type: Some(PackageType::Deb),
+            }),
+            installer: None,
+            force: false,
+        };
+        let json = serde_json::to_string(&order).unwrap();
+        assert_eq!(serde_json::from_str::<Order>(&json).unwrap(), order);
+    }
+}

@@ -1,0 +1,80 @@
+//! WpkProvider: where WPK files come from.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::Stream;
+use serde::{Deserialize, Serialize};
+
+use crate::{Sha1, Version, Wanted};
+
+/// A WPK on its way: pieces of any size in order, ended by `None` or an error.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, ProviderError>> + Send>>;
+
+/// Where WPK files come from (protocol.md, section 4).
+///
+/// The engine asks the configured providers in order and takes the first that
+/// [`serves`](WpkProvider::serves) the wish.
+#[async_trait]
+pub trait WpkProvider: Send + Sync {
+    /// Whether this provider is the one to ask. Must not do I/O.
+    fn serves(&self, wanted: &Wanted) -> bool;
+
+    /// Finds out which file answers the wish. Called often and concurrently;
+    /// downloads nothing big.
+    ///
+    /// # Errors
+    /// [`ProviderError`], whose variants are the codes 9 and 14 to 16 of section 2.
+    async fn resolve(&self, wanted: &Wanted) -> Result<Offer, ProviderError>;
+
+    /// Streams the offered file. Only called for [`OfferSource::Download`]; the
+    /// engine checks SHA-1 and size while it streams and may drop the stream early.
+    ///
+    /// # Errors
+    /// [`ProviderError`], here or as the stream's last item.
+    async fn fetch(&self, offer: &Offer) -> Result<ByteStream, ProviderError>;
+}
+
+/// One file that answers a wish.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Offer {
+    /// The bare file name, as the agent and the cache will call it: no
+    /// separator, not `.` or `..`, 1 to 200 bytes; the engine checks it.
+    pub file_name: String,
+    /// The version inside, if known.
+    pub version: Option<Version>,
+    /// The digest the file must have; `None` only for [`OfferSource::Local`].
+    pub sha1: Option<Sha1>,
+    /// Where its bytes are.
+    pub source: OfferSource,
+}
+
+/// Where the bytes of an offer are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferSource {
+    /// Behind [`WpkProvider::fetch`]; the text (a URL, a key) is the provider's
+    /// own and appears in logs, so it must hold no secret.
+    Download(String),
+    /// In a file on this machine, which is read in place.
+    Local(PathBuf),
+}
+
+/// Why there is no file, in the terms of section 2's codes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderError {
+    /// Code 9: there is no package for this platform.
+    #[error("no WPK for this platform: {0}")]
+    NoPackage(String),
+    /// Code 14: the repository, or its list of versions, cannot be reached.
+    #[error("the repository is not reachable: {0}")]
+    NotReachable(String),
+    /// Code 15: the version is not listed.
+    #[error("the version is not in the repository: {0}")]
+    NotListed(String),
+    /// Code 16: the file is listed but cannot be had.
+    #[error("the WPK file cannot be had: {0}")]
+    NoFile(String),
+}
