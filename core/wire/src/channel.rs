@@ -1,0 +1,362 @@
+//! The embedded manager's agent channel: what manager and agent say to each
+//! other inside the TLS connection.
+//!
+//! Frames are those of section 1 with a limit of 128 KiB. A payload is one
+//! byte of kind, four bytes of big-endian stream id (0 where none is needed),
+//! then the body. Commands and answers carry the bytes of section 5 and are
+//! matched by the stream id, so several may be under way at once; the rest is
+//! JSON or empty.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::frame;
+
+/// The longest payload on the channel, in bytes, kind and stream id included.
+pub const MAX_PAYLOAD: usize = 128 * 1024;
+
+/// The version of the channel's protocol that this software speaks.
+pub const PROTOCOL: u32 = 1;
+
+/// Bytes of kind and stream id.
+const PREFIX_LEN: usize = 5;
+
+/// The longest JSON body, in bytes: these messages are small.
+const MAX_JSON: usize = 16 * 1024;
+
+/// The longest text in a [`Hello`] or [`Welcome`], in bytes.
+const MAX_TEXT: usize = 256;
+
+/// What an agent says of itself first, after the TLS handshake told who it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// `ubuntu`, `windows`, `darwin`, ...
+    pub platform: String,
+    /// The whole version text of the operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// Its first part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_major: Option<String>,
+    /// Its second part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_minor: Option<String>,
+    /// `x86_64`, `aarch64`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arch: Option<String>,
+    /// The agent's version, `v4.14.0` or `Wazuh v4.14.0`.
+    pub version: String,
+}
+
+/// The manager's answer to [`Hello`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The agent's id, as its certificate says.
+    pub agent: u32,
+    /// The agent's name.
+    pub name: String,
+    /// Seconds between two signs of life; silence of three times that is a lost connection.
+    pub keepalive_seconds: u32,
+}
+
+/// Body of a goodbye.
+#[derive(Serialize, Deserialize)]
+struct Goodbye {
+    reason: String,
+}
+
+/// One message on the channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChannelMessage {
+    /// Agent to manager, first.
+    Hello(Hello),
+    /// Manager to agent, the answer to it.
+    Welcome(Welcome),
+    /// Manager to agent: the command of section 5 that follows the address.
+    Command {
+        /// Chosen by the manager, not 0, not reused while under way.
+        stream: u32,
+        /// The command.
+        bytes: Bytes,
+    },
+    /// Agent to manager: the answer to the command with that stream id.
+    Answer {
+        /// As in the command.
+        stream: u32,
+        /// The answer.
+        bytes: Bytes,
+    },
+    /// Agent to manager: the message of section 6, without `agents`.
+    Acknowledge(Bytes),
+    /// Either way: a sign of life is asked for.
+    Ping,
+    /// The sign of life.
+    Pong,
+    /// Either way: the connection is about to be closed.
+    Goodbye {
+        /// Why, for the log of the other side.
+        reason: String,
+    },
+}
+
+/// Why a message was not understood, or cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// Fewer bytes than kind and stream id.
+    #[error("the channel message has {0} bytes, fewer than the 5 of kind and stream id")]
+    Short(usize),
+    /// No such kind.
+    #[error("the channel message is of kind {0}, which protocol {PROTOCOL} does not have")]
+    Kind(u8),
+    /// A stream id where none belongs, or 0 where one does.
+    #[error("the channel message of kind {kind} has the stream id {stream}, which is not allowed")]
+    Stream {
+        /// The kind.
+        kind: u8,
+        /// The id.
+        stream: u32,
+    },
+    /// The body does not belong to the kind.
+    #[error("the body of a `{kind}` channel message is not understood: {reason}")]
+    Body {
+        /// Name of the kind.
+        kind: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Over a limit.
+    #[error("a `{kind}` channel message of {length} bytes is over the limit of {limit}")]
+    TooLong {
+        /// Name of the kind.
+        kind: &'static str,
+        /// Bytes it has.
+        length: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Another protocol version.
+    #[error(
+        "the other side speaks channel protocol {0}, this one {PROTOCOL}: update the older one"
+    )]
+    Protocol(u32),
+}
+
+const HELLO: u8 = 1;
+const WELCOME: u8 = 2;
+const COMMAND: u8 = 3;
+const ANSWER: u8 = 4;
+const ACKNOWLEDGE: u8 = 5;
+const PING: u8 = 6;
+const PONG: u8 = 7;
+const GOODBYE: u8 = 8;
+
+impl ChannelMessage {
+    /// The name of the kind, for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::Welcome(_) => "welcome",
+            Self::Command { .. } => "command",
+            Self::Answer { .. } => "answer",
+            Self::Acknowledge(_) => "acknowledge",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+            Self::Goodbye { .. } => "goodbye",
+        }
+    }
+
+    /// The whole frame, length included, ready to be written.
+    ///
+    /// # Errors
+    /// [`ChannelError::TooLong`] over [`MAX_PAYLOAD`], [`ChannelError::Stream`]
+    /// for a command or answer on stream 0.
+    pub fn encode(&self) -> Result<Bytes, ChannelError> {
+        let (kind, stream, body) = match self {
+            Self::Hello(hello) => (HELLO, 0, json_body("hello", hello)?),
+            Self::Welcome(welcome) => (WELCOME, 0, json_body("welcome", welcome)?),
+            Self::Command { stream, bytes } => (COMMAND, *stream, bytes.clone()),
+            Self::Answer { stream, bytes } => (ANSWER, *stream, bytes.clone()),
+            Self::Acknowledge(bytes) => (ACKNOWLEDGE, 0, bytes.clone()),
+            Self::Ping => (PING, 0, Bytes::new()),
+            Self::Pong => (PONG, 0, Bytes::new()),
+            Self::Goodbye { reason } => {
+                let goodbye = Goodbye {
+                    reason: clip(reason),
+                };
+                (GOODBYE, 0, json_body("goodbye", &goodbye)?)
+            }
+        };
+        if matches!(kind, COMMAND | ANSWER) && stream == 0 {
+            return Err(ChannelError::Stream { kind, stream });
+        }
+        let limit = match kind {
+            COMMAND | ANSWER => MAX_PAYLOAD - PREFIX_LEN,
+            _ => MAX_JSON,
+        };
+        if body.len() > limit {
+            return Err(ChannelError::TooLong {
+                kind: self.name(),
+                length: body.len(),
+                limit,
+            });
+        }
+        let length = PREFIX_LEN + body.len();
+        let mut out = BytesMut::with_capacity(frame::HEADER_LEN + length);
+        out.put_slice(&frame::header(length));
+        out.put_u8(kind);
+        out.put_u32(stream);
+        out.put_slice(&body);
+        Ok(out.freeze())
+    }
+
+    /// Reads the payload of one frame; bodies of commands and answers are not copied.
+    ///
+    /// # Errors
+    /// Any [`ChannelError`]; the connection must then be closed.
+    pub fn decode(payload: &Bytes) -> Result<Self, ChannelError> {
+        let Some((&[kind, a, b, c, d], body)) = payload.split_first_chunk::<PREFIX_LEN>() else {
+            return Err(ChannelError::Short(payload.len()));
+        };
+        let stream = u32::from_be_bytes([a, b, c, d]);
+        let needs_stream = match kind {
+            COMMAND | ANSWER => true,
+            HELLO | WELCOME | ACKNOWLEDGE | PING | PONG | GOODBYE => false,
+            other => return Err(ChannelError::Kind(other)),
+        };
+        if needs_stream != (stream != 0) {
+            return Err(ChannelError::Stream { kind, stream });
+        }
+        let limited = |name, limit| {
+            if body.len() > limit {
+                return Err(ChannelError::TooLong {
+                    kind: name,
+                    length: body.len(),
+                    limit,
+                });
+            }
+            Ok(())
+        };
+        Ok(match kind {
+            HELLO => {
+                limited("hello", MAX_JSON)?;
+                let hello: Hello = from_json("hello", body)?;
+                hello.check()?;
+                Self::Hello(hello)
+            }
+            WELCOME => {
+                limited("welcome", MAX_JSON)?;
+                let welcome: Welcome = from_json("welcome", body)?;
+                welcome.check()?;
+                Self::Welcome(welcome)
+            }
+            COMMAND | ANSWER => {
+                let name = if kind == COMMAND { "command" } else { "answer" };
+                limited(name, MAX_PAYLOAD - PREFIX_LEN)?;
+                let bytes = payload.slice(PREFIX_LEN..);
+                match kind {
+                    COMMAND => Self::Command { stream, bytes },
+                    _ => Self::Answer { stream, bytes },
+                }
+            }
+            ACKNOWLEDGE => {
+                limited("acknowledge", MAX_JSON)?;
+                Self::Acknowledge(payload.slice(PREFIX_LEN..))
+            }
+            PING => {
+                limited("ping", 0)?;
+                Self::Ping
+            }
+            PONG => {
+                limited("pong", 0)?;
+                Self::Pong
+            }
+            _ => {
+                limited("goodbye", MAX_JSON)?;
+                let goodbye: Goodbye = from_json("goodbye", body)?;
+                Self::Goodbye {
+                    reason: clip(&goodbye.reason),
+                }
+            }
+        })
+    }
+}
+
+impl Hello {
+    fn check(&self) -> Result<(), ChannelError> {
+        check_protocol(self.protocol)?;
+        let optional = [
+            ("os_version", &self.os_version),
+            ("os_major", &self.os_major),
+            ("os_minor", &self.os_minor),
+            ("arch", &self.arch),
+        ];
+        check_text("hello", "platform", &self.platform)?;
+        check_text("hello", "version", &self.version)?;
+        for (key, text) in optional {
+            check_text("hello", key, text.as_deref().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+}
+
+impl Welcome {
+    fn check(&self) -> Result<(), ChannelError> {
+        check_protocol(self.protocol)?;
+        check_text("welcome", "name", &self.name)?;
+        if self.keepalive_seconds == 0 {
+            return Err(ChannelError::Body {
+                kind: "welcome",
+                reason: "keepalive_seconds is 0".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn check_protocol(protocol: u32) -> Result<(), ChannelError> {
+    if protocol == PROTOCOL {
+        Ok(())
+    } else {
+        Err(ChannelError::Protocol(protocol))
+    }
+}
+
+fn check_text(kind: &'static str, key: &str, text: &str) -> Result<(), ChannelError> {
+    // Control characters would reach logs, tables and the agents' directory.
+    if text.len() > MAX_TEXT || text.chars().any(char::is_control) {
+        return Err(ChannelError::Body {
+            kind,
+            reason: format!("`{key}` is over {MAX_TEXT} bytes or holds control characters"),
+        });
+    }
+    Ok(())
+}
+
+fn json_body<T: Serialize>(kind: &'static str, value: &T) -> Result<Bytes, ChannelError> {
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .map_err(|error| ChannelError::Body {
+            kind,
+            reason: error.to_string(),
+        })
+}
+
+fn from_json<T: DeserializeOwned>(kind: &'static str, body: &[u8]) -> Result<T, ChannelError> {
+    serde_json::from_slice(body).map_err(|error| ChannelError::Body {
+        kind,
+        reason: error.to_string(),
+    })
+}
+
+/// A reason as one short line.
+fn clip(reason: &str) -> String {
+    reason
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_TEXT)
+        .collect()
+}

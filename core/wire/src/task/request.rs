@@ -1,0 +1,239 @@
+//! Requests of the task socket, read from clients and printed for the master
+//! node by workers (section 10).
+//!
+//! Which refusal wins was taken from recordings: the shape of the message (1),
+//! an unknown command (2), what the command needs (1), a status that no request
+//! may set (4), texts that are too long (6).
+
+use serde_json::{Map, Value};
+
+use crate::agents;
+use crate::codes::TaskCode;
+use crate::json;
+use crate::refusal::Refusal;
+
+/// The module that our own requests come from.
+pub const UPGRADE_MODULE: &str = "upgrade_module";
+
+/// The longest node name, module or `error_msg`, in bytes. A recorded manager
+/// answers longer ones with code 6, and the table should not fill with them.
+pub const MAX_TEXT: usize = 2048;
+
+/// Which kind of task is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CreateCommand {
+    /// `upgrade`
+    Upgrade,
+    /// `upgrade_custom`
+    UpgradeCustom,
+}
+
+impl CreateCommand {
+    /// The word on the wire and in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upgrade => "upgrade",
+            Self::UpgradeCustom => "upgrade_custom",
+        }
+    }
+}
+
+/// A request that was understood. Ids are as sent, never empty, maybe doubled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskRequest {
+    /// New tasks, Pending.
+    Create {
+        /// Node that will carry them out.
+        node: String,
+        /// Module that asks.
+        module: String,
+        /// The kind.
+        command: CreateCommand,
+        /// For whom.
+        agents: Vec<i64>,
+    },
+    /// The stored status of the last task of each agent; deletes Pending tasks
+    /// of other nodes.
+    GetStatus {
+        /// The asking node.
+        node: String,
+        /// Of whom.
+        agents: Vec<i64>,
+    },
+    /// A task moves on.
+    UpdateStatus {
+        /// The asking node.
+        node: String,
+        /// Whose tasks.
+        agents: Vec<i64>,
+        /// One of [`TaskRequest::STATUSES`].
+        status: String,
+        /// Why it failed.
+        error_msg: Option<String>,
+    },
+    /// The whole last task of each agent.
+    Result {
+        /// Of whom.
+        agents: Vec<i64>,
+    },
+    /// Pending tasks of the node become Cancelled.
+    Cancel {
+        /// The node.
+        node: String,
+    },
+}
+
+impl TaskRequest {
+    /// The stored statuses that a request may set.
+    pub const STATUSES: &'static [&'static str] = &["In progress", "Done", "Failed", "Legacy"];
+
+    /// Reads the payload of a frame.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of the whole request, which prints its own answer.
+    pub fn parse(payload: &[u8]) -> Result<Self, Refusal> {
+        let root = json::parse(payload).map_err(|_| invalid())?;
+        let (
+            Some(Value::Object(origin)),
+            Some(Value::String(command)),
+            Some(Value::Object(parameters)),
+        ) = (
+            root.get("origin"),
+            root.get("command"),
+            root.get("parameters"),
+        )
+        else {
+            return Err(invalid());
+        };
+        match command.as_str() {
+            "upgrade" => create(origin, parameters, CreateCommand::Upgrade),
+            "upgrade_custom" => create(origin, parameters, CreateCommand::UpgradeCustom),
+            "upgrade_get_status" => Ok(Self::GetStatus {
+                agents: ids(parameters)?,
+                node: limited(text(origin, "name")?)?,
+            }),
+            "upgrade_update_status" => update_status(origin, parameters),
+            "upgrade_result" => Ok(Self::Result {
+                agents: ids(parameters)?,
+            }),
+            "upgrade_cancel_tasks" => Ok(Self::Cancel {
+                node: limited(text(origin, "name")?)?,
+            }),
+            _ => Err(Refusal::task(TaskCode::InvalidCommand)),
+        }
+    }
+
+    /// The word of the command.
+    pub fn command(&self) -> &'static str {
+        match self {
+            Self::Create { command, .. } => command.as_str(),
+            Self::GetStatus { .. } => "upgrade_get_status",
+            Self::UpdateStatus { .. } => "upgrade_update_status",
+            Self::Result { .. } => "upgrade_result",
+            Self::Cancel { .. } => "upgrade_cancel_tasks",
+        }
+    }
+
+    /// The payload of the request, for a task manager elsewhere.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (node, module, parameters) = match self {
+            Self::Create {
+                node,
+                module,
+                agents,
+                ..
+            } => (Some(node), module.as_str(), listed(agents)),
+            Self::GetStatus { node, agents } => (Some(node), UPGRADE_MODULE, listed(agents)),
+            Self::UpdateStatus {
+                node,
+                agents,
+                status,
+                error_msg,
+            } => {
+                let mut parameters = listed(agents);
+                parameters.push_str(&format!(",\"status\":{}", json::quote(status)));
+                if let Some(error_msg) = error_msg {
+                    parameters.push_str(&format!(",\"error_msg\":{}", json::quote(error_msg)));
+                }
+                (Some(node), UPGRADE_MODULE, parameters)
+            }
+            Self::Result { agents } => (None, UPGRADE_MODULE, listed(agents)),
+            Self::Cancel { node } => (Some(node), UPGRADE_MODULE, String::new()),
+        };
+        let name = node.map_or_else(String::new, |node| {
+            format!("\"name\":{},", json::quote(node))
+        });
+        format!(
+            "{{\"origin\":{{{name}\"module\":{}}},\"command\":\"{}\",\"parameters\":{{{parameters}}}}}",
+            json::quote(module),
+            self.command()
+        )
+        .into_bytes()
+    }
+}
+
+fn invalid() -> Refusal {
+    Refusal::task(TaskCode::InvalidMessage)
+}
+
+fn create(
+    origin: &Map<String, Value>,
+    parameters: &Map<String, Value>,
+    command: CreateCommand,
+) -> Result<TaskRequest, Refusal> {
+    let (node, module) = (text(origin, "name")?, text(origin, "module")?);
+    let agents = ids(parameters)?;
+    Ok(TaskRequest::Create {
+        node: limited(node)?,
+        module: limited(module)?,
+        command,
+        agents,
+    })
+}
+
+fn update_status(
+    origin: &Map<String, Value>,
+    parameters: &Map<String, Value>,
+) -> Result<TaskRequest, Refusal> {
+    let node = text(origin, "name")?;
+    let agents = ids(parameters)?;
+    let status = text(parameters, "status")?;
+    if !TaskRequest::STATUSES.contains(&status.as_str()) {
+        return Err(Refusal::task(TaskCode::Database));
+    }
+    // A message that is no text is ignored, as recorded.
+    let error_msg = match parameters.get("error_msg") {
+        Some(Value::String(message)) => Some(limited(message.clone())?),
+        _ => None,
+    };
+    Ok(TaskRequest::UpdateStatus {
+        node: limited(node)?,
+        agents,
+        status,
+        error_msg,
+    })
+}
+
+fn ids(parameters: &Map<String, Value>) -> Result<Vec<i64>, Refusal> {
+    agents::elements(parameters)
+        .and_then(|elements| agents::ids(elements).ok())
+        .ok_or_else(invalid)
+}
+
+fn text(members: &Map<String, Value>, key: &str) -> Result<String, Refusal> {
+    match members.get(key) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        _ => Err(invalid()),
+    }
+}
+
+fn limited(text: String) -> Result<String, Refusal> {
+    if text.len() > MAX_TEXT {
+        return Err(Refusal::task(TaskCode::DatabaseRequest));
+    }
+    Ok(text)
+}
+
+fn listed(agents: &[i64]) -> String {
+    format!("\"agents\":{}", json::numbers(agents))
+}

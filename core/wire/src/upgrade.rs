@@ -1,0 +1,12 @@
+//! The upgrade socket (section 2): requests as types, and the responses of
+//! both sockets.
+//!
+//! The intake reads a payload with [`UpgradeRequest::parse`]; whatever comes
+//! of it is printed by [`Response::to_bytes`]. The tools enter from the other
+//! side: they print requests and read responses.
+
+pub mod request;
+pub mod response;
+
+pub use request::{CustomParams, EXTENSIONS, PackageType, UpgradeParams, UpgradeRequest};
+pub use response::{Item, Response, ResponseError};
