@@ -1,0 +1,196 @@
+//! Commands to an agent and their answers, from both ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use bytes::BytesMut;
+use proptest::prelude::*;
+use wpk_wire::agent::command::max_chunk;
+use wpk_wire::agent::{ReplyError, Routed, route};
+use wpk_wire::{
+    AgentCode, AgentCommand, AgentReply, AgentRequest, AgentResponse, CommandForm,
+    PEER_MAX_PAYLOAD, Step, remoted,
+};
+
+fn encode(command: AgentCommand<'_>, form: CommandForm) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    command.encode(form, &mut out);
+    out.to_vec()
+}
+
+fn read(command: AgentCommand<'_>) -> AgentRequest {
+    let bytes = encode(command, CommandForm::Json);
+    match route(&bytes) {
+        Routed::Upgrade(json) => AgentRequest::parse(json).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_form_follows_the_version() {
+    assert_eq!(CommandForm::for_version(4, 1, 0), CommandForm::Json);
+    assert_eq!(CommandForm::for_version(10, 0, 0), CommandForm::Json);
+    assert_eq!(CommandForm::for_version(4, 0, 99), CommandForm::Com);
+    assert_eq!(CommandForm::for_version(3, 13, 0), CommandForm::Com);
+}
+
+#[test]
+fn the_largest_chunk_fills_a_frame_and_one_more_would_not_fit() {
+    for (file, agent) in [
+        ("f", 1),
+        ("wazuh_agent_v4.14.9_linux_amd64.deb.wpk", 123_456),
+    ] {
+        for (form, unit) in [(CommandForm::Json, 3), (CommandForm::Com, 1)] {
+            let size = |len: usize| {
+                let chunk = vec![0; len];
+                let command = AgentCommand::Write {
+                    file,
+                    chunk: &chunk,
+                };
+                remoted::address(agent).len() + encode(command, form).len()
+            };
+            let largest = max_chunk(form, file, agent);
+            assert!(size(largest) <= PEER_MAX_PAYLOAD);
+            assert!(size(largest + unit) > PEER_MAX_PAYLOAD);
+        }
+    }
+    let absurd = "x".repeat(70_000);
+    assert_eq!(max_chunk(CommandForm::Json, &absurd, 1), 0);
+    assert_eq!(max_chunk(CommandForm::Com, &absurd, 1), 0);
+}
+
+#[test]
+fn odd_names_are_quoted() {
+    assert_eq!(
+        encode(
+            AgentCommand::Close {
+                file: "a\"b\\c\n/é"
+            },
+            CommandForm::Json
+        ),
+        r#"upgrade {"command":"close","parameters":{"file":"a\"b\\c\n/é"}}"#.as_bytes()
+    );
+}
+
+#[test]
+fn what_is_printed_is_read_back() {
+    let file = "wazuh agent\".wpk";
+    assert_eq!(
+        read(AgentCommand::Open { file }),
+        AgentRequest::Open { file: file.into() }
+    );
+    assert_eq!(
+        read(AgentCommand::Upgrade {
+            file,
+            installer: "upgrade.sh"
+        }),
+        AgentRequest::Upgrade {
+            file: file.into(),
+            installer: "upgrade.sh".into()
+        }
+    );
+    assert_eq!(
+        read(AgentCommand::ClearUpgradeResult),
+        AgentRequest::ClearUpgradeResult
+    );
+    let restart = encode(AgentCommand::LockRestart, CommandForm::Json);
+    assert_eq!(route(&restart), Routed::LockRestart);
+    assert_eq!(route(b"com open wb x"), Routed::Unknown);
+}
+
+#[test]
+fn refusals_tell_the_agent_what_to_clean_up() {
+    let refusal =
+        AgentRequest::parse(br#"{"command":"open","parameters":{"mode":"r","file":"a"}}"#)
+            .unwrap_err();
+    assert_eq!(refusal.code, AgentCode::FileMode);
+    assert_eq!(refusal.step, Some(Step::Open));
+    assert_eq!(refusal.file.as_deref(), Some("a"));
+
+    let refusal = AgentRequest::parse(
+        br#"{"command":"upgrade","parameters":{"file":"a.wpk","installer":"../x"}}"#,
+    )
+    .unwrap_err();
+    assert_eq!(refusal.code, AgentCode::FileName);
+    assert_eq!(refusal.file.as_deref(), Some("a.wpk"));
+
+    let refusal = AgentRequest::parse(br#"{"command":"nope"}"#).unwrap_err();
+    assert!(refusal.named);
+    assert!(!AgentRequest::parse(b"{}").unwrap_err().named);
+    for name in ["", ".", "..", "a/b", "/a", "a\\u0000b"] {
+        let text = format!(r#"{{"command":"sha1","parameters":{{"file":"{name}"}}}}"#);
+        let refusal = AgentRequest::parse(text.as_bytes()).unwrap_err();
+        assert_eq!(refusal.code, AgentCode::FileName, "{name}");
+        assert_eq!(refusal.file, None);
+    }
+}
+
+#[test]
+fn responses() {
+    assert_eq!(
+        AgentResponse::ok().to_bytes(),
+        br#"{"error":0,"message":"ok","data":[]}"#
+    );
+    assert_eq!(
+        AgentResponse::open_error("Is a directory").to_bytes(),
+        br#"{"error":6,"message":"File Open Error: Is a directory","data":[]}"#
+    );
+    for code in AgentCode::ALL.iter().skip(1) {
+        let bytes = AgentResponse::failure(*code).to_bytes();
+        assert!(matches!(
+            AgentReply::parse(CommandForm::Json, &bytes, Step::Open),
+            Err(ReplyError::Agent { code: number, .. }) if number == i64::from(code.code())
+        ));
+    }
+}
+
+#[test]
+fn digests_are_compared() {
+    let reply = AgentReply::parse(CommandForm::Com, b"ok ABCDEF", Step::Sha1).unwrap();
+    assert!(reply.check_sha1("abcdef").is_ok());
+    assert!(matches!(
+        reply.check_sha1("abcde0"),
+        Err(ReplyError::Sha1 { .. })
+    ));
+}
+
+#[test]
+fn a_hostile_answer_makes_a_short_error() {
+    let answer = vec![b'\n'; 1 << 20];
+    let error = AgentReply::parse(CommandForm::Json, &answer, Step::Write).unwrap_err();
+    let text = error.to_string();
+    assert!(text.len() < 400 && !text.contains('\n'), "{text}");
+}
+
+#[test]
+fn addresses() {
+    for (id, text) in [(0, "000 "), (7, "007 "), (999, "999 "), (1000, "1000 ")] {
+        assert_eq!(remoted::address(id), text);
+        let request = format!("{text}com x y");
+        assert_eq!(
+            remoted::split_address(request.as_bytes()),
+            Some((id, &b"com x y"[..]))
+        );
+    }
+    for bad in ["", "007", "07 x", "-07 x", "99999999999 x", "+007 x"] {
+        assert_eq!(remoted::split_address(bad.as_bytes()), None, "{bad}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn chunks_survive(chunk in prop::collection::vec(any::<u8>(), 1..5000)) {
+        let write = read(AgentCommand::Write { file: "f", chunk: &chunk });
+        prop_assert_eq!(write, AgentRequest::Write { file: "f".into(), chunk: Some(chunk) });
+    }
+
+    #[test]
+    fn no_bytes_make_a_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = AgentRequest::parse(&bytes);
+        let _ = route(&bytes);
+        let _ = remoted::split_address(&bytes);
+        for form in [CommandForm::Json, CommandForm::Com] {
+            for step in [Step::LockRestart, Step::Sha1, Step::Upgrade] {
+                let _ = AgentReply::parse(form, &bytes, step);
+            }
+        }
+    }
+}
