@@ -1,0 +1,184 @@
+//! The manager daemon: reads its settings, puts the built-in plugins into the
+//! engine, runs it until a signal.
+
+mod builtins;
+mod telemetry;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+use wpk_api::CancellationToken;
+use wpk_runtime::config::{self, Settings};
+use wpk_runtime::{Engine, Registry};
+
+/// Upgrades agents remotely.
+///
+/// Without a configuration file it runs the embedded manager: its own task
+/// store, its own agent channel, everything in one folder.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Where,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon (the same as no command).
+    Run(Where),
+    /// Print every mistake in the configuration and exit.
+    Check(Where),
+}
+
+#[derive(Args)]
+struct Where {
+    /// The configuration file (TOML); `conf.d/*.toml` beside it is read too.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Every relative path starts here; wins over the configuration file.
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let (command, place) = match cli.command {
+        None => (run as fn(Settings, &Registry) -> ExitCode, cli.run),
+        Some(Command::Run(place)) => (run as fn(Settings, &Registry) -> ExitCode, place),
+        Some(Command::Check(place)) => (check as fn(Settings, &Registry) -> ExitCode, place),
+    };
+    let registry = builtins::registry();
+    let home = match place.home.map(std::path::absolute).transpose() {
+        Ok(home) => home,
+        Err(error) => {
+            eprintln!("wpkd: --home: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match config::load(
+        &config::Sources {
+            file: place.config,
+            home,
+        },
+        Some(&registry),
+    ) {
+        Ok(settings) => command(settings, &registry),
+        Err(findings) => {
+            eprintln!("{findings}");
+            eprintln!(
+                "wpkd: the configuration has {} mistake(s), see above",
+                findings.0.len()
+            );
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The configuration was read and found good; says what it means.
+fn check(settings: Settings, _: &Registry) -> ExitCode {
+    let kinds = |sections: &[config::PluginSection]| {
+        sections
+            .iter()
+            .map(|section| section.kind.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    println!("the configuration is good");
+    println!("home       {}", settings.home.display());
+    println!("dialect    {}", settings.dialect.as_str());
+    println!("node       {}", settings.node.name);
+    println!("sources    {}", kinds(&settings.sources));
+    println!("directory  {}", settings.directory.kind);
+    println!("transport  {}", settings.transport.kind);
+    println!("providers  {}", kinds(&settings.providers));
+    println!("store      {}", settings.store.kind);
+    ExitCode::SUCCESS
+}
+
+fn run(settings: Settings, registry: &Registry) -> ExitCode {
+    telemetry::start();
+    // What the daemon creates is for its user and group; each file that must be
+    // narrower says so itself.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "the async runtime cannot be started");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(serve(settings, registry));
+    // Blocking work that hangs (a dead network file system) must not keep a
+    // daemon alive that was told to stop.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    match ended {
+        Ok(()) => {
+            info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(cause) => {
+            error!("{cause}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(settings: Settings, registry: &Registry) -> Result<(), String> {
+    make_home(&settings.home)?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"), home = %settings.home.display(), node = %settings.node.name,
+        dialect = settings.dialect.as_str(), "starting"
+    );
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop).map_err(|error| format!("signals cannot be watched: {error}"))?;
+    let parts = registry
+        .build(&settings)
+        .map_err(|error| error.to_string())?;
+    let engine = Engine::new(settings, parts).map_err(|error| error.to_string())?;
+    info!("ready");
+    engine.run(stop).await.map_err(|error| error.to_string())
+}
+
+fn make_home(home: &std::path::Path) -> Result<(), String> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = std::fs::DirBuilder::new();
+    builder
+        .recursive(true)
+        .mode(0o750)
+        .create(home)
+        .map_err(|error| {
+            format!(
+                "home {}: {error}; create it, or choose another with --home",
+                home.display()
+            )
+        })
+}
+
+/// The first SIGTERM or SIGINT ends the daemon in order; a second one at once.
+fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        for asked in 1.. {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if asked > 1 {
+                std::process::exit(1);
+            }
+            info!("stopping; a second signal stops at once");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,338 @@
+//! WPK files on this machine: one download per file however many agents wait
+//! for it, checked while it streams, put in place by a rename. Files of
+//! `upgrade_custom` are read where they are.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use sha1::{Digest, Sha1 as Hasher};
+use tokio::io::AsyncWriteExt;
+use tracing::{debug, info, warn};
+use wpk_api::{Offer, OfferSource, Sha1};
+use wpk_package::CaStore;
+use wpk_wire::UpgradeCode;
+
+use crate::failure::Failure;
+use crate::registry::StartError;
+use crate::resolver::Resolved;
+use crate::single_flight::SingleFlight;
+
+/// Unfinished downloads start with this, so that a restart knows them.
+const PART_PREFIX: &str = ".wpkd-download-";
+
+/// A WPK ready to be sent. Holds the open file: what was checked is what is
+/// sent, whatever happens to the name meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct WpkFile {
+    file: Arc<File>,
+    /// The bare name the agent will know it by.
+    pub(crate) name: String,
+    /// Its length in bytes.
+    pub(crate) len: u64,
+    /// Its digest.
+    pub(crate) sha1: Sha1,
+}
+
+impl WpkFile {
+    /// Up to `len` bytes at `offset`; shorter only at the end of the file.
+    pub(crate) async fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let file = self.file.clone();
+        let read = move || {
+            let mut block = BytesMut::zeroed(len);
+            let mut filled = 0;
+            while filled < len {
+                match file.read_at(
+                    block.get_mut(filled..).unwrap_or_default(),
+                    offset + filled as u64,
+                ) {
+                    Ok(0) => break,
+                    Ok(n) => filled += n,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            block.truncate(filled);
+            Ok(block.freeze())
+        };
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(io::Error::other)?
+    }
+}
+
+/// What identifies the content of a file without reading it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &std::fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Download(String, Option<Sha1>),
+    Local(PathBuf),
+}
+
+/// The folder of downloaded WPKs.
+pub(crate) struct Cache {
+    shared: Arc<Shared>,
+    flights: SingleFlight<Key, Result<WpkFile, Failure>>,
+}
+
+struct Shared {
+    folder: PathBuf,
+    max_size: u64,
+    /// Signatures are checked against it before a file is used.
+    trust: Option<CaStore>,
+    /// Digests of files that were hashed (and whose signature was checked), so
+    /// that thousands of agents do not mean thousands of readings.
+    known: Mutex<HashMap<PathBuf, (Stamp, Sha1)>>,
+}
+
+impl Cache {
+    /// Opens the folder, creates it if need be, and removes downloads that an
+    /// earlier run left unfinished.
+    pub(crate) fn open(
+        folder: PathBuf,
+        max_size: u64,
+        trust: Option<CaStore>,
+    ) -> Result<Self, StartError> {
+        let failed = |cause| StartError::Folder {
+            path: folder.clone(),
+            cause,
+        };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .create(&folder)
+            .map_err(failed)?;
+        for entry in std::fs::read_dir(&folder).map_err(failed)?.flatten() {
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(PART_PREFIX.as_bytes())
+            {
+                debug!(file = %entry.path().display(), "removing an unfinished download");
+                if let Err(error) = std::fs::remove_file(entry.path()) {
+                    warn!(file = %entry.path().display(), %error, "an unfinished download cannot be removed");
+                }
+            }
+        }
+        let known = Mutex::new(HashMap::new());
+        let shared = Arc::new(Shared {
+            folder,
+            max_size,
+            trust,
+            known,
+        });
+        Ok(Self {
+            shared,
+            flights: SingleFlight::new(),
+        })
+    }
+
+    /// The file of an offer, downloaded if it is not here yet.
+    pub(crate) async fn get(&self, resolved: &Resolved) -> Result<WpkFile, Failure> {
+        let offer = &resolved.offer;
+        let key = match &offer.source {
+            OfferSource::Download(_) => Key::Download(offer.file_name.clone(), offer.sha1),
+            OfferSource::Local(path) => Key::Local(path.clone()),
+        };
+        let (shared, resolved) = (self.shared.clone(), resolved.clone());
+        self.flights
+            .run(key, || async move { shared.produce(&resolved).await })
+            .await
+    }
+}
+
+impl Shared {
+    async fn produce(self: Arc<Self>, resolved: &Resolved) -> Result<WpkFile, Failure> {
+        let offer = &resolved.offer;
+        match (&offer.source, offer.sha1) {
+            (OfferSource::Local(path), _) => {
+                self.open_file(path.clone(), offer.file_name.clone()).await
+            }
+            (OfferSource::Download(_), Some(sha1)) => {
+                let path = self.folder.join(&offer.file_name);
+                match self
+                    .clone()
+                    .open_file(path.clone(), offer.file_name.clone())
+                    .await
+                {
+                    Ok(file) if file.sha1 == sha1 => return Ok(file),
+                    Ok(_) => {
+                        info!(file = %path.display(), "the cached WPK has another SHA-1 and is downloaded again")
+                    }
+                    Err(failure) => debug!(%failure, "not in the cache"),
+                }
+                self.download(resolved, sha1).await?;
+                self.open_file(path, offer.file_name.clone()).await
+            }
+            (OfferSource::Download(location), None) => Err(Failure::new(
+                UpgradeCode::Sha1Mismatch,
+                format!("the provider offers {location} without a SHA-1"),
+            )),
+        }
+    }
+
+    /// Opens a file that is here, hashing it (and checking its signature) only
+    /// if that was not done for exactly this content.
+    async fn open_file(self: Arc<Self>, path: PathBuf, name: String) -> Result<WpkFile, Failure> {
+        let open = move || {
+            let missing = |error: io::Error| {
+                Failure::new(
+                    UpgradeCode::FileNotFound,
+                    format!("{}: {error}", path.display()),
+                )
+            };
+            // O_NONBLOCK: a FIFO put in the file's place must not hang the daemon.
+            let mut file = std::fs::OpenOptions::new()
+                .read(true)
+                .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
+                .open(&path)
+                .map_err(missing)?;
+            let metadata = file.metadata().map_err(missing)?;
+            if !metadata.is_file() {
+                return Err(missing(io::Error::other("is no regular file")));
+            }
+            let stamp = Stamp::of(&metadata);
+            let sha1 = match self.known_digest(&path, stamp) {
+                Some(sha1) => sha1,
+                None => {
+                    let sha1 = hash(&mut file).map_err(missing)?;
+                    self.check_signature(&path)?;
+                    self.remember(&path, stamp, sha1);
+                    sha1
+                }
+            };
+            Ok(WpkFile {
+                file: Arc::new(file),
+                name,
+                len: stamp.len,
+                sha1,
+            })
+        };
+        tokio::task::spawn_blocking(open)
+            .await
+            .unwrap_or_else(|error| Err(Failure::local(error.to_string())))
+    }
+
+    fn known_digest(&self, path: &Path, stamp: Stamp) -> Option<Sha1> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(path)
+            .filter(|(at, _)| *at == stamp)
+            .map(|(_, sha1)| *sha1)
+    }
+
+    fn remember(&self, path: &Path, stamp: Stamp, sha1: Sha1) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // `upgrade_custom` may name any number of paths over the years.
+        if known.len() >= 10_000 {
+            known.clear();
+        }
+        known.insert(path.to_owned(), (stamp, sha1));
+    }
+
+    fn check_signature(&self, path: &Path) -> Result<(), Failure> {
+        let Some(trust) = &self.trust else {
+            return Ok(());
+        };
+        crate::trust::verify(path, trust)
+            .map_err(|error| Failure::local(format!("{}: {error}", path.display())))
+    }
+
+    /// Streams the offer into a temporary file beside its place, checks size
+    /// and SHA-1 on the way, makes it durable and renames it.
+    async fn download(&self, resolved: &Resolved, wanted: Sha1) -> Result<(), Failure> {
+        let Offer {
+            file_name, source, ..
+        } = &resolved.offer;
+        let location = match source {
+            OfferSource::Download(location) => location.clone(),
+            OfferSource::Local(path) => path.display().to_string(),
+        };
+        let disk = |error: io::Error| {
+            Failure::local(format!(
+                "{} cannot be written: {error}",
+                self.folder.display()
+            ))
+        };
+        let part = tempfile::Builder::new()
+            .prefix(PART_PREFIX)
+            .permissions(std::fs::Permissions::from_mode(0o640))
+            .tempfile_in(&self.folder)
+            .map_err(disk)?;
+        let (file, part) = part.into_parts();
+        let mut file = tokio::fs::File::from_std(file);
+        let mut stream = resolved.provider.fetch(&resolved.offer).await?;
+        let (mut hasher, mut len) = (Hasher::new(), 0u64);
+        while let Some(piece) = stream.next().await {
+            let piece = piece?;
+            len += piece.len() as u64;
+            if len > self.max_size {
+                return Err(Failure::new(
+                    UpgradeCode::FileNotFound,
+                    format!(
+                        "{location} is longer than cache.max_size ({} bytes)",
+                        self.max_size
+                    ),
+                ));
+            }
+            hasher.update(&piece);
+            file.write_all(&piece).await.map_err(disk)?;
+        }
+        let got = Sha1(hasher.finalize().into());
+        if got != wanted {
+            return Err(Failure::new(
+                UpgradeCode::Sha1Mismatch,
+                format!("{location}: the SHA-1 is {got}, the repository lists {wanted}"),
+            ));
+        }
+        file.flush().await.map_err(disk)?;
+        file.sync_all().await.map_err(disk)?;
+        let (folder, place) = (self.folder.clone(), self.folder.join(file_name));
+        let settle = move || {
+            part.persist(&place).map_err(|error| error.error)?;
+            File::open(folder)?.sync_all()
+        };
+        tokio::task::spawn_blocking(settle)
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(disk)?;
+        info!(file = %file_name, bytes = len, from = %location, "downloaded");
+        Ok(())
+    }
+}
+
+/// The SHA-1 of what is left to read.
+fn hash(file: &mut File) -> io::Result<Sha1> {
+    let mut hasher = Hasher::new();
+    let mut block = vec![0u8; 128 << 10];
+    loop {
+        match file.read(&mut block) {
+            Ok(0) => return Ok(Sha1(hasher.finalize().into())),
+            Ok(n) => hasher.update(block.get(..n).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Stage two: from fragments to typed settings, or to all mistakes.
+
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use wpk_api::settings::{self, Problem};
+use wpk_wire::Dialect;
+
+use super::load::{Fragments, default_home};
+use super::sections::{NodeSection, PluginFile, PluginSection, Settings};
+use super::{Finding, Findings};
+use crate::registry::{Kinds, Registry};
+
+/// Sections that are tables, lists of tables, and plain values at the top.
+const TOP_LEVEL: [&str; 11] = [
+    "home",
+    "dialect",
+    "node",
+    "source",
+    "directory",
+    "transport",
+    "provider",
+    "store",
+    "cache",
+    "delivery",
+    "tasks",
+];
+const PLUGIN_KEY: &str = "plugin";
+
+impl Fragments {
+    /// Typed settings, or every mistake, those found before included.
+    pub(super) fn check(
+        self,
+        registry: Option<&Registry>,
+        findings: Vec<Finding>,
+    ) -> Result<Settings, Findings> {
+        let mut check = Check {
+            fragments: &self,
+            findings,
+        };
+        let settings = check.settings(registry);
+        if check.findings.is_empty() {
+            Ok(settings)
+        } else {
+            Err(Findings(check.findings))
+        }
+    }
+}
+
+struct Check<'a> {
+    fragments: &'a Fragments,
+    findings: Vec<Finding>,
+}
+
+impl Check<'_> {
+    fn found(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        let key = key.into();
+        let origin = self.fragments.origin(&key);
+        self.findings.push(Finding {
+            origin,
+            key,
+            message: message.into(),
+        });
+    }
+
+    fn problems(&mut self, section: &str, problems: Vec<Problem>) {
+        for problem in problems {
+            let problem = problem.inside(section);
+            self.found(problem.key, problem.message);
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.fragments.value.get(key)
+    }
+
+    fn settings(&mut self, registry: Option<&Registry>) -> Settings {
+        let known = |key: &str| TOP_LEVEL.contains(&key) || key == PLUGIN_KEY;
+        let unknown: Vec<String> = (self.fragments.value.as_object().into_iter().flatten())
+            .map(|(key, _)| key.clone())
+            .filter(|key| !known(key))
+            .collect();
+        for key in unknown {
+            let expected = TOP_LEVEL.join(", ");
+            self.found(
+                key,
+                format!("unknown setting; known at the top are {expected}, {PLUGIN_KEY}"),
+            );
+        }
+        let node = self.table::<NodeSection>("node").into_info();
+        if node.name.is_empty() || node.name.len() > 255 {
+            self.found("node.name", "must be 1 to 255 bytes");
+        }
+        let settings = Settings {
+            home: self.home(),
+            dialect: self.dialect(),
+            node,
+            sources: self.list("source", &["unix-socket"], registry.map(Registry::sources)),
+            directory: self.one("directory", "channel", registry.map(Registry::directories)),
+            transport: self.one("transport", "channel", registry.map(Registry::transports)),
+            providers: self.list(
+                "provider",
+                &["repository", "local-file"],
+                registry.map(Registry::providers),
+            ),
+            store: self.one("store", "sqlite", registry.map(Registry::stores)),
+            cache: self.table("cache"),
+            delivery: self.table("delivery"),
+            tasks: self.table("tasks"),
+            plugins: self.plugins(),
+        };
+        self.ranges(&settings);
+        settings
+    }
+
+    fn home(&mut self) -> PathBuf {
+        match self.get("home") {
+            None => default_home(),
+            Some(Value::String(path)) if path.starts_with('/') => PathBuf::from(path),
+            Some(_) => {
+                self.found(
+                    "home",
+                    "must be an absolute path, for example \"/var/ossec\"",
+                );
+                default_home()
+            }
+        }
+    }
+
+    fn dialect(&mut self) -> Dialect {
+        match self
+            .get("dialect")
+            .map(|value| serde_json::from_value(value.clone()))
+        {
+            None => Dialect::default(),
+            Some(Ok(dialect)) => dialect,
+            Some(Err(_)) => {
+                self.found("dialect", "must be \"documented\" or \"wazuh-4\"");
+                Dialect::default()
+            }
+        }
+    }
+
+    fn table<T: DeserializeOwned + Default>(&mut self, section: &str) -> T {
+        match self.get(section).map(settings::read) {
+            None => T::default(),
+            Some(Ok(table)) => table,
+            Some(Err(problems)) => {
+                self.problems(section, problems);
+                T::default()
+            }
+        }
+    }
+
+    /// One plugin section.
+    fn one(&mut self, section: &str, default: &str, kinds: Option<&dyn Kinds>) -> PluginSection {
+        match self.get(section).cloned() {
+            None => PluginSection::of(default),
+            Some(value) => self.plugin_section(section, value, kinds),
+        }
+    }
+
+    /// A list of plugin sections.
+    fn list(
+        &mut self,
+        section: &str,
+        default: &[&str],
+        kinds: Option<&dyn Kinds>,
+    ) -> Vec<PluginSection> {
+        match self.get(section).cloned() {
+            None => default.iter().map(|kind| PluginSection::of(kind)).collect(),
+            Some(Value::Array(entries)) => (entries.into_iter().enumerate())
+                .map(|(i, entry)| self.plugin_section(&format!("{section}.{i}"), entry, kinds))
+                .collect(),
+            Some(_) => {
+                self.found(section, format!("must be a list: write [[{section}]]"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn plugin_section(
+        &mut self,
+        section: &str,
+        value: Value,
+        kinds: Option<&dyn Kinds>,
+    ) -> PluginSection {
+        let Value::Object(mut entries) = value else {
+            self.found(section, "must be a table of settings");
+            return PluginSection::of("");
+        };
+        let kind = match entries.remove("type") {
+            Some(Value::String(kind)) => kind,
+            Some(_) => {
+                self.found(format!("{section}.type"), "must be a text");
+                return PluginSection::of("");
+            }
+            None => {
+                self.found(section, "has no `type`; it names the plugin");
+                return PluginSection::of("");
+            }
+        };
+        let settings = Value::Object(entries);
+        if let Some(kinds) = kinds {
+            match kinds.check(&kind, &settings) {
+                Some(problems) => self.problems(section, problems),
+                None => self.found(
+                    format!("{section}.type"),
+                    format!(
+                        "{kind:?} is unknown; known are {}",
+                        kinds.names().join(", ")
+                    ),
+                ),
+            }
+        }
+        PluginSection { kind, settings }
+    }
+
+    fn plugins(&mut self) -> Vec<PluginFile> {
+        let entries = match self.get(PLUGIN_KEY).cloned() {
+            None => return Vec::new(),
+            Some(Value::Array(entries)) => entries,
+            Some(_) => {
+                self.found(PLUGIN_KEY, "must be a list: write [[plugin]]");
+                return Vec::new();
+            }
+        };
+        if !entries.is_empty() {
+            self.found(
+                PLUGIN_KEY,
+                "this version of wpkd has built-in plugins only; leave it out",
+            );
+        }
+        let mut files = Vec::new();
+        for (i, entry) in entries.iter().enumerate() {
+            let section = format!("{PLUGIN_KEY}.{i}");
+            match settings::read::<PluginFile>(entry) {
+                Ok(file) => {
+                    if !file.path.as_ref().is_some_and(|path| path.is_absolute()) {
+                        self.found(
+                            format!("{section}.path"),
+                            "must be the absolute path of a library",
+                        );
+                    }
+                    files.push(file);
+                }
+                Err(problems) => self.problems(&section, problems),
+            }
+        }
+        files
+    }
+
+    fn ranges(&mut self, settings: &Settings) {
+        let delivery = &settings.delivery;
+        if delivery.max_concurrent > 100_000 {
+            self.found("delivery.max_concurrent", "must be 0 to 100000");
+        }
+        if !(1..=100).contains(&delivery.attempts) {
+            self.found("delivery.attempts", "must be 1 to 100");
+        }
+        if delivery.max_bandwidth.is_some_and(|rate| rate.0 < 1024) {
+            self.found(
+                "delivery.max_bandwidth",
+                "must be at least \"1KiB/s\"; leave it out for no limit",
+            );
+        }
+        let tasks = &settings.tasks;
+        if tasks.task_timeout.0.as_secs() == 0 {
+            self.found("tasks.task_timeout", "must be at least 1s");
+        }
+        if tasks.cleanup_time < tasks.task_timeout {
+            self.found("tasks.cleanup_time", "must not be below tasks.task_timeout");
+        }
+        if settings.cache.verify_signature && settings.cache.ca_store.is_empty() {
+            self.found(
+                "cache.ca_store",
+                "must name a CA file or folder, since verify_signature is on",
+            );
+        }
+        for (name, one) in [
+            ("source", &settings.sources),
+            ("provider", &settings.providers),
+        ] {
+            if one.is_empty() && !matches!(self.get(name), Some(value) if !value.is_array()) {
+                self.found(name, format!("at least one [[{name}]] is needed"));
+            }
+        }
+        let brings_directory = settings.directory.kind == "channel";
+        if brings_directory && settings.transport.kind != "channel" {
+            self.found(
+                "directory.type",
+                "\"channel\" needs transport.type = \"channel\" as well",
+            );
+        }
+    }
+}

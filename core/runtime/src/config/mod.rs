@@ -1,0 +1,58 @@
+//! The settings of the daemon: read in stages, checked all at once.
+//!
+//! [`load`] puts the fragments together (`load.rs`: defaults, `--config FILE`,
+//! `conf.d/*.toml`, `WPKD_...` variables), [`check`](load::Fragments::check)
+//! turns them into typed [`Settings`] or into *all* [`Finding`]s
+//! (`check.rs`), each naming its file and key. The typed sections are in
+//! `sections.rs`; what belongs to a plugin stays JSON and is checked by the
+//! plugin's factory.
+
+mod check;
+mod load;
+mod sections;
+
+use std::fmt;
+use std::path::PathBuf;
+
+pub use load::{default_home, load};
+pub use sections::{
+    CacheSettings, ChunkSize, DeliverySettings, OnRestart, PluginFile, PluginSection, Settings,
+    TaskSettings,
+};
+
+/// One mistake in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file, or what else the value came from; `None` where a value is missing.
+    pub origin: Option<String>,
+    /// The full key, for example `provider.0.url`; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(origin) = &self.origin {
+            write!(f, "{origin}: ")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// All mistakes of a configuration; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Findings(pub Vec<Finding>);
+
+/// Where to read settings from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// `--config FILE`; `None`: the embedded default.
+    pub file: Option<PathBuf>,
+    /// `--home DIR`: wins over every other place.
+    pub home: Option<PathBuf>,
+}

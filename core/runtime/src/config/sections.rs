@@ -1,0 +1,223 @@
+//! The typed sections of the settings. Names and defaults are those of the
+//! house plan; every field says its unit and range.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use wpk_api::settings::{ByteSize, Span};
+use wpk_api::{NodeInfo, Role, Version};
+use wpk_wire::Dialect;
+
+/// Everything the daemon is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Every relative path starts here.
+    pub home: PathBuf,
+    /// Whose texts, times and default target (protocol.md, section 12).
+    pub dialect: Dialect,
+    /// The node this daemon is.
+    pub node: NodeInfo,
+    /// Where requests come from.
+    pub sources: Vec<PluginSection>,
+    /// Who the agents are.
+    pub directory: PluginSection,
+    /// The agent channel.
+    pub transport: PluginSection,
+    /// Where WPKs come from, asked in this order.
+    pub providers: Vec<PluginSection>,
+    /// Where tasks are kept.
+    pub store: PluginSection,
+    /// Downloaded WPKs.
+    pub cache: CacheSettings,
+    /// How WPKs reach agents.
+    pub delivery: DeliverySettings,
+    /// The task manager.
+    pub tasks: TaskSettings,
+    /// Libraries to load.
+    pub plugins: Vec<PluginFile>,
+}
+
+impl Settings {
+    /// A path from the settings, made absolute.
+    pub fn path(&self, path: impl AsRef<std::path::Path>) -> PathBuf {
+        self.home.join(path)
+    }
+
+    /// The path of the upgrade socket, which tools talk to; `None` if the
+    /// configuration has no `unix-socket` source.
+    pub fn upgrade_socket(&self) -> Option<PathBuf> {
+        let source = self
+            .sources
+            .iter()
+            .find(|source| source.kind == "unix-socket")?;
+        let path = source.settings.get("upgrade").and_then(Value::as_str);
+        Some(self.path(path.unwrap_or("queue/tasks/upgrade")))
+    }
+}
+
+/// A section that belongs to a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginSection {
+    /// Its `type`.
+    pub kind: String,
+    /// Its other settings.
+    pub settings: Value,
+}
+
+impl PluginSection {
+    /// A section with a type and nothing else.
+    pub fn of(kind: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            settings: Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// `[node]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct NodeSection {
+    pub(super) name: Option<String>,
+    pub(super) role: Role,
+    pub(super) version: Option<Version>,
+}
+
+impl NodeSection {
+    pub(super) fn into_info(self) -> NodeInfo {
+        NodeInfo {
+            name: self.name.unwrap_or_else(|| "node01".to_owned()),
+            role: self.role,
+            version: self.version,
+        }
+    }
+}
+
+/// `[cache]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheSettings {
+    /// Folder of downloaded WPKs.
+    pub dir: PathBuf,
+    /// Check the signature of a WPK before it is sent to any agent.
+    pub verify_signature: bool,
+    /// CA files or folders for `verify_signature`.
+    pub ca_store: Vec<PathBuf>,
+    /// The largest WPK that is downloaded, in bytes.
+    pub max_size: ByteSize,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("var/upgrade"),
+            verify_signature: false,
+            ca_store: Vec::new(),
+            max_size: ByteSize(2 << 30),
+        }
+    }
+}
+
+/// `[delivery]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeliverySettings {
+    /// How many agents are written to at the same time; 0: the number of cores.
+    pub max_concurrent: usize,
+    /// Bytes of the file per write command.
+    pub chunk_size: ChunkSize,
+    /// Whole deliveries per task, 1 to 100.
+    pub attempts: u32,
+    /// All deliveries together, in bytes of WPK per second; absent: no limit.
+    pub max_bandwidth: Option<ByteSize>,
+}
+
+impl Default for DeliverySettings {
+    fn default() -> Self {
+        Self {
+            max_concurrent: 8,
+            chunk_size: ChunkSize::Bytes(32_768),
+            attempts: 1,
+            max_bandwidth: None,
+        }
+    }
+}
+
+impl DeliverySettings {
+    /// [`max_concurrent`](Self::max_concurrent) with 0 replaced by the number of cores.
+    pub fn concurrency(&self) -> usize {
+        match self.max_concurrent {
+            0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            n => n,
+        }
+    }
+}
+
+/// How much of the file one write command carries (protocol.md, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkSize {
+    /// 64 to 60000 bytes; the JSON form is capped where the frame would not fit.
+    Bytes(usize),
+    /// The largest that fits a frame.
+    Auto,
+}
+
+impl<'de> Deserialize<'de> for ChunkSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(word) if word == "auto" => Ok(Self::Auto),
+            Value::Number(number) => number
+                .as_u64()
+                .filter(|bytes| (64..=60_000).contains(bytes))
+                .map(|bytes| Self::Bytes(bytes as usize))
+                .ok_or_else(|| D::Error::custom("must be 64 to 60000 (bytes), or \"auto\"")),
+            _ => Err(D::Error::custom("must be 64 to 60000 (bytes), or \"auto\"")),
+        }
+    }
+}
+
+/// `[tasks]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskSettings {
+    /// How long a task may be In progress without an update.
+    pub task_timeout: Span,
+    /// How long tasks are kept.
+    pub cleanup_time: Span,
+    /// What becomes of waiting tasks when the daemon starts.
+    pub on_restart: OnRestart,
+}
+
+impl Default for TaskSettings {
+    fn default() -> Self {
+        Self {
+            task_timeout: Span(Duration::from_secs(15 * 60)),
+            cleanup_time: Span(Duration::from_secs(7 * 86_400)),
+            on_restart: OnRestart::Resume,
+        }
+    }
+}
+
+/// What becomes of waiting tasks when the daemon starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRestart {
+    /// They are carried out.
+    Resume,
+    /// They end as Cancelled, as under 4.x.
+    Cancel,
+}
+
+/// `[[plugin]]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginFile {
+    /// The library; absolute.
+    pub path: Option<PathBuf>,
+    /// The SHA-256 it must have, 64 hexadecimal digits.
+    pub sha256: Option<String>,
+}

@@ -1,0 +1,188 @@
+//! The conversation with one agent: lock_restart, open, write..., close, sha1,
+//! and, once that is written down, upgrade (protocol.md, section 5).
+
+use bytes::BytesMut;
+use wpk_api::{AgentId, Order};
+use wpk_wire::agent::command::max_chunk;
+use wpk_wire::{AgentCommand, AgentReply, CommandForm, UpgradeCode};
+
+use crate::cache::WpkFile;
+use crate::config::ChunkSize;
+use crate::engine::Shared;
+use crate::failure::Failure;
+use crate::progress::Entry;
+
+/// How often `open` is tried (section 5).
+const OPEN_ATTEMPTS: usize = 10;
+/// How much of the file is read at once, in bytes. Several chunks come out of
+/// one block, so that a disk is not asked for each.
+const BLOCK: usize = 1 << 20;
+/// More than the head and tail of any command, in bytes.
+const COMMAND_ROOM: usize = 1024;
+
+pub(super) struct Session<'a, 'b> {
+    shared: &'a Shared,
+    agent: AgentId,
+    form: CommandForm,
+    file: &'a WpkFile,
+    installer: &'a str,
+    chunk: usize,
+    entry: &'a mut Entry<'b>,
+}
+
+impl<'a, 'b> Session<'a, 'b> {
+    /// Prepares the conversation.
+    ///
+    /// # Errors
+    /// Names that this agent's form of commands cannot carry.
+    pub(super) fn new(
+        shared: &'a Shared,
+        order: &'a Order,
+        file: &'a WpkFile,
+        entry: &'a mut Entry<'b>,
+    ) -> Result<Self, Failure> {
+        let agent = order.agent.id;
+        let version = order.agent.parsed_version();
+        let form = version.map_or(CommandForm::Json, |v| {
+            CommandForm::for_version(v.major, v.minor, v.patch)
+        });
+        let windows = order.agent.platform.name.as_deref() == Some("windows");
+        let default = if windows { "upgrade.bat" } else { "upgrade.sh" };
+        let installer = order.installer.as_deref().unwrap_or(default);
+        // Plain-text commands end a name at a space; the agent would take the
+        // rest for something else.
+        if form == CommandForm::Com && file.name.contains(char::is_whitespace) {
+            return Err(Failure::new(
+                UpgradeCode::SendOpen,
+                format!(
+                    "agents below v4.1.0 take no file name with spaces: {:?}",
+                    file.name
+                ),
+            ));
+        }
+        if form == CommandForm::Com && installer.contains(char::is_whitespace) {
+            return Err(Failure::new(
+                UpgradeCode::SendUpgrade,
+                format!("agents below v4.1.0 take no installer with spaces: {installer:?}"),
+            ));
+        }
+        let limits = max_chunk(form, &file.name, agent.get()).min(
+            shared
+                .parts
+                .transport
+                .max_command()
+                .saturating_sub(COMMAND_ROOM)
+                / 4
+                * 3,
+        );
+        let chunk = match shared.settings.delivery.chunk_size {
+            ChunkSize::Auto => limits,
+            ChunkSize::Bytes(bytes) => bytes.min(max_chunk(form, &file.name, agent.get())),
+        };
+        if chunk == 0 {
+            return Err(Failure::new(
+                UpgradeCode::SendWrite,
+                "the file name leaves no room for data",
+            ));
+        }
+        Ok(Self {
+            shared,
+            agent,
+            form,
+            file,
+            installer,
+            chunk,
+            entry,
+        })
+    }
+
+    /// All steps up to `sha1`. May be dropped at any point and begun anew.
+    pub(super) async fn send(&mut self) -> Result<(), Failure> {
+        let name = &self.file.name;
+        self.step(AgentCommand::LockRestart).await?;
+        self.open().await?;
+        self.write().await?;
+        self.step(AgentCommand::Close { file: name }).await?;
+        let digest = self.step(AgentCommand::Sha1 { file: name }).await?;
+        digest
+            .check_sha1(&self.file.sha1.to_string())
+            .map_err(|error| Failure::new(UpgradeCode::SendSha1, error.to_string()))
+    }
+
+    /// The last step: the agent unpacks the file and runs the installer.
+    pub(super) async fn run_installer(&mut self) -> Result<(), Failure> {
+        let command = AgentCommand::Upgrade {
+            file: &self.file.name,
+            installer: self.installer,
+        };
+        self.step(command).await.map(|_| ())
+    }
+
+    async fn open(&mut self) -> Result<(), Failure> {
+        let mut tried = 1;
+        loop {
+            match self
+                .step(AgentCommand::Open {
+                    file: &self.file.name,
+                })
+                .await
+            {
+                Ok(_) => return Ok(()),
+                Err(failure) if tried == OPEN_ATTEMPTS => return Err(failure),
+                Err(_) => tried += 1,
+            }
+        }
+    }
+
+    async fn write(&mut self) -> Result<(), Failure> {
+        if self.file.len == 0 {
+            return Err(Failure::new(UpgradeCode::SendWrite, "the WPK is empty"));
+        }
+        // A whole number of chunks per block keeps every chunk but the last full.
+        let block_len = (BLOCK / self.chunk).max(1) * self.chunk;
+        let mut sent = 0u64;
+        while sent < self.file.len {
+            let block = self.file.read_at(sent, block_len).await.map_err(|error| {
+                Failure::new(
+                    UpgradeCode::SendWrite,
+                    format!("the WPK cannot be read: {error}"),
+                )
+            })?;
+            if block.is_empty() {
+                return Err(Failure::new(
+                    UpgradeCode::SendWrite,
+                    "the WPK became shorter meanwhile",
+                ));
+            }
+            for chunk in block.chunks(self.chunk) {
+                self.shared.bandwidth.take(chunk.len()).await;
+                self.step(AgentCommand::Write {
+                    file: &self.file.name,
+                    chunk,
+                })
+                .await?;
+                sent += chunk.len() as u64;
+                self.entry.bytes(sent, self.file.len);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one command and judges the answer.
+    async fn step(&mut self, command: AgentCommand<'_>) -> Result<AgentReply, Failure> {
+        let step = command.step();
+        self.entry.step(step.name());
+        let failed =
+            |cause: String| Failure::new(step.failure().unwrap_or(UpgradeCode::Unknown), cause);
+        let mut bytes = BytesMut::with_capacity(COMMAND_ROOM);
+        command.encode(self.form, &mut bytes);
+        let answer = (self
+            .shared
+            .parts
+            .transport
+            .request(self.agent, bytes.freeze())
+            .await)
+            .map_err(|error| failed(error.to_string()))?;
+        AgentReply::parse(self.form, &answer, step).map_err(|error| failed(error.to_string()))
+    }
+}

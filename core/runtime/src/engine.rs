@@ -1,0 +1,180 @@
+//! The engine: the parts put together, started and stopped.
+//!
+//! A request's way: a source hands it to [`Intake`](crate::intake), which asks
+//! the directory, applies the [rules](crate::rules) and stores tasks; the
+//! [queue](crate::delivery) claims them and delivers; the agent's word comes
+//! back through the intake.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+use wpk_api::{CancellationToken, Claimed, RequestService};
+
+use crate::bandwidth::Bandwidth;
+use crate::cache::Cache;
+use crate::config::{OnRestart, Settings};
+use crate::intake::Intake;
+use crate::progress::ProgressBoard;
+use crate::registry::{Components, StartError};
+use crate::resolver::Resolver;
+use crate::{delivery, housekeeping, trust};
+
+/// How long deliveries that may not be cut short (the agent was told to run the
+/// installer) are waited for when the daemon stops.
+const STOP_GRACE: Duration = Duration::from_secs(20);
+/// Agents that are told at the same time to stop repeating their word.
+const CLEARS_AT_ONCE: usize = 64;
+
+/// What all rooms of the engine share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) parts: Components,
+    pub(crate) resolver: Resolver,
+    pub(crate) cache: Cache,
+    pub(crate) bandwidth: Bandwidth,
+    pub(crate) board: ProgressBoard,
+    /// Wakes the queue.
+    pub(crate) new_tasks: Notify,
+    /// Slots for `clear_upgrade_result`.
+    pub(crate) clears: Arc<Semaphore>,
+    /// Work that outlives the request that began it.
+    pub(crate) background: TaskTracker,
+}
+
+/// A manager that is ready to run.
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// Why a running engine ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store could not be read at the start.
+    #[error("the tasks of the last run cannot be read: {0}")]
+    Recovery(#[from] wpk_api::StoreError),
+    /// A request source gave up.
+    #[error(transparent)]
+    Source(#[from] wpk_api::SourceError),
+    /// A request source crashed.
+    #[error("a request source crashed: {0}")]
+    Crashed(String),
+}
+
+impl Engine {
+    /// Puts the parts together and opens the cache.
+    ///
+    /// # Errors
+    /// [`StartError`] if the cache folder or the CA files cannot be used.
+    pub fn new(settings: Settings, parts: Components) -> Result<Self, StartError> {
+        let trust = trust::load(&settings)?;
+        let cache = Cache::open(
+            settings.path(&settings.cache.dir),
+            settings.cache.max_size.0,
+            trust,
+        )?;
+        let shared = Shared {
+            resolver: Resolver::new(parts.providers.clone()),
+            cache,
+            bandwidth: Bandwidth::new(settings.delivery.max_bandwidth.map(|rate| rate.0)),
+            board: ProgressBoard::default(),
+            new_tasks: Notify::new(),
+            clears: Arc::new(Semaphore::new(CLEARS_AT_ONCE)),
+            background: TaskTracker::new(),
+            settings,
+            parts,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The engine as the sources see it.
+    pub fn service(&self) -> Arc<dyn RequestService> {
+        Arc::new(Intake::new(self.shared.clone()))
+    }
+
+    /// Finds the tasks of the last run again, then serves until `stop`.
+    ///
+    /// # Errors
+    /// [`EngineError`] if it cannot begin, or if a source ends by itself.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), EngineError> {
+        let interrupted = self.recover().await?;
+        let running = TaskTracker::new();
+        let quit = stop.child_token();
+        let mut helpers = JoinSet::new();
+        helpers.spawn(delivery::run_queue(
+            self.shared.clone(),
+            interrupted,
+            running.clone(),
+            quit.clone(),
+        ));
+        helpers.spawn(housekeeping::run(self.shared.clone(), quit.clone()));
+        let mut sources = JoinSet::new();
+        for source in self.shared.parts.sources.clone() {
+            let (service, quit) = (self.service(), quit.clone());
+            sources.spawn(async move { source.serve(service, quit).await });
+        }
+        let mut result = Ok(());
+        while let Some(ended) = sources.join_next().await {
+            let ended = match ended {
+                Ok(ended) => ended.map_err(EngineError::from),
+                Err(crash) => Err(EngineError::Crashed(crash.to_string())),
+            };
+            if let Err(error) = ended {
+                error!(%error, "a request source ended");
+                result = result.and(Err(error));
+                quit.cancel();
+            }
+        }
+        quit.cancel();
+        while helpers.join_next().await.is_some() {}
+        self.wait_for_deliveries(&running).await;
+        result
+    }
+
+    /// What is left of the last run (`tasks.on_restart`).
+    async fn recover(&self) -> Result<Vec<Claimed>, EngineError> {
+        let (store, node) = (&self.shared.parts.store, &self.shared.settings.node.name);
+        match self.shared.settings.tasks.on_restart {
+            OnRestart::Cancel => {
+                let cancelled = store.cancel(node, crate::clock::now()).await?;
+                if cancelled > 0 {
+                    warn!(
+                        cancelled,
+                        "waiting tasks were cancelled (tasks.on_restart = \"cancel\")"
+                    );
+                }
+                Ok(Vec::new())
+            }
+            OnRestart::Resume => {
+                let interrupted = store.interrupted(node).await?;
+                if !interrupted.is_empty() {
+                    info!(
+                        deliveries = interrupted.len(),
+                        "deliveries were interrupted by the last stop"
+                    );
+                }
+                Ok(interrupted)
+            }
+        }
+    }
+
+    async fn wait_for_deliveries(&self, running: &TaskTracker) {
+        running.close();
+        self.shared.background.close();
+        let all = async {
+            running.wait().await;
+            self.shared.background.wait().await;
+        };
+        if tokio::time::timeout(STOP_GRACE, all).await.is_err() {
+            warn!(
+                deliveries = running.len(),
+                "stopping while agents still run installers; their word is awaited after the next start"
+            );
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Where requests enter the engine: parse, answer, and nothing that waits for
+//! an agent or a download. One file per kind of request.
+
+mod acknowledge;
+mod extension;
+mod result;
+mod task;
+mod upgrade;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tracing::{debug, warn};
+use wpk_api::{AgentId, Endpoint, Peer, Request, RequestService};
+use wpk_wire::{Refusal, TaskRequest, UpgradeRequest};
+
+use crate::engine::Shared;
+
+/// Answers the requests of all sources.
+pub(crate) struct Intake {
+    shared: Arc<Shared>,
+}
+
+impl Intake {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    async fn upgrade_endpoint(&self, peer: Peer, payload: &[u8]) -> Bytes {
+        let shared = &self.shared;
+        let request = match UpgradeRequest::parse(payload, shared.settings.dialect) {
+            Ok(request) => request,
+            Err(refusal) => {
+                debug!(
+                    code = refusal.code(),
+                    detail = refusal.detail(),
+                    "request refused"
+                );
+                return refusal.to_bytes();
+            }
+        };
+        if let Peer::Agent(agent) = peer
+            && !is_own_word(&request, agent)
+        {
+            warn!(%agent, "an agent asked for something that is not its own acknowledgement");
+            return Refusal::not_recognized("An agent may only acknowledge its own upgrade")
+                .to_bytes();
+        }
+        let response = match request {
+            UpgradeRequest::Upgrade { agents, params } => {
+                upgrade::from_repository(shared, &agents, params).await
+            }
+            UpgradeRequest::UpgradeCustom { agents, params } => {
+                upgrade::from_file(shared, &agents, params).await
+            }
+            UpgradeRequest::Result { agents } => result::for_upgrade_socket(shared, &agents).await,
+            UpgradeRequest::UpdateStatus { agents, ack } => {
+                acknowledge::answer(shared, peer, &agents, &ack).await
+            }
+            UpgradeRequest::Extension {
+                command,
+                parameters,
+            } => match extension::answer(shared, peer, &command, &parameters).await {
+                Ok(response) => response,
+                Err(refusal) => refusal.to_response(),
+            },
+        };
+        response.to_bytes()
+    }
+
+    async fn task_endpoint(&self, peer: Peer, payload: &[u8]) -> Bytes {
+        if let Peer::Agent(agent) = peer {
+            warn!(%agent, "an agent spoke to the task manager");
+            return Refusal::task(wpk_wire::TaskCode::InvalidCommand).to_bytes();
+        }
+        match TaskRequest::parse(payload) {
+            Ok(request) => task::answer(&self.shared, request).await.to_bytes(),
+            Err(refusal) => refusal.to_bytes(),
+        }
+    }
+}
+
+#[async_trait]
+impl RequestService for Intake {
+    async fn call(&self, request: Request) -> Option<Bytes> {
+        let Request {
+            endpoint,
+            peer,
+            payload,
+        } = request;
+        Some(match endpoint {
+            Endpoint::Upgrade => self.upgrade_endpoint(peer, &payload).await,
+            Endpoint::Task => self.task_endpoint(peer, &payload).await,
+        })
+    }
+}
+
+/// Whether an agent's request is the acknowledgement of exactly that agent.
+fn is_own_word(request: &UpgradeRequest, agent: AgentId) -> bool {
+    matches!(request, UpgradeRequest::UpdateStatus { agents, .. }
+        if agents.iter().all(|id| *id == i64::from(agent)))
+}
+
+/// The ids among those sent that can be agents at all, without doubles.
+fn distinct(ids: &[i64]) -> Vec<AgentId> {
+    let mut distinct: Vec<AgentId> = ids.iter().filter_map(|id| AgentId::new(*id).ok()).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    distinct
+}

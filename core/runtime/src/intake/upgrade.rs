@@ -1,0 +1,263 @@
+//! `upgrade` and `upgrade_custom`: one question to the directory, the rules for
+//! each agent, one transaction for all new tasks (protocol.md, section 2).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tracing::{error, info, warn};
+use wpk_api::{
+    AgentId, AgentInfo, Command, Created, NewTask, Order, PackageType, Target, Version, Wanted,
+    WantedFile, WantedRelease,
+};
+use wpk_wire::{CustomParams, Dialect, Item, Response, UpgradeCode, UpgradeParams, task};
+
+use super::distinct;
+use crate::engine::Shared;
+use crate::rules::{self, Wish};
+
+/// How long a request waits to learn the latest version of a repository. The
+/// delivery asks again, without the caller waiting.
+const LATEST_WITHIN: Duration = Duration::from_secs(5);
+/// Agents of one request differ in platform, but not in thousands of ways.
+const MOST_QUESTIONS: usize = 64;
+
+/// Answers `upgrade`.
+pub(super) async fn from_repository(
+    shared: &Shared,
+    ids: &[i64],
+    params: UpgradeParams,
+) -> Response {
+    let target = target(shared, params.version.as_deref());
+    let asked = params.package_type.map(|kind| match kind {
+        wpk_wire::PackageType::Rpm => PackageType::Rpm,
+        wpk_wire::PackageType::Deb => PackageType::Deb,
+    });
+    let force = params.force_upgrade;
+    let wanted = |agent: &AgentInfo, own: Option<PackageType>| {
+        Wanted::Release(WantedRelease {
+            platform: agent.platform.clone(),
+            target: target.clone(),
+            repository: params
+                .wpk_repo
+                .clone()
+                .filter(|repository| !repository.is_empty()),
+            use_http: params.use_http,
+            package_type: rules::package_type(own, asked, force),
+        })
+    };
+    let plan = Plan {
+        command: Command::Upgrade,
+        installer: None,
+        force,
+    };
+    create(shared, ids, plan, wanted).await
+}
+
+/// Answers `upgrade_custom`.
+pub(super) async fn from_file(shared: &Shared, ids: &[i64], params: CustomParams) -> Response {
+    let file = WantedFile {
+        path: params.file_path.map(Into::into),
+    };
+    let installer = params.installer.filter(|name| !name.is_empty());
+    let plan = Plan {
+        command: Command::UpgradeCustom,
+        installer,
+        force: true,
+    };
+    create(shared, ids, plan, |_, _| Wanted::File(file.clone())).await
+}
+
+/// What is the same for all agents of a request.
+struct Plan {
+    command: Command,
+    installer: Option<String>,
+    force: bool,
+}
+
+/// The version asked for. Without one it is, by dialect, the repository's
+/// latest or the manager's own.
+fn target(shared: &Shared, version: Option<&str>) -> Target {
+    let default = || match (shared.settings.dialect, shared.settings.node.version) {
+        (Dialect::Wazuh4, Some(manager)) => Target::Exactly(manager),
+        _ => Target::Latest,
+    };
+    match version {
+        None | Some("") => default(),
+        Some(text) => text.parse().map_or_else(
+            |_| Target::Invalid(text.chars().take(64).collect()),
+            Target::Exactly,
+        ),
+    }
+}
+
+/// What the checks say of one id, in the order asked.
+enum Verdict {
+    Refused(UpgradeCode),
+    /// Passed; the place in the list of new tasks.
+    Passed(usize),
+}
+
+async fn create(
+    shared: &Shared,
+    ids: &[i64],
+    plan: Plan,
+    wanted: impl Fn(&AgentInfo, Option<PackageType>) -> Wanted,
+) -> Response {
+    let known = lookup(shared, ids).await;
+    let passed: Vec<Result<(&AgentInfo, Wanted), UpgradeCode>> = (ids.iter())
+        .map(|id| {
+            let id = AgentId::new(*id).map_err(|_| UpgradeCode::AgentNotFound)?;
+            let (agent, own) = rules::check_agent(id, known.get(&id))?;
+            Ok((agent, wanted(agent, own)))
+        })
+        .collect();
+    let latest = latest_versions(shared, &passed).await;
+    let mut tasks = Vec::new();
+    let verdicts: Vec<Verdict> = (passed.into_iter())
+        .map(
+            |passed| match passed.and_then(|pair| check_version(shared, &plan, &latest, pair)) {
+                Ok(order) => {
+                    tasks.push(new_task(shared, &plan, order));
+                    Verdict::Passed(tasks.len() - 1)
+                }
+                Err(code) => Verdict::Refused(code),
+            },
+        )
+        .collect();
+    let created = store(shared, tasks).await;
+    answer(ids, &verdicts, created.as_deref())
+}
+
+/// All agents of the request in one question.
+async fn lookup(shared: &Shared, ids: &[i64]) -> HashMap<AgentId, AgentInfo> {
+    match shared.parts.directory.lookup(&distinct(ids)).await {
+        Ok(agents) => agents.into_iter().map(|agent| (agent.id, agent)).collect(),
+        Err(error) => {
+            // 4.x tells the caller the same as for an unknown agent.
+            error!(%error, "agents cannot be looked up");
+            HashMap::new()
+        }
+    }
+}
+
+/// The latest version for each distinct wish that does not name one. What
+/// cannot be found out in time is left to the delivery.
+async fn latest_versions(
+    shared: &Shared,
+    passed: &[Result<(&AgentInfo, Wanted), UpgradeCode>],
+) -> HashMap<Wanted, Version> {
+    let mut questions: Vec<&Wanted> = Vec::new();
+    for (_, wanted) in passed.iter().flatten() {
+        let open = matches!(wanted, Wanted::Release(release) if release.target == Target::Latest);
+        if open && questions.len() < MOST_QUESTIONS && !questions.contains(&wanted) {
+            questions.push(wanted);
+        }
+    }
+    let ask = |wanted: &Wanted| {
+        let wanted = wanted.clone();
+        async move {
+            let resolved = shared.resolver.resolve(&wanted);
+            match tokio::time::timeout(LATEST_WITHIN, resolved).await {
+                Ok(Ok(resolved)) => resolved.offer.version.map(|version| (wanted, version)),
+                Ok(Err(error)) => {
+                    warn!(%error, "the latest version is not known; the delivery will ask again");
+                    None
+                }
+                Err(_) => {
+                    warn!(
+                        "the repository is slow to name its latest version; the delivery will ask again"
+                    );
+                    None
+                }
+            }
+        }
+    };
+    join_all(questions.into_iter().map(ask))
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn check_version(
+    shared: &Shared,
+    plan: &Plan,
+    latest: &HashMap<Wanted, Version>,
+    (agent, mut wanted): (&AgentInfo, Wanted),
+) -> Result<Order, UpgradeCode> {
+    let found = latest.get(&wanted).copied();
+    if let (Wanted::Release(release), Some(version)) = (&mut wanted, found) {
+        // From here on it is this version, whatever is published meanwhile.
+        release.target = Target::Exactly(version);
+    }
+    let target = match &wanted {
+        Wanted::Release(release) => rules::comparable(&release.target),
+        Wanted::File(_) => None,
+    };
+    let wish = Wish {
+        target,
+        force: plan.force,
+        manager: shared.settings.node.version,
+    };
+    rules::check_version(agent, &wish)?;
+    Ok(Order {
+        agent: agent.clone(),
+        wanted,
+        installer: plan.installer.clone(),
+        force: plan.force,
+    })
+}
+
+fn new_task(shared: &Shared, plan: &Plan, order: Order) -> NewTask {
+    NewTask {
+        agent: order.agent.id,
+        node: shared.settings.node.name.clone(),
+        module: task::UPGRADE_MODULE.to_owned(),
+        command: plan.command.clone(),
+        created: crate::clock::now(),
+        order: Some(order),
+        exclusive: true,
+    }
+}
+
+/// Stores the new tasks in one transaction and wakes the queue. `None` if the
+/// store gave no answer; then there are no new tasks.
+async fn store(shared: &Shared, tasks: Vec<NewTask>) -> Option<Vec<Created>> {
+    if tasks.is_empty() {
+        return Some(Vec::new());
+    }
+    let wanted = tasks.len();
+    match shared.parts.store.create(tasks).await {
+        Ok(created) => {
+            info!(tasks = created.len(), "upgrade requested");
+            shared.new_tasks.notify_one();
+            Some(created)
+        }
+        Err(error) => {
+            error!(tasks = wanted, %error, "tasks cannot be stored");
+            None
+        }
+    }
+}
+
+/// Refused agents first, in the order of their check, then the created tasks.
+fn answer(ids: &[i64], verdicts: &[Verdict], created: Option<&[Created]>) -> Response {
+    let (mut items, mut tasks) = (Vec::new(), Vec::new());
+    for (id, verdict) in ids.iter().zip(verdicts) {
+        match verdict {
+            Verdict::Refused(code) => items.push(Item::upgrade(*code, *id)),
+            Verdict::Passed(place) => match created.map(|created| created.get(*place)) {
+                Some(Some(Created::Task(task))) => tasks.push(Item::created(*id, task.0)),
+                Some(Some(Created::AlreadyLive(_))) => {
+                    items.push(Item::upgrade(UpgradeCode::AlreadyUpgrading, *id));
+                }
+                Some(None) | None => {
+                    tasks.push(Item::upgrade(UpgradeCode::TaskManagerCommunication, *id));
+                }
+            },
+        }
+    }
+    items.append(&mut tasks);
+    Response::success(items)
+}

@@ -1,0 +1,288 @@
+//! The rules for one agent (protocol.md, section 2, checks 1 to 5): data in,
+//! verdict out, no I/O. Check 6 (an upgrade is already running) is a constraint
+//! of the store, where it cannot race.
+
+use wpk_api::{AgentId, AgentInfo, ConnectionStatus, PackageType, Target, Version};
+use wpk_wire::UpgradeCode;
+
+/// What the request asks of every agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// The version to install, as far as it is known; `None` for
+    /// `upgrade_custom`, or where the repository could not be asked.
+    pub target: Option<Version>,
+    /// `force_upgrade`.
+    pub force: bool,
+    /// Targets above it need force; `None`: no such limit.
+    pub manager: Option<Version>,
+}
+
+/// Oldest version that can be upgraded remotely at all.
+const OLDEST: Version = Version::new(3, 0, 0);
+/// Oldest version on macOS.
+const OLDEST_DARWIN: Version = Version::new(4, 3, 0);
+/// Agents below it never report the result of an upgrade, and take commands as
+/// plain text.
+pub const FIRST_REPORTING: Version = Version::new(4, 1, 0);
+
+/// Checks 1 to 4: whether this agent can be upgraded now, whatever the version.
+/// Returns the type of its packages, if its platform has one.
+///
+/// # Errors
+/// The code that refuses the agent.
+pub fn check_agent(
+    id: AgentId,
+    agent: Option<&AgentInfo>,
+) -> Result<(&AgentInfo, Option<PackageType>), UpgradeCode> {
+    // Real managers keep themselves in the directory as agent 0; one that does
+    // not is still no agent to be upgraded.
+    if id == AgentId::MANAGER {
+        return Err(UpgradeCode::ActionNotAvailable);
+    }
+    let agent = agent.ok_or(UpgradeCode::AgentNotFound)?;
+    if agent.connection != ConnectionStatus::Active {
+        return Err(UpgradeCode::AgentNotActive);
+    }
+    Ok((agent, check_system(agent)?))
+}
+
+/// Check 4: the operating system.
+fn check_system(agent: &AgentInfo) -> Result<Option<PackageType>, UpgradeCode> {
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let unknown = UpgradeCode::AgentNotFound;
+    let system = &agent.platform;
+    let platform = text(&system.name).ok_or(unknown)?;
+    let arch = text(&system.arch);
+    match platform.as_str() {
+        "solaris" | "sunos" | "aix" | "hp-ux" | "bsd" => {
+            return Err(UpgradeCode::PlatformNotAvailable);
+        }
+        "windows" => return Ok(Some(PackageType::Msi)),
+        "darwin" => return arch.map(|_| Some(PackageType::Pkg)).ok_or(unknown),
+        _ => {}
+    }
+    arch.ok_or(unknown)?;
+    let (major, minor) = (text(&system.major), text(&system.minor));
+    match platform.as_str() {
+        "arch" | "opensuse-tumbleweed" => {}
+        "ubuntu" if major.is_none() || minor.is_none() => return Err(unknown),
+        _ if major.is_none() => return Err(unknown),
+        _ => {}
+    }
+    let too_old = match (platform.as_str(), major.as_deref()) {
+        ("sles" | "suse", Some(major)) => major == "11",
+        ("ol" | "rhel" | "centos", Some(major)) => major == "5",
+        _ => false,
+    };
+    if too_old {
+        return Err(UpgradeCode::PlatformNotAvailable);
+    }
+    Ok(match platform.as_str() {
+        "debian" | "ubuntu" => Some(PackageType::Deb),
+        "amzn"
+        | "centos"
+        | "fedora"
+        | "ol"
+        | "opensuse"
+        | "opensuse-leap"
+        | "opensuse-tumbleweed"
+        | "rhel"
+        | "sles"
+        | "suse"
+        | "rocky"
+        | "almalinux" => Some(PackageType::Rpm),
+        _ => None,
+    })
+}
+
+/// Check 5: the version.
+///
+/// # Errors
+/// The code that refuses the agent.
+pub fn check_version(agent: &AgentInfo, wish: &Wish) -> Result<Version, UpgradeCode> {
+    let version = agent.parsed_version().ok_or(UpgradeCode::AgentNotFound)?;
+    let darwin = agent.platform.name.as_deref() == Some("darwin");
+    if version < OLDEST || (darwin && version < OLDEST_DARWIN) {
+        return Err(UpgradeCode::VersionNotAvailable);
+    }
+    if let (Some(target), false) = (wish.target, wish.force) {
+        if version >= target {
+            return Err(UpgradeCode::VersionNotGreater);
+        }
+        if wish.manager.is_some_and(|manager| target > manager) {
+            return Err(UpgradeCode::AboveManager);
+        }
+    }
+    Ok(version)
+}
+
+/// The version a target is compared by; an invalid one as a 4.x manager reads it.
+pub fn comparable(target: &Target) -> Option<Version> {
+    match target {
+        Target::Latest => None,
+        Target::Exactly(version) => Some(*version),
+        Target::Invalid(text) => Some(Version::lenient(text)),
+    }
+}
+
+/// The type of package an agent gets (protocol.md, section 4): its own; the
+/// request's replaces it only with force, and fills it in where it has none.
+pub fn package_type(
+    own: Option<PackageType>,
+    asked: Option<PackageType>,
+    force: bool,
+) -> Option<PackageType> {
+    match (own, asked) {
+        (Some(own), Some(asked)) if force && own != asked => Some(asked),
+        (None, asked) => asked,
+        (own, _) => own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wpk_api::Platform;
+
+    fn agent(platform: &str, major: &str, minor: &str, arch: &str, version: &str) -> AgentInfo {
+        let some = |text: &str| (text != "-").then(|| text.to_owned());
+        AgentInfo {
+            id: AgentId::new(1).unwrap(),
+            name: None,
+            platform: Platform {
+                name: some(platform),
+                major: some(major),
+                minor: some(minor),
+                arch: some(arch),
+            },
+            version: some(version),
+            connection: ConnectionStatus::Active,
+            group: None,
+            node: None,
+        }
+    }
+
+    fn systems(words: [&str; 4]) -> Result<Option<PackageType>, UpgradeCode> {
+        let [platform, major, minor, arch] = words;
+        let agent = agent(platform, major, minor, arch, "Wazuh v4.7.0");
+        check_agent(agent.id, Some(&agent)).map(|(_, kind)| kind)
+    }
+
+    #[test]
+    fn every_system_rule_has_its_verdict() {
+        use PackageType::{Deb, Msi, Pkg, Rpm};
+        use UpgradeCode::{AgentNotFound, PlatformNotAvailable};
+        let cases = [
+            (["-", "22", "04", "x86_64"], Err(AgentNotFound)),
+            (["", "22", "04", "x86_64"], Err(AgentNotFound)),
+            (["solaris", "-", "-", "-"], Err(PlatformNotAvailable)),
+            (["sunos", "11", "4", "sparc"], Err(PlatformNotAvailable)),
+            (["aix", "-", "-", "-"], Err(PlatformNotAvailable)),
+            (["hp-ux", "-", "-", "-"], Err(PlatformNotAvailable)),
+            (["bsd", "-", "-", "-"], Err(PlatformNotAvailable)),
+            (["windows", "-", "-", "-"], Ok(Some(Msi))),
+            (["darwin", "-", "-", "arm64"], Ok(Some(Pkg))),
+            (["darwin", "13", "1", "-"], Err(AgentNotFound)),
+            (["ubuntu", "22", "04", "x86_64"], Ok(Some(Deb))),
+            (["ubuntu", "22", "-", "x86_64"], Err(AgentNotFound)),
+            (["ubuntu", "22", "04", "-"], Err(AgentNotFound)),
+            (["debian", "12", "-", "x86_64"], Ok(Some(Deb))),
+            (["debian", "-", "-", "x86_64"], Err(AgentNotFound)),
+            (["arch", "-", "-", "x86_64"], Ok(None)),
+            (["opensuse-tumbleweed", "-", "-", "x86_64"], Ok(Some(Rpm))),
+            (["sles", "11", "0", "x86_64"], Err(PlatformNotAvailable)),
+            (["suse", "11", "-", "x86_64"], Err(PlatformNotAvailable)),
+            (["sles", "12", "-", "x86_64"], Ok(Some(Rpm))),
+            (["centos", "5", "-", "x86_64"], Err(PlatformNotAvailable)),
+            (["rhel", "5", "-", "x86_64"], Err(PlatformNotAvailable)),
+            (["ol", "5", "-", "x86_64"], Err(PlatformNotAvailable)),
+            (["centos", "11", "-", "x86_64"], Ok(Some(Rpm))),
+            (["gentoo", "2", "-", "x86_64"], Ok(None)),
+        ];
+        for (words, wanted) in cases {
+            assert_eq!(systems(words), wanted, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_manager_the_unknown_and_the_absent_are_refused() {
+        let mut known = agent("ubuntu", "22", "04", "x86_64", "Wazuh v4.7.0");
+        assert_eq!(
+            check_agent(AgentId::MANAGER, Some(&known)),
+            Err(UpgradeCode::ActionNotAvailable)
+        );
+        assert_eq!(
+            check_agent(AgentId::MANAGER, None),
+            Err(UpgradeCode::ActionNotAvailable)
+        );
+        assert_eq!(check_agent(known.id, None), Err(UpgradeCode::AgentNotFound));
+        known.connection = ConnectionStatus::Disconnected;
+        assert_eq!(
+            check_agent(known.id, Some(&known)),
+            Err(UpgradeCode::AgentNotActive)
+        );
+    }
+
+    #[test]
+    fn every_version_rule_has_its_verdict() {
+        use UpgradeCode::{AboveManager, AgentNotFound, VersionNotAvailable, VersionNotGreater};
+        let wish = |target: Option<&str>, force| Wish {
+            target: target.map(|text| text.parse().unwrap()),
+            force,
+            manager: Some(Version::new(4, 14, 0)),
+        };
+        let verdict = |platform, version, wish: &Wish| {
+            check_version(&agent(platform, "1", "0", "x86_64", version), wish).err()
+        };
+        let usual = wish(Some("v4.14.0"), false);
+        assert_eq!(
+            verdict("ubuntu", "Wazuh 4.7.0", &usual),
+            Some(AgentNotFound)
+        );
+        assert_eq!(verdict("ubuntu", "-", &usual), Some(AgentNotFound));
+        assert_eq!(
+            verdict("ubuntu", "Wazuh v2.9.9", &usual),
+            Some(VersionNotAvailable)
+        );
+        assert_eq!(
+            verdict("ubuntu", "Wazuh v2.9.9", &wish(None, true)),
+            Some(VersionNotAvailable)
+        );
+        assert_eq!(
+            verdict("darwin", "Wazuh v4.2.7", &usual),
+            Some(VersionNotAvailable)
+        );
+        assert_eq!(verdict("darwin", "Wazuh v4.3.0", &usual), None);
+        assert_eq!(
+            verdict("ubuntu", "Wazuh v4.14.0", &usual),
+            Some(VersionNotGreater)
+        );
+        assert_eq!(
+            verdict("ubuntu", "Wazuh v4.14.0", &wish(Some("v4.14.0"), true)),
+            None
+        );
+        assert_eq!(
+            verdict("ubuntu", "Wazuh v4.7.0", &wish(Some("v4.14.1"), false)),
+            Some(AboveManager)
+        );
+        assert_eq!(
+            verdict("ubuntu", "Wazuh v4.7.0", &wish(Some("v4.14.1"), true)),
+            None
+        );
+        let no_limit = Wish {
+            manager: None,
+            ..wish(Some("v9.0.0"), false)
+        };
+        assert_eq!(verdict("ubuntu", "Wazuh v4.7.0", &no_limit), None);
+    }
+
+    #[test]
+    fn a_package_type_is_replaced_only_with_force() {
+        use PackageType::{Deb, Rpm};
+        assert_eq!(package_type(Some(Deb), Some(Rpm), false), Some(Deb));
+        assert_eq!(package_type(Some(Deb), Some(Rpm), true), Some(Rpm));
+        assert_eq!(package_type(None, Some(Rpm), false), Some(Rpm));
+        assert_eq!(package_type(Some(Deb), None, true), Some(Deb));
+        assert_eq!(package_type(None, None, true), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! Reading settings from real files and variables: every mistake at once, each
+//! with its file and key.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use wpk_runtime::config::{self, ChunkSize, Finding, OnRestart, Settings, Sources};
+use wpk_wire::Dialect;
+
+fn load(file: Option<&Path>) -> Result<Settings, Vec<Finding>> {
+    let sources = Sources {
+        file: file.map(Path::to_owned),
+        home: None,
+    };
+    config::load(&sources, None).map_err(|findings| findings.0)
+}
+
+fn load_text(text: &str) -> Result<Settings, Vec<Finding>> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("wpkd.toml");
+    std::fs::write(&file, text).unwrap();
+    load(Some(&file))
+}
+
+fn keys(findings: &[Finding]) -> Vec<&str> {
+    findings
+        .iter()
+        .map(|finding| finding.key.as_str())
+        .collect()
+}
+
+#[test]
+fn no_file_is_the_embedded_manager() {
+    let settings = load(None).unwrap();
+    assert_eq!(settings.transport.kind, "channel");
+    assert_eq!(settings.directory.kind, "channel");
+    assert_eq!(settings.store.kind, "sqlite");
+    assert_eq!(settings.dialect, Dialect::Documented);
+    assert_eq!(settings.delivery.chunk_size, ChunkSize::Bytes(32_768));
+    assert_eq!(settings.tasks.task_timeout.0, Duration::from_secs(900));
+    assert_eq!(settings.tasks.on_restart, OnRestart::Resume);
+    let kinds: Vec<_> = settings.providers.iter().map(|p| p.kind.as_str()).collect();
+    assert_eq!(kinds, ["repository", "local-file"]);
+    assert_ne!(settings.home, Path::new("/var/ossec"));
+}
+
+#[test]
+fn the_whole_example_of_the_house_plan_is_read() {
+    let settings = load_text(
+        r#"
+        home = "/var/ossec"
+        dialect = "wazuh-4"
+        [node]
+        name = "master-node"
+        role = "worker"
+        version = "v4.14.0"
+        [[source]]
+        type = "unix-socket"
+        upgrade = "queue/tasks/other"
+        [directory]
+        type = "wazuh-db"
+        [transport]
+        type = "remoted"
+        timeout = "75s"
+        [[provider]]
+        type = "repository"
+        url = "packages.wazuh.com/4.x/wpk/"
+        [[provider]]
+        type = "local-file"
+        [store]
+        type = "sqlite"
+        path = "queue/tasks/tasks.db"
+        [cache]
+        dir = "var/upgrade"
+        verify_signature = true
+        ca_store = ["etc/wpk_root.pem"]
+        [delivery]
+        max_concurrent = 0
+        chunk_size = "auto"
+        attempts = 3
+        max_bandwidth = "100MiB/s"
+        [tasks]
+        task_timeout = "15m"
+        cleanup_time = "7d"
+        on_restart = "cancel"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(settings.home, Path::new("/var/ossec"));
+    assert_eq!(settings.dialect, Dialect::Wazuh4);
+    assert_eq!(settings.node.version.unwrap().to_string(), "v4.14.0");
+    assert_eq!(
+        settings.upgrade_socket().unwrap(),
+        Path::new("/var/ossec/queue/tasks/other")
+    );
+    assert_eq!(settings.delivery.chunk_size, ChunkSize::Auto);
+    assert!(settings.delivery.concurrency() >= 1);
+    assert_eq!(settings.delivery.max_bandwidth.unwrap().0, 100 << 20);
+    assert_eq!(settings.tasks.on_restart, OnRestart::Cancel);
+    assert_eq!(settings.transport.settings["timeout"], "75s");
+}
+
+#[test]
+fn every_mistake_is_found_with_its_key() {
+    let findings = load_text(
+        r#"
+        home = "relative"
+        dialect = "klingon"
+        colour = "blue"
+        [node]
+        nmae = "x"
+        version = "latest"
+        [directory]
+        socket = "queue/db/wdb"
+        [[provider]]
+        url = "x"
+        [cache]
+        verify_signature = true
+        [delivery]
+        chunk_size = 63
+        attempts = 0
+        [tasks]
+        task_timeout = "0s"
+        cleanup_time = "soon"
+        "#,
+    )
+    .unwrap_err();
+    let mut found = keys(&findings);
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            "cache.ca_store",
+            "colour",
+            "delivery.chunk_size",
+            "dialect",
+            "directory",
+            "home",
+            "node.nmae",
+            "node.version",
+            "provider.0",
+            "tasks.cleanup_time",
+        ]
+    );
+    for finding in &findings {
+        assert!(
+            finding.origin.as_ref().unwrap().ends_with("wpkd.toml"),
+            "{finding}"
+        );
+    }
+}
+
+#[test]
+fn ranges_are_checked() {
+    let findings = load_text(
+        r#"
+        source = []
+        provider = []
+        [delivery]
+        attempts = 101
+        max_concurrent = 1000000
+        max_bandwidth = "10B/s"
+        [tasks]
+        task_timeout = "2h"
+        cleanup_time = "1h"
+        [directory]
+        type = "channel"
+        [transport]
+        type = "remoted"
+        "#,
+    )
+    .unwrap_err();
+    let mut found = keys(&findings);
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            "delivery.attempts",
+            "delivery.max_bandwidth",
+            "delivery.max_concurrent",
+            "directory.type",
+            "provider",
+            "source",
+            "tasks.cleanup_time",
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_named() {
+    let findings = load(Some(Path::new("/nonexistent/wpkd.toml"))).unwrap_err();
+    assert_eq!(findings.len(), 1);
+    assert!(
+        findings[0]
+            .to_string()
+            .starts_with("/nonexistent/wpkd.toml: cannot be read"),
+        "{}",
+        findings[0]
+    );
+    let findings = load_text("home = \"/x\"\n[node\n").unwrap_err();
+    assert_eq!(findings.len(), 1);
+    let text = findings[0].to_string();
+    assert!(
+        text.contains("wpkd.toml") && text.contains("line 2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn drop_ins_add_to_lists_and_replace_values() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("wpkd.toml");
+    let drop_ins = folder.path().join("conf.d");
+    std::fs::create_dir(&drop_ins).unwrap();
+    std::fs::write(
+        &file,
+        "[node]\nname = \"a\"\n[[provider]]\ntype = \"local-file\"\n",
+    )
+    .unwrap();
+    std::fs::write(
+        drop_ins.join("10-x.toml"),
+        "[[provider]]\ntype = \"repository\"\n",
+    )
+    .unwrap();
+    std::fs::write(drop_ins.join("20-y.toml"), "[node]\nname = \"b\"\n").unwrap();
+    std::fs::write(drop_ins.join("ignored.txt"), "not TOML at all [").unwrap();
+    let settings = load(Some(&file)).unwrap();
+    assert_eq!(settings.node.name, "b");
+    let kinds: Vec<_> = settings.providers.iter().map(|p| p.kind.as_str()).collect();
+    assert_eq!(kinds, ["local-file", "repository"]);
+
+    std::fs::write(drop_ins.join("30-z.toml"), "[node]\nnmae = \"c\"\n").unwrap();
+    std::fs::write(drop_ins.join("40-broken.toml"), "= 1\n").unwrap();
+    let findings = load(Some(&file)).unwrap_err();
+    let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(
+        texts
+            .iter()
+            .any(|text| text.contains("30-z.toml: node.nmae")),
+        "{texts:?}"
+    );
+    assert!(
+        texts
+            .iter()
+            .any(|text| text.contains("40-broken.toml: is not valid TOML")),
+        "{texts:?}"
+    );
+}
