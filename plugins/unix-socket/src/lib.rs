@@ -1,0 +1,18 @@
+//! The request source of a manager: the upgrade socket and the task socket
+//! (protocol.md, sections 1 to 3).
+//!
+//! The daemon enters through [`UnixSocketFactory`]. The way of one request:
+//! `bind` puts both sockets into place with exact rights, `listener` accepts
+//! connections within a limit, `connection` takes frames out of one connection,
+//! hands each to the engine and writes its answer. A client that is slow,
+//! silent or wrong costs its own connection and nothing else.
+
+mod bind;
+mod connection;
+mod group;
+mod listener;
+mod settings;
+mod source;
+
+pub use settings::{Mode, Settings};
+pub use source::{UnixSocketFactory, UnixSocketSource};

@@ -1,0 +1,137 @@
+//! Accepts the connections of one socket, within its limit.
+//!
+//! A free place is taken before a connection is accepted, so that what cannot
+//! be served yet waits in the queue of the kernel and nothing accepted is ever
+//! thrown away. While places are missing, clients that keep one without sending
+//! are asked to leave. Errors of `accept` (no descriptor left, for example) are
+//! met by growing pauses, never by a busy loop.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tokio::net::UnixStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use wpk_api::{Peer, SourceError};
+
+use crate::bind::Bound;
+use crate::connection::{self, PATIENCE_WHEN_CROWDED, Shared};
+
+/// First and longest pause after an error of `accept`.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// At most this many errors are logged one by one; then every 60th.
+const LOGGED_ERRORS: u32 = 3;
+
+/// Accepts until `shared.stop`, spawning connections on `tracker`.
+///
+/// # Errors
+/// [`SourceError`] if the socket itself is broken.
+pub(crate) async fn run(
+    bound: &Bound,
+    shared: Arc<Shared>,
+    allow_uids: Option<Arc<[u32]>>,
+    max_connections: usize,
+    tracker: &TaskTracker,
+) -> Result<(), SourceError> {
+    let places = Arc::new(Semaphore::new(max_connections));
+    let mut failures = 0u32;
+    loop {
+        let Some(place) = free_place(&places, &shared).await else {
+            return Ok(());
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => return Ok(()),
+            accepted = bound.listener().accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                failures = 0;
+                if let Some(peer) = admit(&stream, allow_uids.as_deref(), bound) {
+                    let shared = Arc::clone(&shared);
+                    tracker.spawn(async move {
+                        connection::serve(stream, peer, &shared).await;
+                        drop(place);
+                    });
+                }
+            }
+            Err(error) if is_of_one_client(&error) => {}
+            Err(error) if is_fatal(&error) => {
+                return Err(SourceError {
+                    source_name: bound.path().display().to_string(),
+                    message: format!(
+                        "the socket accepts no connections any more: {error}; restart the daemon"
+                    ),
+                });
+            }
+            Err(error) => {
+                if failures < LOGGED_ERRORS || failures.is_multiple_of(60) {
+                    tracing::error!(
+                        path = %bound.path().display(), %error,
+                        "cannot accept a connection; trying again (raise the limit of open files \
+                         if there are too many)"
+                    );
+                }
+                // Clients that send nothing may hold the descriptors that are missing.
+                shared.crowded.notify_waiters();
+                let pause = PAUSES.0.saturating_mul(1 << failures.min(8)).min(PAUSES.1);
+                failures = failures.saturating_add(1);
+                tokio::select! {
+                    () = shared.stop.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+    }
+}
+
+/// A place for one more connection; `None`: the daemon stops.
+async fn free_place(places: &Arc<Semaphore>, shared: &Shared) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Some(place);
+    }
+    tracing::debug!(endpoint = ?shared.endpoint, "max_connections reached; new clients wait");
+    loop {
+        shared.crowded.notify_waiters();
+        let freed = Arc::clone(places).acquire_owned();
+        tokio::select! {
+            () = shared.stop.cancelled() => return None,
+            place = tokio::time::timeout(PATIENCE_WHEN_CROWDED, freed) => match place {
+                Ok(place) => return place.ok(),
+                Err(_still_crowded) => {}
+            },
+        }
+    }
+}
+
+/// Who the client is; `None`: it may not send requests.
+fn admit(stream: &UnixStream, allow_uids: Option<&[u32]>, bound: &Bound) -> Option<Peer> {
+    let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
+    let allowed = allow_uids.is_none_or(|allowed| uid.is_some_and(|uid| allowed.contains(&uid)));
+    if !allowed {
+        tracing::warn!(
+            path = %bound.path().display(), uid,
+            "refused a client: its user id is not in allow_uids"
+        );
+        return None;
+    }
+    Some(uid.map_or(Peer::Unknown, |uid| Peer::Local { uid }))
+}
+
+/// The client left before it was accepted; the next one may be fine.
+fn is_of_one_client(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
+}
+
+/// No later `accept` on this socket can succeed.
+fn is_fatal(error: &std::io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw_os_error),
+        Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP)
+    )
+}

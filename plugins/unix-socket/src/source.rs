@@ -1,0 +1,159 @@
+//! The source as the daemon sees it: made from settings, served once.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+use wpk_api::settings::Problem;
+use wpk_api::{
+    BuildError, CancellationToken, Context, Endpoint, Factory, RequestService, RequestSource,
+    SourceError,
+};
+
+use crate::bind::Bound;
+use crate::connection::Shared;
+use crate::group::group_id;
+use crate::listener;
+use crate::settings::Settings;
+
+/// How long requests that are being answered may go on after the stop signal.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Makes a [`UnixSocketSource`] from `type = "unix-socket"`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UnixSocketFactory;
+
+impl Factory<dyn RequestSource> for UnixSocketFactory {
+    fn kind(&self) -> &'static str {
+        "unix-socket"
+    }
+
+    fn check(&self, settings: &Value) -> Vec<Problem> {
+        Settings::parse(settings).err().unwrap_or_default()
+    }
+
+    fn build(
+        &self,
+        settings: &Value,
+        context: &Context,
+    ) -> Result<Arc<dyn RequestSource>, BuildError> {
+        let settings = Settings::parse(settings).map_err(BuildError::Settings)?;
+        Ok(Arc::new(UnixSocketSource::bind(&settings, context)?))
+    }
+}
+
+/// The two sockets, bound and ready to serve. They are removed when this is
+/// dropped or has been served to its end.
+#[derive(Debug)]
+pub struct UnixSocketSource {
+    /// Taken by `serve`, which is called once.
+    sockets: Mutex<Vec<(Endpoint, Bound)>>,
+    paths: Vec<PathBuf>,
+    allow_uids: Option<Arc<[u32]>>,
+    max_frame: usize,
+    max_connections: usize,
+    idle_timeout: Duration,
+}
+
+impl UnixSocketSource {
+    /// Binds the sockets. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`BuildError::Failed`] if a path cannot be used; the text names it and
+    /// says what to do.
+    pub fn bind(settings: &Settings, context: &Context) -> Result<Self, BuildError> {
+        let group = settings.group.as_deref().map(group_id).transpose()?;
+        let mut sockets = Vec::new();
+        let mut paths = Vec::new();
+        for (endpoint, path) in [
+            (Endpoint::Upgrade, &settings.upgrade),
+            (Endpoint::Task, &settings.task),
+        ] {
+            if path.is_empty() {
+                continue;
+            }
+            let path = context.path(path);
+            sockets.push((endpoint, Bound::new(&path, settings.mode.0, group)?));
+            paths.push(path);
+        }
+        Ok(Self {
+            sockets: Mutex::new(sockets),
+            paths,
+            allow_uids: settings.allow_uids.as_deref().map(Arc::from),
+            max_frame: settings.max_frame.as_usize(),
+            max_connections: settings.max_connections,
+            idle_timeout: settings.idle_timeout.0,
+        })
+    }
+
+    /// Where the sockets are: upgrade, then task, without those switched off.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+}
+
+#[async_trait]
+impl RequestSource for UnixSocketSource {
+    async fn serve(
+        &self,
+        service: Arc<dyn RequestService>,
+        stop: CancellationToken,
+    ) -> Result<(), SourceError> {
+        let sockets =
+            std::mem::take(&mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner));
+        if sockets.is_empty() {
+            return Err(SourceError {
+                source_name: "unix-socket".to_owned(),
+                message: "is served already; a source can be served only once".to_owned(),
+            });
+        }
+        // If one socket breaks, the other must end too: a source serves both or none.
+        let stop = stop.child_token();
+        // Whoever drops this future stops accepting, too.
+        let _stop_with_us = stop.clone().drop_guard();
+        let tracker = TaskTracker::new();
+        let accept = |endpoint: Endpoint, bound: Bound| {
+            let shared = Arc::new(Shared {
+                endpoint,
+                service: Arc::clone(&service),
+                stop: stop.clone(),
+                crowded: Notify::new(),
+                max_frame: self.max_frame,
+                idle_timeout: self.idle_timeout,
+            });
+            let allow_uids = self.allow_uids.clone();
+            let max_connections = self.max_connections;
+            let (stop, tracker) = (stop.clone(), tracker.clone());
+            tokio::spawn(async move {
+                let _stop_the_other = stop.drop_guard();
+                listener::run(&bound, shared, allow_uids, max_connections, &tracker).await
+            })
+        };
+        let accepting: Vec<_> = sockets
+            .into_iter()
+            .map(|(endpoint, bound)| accept(endpoint, bound))
+            .collect();
+        let mut outcome = Ok(());
+        for task in accepting {
+            let ended = task.await.unwrap_or_else(|error| {
+                Err(SourceError {
+                    source_name: "unix-socket".to_owned(),
+                    message: format!("accepting connections failed: {error}; restart the daemon"),
+                })
+            });
+            outcome = outcome.and(ended);
+        }
+        tracker.close();
+        if tokio::time::timeout(GRACE, tracker.wait()).await.is_err() {
+            tracing::warn!(
+                requests = tracker.len(),
+                "requests are still being answered; not waiting for them any longer"
+            );
+        }
+        outcome
+    }
+}

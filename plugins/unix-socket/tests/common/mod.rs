@@ -1,0 +1,84 @@
+//! What the tests of this plugin share: an engine that answers simple words,
+//! and a source that is served in the background.
+// Each test binary uses its part of it.
+#![allow(dead_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use wpk_api::{
+    BuildError, CancellationToken, Factory, Request, RequestService, RequestSource, SourceError,
+};
+use wpk_plugin_unix_socket::UnixSocketFactory;
+use wpk_testkit::Home;
+
+/// Far longer than anything here takes.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// An engine that answers `ENDPOINT PAYLOAD`, except to the words below.
+pub struct Words {
+    /// `wait` is answered when a permit is added.
+    pub gate: Semaphore,
+    /// Requests that have reached the engine.
+    pub calls: AtomicUsize,
+}
+
+#[async_trait]
+impl RequestService for Words {
+    async fn call(&self, request: Request) -> Option<Bytes> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        match &*request.payload {
+            b"nothing" => return None,
+            b"empty" => return Some(Bytes::new()),
+            b"peer" => return Some(format!("{:?}", request.peer).into()),
+            b"much" => return Some(vec![b'x'; 8 << 20].into()),
+            b"wait" => self.gate.acquire().await.unwrap().forget(),
+            _ => {}
+        }
+        let mut answer = format!("{:?} ", request.endpoint).into_bytes();
+        answer.extend_from_slice(&request.payload);
+        Some(answer.into())
+    }
+}
+
+/// A source that is being served.
+pub struct Served {
+    pub home: Home,
+    pub words: Arc<Words>,
+    pub stop: CancellationToken,
+    pub ended: JoinHandle<Result<(), SourceError>>,
+}
+
+pub fn build(home: &Home, settings: &Value) -> Result<Arc<dyn RequestSource>, BuildError> {
+    UnixSocketFactory.build(settings, &home.context())
+}
+
+pub fn serve(settings: &Value) -> Served {
+    let home = Home::new().unwrap();
+    let source = build(&home, settings).unwrap();
+    let words = Arc::new(Words {
+        gate: Semaphore::new(0),
+        calls: AtomicUsize::new(0),
+    });
+    let stop = CancellationToken::new();
+    let ended = {
+        let (words, stop) = (Arc::clone(&words), stop.clone());
+        tokio::spawn(async move { source.serve(words, stop).await })
+    };
+    Served {
+        home,
+        words,
+        stop,
+        ended,
+    }
+}
+
+pub fn serve_defaults() -> Served {
+    serve(&json!({}))
+}
