@@ -1,0 +1,210 @@
+//! What is common to all requests: TLS, the proxy, which redirects are followed,
+//! and how a failure is told. `provider` and `download` enter here.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+
+use reqwest::redirect::{Action, Attempt, Policy};
+use reqwest::{Client, Url};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use wpk_api::{BuildError, Context};
+
+use crate::base::AllowedHost;
+use crate::settings::Settings;
+
+/// How many redirects are followed, one after the other.
+const MAX_REDIRECTS: usize = 5;
+/// The largest file of CA certificates.
+const MAX_CA_FILE: u64 = 16 << 20;
+
+/// The client for everything this provider asks.
+///
+/// # Errors
+/// [`BuildError::Failed`] if `ca_file` cannot be used.
+pub(crate) fn build(settings: &Settings, context: &Context) -> Result<Client, BuildError> {
+    let failed = |what: String| BuildError::Failed(what);
+    let ca_file = settings.ca_file.as_ref().map(|path| context.path(path));
+    let tls = tls(ca_file.as_deref())?;
+    let hosts = settings.allowed_hosts();
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(concat!("wpkd/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(settings.connect_timeout.0)
+        .referer(false)
+        .redirect(Policy::custom(move |attempt| {
+            judge(attempt, hosts.as_deref())
+        }))
+        // Also turns off what the environment says about proxies.
+        .no_proxy();
+    if let Some(url) = settings.proxy() {
+        let proxy = reqwest::Proxy::all(url).map_err(|error| {
+            failed(format!(
+                "the proxy cannot be used: {}",
+                causes(&error.without_url())
+            ))
+        })?;
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(|error| {
+        failed(format!(
+            "the HTTP client cannot be made: {}",
+            causes(&error.without_url())
+        ))
+    })
+}
+
+/// TLS 1.2 and 1.3, certificates always verified: by the system's roots and `ca_file`.
+fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, BuildError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let system = rustls_native_certs::load_native_certs();
+    for error in &system.errors {
+        tracing::warn!(error = %causes(error), "some of the system's CA certificates cannot be read");
+    }
+    roots.add_parsable_certificates(system.certs);
+    if let Some(path) = ca_file {
+        let failed = |what: &str| {
+            BuildError::Failed(format!(
+                "ca_file {}: {what}; it must hold CA certificates in PEM",
+                path.display()
+            ))
+        };
+        let size = std::fs::metadata(path)
+            .map_err(|error| failed(&error.to_string()))?
+            .len();
+        if size > MAX_CA_FILE {
+            return Err(failed("it is larger than 16 MiB"));
+        }
+        let text = std::fs::read(path).map_err(|error| failed(&error.to_string()))?;
+        let mut found = 0;
+        for certificate in CertificateDer::pem_slice_iter(&text) {
+            let added = certificate
+                .map_err(|error| error.to_string())
+                .and_then(|der| roots.add(der).map_err(|error| error.to_string()));
+            added.map_err(|error| failed(&error))?;
+            found += 1;
+        }
+        if found == 0 {
+            return Err(failed("no certificate in it"));
+        }
+    }
+    if roots.is_empty() {
+        tracing::warn!("no CA certificate is known: only http:// repositories will work");
+    }
+    // Named here and not left to a process-wide default, which another library
+    // in the process could set or leave unset.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| BuildError::Failed(format!("TLS cannot be set up: {error}")))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Why a redirect is not followed.
+#[derive(Debug, thiserror::Error)]
+enum RedirectError {
+    #[error("more than {MAX_REDIRECTS} redirects")]
+    TooMany,
+    #[error("the redirect to {0} leads from https to http")]
+    Downgrade(String),
+    #[error("the redirect to {0} leads to a scheme other than http and https")]
+    Scheme(String),
+    #[error("the redirect to {0} leads to a host that is not in allow_hosts")]
+    Host(String),
+}
+
+fn judge(attempt: Attempt<'_>, hosts: Option<&[AllowedHost]>) -> Action {
+    match refuse(attempt.url(), attempt.previous(), hosts) {
+        None => attempt.follow(),
+        Some(error) => attempt.error(error),
+    }
+}
+
+fn refuse(next: &Url, previous: &[Url], hosts: Option<&[AllowedHost]>) -> Option<RedirectError> {
+    // Foreign text: a user name in it is not for the log.
+    let shown = || {
+        let host = next.host_str().unwrap_or_default();
+        format!("{}://{host}{}", next.scheme(), next.path())
+    };
+    if previous.len() > MAX_REDIRECTS {
+        return Some(RedirectError::TooMany);
+    }
+    if !matches!(next.scheme(), "http" | "https") {
+        return Some(RedirectError::Scheme(shown()));
+    }
+    if next.scheme() == "http" && previous.iter().any(|url| url.scheme() == "https") {
+        return Some(RedirectError::Downgrade(shown()));
+    }
+    let origin = previous.first();
+    let same_host = origin.is_some_and(|origin| {
+        origin.host_str() == next.host_str()
+            && origin.port_or_known_default() == next.port_or_known_default()
+    });
+    let allowed = hosts.is_none_or(|hosts| hosts.iter().any(|host| host.covers(next)));
+    (!same_host && !allowed).then(|| RedirectError::Host(shown()))
+}
+
+/// An error and what caused it, in one line, with a hint where one helps.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let part = error.to_string();
+        // Many errors repeat what their cause says.
+        if !text.contains(&part) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&part);
+        }
+        next = error.source();
+    }
+    if text.contains("UnknownIssuer") {
+        text.push_str(" (the server's CA is not trusted here: name its certificate in ca_file)");
+    }
+    text
+}
+
+/// A failed request in one line; the URL is told by the caller.
+pub(crate) fn failure(error: reqwest::Error) -> String {
+    causes(&error.without_url())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_are_judged() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let from = |text: &str| vec![url(text)];
+        let hosts = [AllowedHost::parse("cdn.example:443").unwrap()];
+        let refused = |to: &str, previous: &[Url], hosts: Option<&[AllowedHost]>| {
+            refuse(&url(to), previous, hosts).map(|error| error.to_string())
+        };
+        assert_eq!(refused("https://b/x", &from("http://a/"), None), None);
+        let text = refused("http://a/x", &from("https://a/"), None).unwrap();
+        assert!(text.contains("from https to http"), "{text}");
+        // Not by a detour either.
+        let detour = [url("https://a/"), url("https://b/")];
+        assert!(refused("http://c/", &detour, None).is_some());
+        assert!(refused("ftp://a/x", &from("http://a/"), None).is_some());
+        let text = refused("http://u:secret@b/x", &from("http://a/"), Some(&hosts)).unwrap();
+        assert!(
+            text.contains("allow_hosts") && !text.contains("secret"),
+            "{text}"
+        );
+        assert_eq!(
+            refused("https://cdn.example/x", &from("http://a/"), Some(&hosts)),
+            None
+        );
+        assert_eq!(
+            refused("http://a:80/x", &from("http://a/"), Some(&hosts)),
+            None
+        );
+        assert!(refused("http://a:81/x", &from("http://a/"), Some(&hosts)).is_some());
+        assert!(refused("http://a/x", &vec![url("http://a/"); 6], None).is_some());
+        assert!(refused("http://a/x", &vec![url("http://a/"); 5], None).is_none());
+    }
+}

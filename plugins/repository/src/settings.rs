@@ -1,0 +1,201 @@
+//! The section `[[provider]] type = "repository"`: what it may say, and every
+//! mistake in it. `wpkd check` and the factory enter here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::Value;
+use wpk_api::settings::{ByteSize, Problem, Span};
+
+use crate::base::{AllowedHost, Base};
+
+/// The settings of a repository.
+#[derive(Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The repository used when a request names none; absent: the public one of
+    /// the target's version. Without a scheme it gets `https://`, or `http://`
+    /// where the request says `use_http`.
+    pub url: Option<String>,
+    /// How often a download is tried, 1 to 100. The list of versions is asked
+    /// for once, so that a wrong address is reported at once.
+    pub attempts: u32,
+    /// The time for the list of versions as a whole, and the longest a download
+    /// may stand still.
+    pub timeout: Span,
+    /// The longest it may take to reach the server, name look-up and TLS included.
+    pub connect_timeout: Span,
+    /// The longest a whole download may take, all attempts and pauses together.
+    pub max_time: Span,
+    /// The pause after the first failed attempt; after the second it is twice as
+    /// long, after the third three times.
+    pub retry_pause: Span,
+    /// The largest file downloaded.
+    pub max_size: ByteSize,
+    /// A file with CA certificates (PEM) trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A proxy, `http://HOST:PORT`, for everything. Proxies named in the
+    /// environment are not used: what a daemon does is in its configuration.
+    pub proxy: Option<String>,
+    /// When present, repositories named by requests, and redirects away from a
+    /// host, are limited to these hosts (`HOST` or `HOST:PORT`). The configured
+    /// and the public repository need no entry.
+    pub allow_hosts: Option<Vec<String>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            attempts: 5,
+            timeout: Span(Duration::from_secs(60)),
+            connect_timeout: Span(Duration::from_secs(10)),
+            max_time: Span(Duration::from_secs(2 * 3_600)),
+            retry_pause: Span(Duration::from_secs(1)),
+            max_size: ByteSize(2 << 30),
+            ca_file: None,
+            proxy: None,
+            allow_hosts: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads and checks the section.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn read(section: &Value) -> Result<Self, Vec<Problem>> {
+        let settings: Self = wpk_api::settings::read(section)?;
+        let problems = settings.validate();
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn validate(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut wrong = |key: &str, message: String| problems.push(Problem::new(key, message));
+        if let Some(Err(error)) = self.url.as_deref().map(|url| Base::complete(url, false)) {
+            wrong("url", error.to_string());
+        }
+        if !(1..=100).contains(&self.attempts) {
+            wrong("attempts", "must be 1 to 100".into());
+        }
+        for (key, span) in [
+            ("timeout", self.timeout),
+            ("connect_timeout", self.connect_timeout),
+            ("max_time", self.max_time),
+        ] {
+            if span.0.is_zero() {
+                wrong(key, "must be longer than 0".into());
+            }
+        }
+        if self.max_size.0 == 0 {
+            wrong("max_size", "must be more than 0".into());
+        }
+        if self
+            .ca_file
+            .as_ref()
+            .is_some_and(|path| path.as_os_str().is_empty())
+        {
+            wrong("ca_file", "must name a file, or be left out".into());
+        }
+        if self
+            .proxy
+            .as_deref()
+            .is_some_and(|proxy| parse_proxy(proxy).is_none())
+        {
+            // The text may hold a password and is not repeated.
+            wrong(
+                "proxy",
+                "must be a proxy's address such as \"http://proxy.example:3128\"".into(),
+            );
+        }
+        for (index, host) in self.allow_hosts.iter().flatten().enumerate() {
+            if AllowedHost::parse(host).is_none() {
+                wrong(
+                    &format!("allow_hosts.{index}"),
+                    format!("{host:?} is no host: write HOST or HOST:PORT"),
+                );
+            }
+        }
+        problems
+    }
+
+    /// The proxy's address, if there is one.
+    pub(crate) fn proxy(&self) -> Option<Url> {
+        self.proxy.as_deref().and_then(parse_proxy)
+    }
+
+    /// The hosts requests are limited to; `None`: they are not.
+    pub(crate) fn allowed_hosts(&self) -> Option<Vec<AllowedHost>> {
+        let hosts = self.allow_hosts.as_ref()?;
+        Some(
+            hosts
+                .iter()
+                .filter_map(|host| AllowedHost::parse(host))
+                .collect(),
+        )
+    }
+}
+
+fn parse_proxy(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    (url.scheme() == "http" && url.has_host() && bare).then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_empty_section_is_good() {
+        let settings = Settings::read(&json!({})).unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(settings.attempts, 5);
+        assert_eq!(settings.timeout, Span(Duration::from_secs(60)));
+        assert!(settings.allowed_hosts().is_none());
+    }
+
+    #[test]
+    fn every_mistake_is_found() {
+        let keys = |section| {
+            let problems = Settings::read(&section).err().unwrap_or_default();
+            problems.into_iter().map(|p| p.key).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            keys(json!({
+                "url": "ftp://x/", "attempts": 0, "timeout": "0s", "max_size": 0, "ca_file": "",
+                "proxy": "socks5://user:secret@x", "allow_hosts": ["good.example:443", "a/b"],
+            })),
+            [
+                "url",
+                "attempts",
+                "timeout",
+                "max_size",
+                "ca_file",
+                "proxy",
+                "allow_hosts.1"
+            ]
+        );
+        assert_eq!(
+            keys(json!({"attemps": 3, "timeout": 5})),
+            ["attemps", "timeout"]
+        );
+    }
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        let problems = Settings::read(&json!({"proxy": "ftp://user:secret@x"}))
+            .err()
+            .unwrap();
+        assert!(!format!("{problems:?}").contains("secret"));
+    }
+}
