@@ -1,0 +1,90 @@
+//! The folder of a manager or an agent, for one test.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use wpk_api::{Context, NodeInfo, Role, Version};
+
+/// Folders of a real installation that the software uses.
+const FOLDERS: [&str; 10] = [
+    "etc",
+    "logs",
+    "queue/cluster",
+    "queue/db",
+    "queue/sockets",
+    "queue/tasks",
+    "tmp",
+    "var/incoming",
+    "var/run",
+    "var/upgrade",
+];
+
+/// A temporary installation folder; removed when dropped.
+#[derive(Debug)]
+pub struct Home {
+    dir: TempDir,
+}
+
+impl Home {
+    /// A new one with the folders of an installation. Its path is short,
+    /// because the path of a socket has at most 107 bytes.
+    ///
+    /// # Errors
+    /// Those of creating folders.
+    pub fn new() -> io::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("wpk").tempdir_in("/tmp")?;
+        for folder in FOLDERS {
+            std::fs::create_dir_all(dir.path().join(folder))?;
+        }
+        Ok(Self { dir })
+    }
+
+    /// Its path.
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A path inside.
+    pub fn path(&self, inside: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(inside)
+    }
+
+    /// `queue/tasks/upgrade`.
+    pub fn upgrade_socket(&self) -> PathBuf {
+        self.path("queue/tasks/upgrade")
+    }
+
+    /// `queue/tasks/task`.
+    pub fn task_socket(&self) -> PathBuf {
+        self.path("queue/tasks/task")
+    }
+
+    /// `queue/tasks/tasks.db`.
+    pub fn tasks_db(&self) -> PathBuf {
+        self.path("queue/tasks/tasks.db")
+    }
+
+    /// `queue/sockets/remote`.
+    pub fn remote_socket(&self) -> PathBuf {
+        self.path("queue/sockets/remote")
+    }
+
+    /// `queue/db/wdb`.
+    pub fn wdb_socket(&self) -> PathBuf {
+        self.path("queue/db/wdb")
+    }
+
+    /// What a plugin gets to know when it is built for this folder: master node
+    /// `node01`, v4.14.9.
+    pub fn context(&self) -> Context {
+        Context {
+            home: self.root().to_owned(),
+            node: NodeInfo {
+                name: "node01".to_owned(),
+                role: Role::Master,
+                version: Some(Version::new(4, 14, 9)),
+            },
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What tests need around the real parts: fake peers with knobs, clients that
+//! speak the wire, real processes that end with their test, folders of a manager.
+//!
+//! Everything here waits for events, with a deadline; nothing sleeps and hopes.
+//! The fakes read the wire by themselves where they can, so that a mistake in
+//! the project's own messages is not repeated on the other side.
+
+pub mod channel_agent;
+pub mod client;
+pub mod home;
+pub mod http;
+pub mod manager;
+pub mod process;
+pub mod remoted;
+pub mod repository;
+mod server;
+pub mod store_suite;
+pub mod wdb;
+
+pub use client::{Client, ask, wait_until};
+pub use home::Home;
+pub use manager::Manager;
+pub use process::{Process, binary};
+pub use remoted::FakeRemoted;
+pub use repository::Repository;
+pub use wdb::FakeWazuhDb;
