@@ -1,0 +1,10 @@
+//! Requests and whole upgrades over the real sockets of a real daemon.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod clients;
+mod configuration;
+mod documentation;
+mod failures;
+mod large;
+mod refusals;
+mod upgrades;

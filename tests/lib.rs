@@ -1,0 +1,6 @@
+//! The suites that run the real programs (`wpkd`, `wpk-agent`, `wpkctl`) as a
+//! user would. There is no library here: what suites share is in `sdk/testkit`.
+//!
+//! - `end_to_end`: requests and whole upgrades over the real sockets
+//! - `recovery`: daemons that are killed
+//! - `conformance/`: recordings of a real manager and a real agent

@@ -1,0 +1,114 @@
+//! Daemons that are killed: every task reaches an end, none is lost, none runs
+//! twice.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wpk_testkit::manager::PATIENCE;
+use wpk_testkit::wdb::agent_row;
+use wpk_testkit::{Manager, Repository};
+
+const AGENTS: u32 = 24;
+
+async fn repository() -> (Repository, Vec<u8>, Value) {
+    let repository = Repository::start().await.unwrap();
+    let wpk: Vec<u8> = (0..400_000u32).map(|i| (i % 251) as u8).collect();
+    repository.publish("v4.14.8", &wpk).unwrap();
+    let parameters = json!({"wpk_repo": repository.base(), "use_http": true});
+    (repository, wpk, parameters)
+}
+
+/// Kills the daemon in the middle of everything, several times, at different
+/// moments of the deliveries.
+#[tokio::test]
+async fn kill_9_loses_no_task_and_runs_no_upgrade_twice() {
+    let (_repository, wpk, parameters) = repository().await;
+    let settings = "[delivery]\nmax_concurrent = 4\nchunk_size = 4096";
+    let mut manager = Manager::start(settings).await.unwrap();
+    manager.wdb.set_agents((1..=i64::from(AGENTS)).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    // Agents report again and again, as real ones do, until they are told to stop.
+    manager.remoted.set_ack_interval(Some(Duration::from_millis(200)));
+    manager.remoted.set_latency(Duration::from_millis(1));
+    let agents: Vec<u32> = (1..=AGENTS).collect();
+    let items = manager.upgrade(&agents, parameters).await;
+    assert!(items.iter().all(|item| item["error"] == 0), "{items:?}");
+    for (agent, step, nth) in [(2, "write", 20), (5, "write", 1), (9, "sha1", 1), (12, "upgrade", 1)] {
+        // The agent may have been served before the last kill.
+        if manager.remoted.wait_for_nth(agent, step, nth, PATIENCE).await.is_none() {
+            panic!("agent {agent} never got to {step}:\n{}", manager.output());
+        }
+        manager.kill().await.unwrap();
+        manager.boot().await.unwrap();
+    }
+    for agent in agents {
+        let Some(item) = manager.wait_for_status(agent, &["Updated", "Error", "Timeout"]).await else {
+            panic!("agent {agent}: {}\n{}", manager.result(agent).await, manager.output());
+        };
+        assert_eq!(item["status"], "Updated", "{item}");
+        assert_eq!(item["task_id"], agent, "no second task");
+        let upgrades = manager.remoted.steps(agent).iter().filter(|step| *step == "upgrade").count();
+        assert_eq!(upgrades, 1, "agent {agent} was told once to run the installer");
+        assert_eq!(manager.remoted.received(agent).unwrap(), wpk);
+    }
+}
+
+/// A task whose installer was begun is never begun again: it waits for the
+/// agent's word, or times out.
+#[tokio::test]
+async fn an_upgrade_that_was_begun_is_not_begun_again() {
+    let (_repository, _, parameters) = repository().await;
+    let settings = "[tasks]\ntask_timeout = \"3s\"";
+    let mut manager = Manager::start(settings).await.unwrap();
+    manager.wdb.set_agents((1..=2).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    manager.remoted.set_rules("* upgrade @noack\n").unwrap();
+    manager.upgrade(&[1, 2], parameters).await;
+    for agent in [1, 2] {
+        manager.remoted.wait_for(agent, "upgrade", PATIENCE).await.unwrap();
+    }
+    manager.kill().await.unwrap();
+    manager.boot().await.unwrap();
+    manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
+    manager.wait_for_status(1, &["Updated"]).await.expect("the word of the agent counts");
+    manager.wait_for_status(2, &["Timeout"]).await.expect("no word, so a time-out");
+    for agent in [1, 2] {
+        let upgrades = manager.remoted.steps(agent).iter().filter(|step| *step == "upgrade").count();
+        assert_eq!(upgrades, 1, "agent {agent}");
+    }
+}
+
+/// A daemon that is asked to stop ends at once although agents are slow, and
+/// goes on after the next start.
+#[tokio::test]
+async fn a_stop_in_the_middle_is_quick_and_loses_nothing() {
+    let (_repository, wpk, parameters) = repository().await;
+    let mut manager = Manager::start("[delivery]\nmax_concurrent = 2").await.unwrap();
+    manager.wdb.set_agents((1..=4).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    manager.remoted.set_latency(Duration::from_millis(300));
+    manager.upgrade(&[1, 2, 3, 4], parameters).await;
+    manager.remoted.wait_for_nth(1, "write", 2, PATIENCE).await.unwrap();
+    let began = std::time::Instant::now();
+    assert!(manager.stop().await.unwrap().success());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    manager.remoted.set_latency(Duration::ZERO);
+    manager.boot().await.unwrap();
+    for agent in 1..=4 {
+        manager.wait_for_status(agent, &["Updated"]).await.expect("an end");
+        assert_eq!(manager.remoted.received(agent).unwrap(), wpk);
+    }
+}
+
+/// What was accepted is on disk before the caller hears of it.
+#[tokio::test]
+async fn a_task_is_on_disk_before_the_caller_hears_of_it() {
+    let (_repository, _, parameters) = repository().await;
+    let mut manager = Manager::start("[delivery]\nmax_concurrent = 1").await.unwrap();
+    manager.wdb.set_agents((1..=200).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    manager.remoted.set_latency(Duration::from_millis(100));
+    let agents: Vec<u32> = (1..=200).collect();
+    let items = manager.upgrade(&agents, parameters).await;
+    manager.kill().await.unwrap();
+    let database = rusqlite::Connection::open(manager.home.tasks_db()).unwrap();
+    let tasks: i64 = database.query_row("SELECT COUNT(*) FROM TASKS", [], |row| row.get(0)).unwrap();
+    assert_eq!(tasks, items.len() as i64);
+}
