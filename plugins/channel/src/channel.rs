@@ -1,0 +1,323 @@
+//! The channel itself: one object that is the embedded manager's [`Transport`],
+//! [`AgentDirectory`] and [`RequestSource`]. This file holds what is answered
+//! from memory; [`crate::listener`] accepts, [`crate::session`] talks.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_rustls::TlsAcceptor;
+use wpk_api::{
+    AgentDirectory, AgentId, AgentInfo, AgentPage, BuildError, CancellationToken, ConnectionStatus,
+    Context, DirectoryError, Enrollment, NodeInfo, Platform, RequestService, RequestSource,
+    SourceError, Transport, TransportError,
+};
+
+use crate::database::Record;
+use crate::goodbye::{Ending, Goodbye};
+use crate::link::Links;
+use crate::listener;
+use crate::pki::{Authority, now};
+use crate::registry::Registry;
+use crate::settings::Settings;
+use crate::tls::{self, Identity};
+
+/// Connections the kernel may hold until they are accepted.
+const BACKLOG: u32 = 4_096;
+
+/// Kind and stream id in front of a command.
+const COMMAND_PREFIX: usize = 5;
+
+/// What the listener and the sessions share with the channel.
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) authority: Authority,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) registry: Registry,
+    pub(crate) links: Links,
+}
+
+/// The agent channel of the embedded manager.
+pub struct Channel {
+    core: Arc<Core>,
+    node: NodeInfo,
+    address: SocketAddr,
+    advertised: String,
+    listener: Mutex<Option<TcpListener>>,
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Channel {
+    /// Opens the CA and the registry, making them where they are missing, and
+    /// binds the port. Agents are accepted once [`RequestSource::serve`] runs.
+    /// Runs inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`BuildError`] for wrong settings, files that cannot be used, a port
+    /// that cannot be bound.
+    pub fn open(settings: Settings, context: &Context) -> Result<Arc<Self>, BuildError> {
+        let problems = settings.problems();
+        let Some(listen) = settings.listen_address().filter(|_| problems.is_empty()) else {
+            return Err(BuildError::Settings(problems));
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let failed = |error: &dyn fmt::Display| {
+            BuildError::Failed(format!("the certificates of the agent channel: {error}"))
+        };
+        let folder = context.path(&settings.state);
+        let authority = Authority::open(&folder, settings.certificate_days, provider)
+            .map_err(|error| failed(&error))?;
+        let identity = Identity::new(
+            authority
+                .manager_certificate()
+                .map_err(|error| failed(&error))?,
+        );
+        let acceptor = tls::acceptor(&authority, Arc::clone(&identity))?;
+        let registry = Registry::open(&context.path(&settings.database))?;
+        let (listener, address) = bind(listen).map_err(|error| {
+            BuildError::Failed(format!(
+                "the agent channel cannot listen on {listen}: {error}; choose another `listen`"
+            ))
+        })?;
+        let advertised = settings
+            .advertise
+            .clone()
+            .unwrap_or_else(|| dialable(address).to_string());
+        tracing::info!("agent channel listening on {address}");
+        tracing::info!(
+            "{} agents are enrolled; new ones are told to dial {advertised}",
+            registry.len()
+        );
+        let core = Core {
+            settings,
+            authority,
+            identity,
+            acceptor,
+            registry,
+            links: Links::default(),
+        };
+        Ok(Arc::new(Self {
+            core: Arc::new(core),
+            node: context.node.clone(),
+            address,
+            advertised,
+            listener: Mutex::new(Some(listener)),
+        }))
+    }
+
+    /// The bound address.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes an agent's certificate back: it leaves the directory, its
+    /// connection ends, its certificate opens nothing any more, its name is
+    /// free and its id is not given out again. False if there is no such agent.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unavailable`] if the registry cannot be written; then
+    /// the agent stays as it was.
+    pub async fn revoke(&self, agent: AgentId) -> Result<bool, DirectoryError> {
+        let core = Arc::clone(&self.core);
+        let revoked = blocking(move || core.registry.revoke(agent, now())).await?;
+        if let Some(link) = self.core.links.get(agent) {
+            link.end(Ending::Ours(Goodbye::revoked()));
+        }
+        if revoked {
+            tracing::info!("agent {agent} was revoked");
+        }
+        Ok(revoked)
+    }
+
+    fn describe(&self, record: &Record, connected: bool) -> AgentInfo {
+        AgentInfo {
+            id: record.id,
+            name: Some(record.name.clone()),
+            platform: record.platform.clone(),
+            version: record.version.clone(),
+            connection: match record.last_seen {
+                _ if connected => ConnectionStatus::Active,
+                Some(_) => ConnectionStatus::Disconnected,
+                None => ConnectionStatus::NeverConnected,
+            },
+            group: None,
+            node: record.last_seen.map(|_| self.node.name.clone()),
+        }
+    }
+
+    /// The manager itself, which is in every directory as agent 0.
+    fn manager(&self) -> AgentInfo {
+        AgentInfo {
+            id: AgentId::MANAGER,
+            name: Some(self.node.name.clone()),
+            platform: Platform::default(),
+            version: self.node.version.map(|version| version.to_string()),
+            connection: ConnectionStatus::Active,
+            group: None,
+            node: Some(self.node.name.clone()),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Channel {
+    async fn request(&self, agent: AgentId, command: Bytes) -> Result<Bytes, TransportError> {
+        let link = self
+            .core
+            .links
+            .get(agent)
+            .ok_or(TransportError::NotConnected(agent))?;
+        link.request(command, self.core.settings.request_timeout.0)
+            .await
+    }
+
+    fn max_command(&self) -> usize {
+        wpk_wire::channel::MAX_PAYLOAD - COMMAND_PREFIX
+    }
+}
+
+#[async_trait]
+impl AgentDirectory for Channel {
+    /// Answered from memory. Agent 0 is the manager itself.
+    async fn lookup(&self, ids: &[AgentId]) -> Result<Vec<AgentInfo>, DirectoryError> {
+        let mut found = self.core.links.with_connected(|connected| {
+            self.core
+                .registry
+                .lookup(ids, |record| self.describe(record, connected(record.id)))
+        });
+        if ids.contains(&AgentId::MANAGER) {
+            found.push(self.manager());
+        }
+        Ok(found)
+    }
+
+    async fn list(
+        &self,
+        after: Option<AgentId>,
+        limit: usize,
+    ) -> Result<AgentPage, DirectoryError> {
+        let (agents, more) = self.core.links.with_connected(|connected| {
+            self.core.registry.page(after, limit, |record| {
+                self.describe(record, connected(record.id))
+            })
+        });
+        Ok(AgentPage { agents, more })
+    }
+
+    async fn enroll(&self, name: &str) -> Result<Enrollment, DirectoryError> {
+        let core = Arc::clone(&self.core);
+        let wanted = name.to_owned();
+        let (id, issued) =
+            blocking(move || core.registry.enroll(&wanted, &core.authority, now())).await?;
+        tracing::info!("agent {id} was enrolled as {name:?}");
+        Ok(Enrollment {
+            id,
+            name: name.to_owned(),
+            key_pem: issued.key_pem,
+            certificate_pem: issued.certificate_pem,
+            ca_pem: self.core.authority.ca_pem().to_owned(),
+            address: Some(self.advertised.clone()),
+        })
+    }
+}
+
+#[async_trait]
+impl RequestSource for Channel {
+    /// Accepts agents and hands on their acknowledgements.
+    async fn serve(
+        &self,
+        service: Arc<dyn RequestService>,
+        stop: CancellationToken,
+    ) -> Result<(), SourceError> {
+        let taken = self
+            .listener
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(listener) = taken else {
+            return Err(SourceError {
+                source_name: format!("agent channel {}", self.address),
+                message:
+                    "it is served already; a second [[source]] of type \"channel\" is one too many"
+                        .to_owned(),
+            });
+        };
+        listener::serve(&self.core, listener, service, stop).await;
+        Ok(())
+    }
+}
+
+/// Runs what waits for the disk on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DirectoryError> + Send + 'static,
+) -> Result<T, DirectoryError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(DirectoryError::Unavailable(error.to_string())))
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restarted manager must not wait for connections of the one before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+/// What an agent can dial. Instead of "every address" the one this machine
+/// would send from along its default route; no packet is sent to find out.
+fn dialable(bound: SocketAddr) -> SocketAddr {
+    if !bound.ip().is_unspecified() {
+        return bound;
+    }
+    // Addresses reserved for documentation, RFC 5737 and RFC 3849.
+    let (any, far, loopback): (SocketAddr, SocketAddr, IpAddr) = if bound.is_ipv4() {
+        (
+            (Ipv4Addr::UNSPECIFIED, 0).into(),
+            (Ipv4Addr::new(192, 0, 2, 1), 9).into(),
+            Ipv4Addr::LOCALHOST.into(),
+        )
+    } else {
+        (
+            (Ipv6Addr::UNSPECIFIED, 0).into(),
+            (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into(),
+            Ipv6Addr::LOCALHOST.into(),
+        )
+    };
+    let facing = UdpSocket::bind(any).and_then(|socket| {
+        socket.connect(far)?;
+        socket.local_addr()
+    });
+    let ip = facing.map_or(loopback, |address| address.ip());
+    SocketAddr::new(ip, bound.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_nothing_to_dial() {
+        for bound in ["0.0.0.0:1517", "[::]:1517", "192.0.2.7:1517"] {
+            let dialled = dialable(bound.parse().unwrap());
+            assert!(!dialled.ip().is_unspecified(), "{bound}: {dialled}");
+            assert_eq!(dialled.port(), 1517);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What bounds strangers and talkative agents: how many connections there may
+//! be, how often one may speak up unasked, how often a log line may repeat.
+//! The listener and the sessions enter.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Tokens that refill at a steady rate up to a burst.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    tokens: f64,
+    burst: f64,
+    per_second: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub(crate) fn new(burst: u32, per_second: u32) -> Self {
+        Self {
+            tokens: burst.into(),
+            burst: burst.into(),
+            per_second: per_second.into(),
+            at: Instant::now(),
+        }
+    }
+
+    /// Takes a token if there is one.
+    pub(crate) fn take(&mut self) -> bool {
+        let now = Instant::now();
+        let refill = now.duration_since(self.at).as_secs_f64() * self.per_second;
+        self.tokens = (self.tokens + refill).min(self.burst);
+        self.at = now;
+        let there = self.tokens >= 1.0;
+        if there {
+            self.tokens -= 1.0;
+        }
+        there
+    }
+}
+
+/// Lets a log line through now and then, so that strangers cannot fill the disk.
+#[derive(Debug)]
+pub(crate) struct Quiet(Mutex<(Bucket, u64)>);
+
+impl Quiet {
+    /// Ten lines at once, then one a second.
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new((Bucket::new(10, 1), 0)))
+    }
+
+    /// `Some` if the line may be written: how many were not since the last one.
+    pub(crate) fn may_speak(&self) -> Option<u64> {
+        let (bucket, suppressed) = &mut *lock(&self.0);
+        if bucket.take() {
+            Some(std::mem::take(suppressed))
+        } else {
+            *suppressed += 1;
+            None
+        }
+    }
+}
+
+/// How many connections there are, and from where those that have not yet
+/// proved who they are.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    most: usize,
+    most_strangers: usize,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    strangers: HashMap<IpAddr, usize>,
+}
+
+/// A connection's place; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    admission: Arc<Admission>,
+    stranger: Option<IpAddr>,
+}
+
+impl Admission {
+    /// At most `most` connections. One address may hold a quarter of the places
+    /// (but 16) with connections that have not proved who they are, so that it
+    /// cannot keep everybody else out.
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            most_strangers: (most / 4).max(16),
+            counts: Mutex::default(),
+        })
+    }
+
+    /// A place for a connection from `address`, if there is one.
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let network = network(address);
+        let mut counts = lock(&self.counts);
+        if counts.all >= self.most {
+            return None;
+        }
+        let strangers = counts.strangers.entry(network).or_default();
+        if *strangers >= self.most_strangers {
+            return None;
+        }
+        *strangers += 1;
+        counts.all += 1;
+        Some(Place {
+            admission: Arc::clone(self),
+            stranger: Some(network),
+        })
+    }
+}
+
+impl Place {
+    /// The connection has proved who it is.
+    pub(crate) fn known(&mut self) {
+        let mut counts = lock(&self.admission.counts);
+        counts.forget(self.stranger.take());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.admission.counts);
+        counts.all = counts.all.saturating_sub(1);
+        counts.forget(self.stranger.take());
+    }
+}
+
+impl Counts {
+    fn forget(&mut self, stranger: Option<IpAddr>) {
+        let Some(network) = stranger else { return };
+        if let Some(count) = self.strangers.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                self.strangers.remove(&network);
+            }
+        }
+    }
+}
+
+/// Whoever has one address of an IPv6 /64 has all of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let host = u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !host))
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long saying goodbye may take; a connection ends within a few of these.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_given_back() {
+        let admission = Admission::new(20);
+        let one: IpAddr = "192.0.2.1".parse().unwrap();
+        let other: IpAddr = "2001:db8::1".parse().unwrap();
+        let same: IpAddr = "2001:db8::2:1".parse().unwrap();
+        let mut places: Vec<_> = (0..16).map(|_| admission.admit(one).unwrap()).collect();
+        assert!(admission.admit(one).is_none(), "one address has its share");
+        places.extend((0..2).map(|_| admission.admit(other).unwrap()));
+        places[0].known();
+        places.push(admission.admit(one).unwrap());
+        places.push(admission.admit(same).unwrap());
+        assert!(admission.admit(other).is_none(), "all places are taken");
+        drop(places);
+        let counts = admission.counts.lock().unwrap();
+        assert_eq!((counts.all, counts.strangers.len()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_refills_with_time() {
+        let mut bucket = Bucket::new(2, 1);
+        assert_eq!(
+            [bucket.take(), bucket.take(), bucket.take()],
+            [true, true, false]
+        );
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!([bucket.take(), bucket.take()], [true, false]);
+
+        let quiet = Quiet::new();
+        let spoken = (0..15).filter(|_| quiet.may_speak().is_some()).count();
+        assert_eq!(spoken, 10);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(quiet.may_speak(), Some(5));
+    }
+}

@@ -1,0 +1,158 @@
+//! Accepts agents until it is told to stop: one session per connection, places
+//! bounded, and beside them the chores that need the clock (writing the registry
+//! behind, renewing the manager's certificate). [`RequestSource::serve`] enters.
+//!
+//! [`RequestSource::serve`]: wpk_api::RequestSource::serve
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::task::TaskTracker;
+use wpk_api::{CancellationToken, RequestService};
+
+use crate::channel::Core;
+use crate::goodbye::Goodbye;
+use crate::limits::{Admission, GRACE, Quiet};
+use crate::session;
+
+/// How often the manager's certificate is looked at.
+const RENEWAL: Duration = Duration::from_secs(3_600);
+
+/// Changes of this long go to disk together.
+const GATHER: Duration = Duration::from_millis(500);
+
+/// After a failed write of the registry.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// When no connection can be accepted.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What the sessions of one listener share.
+pub(crate) struct Serving {
+    pub(crate) core: Arc<Core>,
+    pub(crate) service: Arc<dyn RequestService>,
+    /// Sessions and acknowledgements under way.
+    pub(crate) tasks: TaskTracker,
+    /// No more agents.
+    pub(crate) stop: CancellationToken,
+    /// Log lines about connections that never became an agent's.
+    pub(crate) quiet: Quiet,
+}
+
+/// Serves until `stop`, then says goodbye to all and lets them finish shortly.
+pub(crate) async fn serve(
+    core: &Arc<Core>,
+    listener: TcpListener,
+    service: Arc<dyn RequestService>,
+    stop: CancellationToken,
+) {
+    // Also when this future is dropped: no session outlives it.
+    let stop = stop.child_token();
+    let _stop_when_dropped = stop.clone().drop_guard();
+    let kill = CancellationToken::new();
+    let _kill_when_dropped = kill.clone().drop_guard();
+    let serving = Arc::new(Serving {
+        core: Arc::clone(core),
+        service,
+        tasks: TaskTracker::new(),
+        stop: stop.clone(),
+        quiet: Quiet::new(),
+    });
+    let chores = tokio::spawn({
+        let (core, stop) = (Arc::clone(core), stop.clone());
+        async move { stop.run_until_cancelled(chores(&core)).await }
+    });
+    stop.run_until_cancelled(accept(&serving, &listener, &kill))
+        .await;
+    drop(listener);
+    core.links.end_all(&Goodbye::stopping());
+    serving.tasks.close();
+    if tokio::time::timeout(2 * GRACE, serving.tasks.wait())
+        .await
+        .is_err()
+    {
+        tracing::debug!("some connections did not end in time and were cut");
+    }
+    kill.cancel();
+    if let Err(error) = chores.await {
+        tracing::warn!("the chores of the agent channel ended early: {error}");
+    }
+    flush(core).await;
+}
+
+async fn accept(serving: &Arc<Serving>, listener: &TcpListener, kill: &CancellationToken) {
+    let admission = Admission::new(serving.core.settings.max_connections);
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(
+                    "no connection of an agent can be accepted: {error}; if it is the number of \
+                     open files, raise its limit (LimitNOFILE)"
+                );
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let Some(place) = admission.admit(peer.ip()) else {
+            if let Some(more) = serving.quiet.may_speak() {
+                tracing::warn!(
+                    "{peer} was sent away: too many connections, see `max_connections` \
+                     ({more} lines like this were left out)"
+                );
+            }
+            continue;
+        };
+        let (serving_it, kill) = (Arc::clone(serving), kill.clone());
+        serving.tasks.spawn(async move {
+            kill.run_until_cancelled(session::run(serving_it, stream, peer, place))
+                .await;
+        });
+    }
+}
+
+async fn chores(core: &Arc<Core>) {
+    let mut renewal = interval(RENEWAL);
+    renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = core.registry.changed() => {
+                sleep(GATHER).await;
+                while !flush(core).await {
+                    sleep(RETRY).await;
+                }
+            }
+            _ = renewal.tick() => renew(core).await,
+        }
+    }
+}
+
+/// Writes what agents said; false if that failed.
+async fn flush(core: &Arc<Core>) -> bool {
+    let core = Arc::clone(core);
+    match tokio::task::spawn_blocking(move || core.registry.flush()).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!("the registry of agents cannot be written, it is tried again: {error}");
+            false
+        }
+        Err(error) => {
+            tracing::warn!("the registry of agents was not written: {error}");
+            true
+        }
+    }
+}
+
+async fn renew(core: &Arc<Core>) {
+    if !core.identity.is_near_its_end() {
+        return;
+    }
+    let again = Arc::clone(core);
+    match tokio::task::spawn_blocking(move || again.authority.manager_certificate()).await {
+        Ok(Ok(certificate)) => core.identity.replace(certificate),
+        Ok(Err(error)) => tracing::warn!("the manager's certificate was not renewed: {error}"),
+        Err(error) => tracing::warn!("the manager's certificate was not renewed: {error}"),
+    }
+}

@@ -1,0 +1,365 @@
+//! One connection from its first byte to its last: TLS, who it is, Hello and
+//! Welcome, then reading while [`crate::writer`] writes, then the end.
+//!
+//! Nothing an agent sends makes the manager wait for it, keep more than one
+//! frame of it, or do more than a little work: see the limits below.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_rustls::server::TlsStream;
+use wpk_api::{AgentId, Endpoint, Peer, Request};
+use wpk_wire::channel::{MAX_PAYLOAD, PROTOCOL};
+use wpk_wire::{Acknowledgement, ChannelMessage, FrameDecoder, Hello, Welcome};
+
+use crate::goodbye::{Ending, Goodbye};
+use crate::limits::{Bucket, GRACE, Place};
+use crate::link::Link;
+use crate::listener::Serving;
+use crate::pki::{fingerprint, now};
+use crate::registry::Known;
+use crate::writer;
+
+/// Until the Welcome nothing longer than a Hello is read.
+const LONGEST_HELLO: usize = 16 * 1024 + 5;
+
+/// An acknowledgement longer than this, in bytes, is none.
+const LONGEST_ACKNOWLEDGEMENT: usize = 4 * 1024;
+
+/// Messages that nobody asked for: this many at once, then so many a second.
+const UNASKED: (u32, u32) = (64, 32);
+
+/// Room made for one read.
+const READ: usize = 2 * 1024;
+
+/// What is read and thrown away so that the Goodbye is not lost.
+const DRAIN: usize = 256 * 1024;
+
+type Stream = TlsStream<TcpStream>;
+
+/// Serves one connection.
+pub(crate) async fn run(serving: Arc<Serving>, tcp: TcpStream, peer: SocketAddr, mut place: Place) {
+    let greeting = greet(&serving, tcp, peer, &mut place);
+    if let Some(Some(greeted)) = serving.stop.run_until_cancelled(greeting).await {
+        talk(&serving, greeted, peer).await;
+    }
+}
+
+/// An agent that has introduced itself.
+struct Greeted {
+    stream: Stream,
+    decoder: FrameDecoder,
+    agent: AgentId,
+    name: String,
+}
+
+/// TLS, the registry, Hello; `None` if it ends before the Welcome.
+async fn greet(
+    serving: &Serving,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    place: &mut Place,
+) -> Option<Greeted> {
+    let core = &serving.core;
+    let deadline = Instant::now() + core.settings.handshake_timeout.0;
+    let refuse = |reason: &dyn std::fmt::Display| {
+        if let Some(more) = serving.quiet.may_speak() {
+            tracing::warn!(
+                "connection from {peer} refused: {reason} ({more} lines like this were left out)"
+            );
+        }
+    };
+    if let Err(error) = tcp.set_nodelay(true) {
+        tracing::debug!("{peer}: {error}");
+    }
+    let mut stream = match timeout_at(deadline, core.acceptor.accept(tcp)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            refuse(&format_args!("TLS: {error}"));
+            return None;
+        }
+        Err(_) => {
+            refuse(&"no TLS handshake in time");
+            return None;
+        }
+    };
+    let presented = {
+        let (_, tls) = stream.get_ref();
+        let certificates = tls.peer_certificates().unwrap_or_default();
+        certificates
+            .first()
+            .map(|certificate| fingerprint(certificate))
+    };
+    let known = presented.map_or(Known::Stranger, |print| core.registry.identify(&print));
+    let (agent, name) = match known {
+        Known::Agent(agent, name) => (agent, name),
+        Known::Revoked(agent) => {
+            refuse(&format_args!(
+                "the certificate of agent {agent} was revoked"
+            ));
+            dismiss(stream, Goodbye::revoked()).await;
+            return None;
+        }
+        Known::Stranger => {
+            refuse(&"its certificate is signed by our CA but belongs to no enrolled agent");
+            dismiss(stream, Goodbye::unknown()).await;
+            return None;
+        }
+    };
+    place.known();
+    let mut decoder = FrameDecoder::new(LONGEST_HELLO);
+    let goodbye = match timeout_at(deadline, read_hello(&mut stream, &mut decoder)).await {
+        Ok(Ok(Ok(hello))) => {
+            core.registry.greet(agent, &hello, now());
+            return Some(Greeted {
+                stream,
+                decoder,
+                agent,
+                name,
+            });
+        }
+        Ok(Ok(Err(goodbye))) => goodbye,
+        Ok(Err(error)) => {
+            tracing::debug!("agent {agent} ({peer}) left before its Hello: {error}");
+            return None;
+        }
+        Err(_) => Goodbye::silent("no Hello came in time"),
+    };
+    tracing::warn!("agent {agent} ({peer}) was sent away: {goodbye}");
+    dismiss(stream, goodbye).await;
+    None
+}
+
+async fn read_hello(
+    stream: &mut Stream,
+    decoder: &mut FrameDecoder,
+) -> io::Result<Result<Hello, Goodbye>> {
+    loop {
+        match decoder.next_frame() {
+            Ok(None) => {}
+            Ok(Some(payload)) => {
+                return Ok(match ChannelMessage::decode(&payload) {
+                    Ok(ChannelMessage::Hello(hello)) => Ok(hello),
+                    Ok(other) => Err(Goodbye::protocol(format!(
+                        "`{}` came where `hello` must be first",
+                        other.name()
+                    ))),
+                    Err(error) => Err(Goodbye::protocol(error.to_string())),
+                });
+            }
+            Err(error) => return Ok(Err(Goodbye::protocol(error.to_string()))),
+        }
+        if read_some(stream, decoder).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+async fn read_some(
+    stream: &mut (impl AsyncRead + Unpin),
+    decoder: &mut FrameDecoder,
+) -> io::Result<usize> {
+    let buffer = decoder.buffer_mut();
+    buffer.reserve(READ);
+    stream.read_buf(buffer).await
+}
+
+/// From the Welcome on.
+async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
+    let Greeted {
+        stream,
+        decoder: mut early,
+        agent,
+        name,
+    } = greeted;
+    let core = &serving.core;
+    let (link, queue) = Link::new(agent);
+    let seconds = core.settings.keepalive.0.as_millis().div_ceil(1_000).max(1);
+    // First in the queue, before anybody can find the link.
+    link.send(&ChannelMessage::Welcome(Welcome {
+        protocol: PROTOCOL,
+        agent: agent.get(),
+        name: name.clone(),
+        keepalive_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+    }));
+    let again = core.links.insert(Arc::clone(&link));
+    if serving.stop.is_cancelled() {
+        link.end(Ending::Ours(Goodbye::stopping()));
+    }
+    if !core.registry.is_enrolled(agent) {
+        link.end(Ending::Ours(Goodbye::revoked()));
+    }
+    if again {
+        tracing::warn!(
+            "agent {agent} ({name}) dialled in again from {peer}; the older connection ends"
+        );
+    } else {
+        tracing::info!("agent {agent} ({name}) connected from {peer}");
+    }
+
+    let (mut reading, writing) = tokio::io::split(stream);
+    let mut decoder = FrameDecoder::new(MAX_PAYLOAD);
+    decoder.push(&early.buffer_mut().split());
+    let ending = {
+        let listening = listen(serving, &link, &mut reading, &mut decoder, agent);
+        let silence = core.settings.silence();
+        let writing = writer::write(&link, queue, writing, silence);
+        let (ended, ()) = tokio::join!(
+            async {
+                let ending = tokio::select! {
+                    ending = listening => ending,
+                    () = link.over() => Ending::Theirs(String::new()),
+                };
+                link.end(ending);
+                // At once: from now on the agent is disconnected for everybody.
+                core.links.remove(&link);
+                core.registry.seen(agent, now());
+                link.ending()
+            },
+            writing
+        );
+        ended
+    };
+    if let Some(ending) = ending {
+        tracing::info!("agent {agent} ({name}) disconnected: {ending}");
+        if matches!(ending, Ending::Ours(_)) {
+            drain(&mut reading).await;
+        }
+    }
+}
+
+/// Reads until the connection has a reason to end.
+async fn listen(
+    serving: &Arc<Serving>,
+    link: &Arc<Link>,
+    reading: &mut ReadHalf<Stream>,
+    decoder: &mut FrameDecoder,
+    agent: AgentId,
+) -> Ending {
+    let settings = &serving.core.settings;
+    let (keepalive, silence) = (settings.keepalive.0, settings.silence());
+    let mut unasked = Bucket::new(UNASKED.0, UNASKED.1);
+    let mut heard = Instant::now();
+    let mut asked = heard;
+    loop {
+        loop {
+            let message = match decoder.next_frame() {
+                Ok(None) => break,
+                Ok(Some(payload)) => ChannelMessage::decode(&payload),
+                Err(error) => return protocol(error),
+            };
+            heard = Instant::now();
+            let expected = match message {
+                Err(error) => return protocol(error),
+                Ok(ChannelMessage::Answer { stream, bytes }) => link.answer(stream, bytes),
+                Ok(ChannelMessage::Acknowledge(body)) => {
+                    acknowledge(serving, link, agent, &body);
+                    false
+                }
+                Ok(ChannelMessage::Ping) => {
+                    link.send(&ChannelMessage::Pong);
+                    false
+                }
+                Ok(ChannelMessage::Pong) => false,
+                Ok(ChannelMessage::Goodbye { reason }) => {
+                    return Ending::Theirs(format!("the agent said goodbye: {reason}"));
+                }
+                Ok(
+                    other @ (ChannelMessage::Hello(_)
+                    | ChannelMessage::Welcome(_)
+                    | ChannelMessage::Command { .. }),
+                ) => return protocol(format!("`{}` is not an agent's to send now", other.name())),
+            };
+            if !expected && !unasked.take() {
+                return Ending::Ours(Goodbye::flood());
+            }
+        }
+        let next = (asked.max(heard) + keepalive).min(heard + silence);
+        tokio::select! {
+            read = read_some(reading, decoder) => match read {
+                Ok(0) => return Ending::Theirs("the agent closed the connection".to_owned()),
+                Ok(_) => {}
+                Err(error) => return Ending::Theirs(format!("the connection broke: {error}")),
+            },
+            () = sleep_until(next) => {
+                let now = Instant::now();
+                if now >= heard + silence {
+                    return Ending::Ours(Goodbye::silent(format!(
+                        "nothing was heard for {} ms",
+                        silence.as_millis()
+                    )));
+                }
+                asked = now;
+                link.send(&ChannelMessage::Ping);
+            }
+        }
+    }
+}
+
+fn protocol(error: impl ToString) -> Ending {
+    Ending::Ours(Goodbye::protocol(error.to_string()))
+}
+
+/// Passes on what the agent says of its own upgrade, in its own name only:
+/// whatever else the message names is not looked at. One at a time; an agent
+/// repeats what got lost.
+fn acknowledge(serving: &Arc<Serving>, link: &Arc<Link>, agent: AgentId, body: &Bytes) {
+    if body.len() > LONGEST_ACKNOWLEDGEMENT {
+        tracing::debug!(
+            "agent {agent}: an acknowledgement of {} bytes was left out",
+            body.len()
+        );
+        return;
+    }
+    let acknowledgement = match Acknowledgement::parse(body) {
+        Ok(acknowledgement) => acknowledgement,
+        Err(refusal) => {
+            tracing::debug!("agent {agent}: its acknowledgement is not understood: {refusal:?}");
+            return;
+        }
+    };
+    let Some(turn) = link.acknowledge() else {
+        tracing::debug!("agent {agent}: acknowledged again while the first is under way");
+        return;
+    };
+    let request = Request {
+        endpoint: Endpoint::Upgrade,
+        peer: Peer::Agent(agent),
+        payload: acknowledgement.to_bytes_for(&[agent.into()]).into(),
+    };
+    let service = Arc::clone(&serving.service);
+    serving.tasks.spawn(async move {
+        // The answer is nobody's: the agent hears `clear_upgrade_result`.
+        service.call(request).await;
+        drop(turn);
+    });
+}
+
+/// Says goodbye to a connection that has no link.
+async fn dismiss(mut stream: Stream, goodbye: Goodbye) {
+    writer::say_goodbye(&mut stream, &goodbye).await;
+    drain(&mut stream).await;
+}
+
+/// Reads on for a moment: closing a socket with unread bytes resets it, and
+/// the other side might never see the Goodbye.
+async fn drain(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut thrown_away = Vec::with_capacity(READ);
+    let reading = async {
+        let mut total = 0;
+        while total < DRAIN {
+            thrown_away.clear();
+            match stream.read_buf(&mut thrown_away).await {
+                Ok(0) | Err(_) => return,
+                Ok(read) => total += read,
+            }
+        }
+    };
+    // Either way it is over now.
+    let _ = timeout(GRACE, reading).await;
+}
