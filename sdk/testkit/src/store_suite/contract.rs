@@ -1,0 +1,329 @@
+//! The sentences of [`TaskStore`]'s documentation, one story each.
+
+use std::sync::Arc;
+
+use wpk_api::{Command, Created, Selector, Status, TaskStore, Transition, TransitionResult};
+
+use super::{START, agent, bare, create, ok, order, to, upgrade};
+
+/// All stories, each on a store of its own.
+pub async fn run<M>(make: &M)
+where
+    M: AsyncFn() -> Arc<dyn TaskStore>,
+{
+    a_new_task_is_pending(&*make().await).await;
+    an_exclusive_task_is_refused_alone(&*make().await).await;
+    every_move_follows_the_table(&*make().await).await;
+    the_newest_task_decides(&*make().await).await;
+    texts_and_times_of_a_move(&*make().await).await;
+    claims_are_oldest_first(&*make().await).await;
+    an_interrupted_task_is_found(&*make().await).await;
+    an_installer_begins_once(&*make().await).await;
+    a_touched_task_does_not_expire(&*make().await).await;
+    cancel_and_withdraw_take_pending_tasks(&*make().await).await;
+    purged_ids_are_not_used_again(&*make().await).await;
+    nothing_to_do_is_fine(&*make().await).await;
+}
+
+async fn a_new_task_is_pending(store: &dyn TaskStore) {
+    let custom = wpk_api::NewTask {
+        command: Command::UpgradeCustom,
+        module: "a \"module\"; DROP TABLE TASKS".to_owned(),
+        ..upgrade(2_147_483_647, "node'01", START)
+    };
+    let created = ok(store
+        .create(vec![
+            upgrade(5, "node01", START),
+            custom,
+            bare(3, "", START),
+        ])
+        .await);
+    let ids: Vec<_> = created
+        .iter()
+        .map(|one| match one {
+            Created::Task(id) => id.0,
+            Created::AlreadyLive(id) => panic!("no agent had a task, the store says {id} is live"),
+        })
+        .collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "ids ascend: {ids:?}");
+    assert!(ids.iter().all(|id| *id > 0), "ids start at 1: {ids:?}");
+    let found = ok(store
+        .latest(&[agent(2_147_483_647), agent(9), agent(5), agent(3), agent(5)])
+        .await);
+    let [Some(custom), None, Some(five), Some(bare), Some(again)] = found.as_slice() else {
+        panic!("one entry per agent, in the order asked: {found:?}");
+    };
+    assert_eq!(five, again);
+    assert_eq!([five.id.0, custom.id.0, bare.id.0], ids[..]);
+    assert_eq!(custom.node, "node'01");
+    assert_eq!(custom.module, "a \"module\"; DROP TABLE TASKS");
+    assert_eq!(custom.command, Command::UpgradeCustom);
+    assert_eq!(five.status, Status::Pending);
+    assert_eq!((five.created, five.updated), (START, None));
+    assert_eq!(five.error_msg, None);
+    assert_eq!(bare.node, "");
+}
+
+async fn an_exclusive_task_is_refused_alone(store: &dyn TaskStore) {
+    let new = vec![
+        upgrade(1, "node01", START),
+        upgrade(2, "node01", START),
+        upgrade(1, "node02", START),
+        bare(1, "node01", START),
+        upgrade(1, "node01", START),
+    ];
+    let created = ok(store.create(new).await);
+    let [
+        Created::Task(first),
+        Created::Task(_),
+        Created::AlreadyLive(live),
+        Created::Task(second),
+        Created::AlreadyLive(_),
+    ] = created.as_slice()
+    else {
+        panic!("an agent may have one live task, the others are created: {created:?}");
+    };
+    assert_eq!(live, first);
+    // Both live tasks of the agent keep it from another one, until both ended.
+    for id in [second, first] {
+        let again = ok(store.create(vec![upgrade(1, "node01", START)]).await);
+        assert!(matches!(again[..], [Created::AlreadyLive(_)]), "{again:?}");
+        let moves = vec![
+            to(*id, Status::InProgress, "node01", START + 1),
+            to(*id, Status::Done, "node01", START + 2),
+        ];
+        ok(store.transition(moves).await);
+    }
+    create(store, upgrade(1, "node01", START)).await;
+}
+
+async fn every_move_follows_the_table(store: &dyn TaskStore) {
+    let mut next = 0;
+    let mut statuses = Status::KNOWN.to_vec();
+    statuses.push(Status::Other("Weird".to_owned()));
+    for from in Status::KNOWN {
+        for target in &statuses {
+            for node in ["node01", "node02"] {
+                next += 1;
+                let id = create(store, upgrade(next, "node01", START)).await;
+                for step in way_to(&from) {
+                    ok(store.transition(vec![to(id, step, "node01", START)]).await);
+                }
+                let one = to(id, target.clone(), node, START + 1);
+                let moved = ok(store.transition(vec![one]).await);
+                let legal =
+                    from.may_become(target) && (node == "node01" || !target.needs_same_node());
+                let after = match moved.as_slice() {
+                    [TransitionResult::Moved(task)] if legal => task,
+                    [TransitionResult::Refused(Some(task))] if !legal => task,
+                    other => panic!("{from} -> {target} by {node}: {other:?}"),
+                };
+                assert_eq!(
+                    after.status,
+                    if legal { target.clone() } else { from.clone() }
+                );
+                let stored = ok(store.latest(&[agent(next)]).await);
+                assert_eq!(stored, [Some(after.clone())]);
+            }
+        }
+    }
+}
+
+/// The moves that lead from Pending to a status.
+fn way_to(status: &Status) -> Vec<Status> {
+    match status {
+        Status::Pending => vec![],
+        Status::InProgress | Status::Cancelled => vec![status.clone()],
+        other => vec![Status::InProgress, other.clone()],
+    }
+}
+
+async fn the_newest_task_decides(store: &dyn TaskStore) {
+    let old = create(store, bare(1, "node01", START)).await;
+    let new = create(store, bare(1, "node01", START)).await;
+    ok(store
+        .transition(vec![to(new, Status::Cancelled, "node01", START)])
+        .await);
+    let latest = |agent| Transition {
+        select: Selector::LatestOf(agent),
+        ..to(old, Status::InProgress, "node01", START)
+    };
+    let moved = ok(store
+        .transition(vec![latest(agent(1)), latest(agent(2))])
+        .await);
+    let [
+        TransitionResult::Refused(Some(task)),
+        TransitionResult::Refused(None),
+    ] = moved.as_slice()
+    else {
+        panic!("the newest task is cancelled, agent 2 has none: {moved:?}");
+    };
+    assert_eq!(task.id, new);
+    // By its id the older one still moves.
+    let moved = ok(store
+        .transition(vec![to(old, Status::InProgress, "node01", START)])
+        .await);
+    assert!(
+        matches!(moved[..], [TransitionResult::Moved(_)]),
+        "{moved:?}"
+    );
+}
+
+async fn texts_and_times_of_a_move(store: &dyn TaskStore) {
+    let id = create(store, upgrade(1, "node01", START)).await;
+    let with = |status, text: Option<&str>, at| Transition {
+        error_msg: text.map(str::to_owned),
+        ..to(id, status, "node01", at)
+    };
+    // One call, moves one after the other: the second builds on the first.
+    let moved = ok(store
+        .transition(vec![
+            with(Status::InProgress, Some("a text"), START + 1),
+            with(Status::InProgress, Some("refused"), START + 2),
+            with(Status::Failed, None, START + 3),
+        ])
+        .await);
+    assert!(matches!(moved[1], TransitionResult::Refused(Some(_))));
+    let TransitionResult::Moved(task) = &moved[2] else {
+        panic!("In progress -> Failed was refused: {moved:?}");
+    };
+    assert_eq!(task.error_msg.as_deref(), Some("a text"));
+    assert_eq!((task.created, task.updated), (START, Some(START + 3)));
+    assert_eq!(ok(store.latest(&[agent(1)]).await), [Some(task.clone())]);
+}
+
+async fn claims_are_oldest_first(store: &dyn TaskStore) {
+    let mut ids = Vec::new();
+    for n in 1..=3 {
+        ids.push(create(store, upgrade(n, "node01", START)).await);
+        create(store, bare(100 + n, "node01", START)).await;
+        create(store, upgrade(200 + n, "node02", START)).await;
+    }
+    assert_eq!(ok(store.claim("node01", 0, START).await), []);
+    let mut claimed = ok(store.claim("node01", 2, START + 7).await);
+    claimed.extend(ok(store.claim("node01", 99, START + 7).await));
+    assert_eq!(
+        claimed.iter().map(|one| one.task.id).collect::<Vec<_>>(),
+        ids
+    );
+    for (n, one) in (1..).zip(&claimed) {
+        assert_eq!(one.task.status, Status::InProgress);
+        assert_eq!(one.task.updated, Some(START + 7));
+        assert_eq!(one.order, Ok(order(n)));
+        assert_eq!(
+            ok(store.latest(&[agent(n)]).await),
+            [Some(one.task.clone())]
+        );
+    }
+    assert_eq!(ok(store.claim("node01", 99, START + 8).await), []);
+}
+
+async fn an_interrupted_task_is_found(store: &dyn TaskStore) {
+    for n in 1..=4 {
+        create(store, upgrade(n, "node01", START)).await;
+    }
+    let claimed = ok(store.claim("node01", 3, START + 1).await);
+    assert!(ok(store
+        .begin_installer(claimed[1].task.id, START + 2)
+        .await));
+    let found = ok(store.interrupted("node01").await);
+    assert_eq!(found, [claimed[0].clone(), claimed[2].clone()]);
+    assert_eq!(ok(store.interrupted("node01").await), found);
+    assert_eq!(ok(store.interrupted("node02").await), []);
+}
+
+async fn an_installer_begins_once(store: &dyn TaskStore) {
+    let id = create(store, upgrade(1, "node01", START)).await;
+    assert!(!ok(store.begin_installer(id, START).await), "still Pending");
+    ok(store.claim("node01", 1, START).await);
+    assert!(ok(store.begin_installer(id, START).await));
+    assert!(!ok(store.begin_installer(id, START).await), "twice");
+    ok(store
+        .transition(vec![to(id, Status::Done, "node01", START)])
+        .await);
+    assert!(!ok(store.begin_installer(id, START).await), "ended");
+    let unknown = wpk_api::TaskId(id.0 + 1);
+    assert!(!ok(store.begin_installer(unknown, START).await), "no task");
+}
+
+async fn a_touched_task_does_not_expire(store: &dyn TaskStore) {
+    let mut ids = Vec::new();
+    for n in 1..=3 {
+        ids.push(create(store, upgrade(n, "node01", START)).await);
+    }
+    ok(store.claim("node01", 2, START + 10).await);
+    ok(store.touch(&[ids[1], ids[2]], START + 20).await);
+    assert_eq!(ok(store.expire(START + 9, START + 30).await), []);
+    let expired = ok(store.expire(START + 10, START + 30).await);
+    let [task] = expired.as_slice() else {
+        panic!("one of three tasks had no word since then: {expired:?}");
+    };
+    assert_eq!((task.id, &task.status), (ids[0], &Status::Timeout));
+    assert_eq!(task.updated, Some(START + 30));
+    let rest = ok(store.latest(&[agent(1), agent(2), agent(3)]).await);
+    assert_eq!(rest[0].as_ref(), Some(task));
+    let [_, Some(second), Some(third)] = rest.as_slice() else {
+        panic!("expiring deletes nothing: {rest:?}");
+    };
+    assert_eq!(second.updated, Some(START + 20));
+    assert_eq!((&third.status, third.updated), (&Status::Pending, None));
+    create(store, upgrade(1, "node01", START + 31)).await;
+}
+
+async fn cancel_and_withdraw_take_pending_tasks(store: &dyn TaskStore) {
+    let running = create(store, upgrade(1, "node01", START)).await;
+    ok(store.claim("node01", 1, START).await);
+    create(store, upgrade(2, "node01", START)).await;
+    create(store, bare(2, "node01", START)).await;
+    let other = create(store, upgrade(3, "node02", START)).await;
+    assert_eq!(ok(store.cancel("node01", START + 1).await), 2);
+    assert_eq!(ok(store.cancel("node01", START + 1).await), 0);
+    let found = ok(store.latest(&[agent(2)]).await);
+    let [Some(task)] = found.as_slice() else {
+        panic!("cancelling deletes nothing: {found:?}");
+    };
+    assert_eq!(task.status, Status::Cancelled);
+    assert_eq!(task.updated, Some(START + 1));
+    assert_eq!(
+        ok(store.withdraw(&[running, other, other, task.id]).await),
+        1
+    );
+    let found = ok(store.latest(&[agent(1), agent(3)]).await);
+    assert!(matches!(found[..], [Some(_), None]), "{found:?}");
+    let new = vec![upgrade(2, "node01", START), upgrade(3, "node01", START)];
+    let created = ok(store.create(new).await);
+    assert!(
+        matches!(created[..], [Created::Task(_), Created::Task(_)]),
+        "a cancelled and a withdrawn task keep nobody: {created:?}"
+    );
+}
+
+async fn purged_ids_are_not_used_again(store: &dyn TaskStore) {
+    create(store, upgrade(1, "node01", START)).await;
+    ok(store.claim("node01", 1, START).await);
+    let many = (0..2_500).map(|n| bare(10 + n % 50, "node01", START));
+    let created = ok(store.create(many.collect()).await);
+    let Some(Created::Task(last)) = created.last() else {
+        panic!("bare tasks are always created: {created:?}");
+    };
+    assert_eq!(ok(store.purge(START - 1).await), 0);
+    assert_eq!(ok(store.purge(START).await), 2_501);
+    assert_eq!(ok(store.latest(&[agent(1), agent(10)]).await), [None, None]);
+    assert_eq!(ok(store.interrupted("node01").await), []);
+    let next = create(store, upgrade(1, "node01", START + 1)).await;
+    assert!(next > *last, "{next} after {last}: an id was used again");
+    assert_eq!(ok(store.purge(START).await), 0);
+}
+
+async fn nothing_to_do_is_fine(store: &dyn TaskStore) {
+    assert_eq!(ok(store.create(vec![]).await), []);
+    assert_eq!(ok(store.latest(&[]).await), []);
+    assert_eq!(ok(store.transition(vec![]).await), []);
+    assert_eq!(ok(store.claim("node01", 5, START).await), []);
+    assert_eq!(ok(store.interrupted("node01").await), []);
+    ok(store.touch(&[wpk_api::TaskId(7)], START).await);
+    assert_eq!(ok(store.cancel("node01", START).await), 0);
+    assert_eq!(ok(store.withdraw(&[wpk_api::TaskId(7)]).await), 0);
+    assert_eq!(ok(store.expire(START, START).await), []);
+    assert_eq!(ok(store.purge(START).await), 0);
+}

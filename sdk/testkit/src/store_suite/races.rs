@@ -1,0 +1,154 @@
+//! Callers that race each other: what must happen once happens once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use wpk_api::{Created, Status, TaskStore, TransitionResult};
+
+use super::{START, agent, create, ok, to, upgrade};
+
+/// Callers in each race.
+const CALLERS: u32 = 32;
+
+/// All races, each on a store of its own.
+pub async fn run<M>(make: &M)
+where
+    M: AsyncFn() -> Arc<dyn TaskStore>,
+{
+    a_task_is_claimed_once(make().await).await;
+    an_agent_has_one_live_task(make().await).await;
+    an_installer_begins_once(make().await).await;
+    a_task_ends_once(make().await).await;
+    a_finished_write_is_seen(make().await).await;
+}
+
+/// Runs all callers at the same time and collects what they got.
+async fn race<T, F>(mut caller: impl FnMut(u32) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let mut callers = JoinSet::new();
+    for n in 0..CALLERS {
+        callers.spawn(caller(n));
+    }
+    callers.join_all().await
+}
+
+async fn a_task_is_claimed_once(store: Arc<dyn TaskStore>) {
+    let tasks = (1..=CALLERS * 5).map(|n| upgrade(n, "node01", START));
+    ok(store.create(tasks.collect()).await);
+    let claimed = race(|n| {
+        let store = Arc::clone(&store);
+        async move {
+            let mut mine = Vec::new();
+            loop {
+                let next = ok(store.claim("node01", 1 + n as usize % 3, START).await);
+                if next.is_empty() {
+                    return mine;
+                }
+                mine.extend(next.into_iter().map(|one| one.task.id));
+            }
+        }
+    })
+    .await
+    .concat();
+    let distinct: HashSet<_> = claimed.iter().collect();
+    assert_eq!(claimed.len(), distinct.len(), "a task was claimed twice");
+    assert_eq!(distinct.len(), (CALLERS * 5) as usize, "a task was left");
+}
+
+async fn an_agent_has_one_live_task(store: Arc<dyn TaskStore>) {
+    let results = race(|_| {
+        let store = Arc::clone(&store);
+        async move {
+            ok(store
+                .create(vec![
+                    upgrade(1, "node01", START),
+                    upgrade(2, "node02", START),
+                ])
+                .await)
+        }
+    })
+    .await;
+    for at in 0..2 {
+        let mut created = Vec::new();
+        let mut live = HashSet::new();
+        for result in &results {
+            match result[at] {
+                Created::Task(id) => created.push(id),
+                Created::AlreadyLive(id) => {
+                    live.insert(id);
+                }
+            }
+        }
+        assert_eq!(created.len(), 1, "an agent got {created:?}");
+        assert_eq!(live.into_iter().collect::<Vec<_>>(), created);
+    }
+}
+
+async fn an_installer_begins_once(store: Arc<dyn TaskStore>) {
+    let id = create(&*store, upgrade(1, "node01", START)).await;
+    ok(store.claim("node01", 1, START).await);
+    let begun = race(|_| {
+        let store = Arc::clone(&store);
+        async move { ok(store.begin_installer(id, START).await) }
+    })
+    .await;
+    assert_eq!(begun.iter().filter(|begun| **begun).count(), 1);
+}
+
+async fn a_task_ends_once(store: Arc<dyn TaskStore>) {
+    let id = create(&*store, upgrade(1, "node01", START)).await;
+    ok(store.claim("node01", 1, START).await);
+    let ends = [
+        Status::Done,
+        Status::Failed,
+        Status::Timeout,
+        Status::Legacy,
+    ];
+    let results = race(|n| {
+        let store = Arc::clone(&store);
+        let end = to(id, ends[n as usize % ends.len()].clone(), "node01", START);
+        async move { ok(store.transition(vec![end]).await).remove(0) }
+    })
+    .await;
+    let mut seen = HashSet::new();
+    let mut moved = 0;
+    for result in results {
+        match result {
+            TransitionResult::Moved(task) => {
+                moved += 1;
+                seen.insert(task.status);
+            }
+            TransitionResult::Refused(task) => {
+                seen.insert(task.map_or(Status::Pending, |task| task.status));
+            }
+        }
+    }
+    assert_eq!((moved, seen.len()), (1, 1), "ended as {seen:?}");
+}
+
+/// Each caller reads what it has just written, while the others write too.
+async fn a_finished_write_is_seen(store: Arc<dyn TaskStore>) {
+    race(|n| {
+        let store = Arc::clone(&store);
+        async move {
+            for round in 0..10 {
+                let new = upgrade(n, "node01", START + round);
+                let id = create(&*store, new).await;
+                let found = ok(store.latest(&[agent(n)]).await);
+                assert_eq!(found[0].as_ref().map(|task| task.id), Some(id));
+                let end = to(id, Status::Cancelled, "node01", START + round);
+                ok(store.transition(vec![end]).await);
+                let found = ok(store.latest(&[agent(n)]).await);
+                assert_eq!(
+                    found[0].as_ref().map(|task| &task.status),
+                    Some(&Status::Cancelled)
+                );
+            }
+        }
+    })
+    .await;
+}
