@@ -1,0 +1,27 @@
+//! The embedded task store: one SQLite file, the one a 4.x manager keeps
+//! (protocol.md, section 3), with tables of our own beside its table.
+//!
+//! The engine enters through [`SqliteStore`], which implements
+//! [`wpk_api::TaskStore`]; the daemon makes one from its settings through
+//! [`SqliteFactory`]. Inside, one thread owns the only writing connection and
+//! commits what is waiting in one go (`worker`); a few threads with
+//! read-only connections answer questions and, since the file is in WAL mode,
+//! never wait for the writer; short questions need no thread at all (`near`).
+//!
+//! One file per concern: `settings` (the section of the configuration),
+//! `open` (files and connections), `schema` (tables, and what another
+//! program may have left in them), `worker` (threads and transactions),
+//! `read` and `write` (the statements), `fault` (errors), `store`.
+
+mod fault;
+mod near;
+mod open;
+mod read;
+mod schema;
+mod settings;
+mod store;
+mod worker;
+mod write;
+
+pub use settings::{Settings, SqliteFactory};
+pub use store::SqliteStore;

@@ -1,0 +1,108 @@
+//! The file and the connections to it. [`SqliteStore::open`](crate::SqliteStore::open)
+//! enters here once, before there are threads.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use wpk_api::StoreError;
+
+use crate::fault::Fault;
+use crate::schema;
+
+/// How long a connection waits for another program's lock. Nothing of ours
+/// waits for a lock of ours: there is one writer, and WAL readers need none.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Statements kept prepared per connection; more than there are.
+const STATEMENTS: usize = 64;
+
+/// Opens the connection that writes: makes folders, file and tables if absent,
+/// checks what is there.
+pub(crate) fn writer(file: &Path) -> Result<Connection, StoreError> {
+    create(file).map_err(|error| {
+        StoreError::Unavailable(format!(
+            "{}: cannot be created: {error}; the user of this program must be able to write its folder",
+            file.display()
+        ))
+    })?;
+    let open = || -> Result<Connection, Fault> {
+        let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // Asked before anything is written: a file that is no task database
+        // stays as it is.
+        schema::check(&connection, file)?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if !mode.eq_ignore_ascii_case("wal") {
+            return Err(Fault::Nonsense(format!(
+                "its file system cannot hold a write-ahead log (journal mode {mode}); \
+                 keep the file on a local file system"
+            )));
+        }
+        // FULL: a commit is on disk when it returns. The log is cut back after
+        // a large transaction, so that it does not keep its largest size.
+        connection.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; \
+             PRAGMA cache_size = -16000;",
+        )?;
+        schema::create(&connection)?;
+        Ok(connection)
+    };
+    open().map_err(|fault| fault.opening(file))
+}
+
+/// Opens a connection that only reads. The writer must be open.
+pub(crate) fn reader(file: &Path) -> Result<Connection, StoreError> {
+    let open = || -> Result<Connection, Fault> {
+        let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8000;")?;
+        Ok(connection)
+    };
+    open().map_err(|fault| fault.opening(file))
+}
+
+fn connect(file: &Path, mode: OpenFlags) -> Result<Connection, Fault> {
+    // Each connection belongs to one thread: no mutex. No URI: a path is a path.
+    let connection = Connection::open_with_flags(file, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Without this a prepared statement is compiled again for every new value,
+    // because a value might prove that a partial index can be used.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(connection)
+}
+
+/// Makes an empty file, which SQLite takes for an empty database, and its
+/// folders. An existing file keeps its rights. SQLite gives the log beside it
+/// the rights of the file.
+fn create(file: &Path) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(folder)?;
+    }
+    // The file is never opened and closed here once SQLite has it: closing any
+    // descriptor of it would drop the locks of the whole process.
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o660)
+        .open(file)
+    {
+        Ok(new) => {
+            // Whatever the umask: the manager's own programs share the group.
+            new.set_permissions(Permissions::from_mode(0o660))?;
+            match file.parent() {
+                Some(folder) => File::open(folder)?.sync_all(),
+                None => Ok(()),
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,130 @@
+//! The statements that read, and how a row becomes a [`Task`]. The rows may be
+//! another program's: whatever a column holds, reading it does not fail.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use wpk_api::{AgentId, Claimed, Command, Status, Task, TaskId};
+
+use crate::fault::Fault;
+
+/// The columns of a task `t`, in the order of [`task`].
+macro_rules! columns {
+    () => {
+        "t.TASK_ID, t.AGENT_ID, t.NODE, t.MODULE, t.COMMAND, t.CREATE_TIME, \
+         t.LAST_UPDATE_TIME, t.STATUS, t.ERROR_MESSAGE"
+    };
+}
+
+/// Tasks `t` of real agents that are live: the first line lets SQLite use the
+/// partial indexes, the second leaves out rows no [`Task`] can be made of.
+macro_rules! live {
+    () => {
+        "t.STATUS IN ('Pending', 'In progress') \
+         AND t.AGENT_ID BETWEEN 0 AND 2147483647"
+    };
+}
+pub(crate) use {columns, live};
+
+pub(crate) const LATEST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM TASKS t WHERE t.AGENT_ID = ?1 ORDER BY t.TASK_ID DESC LIMIT 1"
+);
+
+pub(crate) const INTERRUPTED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", o.TASK_ORDER FROM TASKS t JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID WHERE ",
+    live!(),
+    " AND t.STATUS = 'In progress' AND t.NODE = ?1 AND o.TASK_ORDER IS NOT NULL \
+     AND o.INSTALLER_BEGUN IS NULL ORDER BY t.TASK_ID"
+);
+
+/// The newest task of an agent.
+pub(crate) fn latest(connection: &Connection, agent: AgentId) -> Result<Option<Task>, Fault> {
+    let mut statement = connection.prepare_cached(LATEST)?;
+    Ok(statement.query_row([agent.get()], task).optional()?)
+}
+
+/// The newest task of each agent, in their order; one statement for all.
+pub(crate) fn latest_of_all(
+    connection: &Connection,
+    agents: &[AgentId],
+) -> Result<Vec<Option<Task>>, Fault> {
+    let mut statement = connection.prepare_cached(LATEST)?;
+    agents
+        .iter()
+        .map(|agent| Ok(statement.query_row([agent.get()], task).optional()?))
+        .collect()
+}
+
+/// The task with this id.
+pub(crate) fn by_id(connection: &Connection, id: TaskId) -> Result<Option<Task>, Fault> {
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM TASKS t WHERE t.TASK_ID = ?1 AND t.AGENT_ID BETWEEN 0 AND 2147483647"
+    ))?;
+    Ok(statement.query_row([id.0], task).optional()?)
+}
+
+/// See [`wpk_api::TaskStore::interrupted`].
+pub(crate) fn interrupted(connection: &Connection, node: &str) -> Result<Vec<Claimed>, Fault> {
+    let mut statement = connection.prepare_cached(INTERRUPTED)?;
+    let rows = statement.query_map(params![node], claimed)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A task from a row that starts with [`columns`].
+pub(crate) fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
+    let agent = integer(row.get_ref(1)?).unwrap_or_default();
+    Ok(Task {
+        id: TaskId(row.get(0)?),
+        // The statements ask for real agents only.
+        agent: AgentId::new(agent)
+            .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, agent))?,
+        node: text(row.get_ref(2)?).unwrap_or_default(),
+        module: text(row.get_ref(3)?).unwrap_or_default(),
+        command: Command::from_word(&text(row.get_ref(4)?).unwrap_or_default()),
+        created: integer(row.get_ref(5)?).unwrap_or_default(),
+        // Never updated is NULL; where another program wrote 0 it means the same.
+        updated: integer(row.get_ref(6)?).filter(|time| *time != 0),
+        status: Status::from_word(&text(row.get_ref(7)?).unwrap_or_default()),
+        error_msg: text(row.get_ref(8)?),
+    })
+}
+
+/// A task and its order, from a row of [`columns`] and `TASK_ORDER`.
+pub(crate) fn claimed(row: &Row<'_>) -> rusqlite::Result<Claimed> {
+    let task = task(row)?;
+    let stored = text(row.get_ref(9)?).unwrap_or_default();
+    let order = serde_json::from_str(&stored).map_err(|error| {
+        format!(
+            "the stored order of task {} cannot be read: {error}",
+            task.id
+        )
+    });
+    Ok(Claimed { task, order })
+}
+
+fn integer(value: ValueRef<'_>) -> Option<i64> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number),
+        ValueRef::Real(number) => Some(number as i64),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            std::str::from_utf8(bytes).ok()?.trim().parse().ok()
+        }
+    }
+}
+
+fn text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            Some(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The store as the engine sees it: every call is handed to a thread.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use wpk_api::{
+    AgentId, Claimed, Created, NewTask, StoreError, Task, TaskId, TaskStore, Transition,
+    TransitionResult, UnixTime,
+};
+
+use crate::near::Near;
+use crate::worker::{Call, Reader, WAITING, Writer, ask};
+use crate::{open, read, write};
+
+type Thread = mpsc::Sender<Box<dyn Call>>;
+
+/// Tasks in a SQLite file (protocol.md, section 3).
+///
+/// Dropping it carries out what was handed over, closes the file and ends the
+/// threads before it returns.
+pub struct SqliteStore {
+    file: PathBuf,
+    writer: Option<Thread>,
+    readers: Option<Thread>,
+    near: Near,
+    writing: Option<JoinHandle<()>>,
+    reading: Vec<JoinHandle<()>>,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it: the file with mode 0660, absent folders
+    /// with 0750. Rows that are there stay. Blocks for the time that takes.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if the file is no task database of a known
+    /// layout (it is left as it is), [`StoreError::Unavailable`] or
+    /// [`StoreError::Full`] if it cannot be opened, read or written.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let file = std::path::absolute(path).map_err(|error| {
+            StoreError::Unavailable(format!("{}: is no path: {error}", path.display()))
+        })?;
+        let (writer, calls) = mpsc::channel(WAITING);
+        let (readers, questions) = mpsc::channel(WAITING);
+        // First, because it makes what the other connections need.
+        let connection = open::writer(&file)?;
+        let cores = thread::available_parallelism()
+            .map_or(2, usize::from)
+            .clamp(2, 4);
+        let mut store = Self {
+            writer: Some(writer),
+            readers: Some(readers),
+            near: Near::open(&file, cores)?,
+            writing: None,
+            reading: Vec::new(),
+            file: file.clone(),
+        };
+        let thread = Writer {
+            connection,
+            file: file.clone(),
+            calls,
+        };
+        store.writing = Some(start("wpk-tasks-write", || thread.run())?);
+        let questions = Arc::new(Mutex::new(questions));
+        for _ in 0..cores {
+            let thread = Reader {
+                connection: open::reader(&file)?,
+                file: file.clone(),
+                calls: Arc::clone(&questions),
+            };
+            store
+                .reading
+                .push(start("wpk-tasks-read", || thread.run())?);
+        }
+        Ok(store)
+    }
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|error| {
+            StoreError::Unavailable(format!("the thread {name} cannot be started: {error}"))
+        })
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // The writer last: only a connection that may write can put the log
+        // back into the file when it is the last to close it.
+        self.near.close();
+        self.readers = None;
+        let mut died = false;
+        for thread in self.reading.drain(..) {
+            died |= thread.join().is_err();
+        }
+        self.writer = None;
+        died |= self
+            .writing
+            .take()
+            .is_some_and(|thread| thread.join().is_err());
+        if died {
+            tracing::error!(file = %self.file.display(), "a thread of the task store had died");
+        }
+    }
+}
+
+#[async_trait]
+impl TaskStore for SqliteStore {
+    async fn create(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError> {
+        ask(self.writer.as_ref(), move |connection| {
+            write::create(connection, &tasks)
+        })
+        .await
+    }
+
+    async fn latest(&self, agents: &[AgentId]) -> Result<Vec<Option<Task>>, StoreError> {
+        if let Some(answer) = self.near.latest(agents) {
+            return Ok(answer);
+        }
+        let agents = agents.to_vec();
+        ask(self.readers.as_ref(), move |connection| {
+            read::latest_of_all(connection, &agents)
+        })
+        .await
+    }
+
+    async fn transition(
+        &self,
+        moves: Vec<Transition>,
+    ) -> Result<Vec<TransitionResult>, StoreError> {
+        ask(self.writer.as_ref(), move |connection| {
+            write::transition(connection, &moves)
+        })
+        .await
+    }
+
+    async fn claim(
+        &self,
+        node: &str,
+        limit: usize,
+        now: UnixTime,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let node = node.to_owned();
+        ask(self.writer.as_ref(), move |connection| {
+            write::claim(connection, &node, limit, now)
+        })
+        .await
+    }
+
+    async fn interrupted(&self, node: &str) -> Result<Vec<Claimed>, StoreError> {
+        let node = node.to_owned();
+        ask(self.readers.as_ref(), move |connection| {
+            read::interrupted(connection, &node)
+        })
+        .await
+    }
+
+    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError> {
+        ask(self.writer.as_ref(), move |connection| {
+            write::begin_installer(connection, task, now)
+        })
+        .await
+    }
+
+    async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> Result<(), StoreError> {
+        let tasks = tasks.to_vec();
+        ask(self.writer.as_ref(), move |connection| {
+            write::touch(connection, &tasks, now)
+        })
+        .await
+    }
+
+    async fn cancel(&self, node: &str, now: UnixTime) -> Result<u64, StoreError> {
+        let node = node.to_owned();
+        ask(self.writer.as_ref(), move |connection| {
+            write::cancel(connection, &node, now)
+        })
+        .await
+    }
+
+    async fn withdraw(&self, tasks: &[TaskId]) -> Result<u64, StoreError> {
+        let tasks = tasks.to_vec();
+        ask(self.writer.as_ref(), move |connection| {
+            write::withdraw(connection, &tasks)
+        })
+        .await
+    }
+
+    async fn expire(&self, not_since: UnixTime, now: UnixTime) -> Result<Vec<Task>, StoreError> {
+        ask(self.writer.as_ref(), move |connection| {
+            write::expire(connection, not_since, now)
+        })
+        .await
+    }
+
+    async fn purge(&self, created_until: UnixTime) -> Result<u64, StoreError> {
+        ask(self.writer.as_ref(), move |connection| {
+            write::purge(connection, created_until)
+        })
+        .await
+    }
+}

@@ -1,0 +1,277 @@
+//! The threads. A call to the store becomes a [`Call`], a piece of work with
+//! its reply, and goes over a bounded channel to the writer or the readers; both
+//! take all that is waiting, up to a bound, into one transaction. While one
+//! commit waits for the disk the next calls gather, so that the disk is waited
+//! for once per batch and not once per call.
+
+use std::path::{Path, PathBuf};
+use std::slice;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+use wpk_api::StoreError;
+
+use crate::fault::Fault;
+
+/// Calls that may wait in a channel; the next caller waits for a place.
+pub(crate) const WAITING: usize = 1024;
+
+/// Calls in one write transaction.
+const WRITES_AT_ONCE: usize = 256;
+
+/// Calls in one read transaction; few, so that several readers share a crowd.
+const READS_AT_ONCE: usize = 32;
+
+/// A piece of work and the way back to whoever asked.
+pub(crate) trait Call: Send {
+    /// Whether somebody still waits for the answer.
+    fn wanted(&self) -> bool;
+    /// Does it, inside a transaction; may be called again if that is rolled back.
+    fn run(&mut self, connection: &Connection) -> Result<(), Fault>;
+    /// Notes that it failed.
+    fn fail(&mut self, error: StoreError);
+    /// Sends what the last `run` or `fail` left.
+    fn answer(self: Box<Self>);
+}
+
+struct Work<R, W> {
+    work: W,
+    outcome: Option<Result<R, StoreError>>,
+    reply: oneshot::Sender<Result<R, StoreError>>,
+}
+
+impl<R, W> Call for Work<R, W>
+where
+    R: Send,
+    W: FnMut(&Connection) -> Result<R, Fault> + Send,
+{
+    fn wanted(&self) -> bool {
+        !self.reply.is_closed()
+    }
+
+    fn run(&mut self, connection: &Connection) -> Result<(), Fault> {
+        self.outcome = Some(Ok((self.work)(connection)?));
+        Ok(())
+    }
+
+    fn fail(&mut self, error: StoreError) {
+        self.outcome = Some(Err(error));
+    }
+
+    fn answer(self: Box<Self>) {
+        if let Some(outcome) = self.outcome {
+            // Whoever asked may have gone; the work is done all the same.
+            drop(self.reply.send(outcome));
+        }
+    }
+}
+
+/// Sends work to a thread and waits for its outcome. Never hangs: a thread that
+/// ends drops the channel and with it every reply.
+pub(crate) async fn ask<R, W>(
+    thread: Option<&mpsc::Sender<Box<dyn Call>>>,
+    work: W,
+) -> Result<R, StoreError>
+where
+    R: Send + 'static,
+    W: FnMut(&Connection) -> Result<R, Fault> + Send + 'static,
+{
+    let closed = || StoreError::Unavailable("it is closed".to_owned());
+    let (reply, outcome) = oneshot::channel();
+    let call = Box::new(Work {
+        work,
+        outcome: None,
+        reply,
+    });
+    thread
+        .ok_or_else(closed)?
+        .send(call)
+        .await
+        .map_err(|_| closed())?;
+    outcome.await.map_err(|_| closed())?
+}
+
+/// The thread that writes, until all senders are gone.
+pub(crate) struct Writer {
+    /// The only connection that writes.
+    pub(crate) connection: Connection,
+    /// For messages.
+    pub(crate) file: PathBuf,
+    /// What is to be done.
+    pub(crate) calls: mpsc::Receiver<Box<dyn Call>>,
+}
+
+/// Why a batch did not come through.
+enum Broken {
+    /// It did not begin: nothing would, now.
+    AtBegin(StoreError),
+    /// It was rolled back as a whole.
+    Later(StoreError),
+}
+
+impl Writer {
+    pub(crate) fn run(mut self) {
+        while let Some(first) = self.calls.blocking_recv() {
+            let mut batch = gather(first, &mut self.calls, WRITES_AT_ONCE);
+            // What nobody waits for any more must not be begun: a claim whose
+            // caller is gone would be claimed for nobody.
+            batch.retain(|call| call.wanted());
+            self.carry_out(&mut batch);
+            batch.into_iter().for_each(Call::answer);
+        }
+    }
+
+    /// Leaves an outcome in every call.
+    fn carry_out(&self, batch: &mut [Box<dyn Call>]) {
+        match self.together(batch) {
+            Ok(()) => {}
+            Err(Broken::Later(error)) if batch.len() > 1 || is_full(&error) => {
+                if is_full(&error) {
+                    self.make_room();
+                }
+                // One call may have taken the others with it (a full disk ends
+                // the whole transaction): each gets its own chance.
+                for at in 0..batch.len() {
+                    let (_, rest) = batch.split_at_mut(at);
+                    let Some(call) = rest.first_mut() else { break };
+                    match self.together(slice::from_mut(call)) {
+                        Ok(()) => {}
+                        Err(Broken::Later(error)) => call.fail(error),
+                        Err(Broken::AtBegin(error)) => {
+                            rest.iter_mut().for_each(|call| call.fail(error.clone()));
+                            break;
+                        }
+                    }
+                }
+            }
+            Err(Broken::AtBegin(error) | Broken::Later(error)) => {
+                batch.iter_mut().for_each(|call| call.fail(error.clone()));
+            }
+        }
+    }
+
+    /// The log cannot grow. Once what is in it has been put into the file, its
+    /// space is used again: enough for tasks to end while nothing new fits.
+    fn make_room(&self) {
+        if let Err(error) = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        {
+            tracing::debug!(%error, "the log of the task store could not be put back");
+        }
+    }
+
+    /// One transaction around all calls, a savepoint around each.
+    fn together(&self, batch: &mut [Box<dyn Call>]) -> Result<(), Broken> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.say("BEGIN IMMEDIATE").map_err(Broken::AtBegin)?;
+        let done = self
+            .each(batch)
+            .and_then(|()| self.say("COMMIT"))
+            .map_err(Broken::Later);
+        if done.is_err()
+            && !self.connection.is_autocommit()
+            && let Err(error) = self.say("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction of the task store could not be rolled back");
+        }
+        done
+    }
+
+    fn each(&self, batch: &mut [Box<dyn Call>]) -> Result<(), StoreError> {
+        for call in batch {
+            self.say("SAVEPOINT one_call")?;
+            if let Err(fault) = call.run(&self.connection) {
+                let error = fault.at(&self.file);
+                if self.connection.is_autocommit() {
+                    return Err(error);
+                }
+                call.fail(error);
+                self.say("ROLLBACK TO one_call")?;
+            }
+            self.say("RELEASE one_call")?;
+        }
+        Ok(())
+    }
+
+    fn say(&self, sql: &str) -> Result<(), StoreError> {
+        say(&self.connection, &self.file, sql)
+    }
+}
+
+/// A thread that reads, until all senders are gone.
+pub(crate) struct Reader {
+    /// A connection that cannot write.
+    pub(crate) connection: Connection,
+    /// For messages.
+    pub(crate) file: PathBuf,
+    /// What is asked; the readers take turns to wait at it.
+    pub(crate) calls: Arc<Mutex<mpsc::Receiver<Box<dyn Call>>>>,
+}
+
+impl Reader {
+    pub(crate) fn run(self) {
+        while let Some(batch) = self.next() {
+            self.carry_out(batch);
+        }
+    }
+
+    fn next(&self) -> Option<Vec<Box<dyn Call>>> {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = calls.blocking_recv()?;
+        Some(gather(first, &mut calls, READS_AT_ONCE))
+    }
+
+    /// One read transaction, begun after every call was made: each sees all that
+    /// was committed before it was called.
+    fn carry_out(&self, mut batch: Vec<Box<dyn Call>>) {
+        let say = |sql| say(&self.connection, &self.file, sql);
+        if let Err(error) = say("BEGIN") {
+            batch.iter_mut().for_each(|call| call.fail(error.clone()));
+        } else {
+            for call in &mut batch {
+                if let Err(fault) = call.run(&self.connection) {
+                    call.fail(fault.at(&self.file));
+                }
+            }
+        }
+        if !self.connection.is_autocommit()
+            && let Err(error) = say("COMMIT")
+        {
+            // The next BEGIN is refused then and this is tried again; no old
+            // state is shown.
+            tracing::error!(%error, "a reading transaction of the task store did not end");
+        }
+        batch.into_iter().for_each(Call::answer);
+    }
+}
+
+fn is_full(error: &StoreError) -> bool {
+    matches!(error, StoreError::Full(_))
+}
+
+fn gather(
+    first: Box<dyn Call>,
+    calls: &mut mpsc::Receiver<Box<dyn Call>>,
+    at_most: usize,
+) -> Vec<Box<dyn Call>> {
+    let mut batch = vec![first];
+    while batch.len() < at_most {
+        match calls.try_recv() {
+            Ok(next) => batch.push(next),
+            Err(_) => break,
+        }
+    }
+    batch
+}
+
+fn say(connection: &Connection, file: &Path, sql: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute([]))
+        .map(|_| ())
+        .map_err(|error| Fault::from(error).at(file))
+}

@@ -1,0 +1,63 @@
+//! The suite for all stores, on this one.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::json;
+use wpk_api::{BuildError, Context, Factory, NodeInfo, Role, TaskStore};
+use wpk_plugin_sqlite::{SqliteFactory, SqliteStore};
+use wpk_testkit::store_suite;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_does_what_every_store_must() {
+    let folder = tempfile::tempdir().unwrap();
+    let next = AtomicU32::new(0);
+    store_suite::run(async || {
+        let name = format!("{}.db", next.fetch_add(1, Ordering::Relaxed));
+        Arc::new(SqliteStore::open(folder.path().join(name)).unwrap()) as Arc<dyn TaskStore>
+    })
+    .await;
+}
+
+fn context(home: &std::path::Path) -> Context {
+    Context {
+        home: home.to_owned(),
+        node: NodeInfo {
+            name: "node01".into(),
+            role: Role::Master,
+            version: None,
+        },
+    }
+}
+
+#[tokio::test]
+async fn the_factory_makes_it_in_the_home() {
+    let home = tempfile::tempdir().unwrap();
+    let store = SqliteFactory
+        .build(&json!({}), &context(home.path()))
+        .unwrap();
+    assert_eq!(store.latest(&[]).await, Ok(vec![]));
+    assert!(home.path().join("queue/tasks/tasks.db").is_file());
+    assert_eq!(SqliteFactory.kind(), "sqlite");
+}
+
+#[test]
+fn mistakes_in_the_settings_are_found_without_touching_anything() {
+    let home = tempfile::tempdir().unwrap();
+    for (section, key) in [
+        (json!({"path": 5}), "path"),
+        (json!({"path": ""}), "path"),
+        (json!({"path": "/"}), "path"),
+        (json!({"pfad": "x"}), "pfad"),
+        (json!([]), ""),
+    ] {
+        let problems = SqliteFactory.check(&section);
+        assert_eq!(problems.len(), 1, "{section}: {problems:?}");
+        assert_eq!(problems[0].key, key);
+        let built = SqliteFactory.build(&section, &context(home.path()));
+        assert_eq!(built.err(), Some(BuildError::Settings(problems)));
+    }
+    assert!(SqliteFactory.check(&json!({"path": "a/b.db"})).is_empty());
+    assert_eq!(home.path().read_dir().unwrap().count(), 0);
+}
