@@ -1,0 +1,110 @@
+//! What can go wrong, each with what to do about it. Everything ends here and
+//! is printed by `main`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use wpk_package::{PackageError, SignerError, StoreError};
+use wpk_wire::FrameError;
+use wpk_wire::upgrade::response::ResponseError;
+
+/// Why a command did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CtlError {
+    /// The command line asks for something that makes no sense; exit status 2.
+    #[error("{0}")]
+    Usage(String),
+    #[error(
+        "the manager's settings cannot be used to find its socket; correct them or give --socket PATH:\n{0}"
+    )]
+    Settings(String),
+    #[error("the async runtime cannot be started: {0}")]
+    Runtime(io::Error),
+    #[error(
+        "cannot reach the manager at {socket}: {source}; {}", advice(.source)
+    )]
+    Unreachable { socket: PathBuf, source: io::Error },
+    #[error(
+        "the connection to the manager at {socket} broke ({source}) before it answered `{command}`; look into the manager's log{}", afterwards(.command)
+    )]
+    Lost {
+        socket: PathBuf,
+        command: String,
+        source: io::Error,
+    },
+    #[error(
+        "the manager at {socket} did not answer `{command}` within {seconds} s; look into its log{}", afterwards(.command)
+    )]
+    Silent {
+        socket: PathBuf,
+        command: String,
+        seconds: u64,
+    },
+    #[error("{socket}: {source}; is it the upgrade socket of a manager?")]
+    Frame { socket: PathBuf, source: FrameError },
+    #[error("{socket}: {source}; is it the upgrade socket of a manager?")]
+    Answer {
+        socket: PathBuf,
+        source: ResponseError,
+    },
+    #[error("the manager refused `{command}` with code {code}: {message}")]
+    Refused {
+        command: String,
+        code: u8,
+        message: String,
+    },
+    #[error("{0}")]
+    Unexpected(String),
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("{0} exists already and is not replaced; choose another folder or move it away")]
+    Exists(PathBuf),
+    #[error("cannot print: {0}")]
+    Print(io::Error),
+}
+
+impl CtlError {
+    /// Whether the command line is at fault.
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, Self::Usage(_))
+    }
+
+    pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "ask for it as root or as a member of the socket's group"
+        }
+        io::ErrorKind::InvalidInput => "the path is too long for a socket; use a shorter one",
+        _ => {
+            "start wpkd, or say where its socket is with --socket PATH, --home DIR or --config FILE"
+        }
+    }
+}
+
+/// A request that creates something may have been carried out unheard.
+fn afterwards(command: &str) -> &'static str {
+    if command.starts_with("upgrade") && command != "upgrade_result" {
+        "; tasks may have been created: see `wpkctl result`"
+    } else {
+        ""
+    }
+}

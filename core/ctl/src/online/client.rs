@@ -1,0 +1,176 @@
+//! One connection to the upgrade socket (protocol.md, sections 1 and 2): a
+//! request goes out as a frame, its answer comes back as one, each within a
+//! time limit.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use wpk_wire::{FrameDecoder, Item, Response, UpgradeRequest, frame};
+
+use crate::error::CtlError;
+
+/// The longest answer that is read, in bytes: results of 10,000 agents are a
+/// tenth of it.
+const MAX_ANSWER: usize = 64 << 20;
+/// Room made before each read, in bytes.
+const READ_ROOM: usize = 64 << 10;
+
+/// How long a question that only reads may take.
+pub(crate) const READING: Duration = Duration::from_secs(30);
+/// How long a request that creates tasks or agents may take.
+pub(crate) const WRITING: Duration = Duration::from_secs(120);
+
+/// A client of one manager. Keeps its connection between questions.
+#[derive(Debug)]
+pub(crate) struct Client {
+    socket: PathBuf,
+    stream: Option<UnixStream>,
+}
+
+impl Client {
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        Self {
+            socket,
+            stream: None,
+        }
+    }
+
+    /// The path of the socket.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Sends a request that only reads. A 4.x manager closes after each answer,
+    /// so a kept connection that fails is replaced once.
+    ///
+    /// # Errors
+    /// [`CtlError`] where there is no answer that can be read; a refusal is an answer.
+    pub(crate) async fn ask(&mut self, request: &UpgradeRequest) -> Result<Response, CtlError> {
+        if let Some(stream) = self.stream.take() {
+            match self.exchange(stream, request, READING).await {
+                Err(CtlError::Lost { .. }) => {}
+                other => return other,
+            }
+        }
+        let stream = self.connect().await?;
+        self.exchange(stream, request, READING).await
+    }
+
+    /// Sends a request that creates something, over a connection of its own and
+    /// never twice.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub(crate) async fn send(&mut self, request: &UpgradeRequest) -> Result<Response, CtlError> {
+        let stream = self.connect().await?;
+        self.exchange(stream, request, WRITING).await
+    }
+
+    /// Asks one of our own commands.
+    ///
+    /// # Errors
+    /// As [`Client::ask`], and [`CtlError::Refused`].
+    pub(crate) async fn extension(
+        &mut self,
+        command: &str,
+        parameters: Map<String, Value>,
+    ) -> Result<Vec<Item>, CtlError> {
+        let request = UpgradeRequest::Extension {
+            command: command.to_owned(),
+            parameters,
+        };
+        accepted(command, self.ask(&request).await?)
+    }
+
+    async fn connect(&self) -> Result<UnixStream, CtlError> {
+        let unreachable = |source| CtlError::Unreachable {
+            socket: self.socket.clone(),
+            source,
+        };
+        timeout(READING, UnixStream::connect(&self.socket))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(unreachable)
+    }
+
+    async fn exchange(
+        &mut self,
+        mut stream: UnixStream,
+        request: &UpgradeRequest,
+        within: Duration,
+    ) -> Result<Response, CtlError> {
+        let talk = async {
+            let payload = frame::frame(&request.to_bytes());
+            let lost = |source| CtlError::Lost {
+                socket: self.socket.clone(),
+                command: name(request).to_owned(),
+                source,
+            };
+            stream.write_all(&payload).await.map_err(lost)?;
+            let mut decoder = FrameDecoder::new(MAX_ANSWER);
+            loop {
+                let frame = decoder.next_frame().map_err(|source| CtlError::Frame {
+                    socket: self.socket.clone(),
+                    source,
+                })?;
+                if let Some(frame) = frame {
+                    return Ok(frame);
+                }
+                let buffer = decoder.buffer_mut();
+                buffer.reserve(READ_ROOM);
+                if stream.read_buf(buffer).await.map_err(lost)? == 0 {
+                    return Err(lost(io::ErrorKind::UnexpectedEof.into()));
+                }
+            }
+        };
+        let answer = timeout(within, talk).await.unwrap_or_else(|_| {
+            Err(CtlError::Silent {
+                socket: self.socket.clone(),
+                command: name(request).to_owned(),
+                seconds: within.as_secs(),
+            })
+        })?;
+        let response = Response::parse(&answer).map_err(|source| CtlError::Answer {
+            socket: self.socket.clone(),
+            source,
+        })?;
+        self.stream = Some(stream);
+        Ok(response)
+    }
+}
+
+/// The items of an answer to a request that was understood.
+///
+/// # Errors
+/// [`CtlError::Refused`] with what the answer says.
+pub(crate) fn accepted(command: &str, response: Response) -> Result<Vec<Item>, CtlError> {
+    if response.error == 0 {
+        return Ok(response.data);
+    }
+    // The item has the more specific text.
+    let message = match response.data.first() {
+        Some(item) => &item.message,
+        None => &response.message,
+    };
+    Err(CtlError::Refused {
+        command: command.to_owned(),
+        code: response.error,
+        message: message.clone().into_owned(),
+    })
+}
+
+/// The command of a request, for messages.
+fn name(request: &UpgradeRequest) -> &str {
+    match request {
+        UpgradeRequest::Upgrade { .. } => "upgrade",
+        UpgradeRequest::UpgradeCustom { .. } => "upgrade_custom",
+        UpgradeRequest::Result { .. } => "upgrade_result",
+        UpgradeRequest::UpdateStatus { .. } => "upgrade_update_status",
+        UpgradeRequest::Extension { command, .. } => command,
+    }
+}

@@ -1,0 +1,182 @@
+//! `wpkctl agent enroll`: the manager issues an id, a key and a certificate;
+//! they become a home folder with which `wpk-agent` can start. The key is in
+//! that folder (mode 0600) and nowhere else.
+
+use std::path::{Component, PathBuf};
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use wpk_wire::{Item, UpgradeRequest};
+
+use super::client::{Client, accepted};
+use super::socket;
+use crate::cli::{EnrollArgs, Global};
+use crate::error::CtlError;
+use crate::files::{NewFiles, make_folder, must_be_free};
+use crate::ids;
+use crate::output::{Ending, Output};
+
+const CA: &str = "etc/channel/ca.pem";
+const CERTIFICATE: &str = "etc/channel/agent.pem";
+const KEY: &str = "etc/channel/agent.key";
+const SETTINGS: &str = "etc/wpk-agent.toml";
+
+/// `etc/wpk-agent.toml`, as far as enrolment decides it.
+#[derive(Serialize)]
+struct AgentSettings<'a> {
+    home: &'a str,
+    channel: ChannelSettings<'a>,
+}
+
+#[derive(Serialize)]
+struct ChannelSettings<'a> {
+    address: &'a str,
+    ca: &'static str,
+    certificate: &'static str,
+    key: &'static str,
+}
+
+/// Enrolls, and writes the folder.
+pub(crate) async fn run(
+    global: &Global,
+    args: EnrollArgs,
+    out: &Output,
+) -> Result<Ending, CtlError> {
+    let home = home(&args)?;
+    let home_text = home.to_str().ok_or_else(|| {
+        CtlError::Usage(format!(
+            "{} is no UTF-8 and cannot stand in settings; choose another folder with --out",
+            home.display()
+        ))
+    })?;
+    let paths = [CA, CERTIFICATE, KEY, SETTINGS].map(|name| home.join(name));
+    // Before the manager is asked: an id must not be wasted on a folder in use.
+    must_be_free(paths.iter().map(PathBuf::as_path))?;
+    make_folder(&home.join("etc/channel"), 0o700)?;
+
+    let mut client = Client::new(socket::path(global)?);
+    let request = UpgradeRequest::Extension {
+        command: "agent_enroll".to_owned(),
+        parameters: Map::from_iter([("name".to_owned(), json!(args.name))]),
+    };
+    let items = accepted("agent_enroll", client.send(&request).await?)?;
+    let enrolled = Enrolled::read(items, &client)?;
+
+    let settings = toml::to_string(&AgentSettings {
+        home: home_text,
+        channel: ChannelSettings {
+            address: &enrolled.address,
+            ca: CA,
+            certificate: CERTIFICATE,
+            key: KEY,
+        },
+    })
+    .map_err(|error| {
+        CtlError::Unexpected(format!("the agent's settings cannot be written: {error}"))
+    })?;
+    let [ca, certificate, key, config] = &paths;
+    let mut files = NewFiles::default();
+    let written = files
+        .write(key, enrolled.key.as_bytes(), 0o600)
+        .and_then(|()| files.write(certificate, enrolled.certificate.as_bytes(), 0o644))
+        .and_then(|()| files.write(ca, enrolled.ca.as_bytes(), 0o644))
+        .and_then(|()| files.write(config, settings.as_bytes(), 0o640));
+    let id = ids::show(enrolled.id);
+    written.map_err(|error| {
+        CtlError::Unexpected(format!(
+            "{error}; the manager enrolled agent {id} already, but its key is lost: \
+             enroll again once the folder can be written"
+        ))
+    })?;
+    files.keep();
+
+    out.last(&json!({
+        "event": "enrolled",
+        "agent": enrolled.id,
+        "name": args.name,
+        "address": enrolled.address,
+        "home": home_text,
+        "settings": config,
+    }))?;
+    out.line(format!(
+        "agent {id} ({}) is enrolled; its home is {home_text}",
+        args.name
+    ))?;
+    out.line(format!(
+        "next: bring that folder to the agent's machine, then run there\n  wpk-agent --config {}",
+        config.display()
+    ))?;
+    Ok(Ending::Well)
+}
+
+/// The absolute path of the agent's home.
+fn home(args: &EnrollArgs) -> Result<PathBuf, CtlError> {
+    let folder = match &args.out {
+        Some(folder) => folder.clone(),
+        None => {
+            let folder = PathBuf::from(&args.name);
+            let mut parts = folder.components();
+            if !matches!(
+                (parts.next(), parts.next()),
+                (Some(Component::Normal(_)), None)
+            ) {
+                return Err(CtlError::Usage(format!(
+                    "{:?} is no name of a folder; give one with --out DIR",
+                    args.name
+                )));
+            }
+            folder
+        }
+    };
+    std::path::absolute(&folder).map_err(|error| CtlError::file("find the folder", &folder, error))
+}
+
+/// What the manager issued.
+struct Enrolled {
+    id: i64,
+    key: String,
+    certificate: String,
+    ca: String,
+    address: String,
+}
+
+impl Enrolled {
+    fn read(items: Vec<Item>, client: &Client) -> Result<Self, CtlError> {
+        let incomplete = |what: &str| {
+            CtlError::Unexpected(format!(
+                "the answer of the manager at {} to `agent_enroll` {what}",
+                client.socket().display()
+            ))
+        };
+        let item = items
+            .into_iter()
+            .next()
+            .ok_or_else(|| incomplete("is empty"))?;
+        if item.error != 0 {
+            return Err(CtlError::Refused {
+                command: "agent_enroll".to_owned(),
+                code: item.error,
+                message: item.message.into_owned(),
+            });
+        }
+        let text = |member: &str| match item.extra.get(member) {
+            Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+            _ => Err(incomplete(&format!("has no `{member}`"))),
+        };
+        let pem = |member: &str| {
+            let text = text(member)?;
+            if text.trim_start().starts_with("-----BEGIN ") {
+                Ok(text)
+            } else {
+                Err(incomplete(&format!("has no PEM in `{member}`")))
+            }
+        };
+        Ok(Self {
+            id: item.agent.ok_or_else(|| incomplete("has no `agent`"))?,
+            key: pem("key")?,
+            certificate: pem("certificate")?,
+            ca: pem("ca")?,
+            address: text("address")?,
+        })
+    }
+}

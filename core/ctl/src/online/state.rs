@@ -1,0 +1,127 @@
+//! The state of an agent's upgrade as the tool sees it: what the manager shows
+//! in either dialect (protocol.md, section 3), and what only the asker knows.
+
+use wpk_wire::Dialect;
+use wpk_wire::task::show_status;
+
+/// Where an upgrade stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// The manager created no task.
+    Refused,
+    /// Waiting.
+    Queued,
+    /// Being delivered, or the agent's word is awaited.
+    Updating,
+    /// The agent reported success.
+    Updated,
+    /// It failed.
+    Error,
+    /// Given up before it began.
+    Cancelled,
+    /// The agent never reported.
+    Timeout,
+    /// Delivered to an agent that cannot report.
+    Legacy,
+    /// The manager lost sight of the task.
+    Unknown,
+}
+
+impl State {
+    /// The state behind a `status` text of either dialect; `None` for any other text.
+    pub(crate) fn from_shown(text: &str) -> Option<Self> {
+        const STORED: [(&str, State); 7] = [
+            ("Pending", State::Queued),
+            ("In progress", State::Updating),
+            ("Done", State::Updated),
+            ("Failed", State::Error),
+            ("Cancelled", State::Cancelled),
+            ("Timeout", State::Timeout),
+            ("Legacy", State::Legacy),
+        ];
+        STORED
+            .into_iter()
+            .find(|(stored, _)| {
+                [Dialect::Documented, Dialect::Wazuh4]
+                    .into_iter()
+                    .any(|dialect| show_status(stored, dialect) == Some(text))
+            })
+            .map(|(_, state)| state)
+    }
+
+    /// The word that is printed: the documented one.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Refused => "Refused",
+            Self::Queued => "In queue",
+            Self::Updating => "Updating",
+            Self::Updated => "Updated",
+            Self::Error => "Error",
+            Self::Cancelled => "Cancelled",
+            Self::Timeout => "Timeout",
+            Self::Legacy => "Legacy",
+            Self::Unknown => "Unknown",
+        }
+    }
+
+    /// Whether nothing more will happen.
+    pub(crate) fn ended(self) -> bool {
+        !matches!(self, Self::Queued | Self::Updating)
+    }
+
+    /// Whether the upgrade ended well. Legacy counts: such an agent never reports.
+    pub(crate) fn well(self) -> bool {
+        matches!(self, Self::Updated | Self::Legacy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_of_both_dialects_are_understood() {
+        for (text, state) in [
+            ("In queue", State::Queued),
+            ("Updating", State::Updating),
+            ("Updated", State::Updated),
+            ("Error", State::Error),
+            ("Cancelled", State::Cancelled),
+            (
+                "Task cancelled since the manager was restarted",
+                State::Cancelled,
+            ),
+            ("Timeout", State::Timeout),
+            (
+                "Timeout reached while waiting for the response from the agent, check the result manually on the agent for more information",
+                State::Timeout,
+            ),
+            ("Legacy", State::Legacy),
+            (
+                "Legacy upgrade: check the result manually since the agent cannot report the result of the task",
+                State::Legacy,
+            ),
+        ] {
+            assert_eq!(State::from_shown(text), Some(state), "{text}");
+        }
+        assert_eq!(State::from_shown("Done"), None);
+    }
+
+    #[test]
+    fn only_two_states_end_well() {
+        let all = [
+            State::Refused,
+            State::Queued,
+            State::Updating,
+            State::Updated,
+            State::Error,
+            State::Cancelled,
+            State::Timeout,
+            State::Legacy,
+            State::Unknown,
+        ];
+        let well: Vec<_> = all.into_iter().filter(|state| state.well()).collect();
+        assert_eq!(well, [State::Updated, State::Legacy]);
+        assert_eq!(all.into_iter().filter(|state| !state.ended()).count(), 2);
+    }
+}

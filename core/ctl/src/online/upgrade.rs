@@ -1,0 +1,104 @@
+//! `wpkctl upgrade`: asks, tells what was refused, watches if wished, and sums
+//! up.
+
+use std::io::IsTerminal;
+
+use wpk_api::Version;
+
+use super::client::Client;
+use super::send::{self, Ask};
+use super::{fleet, socket};
+use crate::cli::{Global, UpgradeArgs};
+use crate::error::CtlError;
+use crate::ids;
+use crate::output::{Ending, Output};
+use crate::watch::board::Board;
+use crate::watch::report::{self, Asked, Closing};
+use crate::watch::view::View;
+use crate::watch::{self, Pace, WatchEnd};
+
+/// Upgrades. See [`UpgradeArgs`] for what is asked and when it ends well.
+pub(crate) async fn run(
+    global: &Global,
+    args: UpgradeArgs,
+    out: &Output,
+) -> Result<Ending, CtlError> {
+    let mut client = Client::new(socket::path(global)?);
+    let ask = Ask::new(&args)?;
+    let asked = match (&args.file, &args.version) {
+        (Some(_), _) => Asked::File,
+        (None, None) => Asked::Latest,
+        (None, Some(text)) => Asked::Version(
+            text.parse::<Version>()
+                .map_or_else(|_| text.clone(), |version| version.to_string()),
+        ),
+    };
+    let mut board = Board::new(&ids::expand(&args.agents)?);
+    let work = ask_and_watch(&mut client, &args, &ask, &asked, &mut board, out);
+    let ended = tokio::select! {
+        ended = work => Some(ended?),
+        signal = tokio::signal::ctrl_c() => {
+            signal.map_err(CtlError::Runtime)?;
+            None
+        }
+    };
+    let closing = match ended {
+        Some(closing) => closing,
+        None => Closing::Interrupted,
+    };
+    report::print(&board, &asked, closing, args.watch, out)
+}
+
+async fn ask_and_watch(
+    client: &mut Client,
+    args: &UpgradeArgs,
+    ask: &Ask,
+    asked: &Asked,
+    board: &mut Board,
+    out: &Output,
+) -> Result<Closing, CtlError> {
+    if args.all {
+        let all: Vec<i64> = fleet::list(client, false)
+            .await?
+            .into_iter()
+            .map(|agent| agent.id)
+            .filter(|id| *id != 0)
+            .collect();
+        *board = Board::new(&all);
+    }
+    let agents = board.agents();
+    if agents.is_empty() {
+        out.line("There are no agents.")?;
+        return Ok(Closing::Ended);
+    }
+    if args.watch {
+        board.came_from(watch::versions(client, &agents).await?);
+    }
+    send::send(client, ask, &agents, board).await?;
+    report::print_answers(board, out)?;
+    if !args.watch || board.live().is_empty() {
+        return Ok(Closing::Ended);
+    }
+
+    let bars = !out.json && !out.quiet && std::io::stderr().is_terminal();
+    let mut view = View::new(board, bars, *out);
+    let pace = Pace {
+        interval: args.interval,
+        timeout: args.timeout,
+        reconnect_for: args.reconnect_for,
+    };
+    let ended = watch::watch(client, board, &mut view, &pace).await;
+    view.finish();
+    match ended {
+        Ok(WatchEnd::Ended) => {
+            watch::settle(client, board, asked, pace.interval).await;
+            Ok(Closing::Ended)
+        }
+        Ok(WatchEnd::TimedOut) => {
+            watch::settle(client, board, asked, pace.interval).await;
+            Ok(Closing::TimedOut(args.timeout))
+        }
+        // What is known is told before the error is.
+        Err(error) => Ok(Closing::Lost(error)),
+    }
+}

@@ -1,0 +1,159 @@
+//! What is printed, and the exit status. Everything that goes to standard
+//! output passes here, so that a closed pipe ends the program quietly and
+//! text that strangers chose cannot steer the terminal.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::Global;
+use crate::error::CtlError;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// As wished: exit status 0.
+    Well,
+    /// At least one agent or file not: exit status 1.
+    Badly,
+    /// By Ctrl-C: exit status 130.
+    Interrupted,
+}
+
+impl Ending {
+    /// Well if `good`, else badly.
+    pub(crate) fn when(good: bool) -> Self {
+        if good { Self::Well } else { Self::Badly }
+    }
+
+    /// The exit status.
+    pub(crate) fn status(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::Badly => 1,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(ending.status())
+    }
+}
+
+/// In which form to print.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+}
+
+impl Output {
+    pub(crate) fn new(global: &Global) -> Self {
+        Self {
+            json: global.json,
+            quiet: global.quiet,
+        }
+    }
+
+    /// A line for people.
+    pub(crate) fn line(&self, text: impl std::fmt::Display) -> Result<(), CtlError> {
+        if self.json || self.quiet {
+            return Ok(());
+        }
+        print(&format!("{text}\n"))
+    }
+
+    /// An object on the way, for scripts.
+    pub(crate) fn event(&self, object: &impl Serialize) -> Result<(), CtlError> {
+        if !self.json || self.quiet {
+            return Ok(());
+        }
+        self.last(object)
+    }
+
+    /// The object that sums up, for scripts; printed also when quiet.
+    pub(crate) fn last(&self, object: &impl Serialize) -> Result<(), CtlError> {
+        if !self.json {
+            return Ok(());
+        }
+        let text = serde_json::to_string(object).map_err(|e| CtlError::Print(e.into()))?;
+        print(&format!("{text}\n"))
+    }
+
+    /// An error, on standard error, and as an object where scripts read.
+    pub(crate) fn error(&self, error: &CtlError) {
+        if let CtlError::Print(source) = error
+            && source.kind() == io::ErrorKind::BrokenPipe
+        {
+            return;
+        }
+        let text = error.to_string();
+        // Where nothing can be printed, the exit status still tells.
+        let _ = writeln!(io::stderr(), "wpkctl: {}", clean_lines(&text));
+        let _ = self.last(&json!({"event": "error", "message": text}));
+    }
+
+    /// A warning, on standard error.
+    pub(crate) fn warn(&self, text: impl std::fmt::Display) {
+        let _ = writeln!(io::stderr(), "wpkctl: {}", clean_lines(&text.to_string()));
+    }
+}
+
+fn print(text: &str) -> Result<(), CtlError> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(CtlError::Print)
+}
+
+/// A table without borders, which reads well and is easy to cut apart.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.iter().copied());
+    table
+}
+
+/// The table as lines, without the blanks around them.
+pub(crate) fn render(table: &Table) -> String {
+    let bare = |line: String| {
+        line.strip_prefix(' ')
+            .unwrap_or(&line)
+            .trim_end()
+            .to_owned()
+    };
+    let lines: Vec<String> = table.lines().map(bare).collect();
+    lines.join("\n")
+}
+
+/// A text of an agent, a package or the manager, fit for one line of a
+/// terminal: control characters become `?`.
+pub(crate) fn clean(text: &str) -> String {
+    text.replace(char::is_control, "?")
+}
+
+fn clean_lines(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(clean("a\x1b[2Jb\nc"), "a?[2Jb?c");
+        assert_eq!(clean_lines("a\nb\x07"), "a\nb?");
+    }
+
+    #[test]
+    fn endings_have_their_exit_status() {
+        let statuses = [Ending::Well, Ending::Badly, Ending::Interrupted].map(Ending::status);
+        assert_eq!(statuses, [0, 1, 130]);
+    }
+}

@@ -1,0 +1,159 @@
+//! Bars on a terminal: one for all agents, and below it one for each agent
+//! that is being updated, as many as fit. What has ended scrolls up as a line.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::board::{Board, Entry};
+use crate::ids;
+use crate::online::state::State;
+
+/// Agents with a bar of their own: with the total, a screen of 24 lines.
+const ROWS: usize = 16;
+/// With more agents than this only failures scroll up.
+const FEW: usize = 100;
+const TICK: Duration = Duration::from_millis(250);
+
+/// The bars.
+#[derive(Debug)]
+pub(crate) struct Bars {
+    multi: MultiProgress,
+    total: ProgressBar,
+    rows: HashMap<i64, ProgressBar>,
+    told: HashSet<i64>,
+}
+
+impl Bars {
+    pub(crate) fn new(board: &Board) -> Self {
+        let multi = MultiProgress::new();
+        let watched = board.with_task().len() as u64;
+        let total = multi.add(ProgressBar::new(watched));
+        total.set_style(style(
+            "{prefix} [{bar:30}] {pos}/{len} {elapsed_precise} {msg}",
+        ));
+        total.set_prefix("all agents");
+        total.enable_steady_tick(TICK);
+        Self {
+            multi,
+            total,
+            rows: HashMap::new(),
+            told: HashSet::new(),
+        }
+    }
+
+    pub(crate) fn show(&mut self, board: &Board) {
+        let tasks = || board.entries().iter().filter(|entry| entry.task.is_some());
+        let few = tasks().count() <= FEW;
+        for entry in tasks().filter(|entry| entry.state.ended()) {
+            if self.told.insert(entry.agent) && (few || !entry.state.well()) {
+                self.note(&format!(
+                    "agent {}: {}",
+                    ids::show(entry.agent),
+                    entry.describe(1)
+                ));
+            }
+        }
+        let count = |which: fn(&State) -> bool| tasks().filter(|e| which(&e.state)).count();
+        let (well, ended) = (count(|s| s.well()), count(|s| s.ended()));
+        let waiting = count(|s| *s == State::Queued);
+        self.total.set_position(ended as u64);
+        self.total.set_message(format!(
+            "{well} updated, {} failed, {waiting} in queue",
+            ended - well
+        ));
+
+        let chosen = choose(board.entries(), &self.rows);
+        let multi = &self.multi;
+        self.rows.retain(|agent, bar| {
+            let stays = chosen.iter().any(|entry| entry.agent == *agent);
+            if !stays {
+                bar.finish_and_clear();
+                multi.remove(bar);
+            }
+            stays
+        });
+        for entry in chosen {
+            let bar = self.rows.entry(entry.agent).or_insert_with(|| {
+                let bar = multi.add(ProgressBar::new(100));
+                bar.set_style(style("{prefix} [{bar:30}] {msg}"));
+                bar.set_prefix(format!("agent {}", ids::show(entry.agent)));
+                bar
+            });
+            let percent = entry
+                .delivery
+                .as_ref()
+                .and_then(|delivery| delivery.percent());
+            bar.set_position(percent.unwrap_or(0));
+            bar.set_message(entry.describe(1));
+        }
+    }
+
+    pub(crate) fn note(&self, text: &str) {
+        // A terminal that is gone cannot be told.
+        let _ = self.multi.println(text);
+    }
+
+    /// Takes all bars off the terminal.
+    pub(crate) fn finish(&mut self) {
+        for (_, bar) in self.rows.drain() {
+            bar.finish_and_clear();
+        }
+        self.total.finish_and_clear();
+    }
+}
+
+impl Drop for Bars {
+    /// Also where Ctrl-C ends the watching.
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// The agents that get a bar: those that have one keep it, then those that are
+/// being written to, then others being updated.
+fn choose<'a>(entries: &'a [Entry], rows: &HashMap<i64, ProgressBar>) -> Vec<&'a Entry> {
+    let mut updating: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| entry.task.is_some() && entry.state == State::Updating)
+        .collect();
+    updating.sort_by_key(|entry| (!rows.contains_key(&entry.agent), entry.delivery.is_none()));
+    updating.truncate(ROWS);
+    updating
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wpk_wire::Item;
+
+    #[test]
+    fn a_screenful_is_chosen_and_bars_keep_their_place() {
+        let agents: Vec<i64> = (1..=40).collect();
+        let mut board = Board::new(&agents);
+        for agent in &agents {
+            board.answered(Item::created(*agent, *agent));
+            board.result(Item {
+                status: Some("Updating".into()),
+                ..Item::created(*agent, *agent)
+            });
+        }
+        let mut written = Item::created(30, 30);
+        written.extra.insert("step".into(), "write".into());
+        board.deliveries(&agents, vec![written]);
+        let rows = HashMap::from([(40, ProgressBar::hidden())]);
+        let chosen: Vec<i64> = choose(board.entries(), &rows)
+            .iter()
+            .map(|e| e.agent)
+            .collect();
+        assert_eq!(chosen.len(), ROWS);
+        assert_eq!(chosen[..3], [40, 30, 1]);
+    }
+}

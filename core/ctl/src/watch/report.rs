@@ -1,0 +1,324 @@
+//! The end of an upgrade: refusals and tasks right after the request, and the
+//! table that tells for every agent what became of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+use wpk_api::settings::Span;
+
+use super::board::{Board, Entry};
+use crate::error::CtlError;
+use crate::ids;
+use crate::online::state::State;
+use crate::output::{Ending, Output, render, table};
+
+/// What was asked for, to judge by what an agent reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// This version.
+    Version(String),
+    /// What the manager chooses.
+    Latest,
+    /// A file, whose version only its maker knows.
+    File,
+}
+
+/// How the call came to its end.
+#[derive(Debug)]
+pub(crate) enum Closing {
+    /// All was done.
+    Ended,
+    /// The time for watching was over.
+    TimedOut(Duration),
+    /// Ctrl-C.
+    Interrupted,
+    /// The manager went away.
+    Lost(CtlError),
+}
+
+/// One row.
+#[derive(Debug, PartialEq, Serialize)]
+struct Row {
+    agent: i64,
+    task_id: Option<i64>,
+    from: Option<String>,
+    /// The version the agent has now as far as is known, else the one asked for.
+    to: Option<String>,
+    /// Whether the agent itself reported `to`.
+    confirmed: bool,
+    status: &'static str,
+    code: Option<u8>,
+    reason: Option<String>,
+    seconds: Option<f64>,
+}
+
+impl Row {
+    fn new(entry: &Entry, asked: &Asked) -> Self {
+        let (to, confirmed) = target(entry, asked);
+        let reported = || match &entry.reported {
+            Some(version) => format!("the agent reports {version}"),
+            None => "the agent's version is not known".to_owned(),
+        };
+        let reason = match &entry.reason {
+            None if entry.state == State::Legacy => {
+                Some("delivered; this agent cannot report the result".to_owned())
+            }
+            None if entry.state.well() && !confirmed => Some(reported()),
+            reason => reason.clone(),
+        };
+        Self {
+            agent: entry.agent,
+            task_id: entry.task,
+            from: entry.from.clone(),
+            to,
+            confirmed,
+            status: entry.state.word(),
+            code: entry.code,
+            reason,
+            seconds: entry
+                .took
+                .map(|took| (took.as_secs_f64() * 10.0).round() / 10.0),
+        }
+    }
+
+    fn cells(&self) -> [String; 6] {
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        [
+            ids::show(self.agent),
+            or_dash(&self.from),
+            match &self.to {
+                Some(version) if !self.confirmed => format!("{version} (not confirmed)"),
+                version => or_dash(version),
+            },
+            self.status.to_owned(),
+            match self.code {
+                Some(code) => format!("code {code}: {}", or_dash(&self.reason)),
+                None => or_dash(&self.reason),
+            },
+            self.seconds
+                .map_or("-".to_owned(), |seconds| format!("{seconds:.1}")),
+        ]
+    }
+}
+
+/// The version to show, and whether the agent reported it.
+fn target(entry: &Entry, asked: &Asked) -> (Option<String>, bool) {
+    let reported = entry.reported.clone();
+    if !entry.state.well() {
+        // Whatever was asked for: the agent has what it reports.
+        let known = reported.is_some();
+        return (reported, known);
+    }
+    match asked {
+        Asked::Version(version) => {
+            let confirmed = reported.as_ref() == Some(version);
+            (Some(version.clone()), confirmed)
+        }
+        Asked::Latest => {
+            let confirmed = reported.is_some() && reported != entry.from;
+            (reported, confirmed)
+        }
+        Asked::File => {
+            let confirmed = reported.is_some();
+            (reported, confirmed)
+        }
+    }
+}
+
+/// Whether an agent ended as Updated without reporting the version it should have.
+pub(crate) fn unconfirmed(board: &Board, asked: &Asked) -> bool {
+    let mut updated = board
+        .entries()
+        .iter()
+        .filter(|entry| entry.state == State::Updated);
+    updated.any(|entry| !target(entry, asked).1)
+}
+
+/// Prints what the manager answered: refusals by reason, then the tasks.
+///
+/// # Errors
+/// [`CtlError::Print`].
+pub(crate) fn print_answers(board: &Board, out: &Output) -> Result<(), CtlError> {
+    let mut refused: BTreeMap<(Option<u8>, String), Vec<i64>> = BTreeMap::new();
+    for entry in board.entries() {
+        match entry.task {
+            Some(task) => {
+                out.event(&json!({"event": "task", "agent": entry.agent, "task_id": task}))?;
+            }
+            None => {
+                let (agent, reason) = (entry.agent, &entry.reason);
+                out.event(&json!({
+                    "event": "refused", "agent": agent, "code": entry.code, "reason": reason,
+                }))?;
+                let key = (entry.code, entry.why().unwrap_or_default());
+                refused.entry(key).or_default().push(agent);
+            }
+        }
+    }
+    if !refused.is_empty() {
+        out.line("Agents that cannot be upgraded:")?;
+    }
+    for ((_, why), agents) in refused {
+        out.line(format!("  {}: {why}", ids::compact(agents)))?;
+    }
+    for entry in board.entries() {
+        if let Some(task) = entry.task {
+            out.line(format!("agent {}: task {task}", ids::show(entry.agent)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints the end and says with which exit status to leave.
+///
+/// # Errors
+/// [`CtlError::Print`], and what [`Closing::Lost`] holds.
+pub(crate) fn print(
+    board: &Board,
+    asked: &Asked,
+    closing: Closing,
+    watched: bool,
+    out: &Output,
+) -> Result<Ending, CtlError> {
+    let live = board.live();
+    let ending = match closing {
+        Closing::Interrupted => Ending::Interrupted,
+        _ if watched => Ending::when(board.entries().iter().all(|entry| entry.state.well())),
+        _ => Ending::when(board.entries().iter().all(|entry| entry.task.is_some())),
+    };
+    let mut rows: Vec<Row> = board.entries().iter().map(|e| Row::new(e, asked)).collect();
+    if let Closing::TimedOut(after) = closing {
+        for row in rows.iter_mut().filter(|row| live.contains(&row.agent)) {
+            row.reason = Some(format!("still under way after {}", Span(after)));
+        }
+    }
+    let counts = counts(board);
+    out.last(&json!({
+        "event": "summary",
+        "agents": rows,
+        "updated": counts.updated,
+        "legacy": counts.legacy,
+        "failed": counts.failed,
+        "refused": counts.refused,
+        "under_way": counts.under_way,
+        "interrupted": ending == Ending::Interrupted,
+        "exit_status": ending.status(),
+    }))?;
+    if watched && !rows.is_empty() {
+        let mut table = table(&["agent", "from", "to", "status", "reason", "seconds"]);
+        table.add_rows(rows.iter().map(Row::cells));
+        out.line(format!("\n{}\n", render(&table)))?;
+        out.line(counts.sentence())?;
+    }
+    if !live.is_empty() && (watched || ending == Ending::Interrupted) {
+        out.warn(format!(
+            "the tasks of {} agents go on in the manager; see `wpkctl result {}`",
+            live.len(),
+            ids::compact(live.iter().copied()).replace(", ", ",")
+        ));
+    } else if ending == Ending::Interrupted {
+        out.warn("interrupted; if the manager had the request already, `wpkctl result` tells");
+    }
+    match closing {
+        Closing::Lost(error) => Err(error),
+        _ => Ok(ending),
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    updated: usize,
+    legacy: usize,
+    failed: usize,
+    refused: usize,
+    under_way: usize,
+}
+
+fn counts(board: &Board) -> Counts {
+    let mut counts = Counts::default();
+    for entry in board.entries() {
+        *match entry.state {
+            State::Updated => &mut counts.updated,
+            State::Legacy => &mut counts.legacy,
+            State::Refused => &mut counts.refused,
+            State::Queued | State::Updating => &mut counts.under_way,
+            State::Error | State::Cancelled | State::Timeout | State::Unknown => &mut counts.failed,
+        } += 1;
+    }
+    counts
+}
+
+impl Counts {
+    fn sentence(&self) -> String {
+        let parts = [
+            (self.updated, "updated"),
+            (self.legacy, "delivered to agents that cannot report"),
+            (self.failed, "failed"),
+            (self.refused, "refused"),
+            (self.under_way, "still under way"),
+        ];
+        let total: usize = parts.iter().map(|(n, _)| n).sum();
+        let told: Vec<String> = parts
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{n} {what}"))
+            .collect();
+        format!("{total} agents: {}", told.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+    use wpk_wire::Item;
+
+    fn row(status: &'static str, reported: Option<&str>, asked: &Asked) -> Row {
+        let mut board = Board::new(&[1]);
+        board.came_from(HashMap::from([(1, "v4.7.0".to_owned())]));
+        board.answered(Item::created(1, 5));
+        board.result(Item {
+            status: Some(status.into()),
+            ..Item::created(1, 5)
+        });
+        board.report(
+            reported
+                .map(|version| (1, version.to_owned()))
+                .into_iter()
+                .collect(),
+        );
+        Row::new(&board.entries()[0], asked)
+    }
+
+    #[test]
+    fn the_version_shown_is_true_or_marked() {
+        let version = Asked::Version("v4.14.0".to_owned());
+        let to = |status, reported, asked: &Asked| row(status, reported, asked).cells()[2].clone();
+        assert_eq!(to("Updated", Some("v4.14.0"), &version), "v4.14.0");
+        assert_eq!(
+            to("Updated", Some("v4.7.0"), &version),
+            "v4.14.0 (not confirmed)"
+        );
+        assert_eq!(to("Updated", None, &version), "v4.14.0 (not confirmed)");
+        assert_eq!(to("Legacy", Some("v4.14.0"), &version), "v4.14.0");
+        assert_eq!(to("Error", Some("v4.7.0"), &version), "v4.7.0");
+        assert_eq!(to("Error", None, &version), "-");
+        assert_eq!(to("Updated", Some("v4.14.0"), &Asked::Latest), "v4.14.0");
+        assert_eq!(
+            to("Updated", Some("v4.7.0"), &Asked::Latest),
+            "v4.7.0 (not confirmed)"
+        );
+        assert_eq!(to("Updated", Some("v4.7.0"), &Asked::File), "v4.7.0");
+    }
+
+    #[test]
+    fn what_is_not_confirmed_says_why() {
+        let version = Asked::Version("v4.14.0".to_owned());
+        let reason = |reported| row("Updated", reported, &version).reason;
+        assert_eq!(reason(Some("v4.7.0")).unwrap(), "the agent reports v4.7.0");
+        assert_eq!(reason(None).unwrap(), "the agent's version is not known");
+        assert_eq!(reason(Some("v4.14.0")), None);
+    }
+}
