@@ -135,6 +135,9 @@ pub(crate) struct EnrollArgs {
     /// The agent's home folder; absent: a folder of the agent's name here.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Where the agent reaches the manager; absent: as the manager says.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) address: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

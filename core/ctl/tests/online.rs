@@ -176,6 +176,34 @@ fn enrolment_makes_a_home_that_only_its_owner_can_read() {
 }
 
 #[test]
+fn the_address_may_come_from_the_command_line_or_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = Manager::start(&dir.path().join("s"), |_| {
+        answer(vec![json!({
+            "error": 0, "message": "Success", "agent": 7, "name": "web", "address": null,
+            "key": "-----BEGIN PRIVATE KEY-----\n", "certificate": "-----BEGIN CERTIFICATE-----\n",
+            "ca": "-----BEGIN CERTIFICATE-----\n",
+        })])
+    });
+    let address = |name: &str, more: &[&str]| {
+        let home = dir.path().join(name);
+        let arguments = ["agent", "enroll", "web", "--out", home.to_str().unwrap()];
+        let run = ask(&manager, &[&arguments[..], more].concat()).ended(0);
+        let text = std::fs::read_to_string(home.join("etc/wpk-agent.toml")).unwrap();
+        let settings: toml::Table = text.parse().unwrap();
+        let address = settings["channel"]["address"].as_str().unwrap().to_owned();
+        (address, run.err)
+    };
+    assert_eq!(
+        address("a", &["--address", "other:1"]),
+        ("other:1".to_owned(), String::new())
+    );
+    let (unknown, warning) = address("b", &[]);
+    assert_eq!(unknown, "");
+    assert!(warning.contains("write channel.address"), "{warning}");
+}
+
+#[test]
 fn enrolment_replaces_nothing_and_asks_nothing_then() {
     let dir = tempfile::tempdir().unwrap();
     let manager = enrolling(&dir.path().join("s"));

@@ -62,10 +62,11 @@ pub(crate) async fn run(
     let items = accepted("agent_enroll", client.send(&request).await?)?;
     let enrolled = Enrolled::read(items, &client)?;
 
+    let address = args.address.clone().or(enrolled.address);
     let settings = toml::to_string(&AgentSettings {
         home: home_text,
         channel: ChannelSettings {
-            address: &enrolled.address,
+            address: address.as_deref().unwrap_or_default(),
             ca: CA,
             certificate: CERTIFICATE,
             key: KEY,
@@ -94,7 +95,7 @@ pub(crate) async fn run(
         "event": "enrolled",
         "agent": enrolled.id,
         "name": args.name,
-        "address": enrolled.address,
+        "address": address,
         "home": home_text,
         "settings": config,
     }))?;
@@ -102,6 +103,12 @@ pub(crate) async fn run(
         "agent {id} ({}) is enrolled; its home is {home_text}",
         args.name
     ))?;
+    if address.is_none() {
+        out.warn(format!(
+            "the manager does not know where agents reach it: write channel.address = \"HOST:PORT\" into {}",
+            config.display()
+        ));
+    }
     out.line(format!(
         "next: bring that folder to the agent's machine, then run there\n  wpk-agent --config {}",
         config.display()
@@ -137,7 +144,8 @@ struct Enrolled {
     key: String,
     certificate: String,
     ca: String,
-    address: String,
+    /// Where agents reach the manager, if it knows.
+    address: Option<String>,
 }
 
 impl Enrolled {
@@ -176,7 +184,7 @@ impl Enrolled {
             key: pem("key")?,
             certificate: pem("certificate")?,
             ca: pem("ca")?,
-            address: text("address")?,
+            address: text("address").ok(),
         })
     }
 }

@@ -85,7 +85,7 @@ impl Bars {
                 .delivery
                 .as_ref()
                 .and_then(|delivery| delivery.percent());
-            bar.set_position(percent.unwrap_or(0));
+            bar.set_position(percent.unwrap_or(if entry.delivered { 100 } else { 0 }));
             bar.set_message(entry.describe(1));
         }
     }

@@ -47,7 +47,7 @@ pub(crate) struct Entry {
     /// The running delivery.
     pub(crate) delivery: Option<Delivery>,
     /// A delivery was seen and is over.
-    delivered: bool,
+    pub(crate) delivered: bool,
     /// From the request to the end.
     pub(crate) took: Option<Duration>,
 }
