@@ -6,7 +6,11 @@ use tokio::process::Command;
 use wpk_testkit::{Manager, binary};
 
 async fn wpkd(arguments: &[&str]) -> Output {
-    Command::new(binary("wpkd").unwrap()).args(arguments).output().await.unwrap()
+    Command::new(binary("wpkd").unwrap())
+        .args(arguments)
+        .output()
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -38,11 +42,19 @@ async fn check_prints_every_mistake_with_file_and_key() {
     assert_eq!(output.status.code(), Some(2));
     let printed = String::from_utf8(output.stderr).unwrap();
     let keys = [
-        "dialect:", "node.nmae:", "provider.0.atempts:", "provider.0.timeout:", "provider.1.type:",
-        "store.path:", "source.0.mode:", "transport.tiemout:",
+        "dialect:",
+        "node.nmae:",
+        "provider.0.atempts:",
+        "provider.0.timeout:",
+        "provider.1.type:",
+        "store.path:",
+        "source.0.mode:",
+        "transport.tiemout:",
     ];
     for key in keys {
-        let found = printed.lines().any(|line| line.contains("wpkd.toml") && line.contains(key));
+        let found = printed
+            .lines()
+            .any(|line| line.contains("wpkd.toml") && line.contains(key));
         assert!(found, "{key} is not in\n{printed}");
     }
 }
@@ -51,8 +63,10 @@ async fn check_prints_every_mistake_with_file_and_key() {
 async fn the_commented_example_is_good_and_says_the_defaults() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/wpkd.toml");
     let output = wpkd(&["check", "--config", example]).await;
-    let (printed, errors) =
-        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let (printed, errors) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
     assert!(output.status.success(), "{errors}");
     let without = String::from_utf8(wpkd(&["check"]).await.stdout).unwrap();
     assert_eq!(printed, without);
@@ -66,5 +80,8 @@ async fn a_second_daemon_does_not_take_the_sockets_away() {
     assert!(!output.status.success());
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(errors.contains("queue/tasks/upgrade"), "{errors}");
-    assert!(manager.ask("{}").await.is_some(), "the first one still answers");
+    assert!(
+        manager.ask("{}").await.is_some(),
+        "the first one still answers"
+    );
 }

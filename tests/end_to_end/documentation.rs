@@ -58,7 +58,10 @@ async fn send(socket: &Path, message: &str) -> Value {
     let mut client = match client {
         Ok(client) => client,
         Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "python3 is needed: {error}");
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "python3 is needed: {error}"
+            );
             println!("skipped: the Python client, because python3 is not here ({error})");
             let answer = wpk_testkit::ask(socket, message).await.unwrap();
             return serde_json::from_slice(&answer).unwrap();
@@ -78,13 +81,17 @@ async fn the_documented_messages_get_the_documented_answers() {
     let name = "wazuh_agent_v4.2.1_linux_x86_64.wpk";
     let wpk = vec![7u8; 100_000];
     let sha1 = wpk_testkit::repository::sha1_hex(&wpk);
-    repository.publish_as("linux/x86_64", "v4.2.1", name, &wpk, &sha1).unwrap();
+    repository
+        .publish_as("linux/x86_64", "v4.2.1", name, &wpk, &sha1)
+        .unwrap();
     let manager = Manager::start("").await.unwrap();
     for id in [5, 6, 20, 23] {
         manager.wdb.set_agent(agent_row(id, "Wazuh v4.1.5"));
     }
     // Agent 6 waits for its turn, which never comes: it is not active.
-    manager.wdb.set_column(6, "connection_status", json!("disconnected"));
+    manager
+        .wdb
+        .set_column(6, "connection_status", json!("disconnected"));
     let socket = manager.home.upgrade_socket();
 
     let request = UPGRADE.replace("REPOSITORY", &repository.base());
@@ -96,7 +103,10 @@ async fn the_documented_messages_get_the_documented_answers() {
             {"error": 0, "message": "Success", "agent": 5, "task_id": 1},
         ]})
     );
-    manager.wait_for_status(5, &["Updated"]).await.expect("agent 5 is upgraded");
+    manager
+        .wait_for_status(5, &["Updated"])
+        .await
+        .expect("agent 5 is upgraded");
     assert_eq!(manager.remoted.received(5).unwrap(), wpk);
 
     let file = manager.home.path("agent.wpk");
@@ -104,9 +114,18 @@ async fn the_documented_messages_get_the_documented_answers() {
     let request = UPGRADE_CUSTOM.replace("FILE", &file.display().to_string());
     let answer = send(&socket, &request).await;
     assert_eq!(answer["error"], 0);
-    assert_eq!(answer["data"][0], json!({"error": 0, "message": "Success", "agent": 20, "task_id": 2}));
-    assert_eq!(answer["data"][1], json!({"error": 0, "message": "Success", "agent": 23, "task_id": 3}));
-    manager.wait_for_status(20, &["Updated"]).await.expect("agent 20 is upgraded");
+    assert_eq!(
+        answer["data"][0],
+        json!({"error": 0, "message": "Success", "agent": 20, "task_id": 2})
+    );
+    assert_eq!(
+        answer["data"][1],
+        json!({"error": 0, "message": "Success", "agent": 23, "task_id": 3})
+    );
+    manager
+        .wait_for_status(20, &["Updated"])
+        .await
+        .expect("agent 20 is upgraded");
     let installer = manager.remoted.upgraded(20).unwrap().1;
     assert_eq!(installer, "custom-upgrade-script.sh");
 
@@ -122,13 +141,19 @@ async fn the_documented_messages_get_the_documented_answers() {
         assert_eq!(data[0], expected);
         assert_time(&data[0]["create_time"]);
         assert_time(&data[0]["update_time"]);
-        assert_eq!(data[1], json!({"error": 3, "message": "No task in DB", "agent": 10}));
+        assert_eq!(
+            data[1],
+            json!({"error": 3, "message": "No task in DB", "agent": 10})
+        );
     }
 }
 
 /// `YYYY/MM/DD HH:MM:SS`
 fn assert_time(time: &Value) {
     let text = time.as_str().unwrap();
-    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let shape: String = text
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
     assert_eq!(shape, "0000/00/00 00:00:00", "{text}");
 }

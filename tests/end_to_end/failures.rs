@@ -5,7 +5,10 @@ use wpk_testkit::wdb::agent_row;
 use wpk_testkit::{Manager, Repository};
 
 async fn failed(manager: &Manager, agent: u32) -> String {
-    let item = manager.wait_for_status(agent, &["Error", "Updated", "Legacy"]).await.expect("an end");
+    let item = manager
+        .wait_for_status(agent, &["Error", "Updated", "Legacy"])
+        .await
+        .expect("an end");
     assert_eq!(item["status"], "Error", "{item}");
     item["error_msg"].as_str().unwrap().to_owned()
 }
@@ -24,19 +27,46 @@ async fn what_can_fail_before_anything_is_sent() {
     std::fs::write(&changed, bytes).unwrap();
 
     let manager = Manager::start("").await.unwrap();
-    manager.wdb.set_agents((1..=9).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    manager
+        .wdb
+        .set_agents((1..=9).map(|id| agent_row(id, "Wazuh v4.7.0")));
     let closed = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     };
     let base = repository.base();
     let cases = [
-        (1, closed.to_string(), "v4.14.3", "The repository is not reachable"),
-        (2, format!("{base}nowhere/"), "v4.14.3", "The repository is not reachable"),
-        (3, base.clone(), "v4.14.0", "The version of the WPK does not exist in the repository"),
-        (4, base.clone(), "v4.14", "The version of the WPK does not exist in the repository"),
+        (
+            1,
+            closed.to_string(),
+            "v4.14.3",
+            "The repository is not reachable",
+        ),
+        (
+            2,
+            format!("{base}nowhere/"),
+            "v4.14.3",
+            "The repository is not reachable",
+        ),
+        (
+            3,
+            base.clone(),
+            "v4.14.0",
+            "The version of the WPK does not exist in the repository",
+        ),
+        (
+            4,
+            base.clone(),
+            "v4.14",
+            "The version of the WPK does not exist in the repository",
+        ),
         (5, base.clone(), "v4.14.1", "The WPK file does not exist"),
-        (6, base.clone(), "v4.14.2", "The WPK sha1 of the file is not valid"),
+        (
+            6,
+            base.clone(),
+            "v4.14.2",
+            "The WPK sha1 of the file is not valid",
+        ),
     ];
     for (agent, wpk_repo, version, text) in cases {
         let parameters = json!({"wpk_repo": wpk_repo, "use_http": true, "version": version});
@@ -45,15 +75,21 @@ async fn what_can_fail_before_anything_is_sent() {
         assert_eq!(failed(&manager, agent).await, text, "agent {agent}");
     }
     // Plain HTTP where HTTPS was asked for.
-    let items = manager.upgrade(&[7], json!({"wpk_repo": base, "version": "v4.14.3"})).await;
+    let items = manager
+        .upgrade(&[7], json!({"wpk_repo": base, "version": "v4.14.3"}))
+        .await;
     assert_eq!(items[0]["error"], 0, "{items:?}");
     assert_eq!(failed(&manager, 7).await, "The repository is not reachable");
-    let items = manager.upgrade_custom(&[8], json!({"file_path": "/nonexistent.wpk"})).await;
+    let items = manager
+        .upgrade_custom(&[8], json!({"file_path": "/nonexistent.wpk"}))
+        .await;
     assert_eq!(items[0]["error"], 0, "{items:?}");
     assert_eq!(failed(&manager, 8).await, "The WPK file does not exist");
     assert_eq!(manager.remoted.frames().len(), 0, "no agent heard of it");
     // The bad download left nothing behind that could be taken for a good one.
-    let left: Vec<_> = std::fs::read_dir(manager.home.path("var/upgrade")).unwrap().collect();
+    let left: Vec<_> = std::fs::read_dir(manager.home.path("var/upgrade"))
+        .unwrap()
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -92,19 +128,40 @@ async fn every_step_the_agent_refuses_has_its_text() {
     }
     manager.remoted.set_rules(&rules).unwrap();
     let agents: Vec<u32> = expected.iter().map(|(agent, ..)| *agent).collect();
-    let items =
-        manager.upgrade(&agents, json!({"wpk_repo": repository.base(), "use_http": true})).await;
+    let items = manager
+        .upgrade(
+            &agents,
+            json!({"wpk_repo": repository.base(), "use_http": true}),
+        )
+        .await;
     assert!(items.iter().all(|item| item["error"] == 0), "{items:?}");
     for (agent, step, text) in expected {
         assert_eq!(failed(&manager, agent).await, text, "agent {agent}, {step}");
         let last = manager.remoted.steps(agent).pop().unwrap();
-        assert_eq!(last, step, "agent {agent} heard nothing after the step that failed");
-        let opens = manager.remoted.steps(agent).iter().filter(|s| *s == "open").count();
-        let wanted = match step { "lock_restart" => 0, "open" => 10, _ => 1 };
+        assert_eq!(
+            last, step,
+            "agent {agent} heard nothing after the step that failed"
+        );
+        let opens = manager
+            .remoted
+            .steps(agent)
+            .iter()
+            .filter(|s| *s == "open")
+            .count();
+        let wanted = match step {
+            "lock_restart" => 0,
+            "open" => 10,
+            _ => 1,
+        };
         assert_eq!(opens, wanted, "agent {agent}, {step}");
     }
     // However many agents got it, it was downloaded once.
-    let downloads = repository.server.paths().iter().filter(|path| path.ends_with(".wpk")).count();
+    let downloads = repository
+        .server
+        .paths()
+        .iter()
+        .filter(|path| path.ends_with(".wpk"))
+        .count();
     assert_eq!(downloads, 1);
 }
 
@@ -115,8 +172,18 @@ async fn an_agent_that_got_other_bytes_fails_at_sha1() {
     let manager = Manager::start("").await.unwrap();
     manager.wdb.set_agent(agent_row(1, "Wazuh v4.7.0"));
     let wrong = "0".repeat(40);
-    manager.remoted.set_rules(&format!("1 sha1 {{\"error\":0,\"message\":\"{wrong}\",\"data\":[]}}\n")).unwrap();
-    manager.upgrade(&[1], json!({"wpk_repo": repository.base(), "use_http": true})).await;
+    manager
+        .remoted
+        .set_rules(&format!(
+            "1 sha1 {{\"error\":0,\"message\":\"{wrong}\",\"data\":[]}}\n"
+        ))
+        .unwrap();
+    manager
+        .upgrade(
+            &[1],
+            json!({"wpk_repo": repository.base(), "use_http": true}),
+        )
+        .await;
     assert_eq!(failed(&manager, 1).await, "Send verify sha1 error");
     assert!(manager.remoted.upgraded(1).is_none());
 }
@@ -126,7 +193,9 @@ async fn what_the_agent_reports_becomes_the_reason() {
     let repository = Repository::start().await.unwrap();
     repository.publish("v4.14.8", &[1; 1000]).unwrap();
     let manager = Manager::start("").await.unwrap();
-    manager.wdb.set_agents((1..=6).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    manager
+        .wdb
+        .set_agents((1..=6).map(|id| agent_row(id, "Wazuh v4.7.0")));
     let rules = "1 upgrade @ack:2:Failed\n2 upgrade @ack:1:Failed\n3 upgrade @ack:0:Done\n\
                  4 upgrade @ack:2:Done\n5 upgrade @ack:0:Failed\n6 upgrade {\"error\":0,\"message\":\"1\",\"data\":[]}\n";
     manager.remoted.set_rules(rules).unwrap();
@@ -144,6 +213,12 @@ async fn what_the_agent_reports_becomes_the_reason() {
     assert_eq!(failed(&manager, 6).await, "Send upgrade command error");
     for agent in 1..=5 {
         let patience = wpk_testkit::manager::PATIENCE;
-        assert!(manager.remoted.wait_for(agent, "clear_upgrade_result", patience).await.is_some());
+        assert!(
+            manager
+                .remoted
+                .wait_for(agent, "clear_upgrade_result", patience)
+                .await
+                .is_some()
+        );
     }
 }

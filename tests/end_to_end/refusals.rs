@@ -11,7 +11,9 @@ struct Case {
 }
 
 fn whole(code: u8, text: &str, detail: &str) -> String {
-    format!(r#"{{"error":{code},"data":[{{"error":{code},"message":{detail:?}}}],"message":{text:?}}}"#)
+    format!(
+        r#"{{"error":{code},"data":[{{"error":{code},"message":{detail:?}}}],"message":{text:?}}}"#
+    )
 }
 
 fn one(code: u8, text: &str, agent: i64) -> String {
@@ -38,8 +40,14 @@ fn requests() -> Vec<Case> {
     let upgrade = |parameters: Value| api("upgrade", parameters);
     let mut cases = vec![
         case(json!({}), missing()),
-        case(json!({"origin": {"module": "api"}, "command": "upgrade"}), missing()),
-        case(json!({"command": "upgrade", "parameters": {"agents": [1]}}), missing()),
+        case(
+            json!({"origin": {"module": "api"}, "command": "upgrade"}),
+            missing(),
+        ),
+        case(
+            json!({"command": "upgrade", "parameters": {"agents": [1]}}),
+            missing(),
+        ),
         case(
             json!({"origin": {"module": "cli"}, "command": "upgrade", "parameters": {"agents": [1]}}),
             not_recognized("Parameter \"module\" should be \"api\""),
@@ -51,8 +59,14 @@ fn requests() -> Vec<Case> {
             api("downgrade", json!({"agents": [1]})),
             not_recognized("JSON parameter not recognized"),
         ),
-        case(upgrade(json!({"agents": [1, "2"]})), not_recognized("Agent id not recognized")),
-        case(upgrade(json!({"agents": [1.5]})), not_recognized("Agent id not recognized")),
+        case(
+            upgrade(json!({"agents": [1, "2"]})),
+            not_recognized("Agent id not recognized"),
+        ),
+        case(
+            upgrade(json!({"agents": [1.5]})),
+            not_recognized("Agent id not recognized"),
+        ),
     ];
     for name in ["wpk_repo", "version", "package_type"] {
         cases.push(case(
@@ -79,7 +93,10 @@ fn requests() -> Vec<Case> {
         ));
     }
     cases.push(case(
-        api("upgrade_update_status", json!({"agents": [1], "error": "0"})),
+        api(
+            "upgrade_update_status",
+            json!({"agents": [1], "error": "0"}),
+        ),
         not_recognized("Parameter \"error\" should be a number"),
     ));
     cases
@@ -93,26 +110,146 @@ fn agents() -> Vec<(&'static str, Value, Value, u8, &'static str)> {
     let newer = "Current agent version is greater or equal";
     let above = "Upgrading an agent to a version higher than the manager requires the force flag";
     vec![
-        ("disconnected", json!({"connection_status": "disconnected"}), json!({}), 8, "Agent is not active"),
-        ("never connected", json!({"connection_status": "never_connected"}), json!({}), 8, "Agent is not active"),
-        ("no platform", json!({"os_platform": null}), json!({}), 6, not_found),
-        ("no architecture", json!({"os_arch": null}), json!({}), 6, not_found),
-        ("no major", json!({"os_major": null}), json!({}), 6, not_found),
-        ("ubuntu without minor", json!({"os_minor": null}), json!({}), 6, not_found),
-        ("solaris", json!({"os_platform": "solaris"}), json!({}), 9, no_package),
-        ("sunos", json!({"os_platform": "sunos"}), json!({}), 9, no_package),
-        ("aix", json!({"os_platform": "aix"}), json!({}), 9, no_package),
-        ("hp-ux", json!({"os_platform": "hp-ux"}), json!({}), 9, no_package),
-        ("bsd", json!({"os_platform": "bsd"}), json!({}), 9, no_package),
-        ("sles 11", json!({"os_platform": "sles", "os_major": "11"}), json!({}), 9, no_package),
-        ("centos 5", json!({"os_platform": "centos", "os_major": "5"}), json!({}), 9, no_package),
-        ("no version", json!({"version": null}), json!({}), 6, not_found),
-        ("version without v", json!({"version": "4.7.0"}), json!({}), 6, not_found),
-        ("below v3.0.0", json!({"version": "Wazuh v2.9.9"}), json!({"force_upgrade": true}), 11, too_old),
-        ("darwin below v4.3.0", json!({"os_platform": "darwin", "version": "Wazuh v4.2.7"}), json!({}), 11, too_old),
-        ("same version", json!({"version": "Wazuh v4.14.8"}), json!({"version": "v4.14.8"}), 12, newer),
-        ("later version", json!({"version": "Wazuh v4.14.10"}), json!({"version": "4.14.8"}), 12, newer),
-        ("above the manager", json!({}), json!({"version": "v4.14.10"}), 13, above),
+        (
+            "disconnected",
+            json!({"connection_status": "disconnected"}),
+            json!({}),
+            8,
+            "Agent is not active",
+        ),
+        (
+            "never connected",
+            json!({"connection_status": "never_connected"}),
+            json!({}),
+            8,
+            "Agent is not active",
+        ),
+        (
+            "no platform",
+            json!({"os_platform": null}),
+            json!({}),
+            6,
+            not_found,
+        ),
+        (
+            "no architecture",
+            json!({"os_arch": null}),
+            json!({}),
+            6,
+            not_found,
+        ),
+        (
+            "no major",
+            json!({"os_major": null}),
+            json!({}),
+            6,
+            not_found,
+        ),
+        (
+            "ubuntu without minor",
+            json!({"os_minor": null}),
+            json!({}),
+            6,
+            not_found,
+        ),
+        (
+            "solaris",
+            json!({"os_platform": "solaris"}),
+            json!({}),
+            9,
+            no_package,
+        ),
+        (
+            "sunos",
+            json!({"os_platform": "sunos"}),
+            json!({}),
+            9,
+            no_package,
+        ),
+        (
+            "aix",
+            json!({"os_platform": "aix"}),
+            json!({}),
+            9,
+            no_package,
+        ),
+        (
+            "hp-ux",
+            json!({"os_platform": "hp-ux"}),
+            json!({}),
+            9,
+            no_package,
+        ),
+        (
+            "bsd",
+            json!({"os_platform": "bsd"}),
+            json!({}),
+            9,
+            no_package,
+        ),
+        (
+            "sles 11",
+            json!({"os_platform": "sles", "os_major": "11"}),
+            json!({}),
+            9,
+            no_package,
+        ),
+        (
+            "centos 5",
+            json!({"os_platform": "centos", "os_major": "5"}),
+            json!({}),
+            9,
+            no_package,
+        ),
+        (
+            "no version",
+            json!({"version": null}),
+            json!({}),
+            6,
+            not_found,
+        ),
+        (
+            "version without v",
+            json!({"version": "4.7.0"}),
+            json!({}),
+            6,
+            not_found,
+        ),
+        (
+            "below v3.0.0",
+            json!({"version": "Wazuh v2.9.9"}),
+            json!({"force_upgrade": true}),
+            11,
+            too_old,
+        ),
+        (
+            "darwin below v4.3.0",
+            json!({"os_platform": "darwin", "version": "Wazuh v4.2.7"}),
+            json!({}),
+            11,
+            too_old,
+        ),
+        (
+            "same version",
+            json!({"version": "Wazuh v4.14.8"}),
+            json!({"version": "v4.14.8"}),
+            12,
+            newer,
+        ),
+        (
+            "later version",
+            json!({"version": "Wazuh v4.14.10"}),
+            json!({"version": "4.14.8"}),
+            12,
+            newer,
+        ),
+        (
+            "above the manager",
+            json!({}),
+            json!({"version": "v4.14.10"}),
+            13,
+            above,
+        ),
     ]
 }
 
@@ -121,7 +258,9 @@ async fn whole_requests_are_refused_with_their_code_and_text() {
     let manager = Manager::start("").await.unwrap();
     let socket = manager.home.upgrade_socket();
     for Case { request, answer } in requests() {
-        let got = wpk_testkit::ask(&socket, request.to_string()).await.expect("an answer");
+        let got = wpk_testkit::ask(&socket, request.to_string())
+            .await
+            .expect("an answer");
         assert_eq!(String::from_utf8(got).unwrap(), answer, "{request}");
     }
     let text = "Could not parse message JSON";
@@ -129,7 +268,11 @@ async fn whole_requests_are_refused_with_their_code_and_text() {
         let got = wpk_testkit::ask(&socket, broken).await;
         // A frame of length 0 is closed without an answer, as recorded.
         let expected = (!broken.is_empty()).then(|| whole(1, text, text));
-        assert_eq!(got.map(|bytes| String::from_utf8(bytes).unwrap()), expected, "{broken:?}");
+        assert_eq!(
+            got.map(|bytes| String::from_utf8(bytes).unwrap()),
+            expected,
+            "{broken:?}"
+        );
     }
     assert_eq!(manager.remoted.frames().len(), 0);
 }
@@ -137,7 +280,9 @@ async fn whole_requests_are_refused_with_their_code_and_text() {
 #[tokio::test]
 async fn single_agents_are_refused_with_their_code_and_text() {
     let repository = Repository::start().await.unwrap();
-    repository.publish("v4.14.8", b"not really a package").unwrap();
+    repository
+        .publish("v4.14.8", b"not really a package")
+        .unwrap();
     let manager = Manager::start("").await.unwrap();
     let socket = manager.home.upgrade_socket();
     for (name, columns, more, code, text) in agents() {
@@ -146,13 +291,20 @@ async fn single_agents_are_refused_with_their_code_and_text() {
             row[column] = value.clone();
         }
         manager.wdb.set_agent(row);
-        let mut parameters = json!({"agents": [1], "wpk_repo": repository.base(), "use_http": true});
+        let mut parameters =
+            json!({"agents": [1], "wpk_repo": repository.base(), "use_http": true});
         for (key, value) in more.as_object().unwrap() {
             parameters[key] = value.clone();
         }
         let request = api("upgrade", parameters).to_string();
-        let got = wpk_testkit::ask(&socket, &request).await.expect("an answer");
-        assert_eq!(String::from_utf8(got).unwrap(), one(code, text, 1), "{name}");
+        let got = wpk_testkit::ask(&socket, &request)
+            .await
+            .expect("an answer");
+        assert_eq!(
+            String::from_utf8(got).unwrap(),
+            one(code, text, 1),
+            "{name}"
+        );
     }
     let ids = [
         (9, 6, "Agent information not found in database"),
@@ -162,11 +314,20 @@ async fn single_agents_are_refused_with_their_code_and_text() {
     ];
     for (id, code, text) in ids {
         let request = api("upgrade_custom", json!({"agents": [id], "file_path": "/x"})).to_string();
-        let got = wpk_testkit::ask(&socket, &request).await.expect("an answer");
-        assert_eq!(String::from_utf8(got).unwrap(), one(code, text, id), "agent {id}");
+        let got = wpk_testkit::ask(&socket, &request)
+            .await
+            .expect("an answer");
+        assert_eq!(
+            String::from_utf8(got).unwrap(),
+            one(code, text, id),
+            "agent {id}"
+        );
     }
     // None of them left a task.
-    let items = manager.ask(api("upgrade_result", json!({"agents": [1, 9, 0]})).to_string()).await.unwrap();
+    let items = manager
+        .ask(api("upgrade_result", json!({"agents": [1, 9, 0]})).to_string())
+        .await
+        .unwrap();
     for item in items["data"].as_array().unwrap() {
         assert_eq!(item["error"], 3, "{item}");
     }
@@ -177,7 +338,9 @@ async fn an_agent_that_is_upgrading_is_refused_and_so_is_its_double() {
     let repository = Repository::start().await.unwrap();
     repository.publish("v4.14.8", &[1; 1000]).unwrap();
     let manager = Manager::start("").await.unwrap();
-    manager.wdb.set_agents((1..=3).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    manager
+        .wdb
+        .set_agents((1..=3).map(|id| agent_row(id, "Wazuh v4.7.0")));
     // The agents never report, so their tasks stay in progress.
     manager.remoted.set_rules("1 upgrade @noack\n").unwrap();
     let parameters = json!({"wpk_repo": repository.base(), "use_http": true});
@@ -192,9 +355,16 @@ async fn an_agent_that_is_upgrading_is_refused_and_so_is_its_double() {
             {"error": 0, "message": "Success", "agent": 2, "task_id": 2},
         ])
     );
-    manager.remoted.wait_for(1, "upgrade", wpk_testkit::manager::PATIENCE).await.unwrap();
+    manager
+        .remoted
+        .wait_for(1, "upgrade", wpk_testkit::manager::PATIENCE)
+        .await
+        .unwrap();
     let items = manager.upgrade(&[1], parameters.clone()).await;
-    assert_eq!(Value::from(items), json!([{"error": 10, "message": text, "agent": 1}]));
+    assert_eq!(
+        Value::from(items),
+        json!([{"error": 10, "message": text, "agent": 1}])
+    );
     // Force changes nothing about that.
     let mut forced = parameters;
     forced["force_upgrade"] = json!(true);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wpk_testkit::manager::PATIENCE;
 use wpk_testkit::wdb::agent_row;
-use wpk_testkit::{Manager, Repository};
+use wpk_testkit::{Manager, Repository, wait_until};
 
 const AGENTS: u32 = 24;
 
@@ -24,33 +24,64 @@ async fn repository() -> (Repository, Vec<u8>, Value) {
 #[tokio::test]
 async fn kill_9_loses_no_task_and_runs_no_upgrade_twice() {
     let (_repository, wpk, parameters) = repository().await;
-    let settings = "[delivery]\nmax_concurrent = 4\nchunk_size = 4096";
+    let settings =
+        "[delivery]\nmax_concurrent = 4\nchunk_size = 4096\n[tasks]\ntask_timeout = \"5s\"";
     let mut manager = Manager::start(settings).await.unwrap();
-    manager.wdb.set_agents((1..=i64::from(AGENTS)).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    manager
+        .wdb
+        .set_agents((1..=i64::from(AGENTS)).map(|id| agent_row(id, "Wazuh v4.7.0")));
     // Agents report again and again, as real ones do, until they are told to stop.
-    manager.remoted.set_ack_interval(Some(Duration::from_millis(200)));
+    manager
+        .remoted
+        .set_ack_interval(Some(Duration::from_millis(200)));
     manager.remoted.set_latency(Duration::from_millis(1));
     let agents: Vec<u32> = (1..=AGENTS).collect();
     let items = manager.upgrade(&agents, parameters).await;
     assert!(items.iter().all(|item| item["error"] == 0), "{items:?}");
-    for (agent, step, nth) in [(2, "write", 20), (5, "write", 1), (9, "sha1", 1), (12, "upgrade", 1)] {
-        // The agent may have been served before the last kill.
-        if manager.remoted.wait_for_nth(agent, step, nth, PATIENCE).await.is_none() {
-            panic!("agent {agent} never got to {step}:\n{}", manager.output());
-        }
+    for frames in [1, 150, 700, 1300, 1900] {
+        wait_until(PATIENCE, async || {
+            (manager.remoted.frames().len() >= frames).then_some(())
+        })
+        .await
+        .expect("the deliveries go on");
         manager.kill().await.unwrap();
         manager.boot().await.unwrap();
     }
+    let mut updated = 0;
     for agent in agents {
-        let Some(item) = manager.wait_for_status(agent, &["Updated", "Error", "Timeout"]).await else {
-            panic!("agent {agent}: {}\n{}", manager.result(agent).await, manager.output());
+        let Some(item) = manager
+            .wait_for_status(agent, &["Updated", "Error", "Timeout"])
+            .await
+        else {
+            panic!(
+                "agent {agent}: {}\n{}",
+                manager.result(agent).await,
+                manager.output()
+            );
         };
-        assert_eq!(item["status"], "Updated", "{item}");
         assert_eq!(item["task_id"], agent, "no second task");
-        let upgrades = manager.remoted.steps(agent).iter().filter(|step| *step == "upgrade").count();
-        assert_eq!(upgrades, 1, "agent {agent} was told once to run the installer");
+        let upgrades = manager
+            .remoted
+            .steps(agent)
+            .iter()
+            .filter(|step| *step == "upgrade")
+            .count();
+        if item["status"] == "Timeout" {
+            // Killed after it was written down that the installer is about to
+            // be run and before the agent was told: nobody can know, so it is
+            // not told again.
+            assert_eq!(upgrades, 0, "{item}");
+            continue;
+        }
+        assert_eq!(item["status"], "Updated", "{item}");
+        assert_eq!(
+            upgrades, 1,
+            "agent {agent} was told once to run the installer"
+        );
         assert_eq!(manager.remoted.received(agent).unwrap(), wpk);
+        updated += 1;
     }
+    assert!(updated >= AGENTS - 8, "only {updated} were updated");
 }
 
 /// A task whose installer was begun is never begun again: it waits for the
@@ -60,19 +91,36 @@ async fn an_upgrade_that_was_begun_is_not_begun_again() {
     let (_repository, _, parameters) = repository().await;
     let settings = "[tasks]\ntask_timeout = \"3s\"";
     let mut manager = Manager::start(settings).await.unwrap();
-    manager.wdb.set_agents((1..=2).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    manager
+        .wdb
+        .set_agents((1..=2).map(|id| agent_row(id, "Wazuh v4.7.0")));
     manager.remoted.set_rules("* upgrade @noack\n").unwrap();
     manager.upgrade(&[1, 2], parameters).await;
     for agent in [1, 2] {
-        manager.remoted.wait_for(agent, "upgrade", PATIENCE).await.unwrap();
+        manager
+            .remoted
+            .wait_for(agent, "upgrade", PATIENCE)
+            .await
+            .unwrap();
     }
     manager.kill().await.unwrap();
     manager.boot().await.unwrap();
     manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
-    manager.wait_for_status(1, &["Updated"]).await.expect("the word of the agent counts");
-    manager.wait_for_status(2, &["Timeout"]).await.expect("no word, so a time-out");
+    manager
+        .wait_for_status(1, &["Updated"])
+        .await
+        .expect("the word of the agent counts");
+    manager
+        .wait_for_status(2, &["Timeout"])
+        .await
+        .expect("no word, so a time-out");
     for agent in [1, 2] {
-        let upgrades = manager.remoted.steps(agent).iter().filter(|step| *step == "upgrade").count();
+        let upgrades = manager
+            .remoted
+            .steps(agent)
+            .iter()
+            .filter(|step| *step == "upgrade")
+            .count();
         assert_eq!(upgrades, 1, "agent {agent}");
     }
 }
@@ -82,18 +130,33 @@ async fn an_upgrade_that_was_begun_is_not_begun_again() {
 #[tokio::test]
 async fn a_stop_in_the_middle_is_quick_and_loses_nothing() {
     let (_repository, wpk, parameters) = repository().await;
-    let mut manager = Manager::start("[delivery]\nmax_concurrent = 2").await.unwrap();
-    manager.wdb.set_agents((1..=4).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    let mut manager = Manager::start("[delivery]\nmax_concurrent = 2")
+        .await
+        .unwrap();
+    manager
+        .wdb
+        .set_agents((1..=4).map(|id| agent_row(id, "Wazuh v4.7.0")));
     manager.remoted.set_latency(Duration::from_millis(300));
     manager.upgrade(&[1, 2, 3, 4], parameters).await;
-    manager.remoted.wait_for_nth(1, "write", 2, PATIENCE).await.unwrap();
+    manager
+        .remoted
+        .wait_for_nth(1, "write", 2, PATIENCE)
+        .await
+        .unwrap();
     let began = std::time::Instant::now();
     assert!(manager.stop().await.unwrap().success());
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
     manager.remoted.set_latency(Duration::ZERO);
     manager.boot().await.unwrap();
     for agent in 1..=4 {
-        manager.wait_for_status(agent, &["Updated"]).await.expect("an end");
+        manager
+            .wait_for_status(agent, &["Updated"])
+            .await
+            .expect("an end");
         assert_eq!(manager.remoted.received(agent).unwrap(), wpk);
     }
 }
@@ -102,13 +165,19 @@ async fn a_stop_in_the_middle_is_quick_and_loses_nothing() {
 #[tokio::test]
 async fn a_task_is_on_disk_before_the_caller_hears_of_it() {
     let (_repository, _, parameters) = repository().await;
-    let mut manager = Manager::start("[delivery]\nmax_concurrent = 1").await.unwrap();
-    manager.wdb.set_agents((1..=200).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    let mut manager = Manager::start("[delivery]\nmax_concurrent = 1")
+        .await
+        .unwrap();
+    manager
+        .wdb
+        .set_agents((1..=200).map(|id| agent_row(id, "Wazuh v4.7.0")));
     manager.remoted.set_latency(Duration::from_millis(100));
     let agents: Vec<u32> = (1..=200).collect();
     let items = manager.upgrade(&agents, parameters).await;
     manager.kill().await.unwrap();
     let database = rusqlite::Connection::open(manager.home.tasks_db()).unwrap();
-    let tasks: i64 = database.query_row("SELECT COUNT(*) FROM TASKS", [], |row| row.get(0)).unwrap();
+    let tasks: i64 = database
+        .query_row("SELECT COUNT(*) FROM TASKS", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(tasks, items.len() as i64);
 }

@@ -26,7 +26,8 @@ pub fn binary(name: &str) -> io::Result<PathBuf> {
     let folder = FOLDER
         .get_or_init(|| match std::env::var_os("WPK_BIN_DIR") {
             Some(folder) => Ok(folder.into()),
-            None => build().map_err(|error| error.to_string()),
+            None => cargo_build(&["--workspace", "--bins"], Stdio::piped())
+                .map_err(|error| error.to_string()),
         })
         .as_ref()
         .map_err(|error| io::Error::other(error.clone()))?;
@@ -41,8 +42,26 @@ pub fn binary(name: &str) -> io::Result<PathBuf> {
     }
 }
 
-/// Builds all programs and returns the folder they are in.
-fn build() -> io::Result<PathBuf> {
+/// Builds some packages in the profile this program was itself built in, and
+/// returns the folder their programs are in. What cargo says about its progress
+/// goes to standard error. If `WPK_BIN_DIR` is set nothing is built and that
+/// folder is returned.
+///
+/// # Errors
+/// What went wrong with the build.
+pub fn build(packages: &[&str]) -> io::Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("WPK_BIN_DIR") {
+        return Ok(folder.into());
+    }
+    // With this crate among them the dependencies get the features they have in
+    // the caller, and are not built a second time.
+    let packages = packages.iter().copied().chain(["wpk-testkit"]);
+    let arguments: Vec<_> = packages.flat_map(|package| ["-p", package]).collect();
+    cargo_build(&arguments, Stdio::inherit())
+}
+
+/// Runs `cargo build` and returns the folder the programs are in.
+fn cargo_build(arguments: &[&str], errors: Stdio) -> io::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let unknown = || {
         io::Error::other(format!(
@@ -64,17 +83,20 @@ fn build() -> io::Result<PathBuf> {
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = std::process::Command::new(cargo)
-        .args(["build", "--workspace", "--bins", "--profile", profile])
-        .arg("--target-dir")
+        .arg("build")
+        .args(arguments)
+        .args(["--profile", profile, "--target-dir"])
         .arg(target)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .stdin(Stdio::null())
+        .stderr(errors)
         .output()?;
     if output.status.success() {
         Ok(folder.to_owned())
     } else {
         Err(io::Error::other(format!(
-            "cargo build failed: {}",
+            "cargo build failed ({}): {}",
+            output.status,
             String::from_utf8_lossy(&output.stderr)
         )))
     }
