@@ -19,6 +19,21 @@ const OPEN_ATTEMPTS: usize = 10;
 const BLOCK: usize = 1 << 20;
 /// More than the head and tail of any command, in bytes.
 const COMMAND_ROOM: usize = 1024;
+/// The largest command of a 4.x peer, in bytes: a frame less the longest address.
+const PEER_COMMAND: usize = wpk_wire::PEER_MAX_PAYLOAD - 11;
+
+/// How much of the file fits a command of a transport that carries less than a
+/// 4.x peer does; one that carries as much is limited by the frame alone.
+fn carried(form: CommandForm, max_command: usize) -> usize {
+    if max_command >= PEER_COMMAND {
+        return usize::MAX;
+    }
+    let room = max_command.saturating_sub(COMMAND_ROOM);
+    match form {
+        CommandForm::Json => room / 4 * 3,
+        CommandForm::Com => room,
+    }
+}
 
 pub(super) struct Session<'a, 'b> {
     shared: &'a Shared,
@@ -66,18 +81,11 @@ impl<'a, 'b> Session<'a, 'b> {
                 format!("agents below v4.1.0 take no installer with spaces: {installer:?}"),
             ));
         }
-        let limits = max_chunk(form, &file.name, agent.get()).min(
-            shared
-                .parts
-                .transport
-                .max_command()
-                .saturating_sub(COMMAND_ROOM)
-                / 4
-                * 3,
-        );
+        let fits = max_chunk(form, &file.name, agent.get())
+            .min(carried(form, shared.parts.transport.max_command()));
         let chunk = match shared.settings.delivery.chunk_size {
-            ChunkSize::Auto => limits,
-            ChunkSize::Bytes(bytes) => bytes.min(max_chunk(form, &file.name, agent.get())),
+            ChunkSize::Auto => fits,
+            ChunkSize::Bytes(bytes) => bytes.min(fits),
         };
         if chunk == 0 {
             return Err(Failure::new(
