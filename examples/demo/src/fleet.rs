@@ -1,0 +1,221 @@
+//! The agents: six homes with a program in each, and a `wpk-agent` process that
+//! runs there.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+use wpk_testkit::process::Process;
+use wpk_testkit::wait_until;
+
+use crate::agents::{CAST, Member};
+use crate::error::DemoError;
+use crate::manager::{Manager, end};
+use crate::packages::{Repository, install_old_program};
+use crate::programs::{Programs, output_of};
+use crate::scratch::Scratch;
+
+/// How long all agents together may take to connect.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Six running agents. Killed when dropped.
+pub(crate) struct Fleet {
+    agents: Vec<Agent>,
+}
+
+/// One of them.
+pub(crate) struct Agent {
+    pub(crate) id: i64,
+    pub(crate) member: &'static Member,
+    home: PathBuf,
+    /// The version of its program before the upgrade.
+    before: String,
+    process: Process,
+}
+
+/// How the manager says that an agent's task ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// `Updated`, `Error`, ...
+    pub(crate) status: String,
+    /// `error_msg`; empty where there is none.
+    pub(crate) reason: String,
+    /// From the request until the end was seen.
+    pub(crate) took: Duration,
+}
+
+/// What became of one agent.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) id: i64,
+    pub(crate) member: &'static Member,
+    /// What its program said before and after: a version, or why it does not run.
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) ending: Ending,
+}
+
+impl Fleet {
+    /// Enrolls every agent, prepares its home, and starts it.
+    pub(crate) async fn start(
+        programs: &Programs,
+        scratch: &Scratch,
+        manager: &Manager,
+        repository: &Repository,
+    ) -> Result<Self, DemoError> {
+        let mut agents = Vec::new();
+        for member in &CAST {
+            let home = scratch.agent_home(member.name);
+            let id = manager.enroll(programs, member.name, &home).await?;
+            prepare(&home, member, repository.trusted_by(member.fate)).map_err(|source| {
+                DemoError::io(
+                    format_args!("{}: cannot be prepared", home.display()),
+                    source,
+                )
+            })?;
+            let before = ask_program(&home).await?;
+            let mut command = programs.command("wpk-agent");
+            command
+                .arg("--config")
+                .arg(settings(&home))
+                .env("WPK_AGENT_LOG", "info");
+            let process = Process::start(command, scratch.log(member.name))
+                .map_err(|source| DemoError::io("wpk-agent cannot be started", source))?;
+            agents.push(Agent {
+                id,
+                member,
+                home,
+                before,
+                process,
+            });
+        }
+        Ok(Self { agents })
+    }
+
+    /// The agents, ascending by id.
+    pub(crate) fn agents(&self) -> &[Agent] {
+        &self.agents
+    }
+
+    /// Their ids.
+    pub(crate) fn ids(&self) -> Vec<i64> {
+        self.agents.iter().map(|agent| agent.id).collect()
+    }
+
+    /// Waits until the manager lists all of them as active.
+    pub(crate) async fn wait_until_active(&self, manager: &Manager) -> Result<(), DemoError> {
+        let request = json!({
+            "origin": {"module": "api"}, "command": "agent_list", "parameters": {},
+        });
+        let is_active = |item: &Value| {
+            item.get("agent")
+                .and_then(Value::as_i64)
+                .filter(|_| item.get("connection_status").and_then(Value::as_str) == Some("active"))
+        };
+        let all = async || {
+            let items = manager.items(&request).await.ok()?;
+            let active: Vec<i64> = items.iter().filter_map(is_active).collect();
+            self.agents
+                .iter()
+                .all(|agent| active.contains(&agent.id))
+                .then_some(())
+        };
+        wait_until(PATIENCE, all)
+            .await
+            .ok_or_else(|| DemoError::late("not all agents were active", PATIENCE))
+    }
+
+    /// Asks every program which version it is now. The endings are in the order
+    /// of the agents.
+    pub(crate) async fn outcomes(&self, endings: Vec<Ending>) -> Result<Vec<Outcome>, DemoError> {
+        let mut outcomes = Vec::new();
+        for (agent, ending) in self.agents.iter().zip(endings) {
+            let to = match ask_program(&agent.home).await {
+                Ok(version) => version,
+                // A program that does not run is a result, and a bad one.
+                Err(error) => error.to_string(),
+            };
+            outcomes.push(Outcome {
+                id: agent.id,
+                member: agent.member,
+                from: agent.before.clone(),
+                to,
+                ending,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// Asks every agent to end, and waits for it.
+    pub(crate) async fn stop(&mut self) -> Result<(), DemoError> {
+        for agent in &mut self.agents {
+            end(&mut agent.process, agent.member.name).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Agent {
+    /// `001 web-1`
+    pub(crate) fn label(&self) -> String {
+        label(self.id, self.member)
+    }
+}
+
+impl Outcome {
+    /// `001 web-1`
+    pub(crate) fn label(&self) -> String {
+        label(self.id, self.member)
+    }
+}
+
+fn label(id: i64, member: &Member) -> String {
+    format!("{id:03} {}", member.name)
+}
+
+/// The agent's settings, which enrolment began.
+fn settings(home: &Path) -> PathBuf {
+    home.join("etc/wpk-agent.toml")
+}
+
+/// Puts the old program into the home, the CA that the agent trusts, and the
+/// rest of its settings.
+fn prepare(home: &Path, member: &Member, trusted_ca: &str) -> io::Result<()> {
+    install_old_program(home)?;
+    fs::write(home.join("etc/wpk_root.pem"), trusted_ca)?;
+    let system = &member.system;
+    // Real agents take their system from the machine, and report a result after
+    // 30 s; here six machines must fit into one, and nobody wants to wait.
+    let settings_text = format!(
+        r#"
+[agent]
+version_file = "VERSION"
+platform = "{platform}"
+os_version = "{major}.{minor}"
+os_major = "{major}"
+os_minor = "{minor}"
+arch = "{arch}"
+
+[upgrade]
+result_check = "100ms"
+notification_wait_start = "500ms"
+"#,
+        platform = system.platform,
+        major = system.major,
+        minor = system.minor,
+        arch = system.arch,
+    );
+    let mut file = OpenOptions::new().append(true).open(settings(home))?;
+    file.write_all(settings_text.as_bytes())
+}
+
+/// Really runs the program in an agent's home: which version is it?
+async fn ask_program(home: &Path) -> Result<String, DemoError> {
+    let mut command = Command::new(home.join("bin/sensor"));
+    command.arg("--version").kill_on_drop(true);
+    let printed = output_of(&mut command).await?;
+    Ok(printed.trim_end().to_owned())
+}

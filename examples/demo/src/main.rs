@@ -1,0 +1,121 @@
+//! One upgrade of six agents, end to end: `cargo run --release -p demo`.
+//!
+//! Everything is real: the manager `wpkd` as it runs without any configuration,
+//! six `wpk-agent` processes that dial it over TLS, signed WPK files, an HTTP
+//! repository, the documented request over the documented socket, an installer
+//! that replaces a program. Four agents are upgraded; one gets a package whose
+//! program does not run, so its installer puts the old one back; one trusts
+//! another CA, so it refuses the package.
+//!
+//! This file tells the story. `agents` is the cast, `packages` what they are
+//! upgraded with, `manager` and `fleet` run the programs, `watch` looks at them
+//! and `report` judges. `programs`, `scratch` and `signals` see to it that
+//! nothing is left behind, whatever happens.
+
+mod agents;
+mod error;
+mod fleet;
+mod manager;
+mod packages;
+mod programs;
+mod report;
+mod scratch;
+mod screen;
+mod signals;
+mod watch;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::error::DemoError;
+use crate::fleet::Fleet;
+use crate::manager::Manager;
+use crate::packages::Repository;
+use crate::programs::Programs;
+use crate::scratch::Scratch;
+use crate::screen::{say, scold};
+use crate::signals::Signals;
+
+/// For everything but building the programs.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            scold(format_args!("demo: {error}"));
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+/// The demo between its first and its last step: what it needs is made, and
+/// taken away again however the story ends.
+fn run() -> Result<bool, DemoError> {
+    let programs = Programs::build()?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|source| DemoError::io("cannot start the async runtime", source))?;
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::watch()?
+    };
+    let scratch = Scratch::new()?;
+    programs::adopt_orphans()?;
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = tokio::time::timeout(DEADLINE, story(&programs, &scratch)) => {
+                ended.unwrap_or(Err(DemoError::Deadline(DEADLINE.as_secs())))
+            }
+            () = signals.wait() => Err(DemoError::Interrupted),
+        }
+    });
+    // In this order: nobody may write into the folder while it is removed.
+    drop(runtime);
+    programs::end_orphans()?;
+    if !matches!(ended, Ok(true) | Err(DemoError::Interrupted)) {
+        scratch.show_logs();
+    }
+    scratch.remove()?;
+    ended
+}
+
+/// The story. True if every agent ended as it should.
+async fn story(programs: &Programs, scratch: &Scratch) -> Result<bool, DemoError> {
+    say("making a signing CA and the packages");
+    let repository = Repository::publish(scratch).await?;
+    say(format_args!("serving them at {}", repository.url()));
+
+    say("starting wpkd without any configuration");
+    let mut manager = Manager::start(programs, scratch).await?;
+
+    say("enrolling and starting six agents");
+    let mut fleet = Fleet::start(programs, scratch, &manager, &repository).await?;
+    fleet.wait_until_active(&manager).await?;
+
+    // No version: the last one that the repository has.
+    let request = json!({
+        "origin": {"module": "api"},
+        "command": "upgrade",
+        "parameters": {
+            "agents": fleet.ids(),
+            "wpk_repo": repository.base(),
+            "use_http": true,
+        },
+    });
+    say(format_args!(
+        "\nasking {}\n  {request}",
+        manager.socket().display()
+    ));
+    let answer = manager.ask(&request).await?;
+    say(format_args!("  {answer}\n"));
+
+    let endings = watch::until_ended(&manager, &fleet).await?;
+    let outcomes = fleet.outcomes(endings).await?;
+
+    fleet.stop().await?;
+    manager.stop().await?;
+    Ok(report::print(&outcomes))
+}

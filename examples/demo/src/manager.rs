@@ -1,0 +1,135 @@
+//! The manager: a `wpkd` process, and what is asked of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use wpk_testkit::client::ask_json;
+use wpk_testkit::process::{Process, Signal};
+
+use crate::error::DemoError;
+use crate::programs::{Programs, output_of};
+use crate::scratch::Scratch;
+
+/// How long it may take to start, and to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running manager. Killed when dropped.
+pub(crate) struct Manager {
+    process: Process,
+    home: PathBuf,
+    socket: PathBuf,
+}
+
+impl Manager {
+    /// Starts it as it runs without a configuration file: its own task store,
+    /// its own agent channel, everything in one folder. Only its port is not
+    /// the usual one, so that it gets in nobody's way.
+    pub(crate) async fn start(programs: &Programs, scratch: &Scratch) -> Result<Self, DemoError> {
+        let home = scratch.manager_home();
+        let mut command = programs.command("wpkd");
+        command
+            .arg("--home")
+            .arg(&home)
+            .env("WPKD_TRANSPORT__TYPE", "channel")
+            .env("WPKD_TRANSPORT__LISTEN", "127.0.0.1:0")
+            .env("RUST_LOG", "info");
+        let mut process = Process::start(command, scratch.log("wpkd"))
+            .map_err(|source| DemoError::io("wpkd cannot be started", source))?;
+        match process.wait_for_line("wpkd: ready", PATIENCE).await {
+            Some(_) => Ok(Self {
+                process,
+                home,
+                socket: scratch.manager_socket(),
+            }),
+            None => Err(DemoError::late("wpkd was not ready", PATIENCE)),
+        }
+    }
+
+    /// The socket that takes requests.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Sends one request as the documentation says: four bytes of length, little
+    /// endian, then JSON; the answer comes back in the same form.
+    pub(crate) async fn ask(&self, request: &Value) -> Result<Value, DemoError> {
+        let answer = ask_json(&self.socket, request).await;
+        // 0: the request was understood, whatever became of single agents.
+        match answer {
+            Some(answer) if answer.get("error") == Some(&Value::from(0)) => Ok(answer),
+            other => Err(DemoError::Answer {
+                command: request
+                    .get("command")
+                    .cloned()
+                    .unwrap_or_default()
+                    .to_string(),
+                answer: other.map_or("none".to_owned(), |answer| answer.to_string()),
+            }),
+        }
+    }
+
+    /// The items of the answer to a request.
+    pub(crate) async fn items(&self, request: &Value) -> Result<Vec<Value>, DemoError> {
+        let mut answer = self.ask(request).await?;
+        match answer.get_mut("data").map(Value::take) {
+            Some(Value::Array(items)) => Ok(items),
+            _ => Err(DemoError::Answer {
+                command: request
+                    .get("command")
+                    .cloned()
+                    .unwrap_or_default()
+                    .to_string(),
+                answer: answer.to_string(),
+            }),
+        }
+    }
+
+    /// Enrolls an agent with the administrator's tool, which also makes the
+    /// agent's home. Returns the agent's id.
+    pub(crate) async fn enroll(
+        &self,
+        programs: &Programs,
+        name: &str,
+        home: &Path,
+    ) -> Result<i64, DemoError> {
+        let mut command = programs.command("wpkctl");
+        command
+            .args(["agent", "enroll", name, "--json", "--out"])
+            .arg(home);
+        command.arg("--home").arg(&self.home);
+        let printed = output_of(&mut command).await?;
+        let answer: Option<Value> = serde_json::from_str(&printed).ok();
+        answer
+            .as_ref()
+            .and_then(|answer| answer.get("agent")?.as_i64())
+            .ok_or_else(|| DemoError::Answer {
+                command: format!("wpkctl agent enroll {name}"),
+                answer: printed,
+            })
+    }
+
+    /// Asks it to end, and waits for it.
+    pub(crate) async fn stop(&mut self) -> Result<(), DemoError> {
+        end(&mut self.process, "wpkd").await
+    }
+}
+
+/// Ends a process in order: SIGTERM, then its exit status 0.
+pub(crate) async fn end(process: &mut Process, name: &str) -> Result<(), DemoError> {
+    process
+        .signal(Signal::TERM)
+        .map_err(|source| DemoError::io(format_args!("{name} cannot be stopped"), source))?;
+    match process.wait(PATIENCE).await {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(DemoError::Failed {
+            program: name.to_owned(),
+            status,
+            output: "it was asked to stop".to_owned(),
+        }),
+        Err(_) => Err(DemoError::late(
+            format_args!("{name} did not stop"),
+            PATIENCE,
+        )),
+    }
+}

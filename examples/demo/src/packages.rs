@@ -1,0 +1,160 @@
+//! What the agents run and what they are upgraded with: a small program in two
+//! versions, a signing CA, signed packages, and an HTTP repository with the
+//! layout of protocol.md, section 4.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use wpk_package::authority::{Authority, SigningKey, Validity};
+use wpk_package::{BuildOptions, Signer, Source, sha1_hex};
+use wpk_testkit::http::HttpServer;
+
+use crate::agents::{CAST, Fate, NEW, OLD};
+use crate::error::DemoError;
+use crate::scratch::Scratch;
+
+/// The installer, the same in every package.
+const INSTALLER: &str = include_str!("../program/upgrade.sh");
+/// The program, with its version and the digest of its rules left open.
+const PROGRAM: &str = include_str!("../program/sensor.sh");
+/// Bytes of the program's rules: enough that sending them can be watched.
+const RULES: usize = 6 << 20;
+
+/// A running repository, and whom its packages can be checked by.
+pub(crate) struct Repository {
+    server: HttpServer,
+    ca_pem: String,
+    stranger_pem: String,
+}
+
+impl Repository {
+    /// Makes the CA and the packages, and serves them.
+    pub(crate) async fn publish(scratch: &Scratch) -> Result<Self, DemoError> {
+        let folder = scratch.path("repository");
+        let payloads = scratch.path("payloads");
+        // Keys and packages are work for a processor, not for an event loop.
+        let made = tokio::task::spawn_blocking({
+            let folder = folder.clone();
+            move || fill(&folder, &payloads)
+        });
+        let (ca_pem, stranger_pem) = made
+            .await
+            .map_err(|error| DemoError::io("making the packages", io::Error::other(error)))??;
+        let server = HttpServer::start_folder(&folder)
+            .await
+            .map_err(|source| DemoError::io("the repository cannot be served", source))?;
+        Ok(Self {
+            server,
+            ca_pem,
+            stranger_pem,
+        })
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Its address as a request names it, with `use_http` beside it.
+    pub(crate) fn base(&self) -> String {
+        format!("{}/", self.server.address())
+    }
+
+    /// The CA certificate that an agent of this fate trusts, PEM.
+    pub(crate) fn trusted_by(&self, fate: Fate) -> &str {
+        match fate {
+            Fate::SignatureRefused => &self.stranger_pem,
+            Fate::Updated | Fate::InstallerFails => &self.ca_pem,
+        }
+    }
+}
+
+/// Fills the repository. Returns the certificate of the CA, and that of another
+/// CA that signed nothing.
+fn fill(folder: &Path, payloads: &Path) -> Result<(String, String), DemoError> {
+    let key = SigningKey::generate;
+    let year = Validity::days(365);
+    let ca = Authority::root("Demo signing CA", year, &key()?)?;
+    let signer = ca.signer("Demo release signer", year, &key()?)?;
+    let stranger = Authority::root("Somebody else's CA", year, &key()?)?;
+
+    let good = Payload::write(&payloads.join("good"), true)
+        .map_err(|source| DemoError::io("writing the new program", source))?;
+    let broken = Payload::write(&payloads.join("broken"), false)
+        .map_err(|source| DemoError::io("writing the broken program", source))?;
+    for member in &CAST {
+        let place = folder.join(member.system.folder);
+        if place.exists() {
+            continue;
+        }
+        fs::create_dir_all(&place)
+            .map_err(|source| DemoError::io(place.display().to_string(), source))?;
+        let payload = match member.fate {
+            Fate::InstallerFails => &broken,
+            Fate::Updated | Fate::SignatureRefused => &good,
+        };
+        payload.pack(&signer, &place, &member.system.file_name(NEW))?;
+    }
+    Ok((
+        ca.certificate_pem().to_owned(),
+        stranger.certificate_pem().to_owned(),
+    ))
+}
+
+/// A folder with everything that goes into a package.
+struct Payload(PathBuf);
+
+impl Payload {
+    /// The new program and its installer. A broken one has rules that do not
+    /// belong to the program, so that it will not run.
+    fn write(folder: &Path, works: bool) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        // Random, so that they do not vanish when they are compressed.
+        let mut rules = vec![0; RULES];
+        rand::fill(rules.as_mut_slice());
+        fs::write(folder.join("sensor"), program(NEW, &rules)?)?;
+        fs::write(folder.join("VERSION"), format!("{NEW}\n"))?;
+        fs::write(folder.join("upgrade.sh"), INSTALLER)?;
+        if !works {
+            rules.truncate(RULES / 2);
+        }
+        fs::write(folder.join("rules.dat"), rules)?;
+        Ok(Self(folder.to_owned()))
+    }
+
+    /// Builds and signs the package, and lists it in `versions`.
+    fn pack(&self, signer: &Signer, place: &Path, file: &str) -> Result<(), DemoError> {
+        let sources: Vec<Source> = wpk_package::collect_folder(&self.0)?;
+        // Random bytes do not become fewer, so the time for trying is saved.
+        let options = BuildOptions {
+            level: 1,
+            ..BuildOptions::default()
+        };
+        let built = wpk_package::build(&sources, signer, &place.join(file), &options)?;
+        let versions = place.join("versions");
+        fs::write(&versions, format!("{NEW} {}\n", built.sha1))
+            .map_err(|source| DemoError::io(versions.display().to_string(), source))
+    }
+}
+
+/// Puts the old program into an agent's home, as if it had always been there.
+pub(crate) fn install_old_program(home: &Path) -> io::Result<()> {
+    let rules = b"the rules of the old program\n";
+    for folder in ["bin", "share"] {
+        fs::create_dir_all(home.join(folder))?;
+    }
+    fs::write(home.join("VERSION"), format!("{OLD}\n"))?;
+    fs::write(home.join("share/rules.dat"), rules)?;
+    let sensor = home.join("bin/sensor");
+    fs::write(&sensor, program(OLD, rules)?)?;
+    fs::set_permissions(sensor, fs::Permissions::from_mode(0o750))
+}
+
+/// The program's text for a version and its rules.
+fn program(version: &str, rules: &[u8]) -> io::Result<String> {
+    Ok(PROGRAM
+        .replace("@VERSION@", version)
+        .replace("@RULES@", &sha1_hex(rules)?))
+}
