@@ -49,6 +49,10 @@ pub(crate) const EXPIRED: &str = concat!(
 pub(crate) const PENDING_OF: &str = "SELECT t.TASK_ID FROM TASKS t \
     WHERE t.STATUS IN ('Pending', 'In progress') AND t.STATUS = 'Pending' AND t.NODE = ?1";
 
+pub(crate) const WAITING_ELSEWHERE: &str = "SELECT t.TASK_ID FROM TASKS t \
+    WHERE t.STATUS IN ('Pending', 'In progress') AND t.STATUS = 'Pending' \
+    AND t.AGENT_ID = ?1 AND t.NODE IS NOT ?2";
+
 pub(crate) fn create(connection: &Connection, tasks: &[NewTask]) -> Result<Vec<Created>, Fault> {
     tasks
         .iter()
@@ -57,10 +61,11 @@ pub(crate) fn create(connection: &Connection, tasks: &[NewTask]) -> Result<Vec<C
 }
 
 fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault> {
-    if task.exclusive
-        && let Some(live) = live_task(connection, task.agent)?
-    {
-        return Ok(Created::AlreadyLive(live));
+    if task.exclusive && live_task(connection, task.agent)?.is_some() {
+        withdraw(connection, &waiting_elsewhere(connection, task)?)?;
+        if let Some(live) = live_task(connection, task.agent)? {
+            return Ok(Created::AlreadyLive(live));
+        }
     }
     prepared(
         connection,
@@ -98,6 +103,14 @@ fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault>
         )));
     }
     Ok(Created::Task(id))
+}
+
+/// Pending tasks of the agent that belong to another node, which a new one
+/// takes the place of.
+fn waiting_elsewhere(connection: &Connection, task: &NewTask) -> Result<Vec<TaskId>, Fault> {
+    let mut waiting = prepared(connection, WAITING_ELSEWHERE)?;
+    let ids = ids(&mut waiting, params![task.agent.get(), task.node])?;
+    Ok(ids)
 }
 
 fn live_task(connection: &Connection, agent: AgentId) -> Result<Option<TaskId>, Fault> {

@@ -68,7 +68,13 @@ impl Manager {
         let wdb = FakeWazuhDb::start(home.wdb_socket())?;
         let remoted = FakeRemoted::start(home.remote_socket())?;
         remoted.acknowledge_to(home.upgrade_socket());
-        let manager = Self { home, wdb, remoted, daemon: None, starts: 0 };
+        let manager = Self {
+            home,
+            wdb,
+            remoted,
+            daemon: None,
+            starts: 0,
+        };
         manager.configure(settings)?;
         Ok(manager)
     }
@@ -98,13 +104,19 @@ impl Manager {
     pub async fn boot(&mut self) -> io::Result<()> {
         let mut command = Command::new(binary("wpkd")?);
         command.arg("--config").arg(self.config()).env("TZ", "UTC");
-        command.env("RUST_LOG", "debug,hyper=info,reqwest=info,h2=info,rustls=info");
+        command.env(
+            "RUST_LOG",
+            "debug,hyper=info,reqwest=info,h2=info,rustls=info",
+        );
         self.starts += 1;
         let log = self.home.path(format!("logs/wpkd-{}.log", self.starts));
         let mut daemon = Process::start(command, log)?;
         let ready = daemon.wait_for_line("ready", PATIENCE).await;
         if ready.is_none() {
-            return Err(io::Error::other(format!("wpkd did not start:\n{}", daemon.output())));
+            return Err(io::Error::other(format!(
+                "wpkd did not start:\n{}",
+                daemon.output()
+            )));
         }
         self.daemon = Some(daemon);
         Ok(())
@@ -115,12 +127,17 @@ impl Manager {
     /// # Errors
     /// None runs.
     pub fn daemon(&mut self) -> io::Result<&mut Process> {
-        self.daemon.as_mut().ok_or_else(|| io::Error::other("the daemon does not run"))
+        self.daemon
+            .as_mut()
+            .ok_or_else(|| io::Error::other("the daemon does not run"))
     }
 
     /// What the daemon wrote since its last start.
     pub fn output(&self) -> String {
-        self.daemon.as_ref().map(Process::output).unwrap_or_default()
+        self.daemon
+            .as_ref()
+            .map(Process::output)
+            .unwrap_or_default()
     }
 
     /// Kills the daemon with SIGKILL and reaps it.
@@ -139,7 +156,10 @@ impl Manager {
     /// # Errors
     /// It does not end in time.
     pub async fn stop(&mut self) -> io::Result<ExitStatus> {
-        let mut daemon = self.daemon.take().ok_or_else(|| io::Error::other("the daemon does not run"))?;
+        let mut daemon = self
+            .daemon
+            .take()
+            .ok_or_else(|| io::Error::other("the daemon does not run"))?;
         daemon.signal(Signal::TERM)?;
         daemon.wait(PATIENCE).await
     }
@@ -170,7 +190,9 @@ impl Manager {
 
     /// The item of `upgrade_result` for one agent.
     pub async fn result(&self, agent: u32) -> Value {
-        let items = self.request("upgrade_result", json!({"agents": [agent]})).await;
+        let items = self
+            .request("upgrade_result", json!({"agents": [agent]}))
+            .await;
         items.into_iter().next().unwrap_or(Value::Null)
     }
 
@@ -190,7 +212,11 @@ impl Manager {
             "origin": {"module": "api"}, "command": command, "parameters": parameters,
         });
         let answer = self.ask(request.to_string()).await.unwrap_or(Value::Null);
-        answer.get("data").and_then(Value::as_array).cloned().unwrap_or_default()
+        answer
+            .get("data")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
     }
 }
 

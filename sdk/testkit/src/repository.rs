@@ -48,7 +48,13 @@ impl Repository {
     /// Those of writing files.
     pub fn publish(&self, version: &str, wpk: &[u8]) -> io::Result<String> {
         let sha1 = sha1_hex(wpk);
-        self.publish_as(DEB, version, &format!("wazuh_agent_{version}_linux_amd64.deb.wpk"), wpk, &sha1)?;
+        self.publish_as(
+            DEB,
+            version,
+            &format!("wazuh_agent_{version}_linux_amd64.deb.wpk"),
+            wpk,
+            &sha1,
+        )?;
         Ok(sha1)
     }
 
@@ -84,9 +90,11 @@ impl Repository {
 
 /// The SHA-1 of some bytes as 40 hexadecimal digits.
 pub fn sha1_hex(bytes: &[u8]) -> String {
-    Sha1::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha1::digest(bytes)
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -13,6 +13,7 @@ where
 {
     a_new_task_is_pending(&*make().await).await;
     an_exclusive_task_is_refused_alone(&*make().await).await;
+    what_waits_for_another_node_gives_way(&*make().await).await;
     every_move_follows_the_table(&*make().await).await;
     the_newest_task_decides(&*make().await).await;
     texts_and_times_of_a_move(&*make().await).await;
@@ -68,7 +69,7 @@ async fn an_exclusive_task_is_refused_alone(store: &dyn TaskStore) {
     let new = vec![
         upgrade(1, "node01", START),
         upgrade(2, "node01", START),
-        upgrade(1, "node02", START),
+        upgrade(1, "node01", START),
         bare(1, "node01", START),
         upgrade(1, "node01", START),
     ];
@@ -95,6 +96,26 @@ async fn an_exclusive_task_is_refused_alone(store: &dyn TaskStore) {
         ok(store.transition(moves).await);
     }
     create(store, upgrade(1, "node01", START)).await;
+}
+
+async fn what_waits_for_another_node_gives_way(store: &dyn TaskStore) {
+    let waiting = create(store, upgrade(1, "node02", START)).await;
+    let begun = create(store, upgrade(2, "node02", START)).await;
+    ok(store
+        .transition(vec![to(begun, Status::InProgress, "node02", START)])
+        .await);
+    let new = vec![upgrade(1, "node01", START), upgrade(2, "node01", START)];
+    let created = ok(store.create(new).await);
+    assert!(
+        matches!(created[..], [Created::Task(_), Created::AlreadyLive(live)] if live == begun),
+        "{created:?}"
+    );
+    let gone = vec![to(waiting, Status::InProgress, "node02", START)];
+    assert_eq!(
+        ok(store.transition(gone).await),
+        [TransitionResult::Refused(None)]
+    );
+    assert_eq!(ok(store.claim("node02", 10, START).await), []);
 }
 
 async fn every_move_follows_the_table(store: &dyn TaskStore) {

@@ -262,6 +262,14 @@ impl Model {
             return Err(format!("{} answers for {} tasks", answer.len(), new.len()));
         }
         for (new, answer) in new.iter().zip(answer) {
+            if new.exclusive {
+                // What waits for another node gives way.
+                self.tasks.retain(|_, entry| {
+                    entry.task.agent != new.agent
+                        || entry.task.status != Status::Pending
+                        || entry.task.node == new.node
+                });
+            }
             let live: Vec<_> = self
                 .tasks
                 .values()
