@@ -1,0 +1,62 @@
+//! The agent's end of the embedded manager's channel: dials, and dials again.
+//!
+//! The protocol is described with the manager's end (plugin `channel`) and in
+//! `wpk_wire::channel`. A [`session`] lives as long as one connection; here is
+//! decided when the next one begins.
+
+mod backoff;
+mod session;
+mod tls;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Commands;
+use crate::identity::Identity;
+use crate::outbox::Pending;
+use crate::settings::ChannelSettings;
+
+use backoff::Backoff;
+use session::{Again, Session};
+
+/// Keeps a connection to the manager until `stop`.
+pub(crate) async fn run(
+    settings: &ChannelSettings,
+    identity: &Identity,
+    commands: &Commands,
+    mut pending: Pending,
+    stop: &CancellationToken,
+) {
+    let mut backoff = Backoff::new(settings.reconnect_min.0, settings.reconnect_max.0);
+    let address = &settings.address;
+    while !stop.is_cancelled() {
+        let session = Session {
+            settings,
+            identity,
+            commands,
+            stop,
+        };
+        let ended = session.run(&mut pending).await;
+        if stop.is_cancelled() {
+            return;
+        }
+        if ended.welcomed {
+            backoff.reset();
+        }
+        let pause = match ended.again {
+            Again::AtOnce => continue,
+            Again::Soon => backoff.next(rand::random()),
+            Again::Late => backoff.longest(rand::random()),
+        };
+        let reason = &ended.reason;
+        if matches!(ended.again, Again::Late) {
+            tracing::error!("no connection to {address}: {reason}; dialling again in {pause:?}");
+        } else {
+            tracing::warn!("no connection to {address}: {reason}; dialling again in {pause:?}");
+        }
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}

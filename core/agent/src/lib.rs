@@ -1,0 +1,107 @@
+//! The agent side of remote upgrades (protocol.md, sections 6, 7, 8 and 11).
+//!
+//! The program `wpk-agent` enters through [`run`] with [`Settings`]; so do
+//! tests. Commands come in at two doors, of which one or both are open: the
+//! listener on `queue/sockets/upgrade`, beside a real agent daemon, and the
+//! channel that dials an embedded manager. Behind both stands one engine that
+//! carries out one command at a time: files arrive in `var/incoming`, a
+//! verified package is unpacked into `var/upgrade`, its installer runs as a
+//! process group of its own. What the installer leaves in `upgrade_result` is
+//! acknowledged over and over, on the same two ways, until the manager says
+//! `clear_upgrade_result`.
+//!
+//! Nothing but files remembers anything: killed at any point, the agent starts
+//! again from what lies in its home.
+
+mod channel;
+mod engine;
+mod files;
+mod home;
+mod identity;
+mod installer;
+mod installer_log;
+mod listener;
+mod notify;
+mod outbox;
+mod result;
+pub mod settings;
+mod socket;
+mod state;
+mod upgrade;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::home::Home;
+use crate::identity::Identity;
+use crate::installer_log::InstallerLog;
+use crate::outbox::Outbox;
+use crate::state::State;
+
+pub use crate::home::HomeError;
+pub use crate::settings::{Problem, Problems, Settings};
+pub use crate::socket::SocketError;
+
+/// Why the agent cannot run. What goes wrong later is logged and tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A folder of the home cannot be used, or another agent uses it.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The listening socket cannot be put into place.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+}
+
+/// Runs the agent until `stop`. Must be called inside a multi-threaded tokio
+/// runtime with I/O and time.
+///
+/// # Errors
+/// [`AgentError`] when it cannot start.
+pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), AgentError> {
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let home = Arc::new(Home::prepare(&settings.home)?);
+    let log = InstallerLog::new(home.installer_log(), settings.limits.installer_log.0);
+    let state = Arc::new(State::new(settings.upgrade.enabled, home.upgrade_result()));
+    let queue = settings.listen.as_ref().map(|listen| listen.queue.clone());
+    let (outbox, acknowledgements) = Outbox::new(queue);
+    let bound = match &settings.listen {
+        Some(listen) => Some(socket::Bound::new(&listen.socket, listen.group.as_deref())?),
+        None => None,
+    };
+
+    let schedule = notify::Schedule::new(&settings.upgrade);
+    let watching = notify::run(Arc::clone(&state), schedule, log.clone(), outbox);
+    let (commands, working) = Engine::start(home, &settings, state, log);
+    let listening = async {
+        match (&settings.listen, &bound) {
+            (Some(listen), Some(bound)) => {
+                listener::run(bound.listener(), listen, &commands, &stop).await;
+            }
+            _ => stop.cancelled().await,
+        }
+    };
+    let dialling = async {
+        match &settings.channel {
+            Some(channel) => {
+                let identity = Identity::new(&settings.home, &settings.agent);
+                channel::run(channel, &identity, &commands, acknowledgements, &stop).await;
+            }
+            None => stop.cancelled().await,
+        }
+    };
+    tracing::info!(home = %settings.home.display(), "the agent is ready");
+    tokio::select! {
+        // An installer that runs goes on by itself; it usually is the one who stops us.
+        _ = async { tokio::join!(listening, dialling) } => {}
+        // Neither of these ends by itself.
+        () = watching => {}
+        () = working => {}
+    }
+    tracing::info!("the agent has stopped");
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! `wpk-agent`: reads its command line and settings, runs the agent until a
+//! signal, and knows nothing else.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use wpk_agent::Settings;
+
+/// The agent side of remote upgrades. What it logs goes to standard error;
+/// WPK_AGENT_LOG=debug says more.
+#[derive(Debug, Parser)]
+#[command(name = "wpk-agent")]
+struct Arguments {
+    /// The settings, a TOML file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The agent's home, instead of the one in the settings.
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print every mistake in the settings and end.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Some(config) = &arguments.config else {
+        eprintln!("wpk-agent: say where the settings are: --config FILE");
+        return ExitCode::from(2);
+    };
+    let settings = match Settings::load(config, arguments.home.as_deref()) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match arguments.command {
+        Some(Command::Check) => {
+            for warning in settings.warnings() {
+                println!("{}: warning: {warning}", config.display());
+            }
+            println!("{}: no mistakes found", config.display());
+            ExitCode::SUCCESS
+        }
+        None => serve(settings),
+    }
+}
+
+fn serve(settings: Settings) -> ExitCode {
+    let filter =
+        EnvFilter::try_from_env("WPK_AGENT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("wpk-agent: the system gives no threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let asked = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            asked.cancel();
+        });
+        wpk_agent::run(settings, stop)
+            .await
+            .map_err(std::io::Error::other)
+    });
+    // Nobody waits for a file operation that is under way: files survive any end.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

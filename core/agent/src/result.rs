@@ -1,0 +1,104 @@
+//! What an installer leaves in `var/upgrade/upgrade_result` (section 7): `0`,
+//! `1` or `2` and a newline.
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// No result is longer than this, in bytes.
+const LONGEST: u64 = 16;
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResultFile {
+    /// No file.
+    Absent,
+    /// An empty one: it is being written.
+    Empty,
+    /// A file that says something else, or that is none.
+    Invalid,
+    /// 0, 1 or 2.
+    Result(u8),
+}
+
+impl ResultFile {
+    /// Looks at the file.
+    pub(crate) fn read(path: &Path) -> Self {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path);
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::Absent,
+            Err(_) => return Self::Invalid,
+        };
+        let mut bytes = Vec::new();
+        match file.take(LONGEST + 1).read_to_end(&mut bytes) {
+            Ok(_) => Self::parse(&bytes),
+            Err(_) => Self::Invalid,
+        }
+    }
+
+    /// The whole content must be one digit: `10` is no success. White space
+    /// around it, or a missing newline, does no harm.
+    fn parse(bytes: &[u8]) -> Self {
+        match bytes.trim_ascii() {
+            b"" if bytes.is_empty() => Self::Empty,
+            b"0" => Self::Result(0),
+            b"1" => Self::Result(1),
+            b"2" => Self::Result(2),
+            _ => Self::Invalid,
+        }
+    }
+
+    /// Whether a result waits to be delivered, or is just being written.
+    pub(crate) fn is_pending(self) -> bool {
+        matches!(self, Self::Empty | Self::Result(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_digit_alone_is_a_result() {
+        for (bytes, result) in [("0\n", 0), ("1\n", 1), ("2\n", 2), ("0", 0), ("0\r\n", 0)] {
+            assert_eq!(
+                ResultFile::parse(bytes.as_bytes()),
+                ResultFile::Result(result)
+            );
+        }
+        for bytes in [
+            "10\n", "21\n", "3\n", "x\n", "\n", "0\n0\n", "0 1", "-0", "00",
+        ] {
+            assert_eq!(
+                ResultFile::parse(bytes.as_bytes()),
+                ResultFile::Invalid,
+                "{bytes:?}"
+            );
+        }
+        assert_eq!(ResultFile::parse(b""), ResultFile::Empty);
+    }
+
+    #[test]
+    fn what_is_no_file_is_no_result() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("upgrade_result");
+        assert_eq!(ResultFile::read(&path), ResultFile::Absent);
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(ResultFile::read(&path), ResultFile::Invalid);
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::write(dir.path().join("other"), "0\n").unwrap();
+        std::os::unix::fs::symlink("other", &path).unwrap();
+        assert_eq!(ResultFile::read(&path), ResultFile::Invalid);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "0\n".repeat(100_000)).unwrap();
+        assert_eq!(ResultFile::read(&path), ResultFile::Invalid);
+    }
+}

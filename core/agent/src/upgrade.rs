@@ -1,0 +1,181 @@
+//! The way of a package from `var/incoming` to an installer ready to run
+//! (section 7): verify (13), unzip (14), empty `var/upgrade` (15), unmerge into
+//! it (16), make the installer 0750 (17). Blocking; the engine enters on its
+//! blocking pool.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::{Mode, OFlags, fchmod, open};
+use wpk_package::{CaStore, Modes, Package, PackageError, Stage, Trust, unmerge};
+use wpk_wire::codes::AgentCode;
+
+use crate::home::{self, Home};
+use crate::settings::{CaVerification, Limits};
+
+/// As 4.x agents leave unpacked files; the installer gets 0750 later.
+const MODES: Modes = Modes {
+    file: 0o600,
+    folder: 0o700,
+};
+
+/// What one upgrade needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    pub(crate) ca: CaVerification,
+    pub(crate) limits: wpk_package::Limits,
+}
+
+impl Rules {
+    pub(crate) fn new(ca: &CaVerification, limits: &Limits) -> Self {
+        let limits = wpk_package::Limits {
+            certificate: usize::try_from(limits.certificate.0).unwrap_or(usize::MAX),
+            entries: limits.entries,
+            name: limits.name,
+            unpacked: limits.unpacked.0,
+            packed: limits.incoming.0,
+        };
+        Self {
+            ca: ca.clone(),
+            limits,
+        }
+    }
+}
+
+/// The code of the answer, and a text for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct Failure {
+    pub(crate) code: AgentCode,
+    reason: String,
+}
+
+impl Failure {
+    fn new(code: AgentCode, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<PackageError> for Failure {
+    fn from(error: PackageError) -> Self {
+        let code = match error.stage() {
+            Stage::Signature => AgentCode::Signature,
+            Stage::Uncompress => AgentCode::Uncompress,
+            Stage::Unmerge | Stage::Build => AgentCode::Unmerge,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// Makes `package` ready; answers the path of its installer. `installer` is
+/// `None` for a name that is not allowed: like a 4.x agent, it is only asked for
+/// once the package is unpacked.
+pub(crate) fn prepare(
+    home: &Home,
+    rules: &Rules,
+    package: &Path,
+    installer: Option<&str>,
+) -> Result<PathBuf, Failure> {
+    let mut merged = open_verified(home, rules, package)?;
+    let target = home.upgrade();
+    empty(&target).map_err(|error| {
+        let text = format!("{}: cannot be emptied: {error}", target.display());
+        Failure::new(AgentCode::CleanUp, text)
+    })?;
+    let label = package.display().to_string();
+    unmerge(&mut merged, &label, &target, &rules.limits, MODES)
+        .map_err(|error| Failure::new(AgentCode::Unmerge, format!("{label}: {error}")))?;
+    let Some(installer) = installer else {
+        return Err(Failure::new(
+            AgentCode::FileName,
+            "the installer's name is not allowed",
+        ));
+    };
+    let program = target.join(installer);
+    make_runnable(&program).map_err(|error| {
+        let text = format!("{}: cannot be made runnable: {error}", program.display());
+        Failure::new(AgentCode::Chmod, text)
+    })?;
+    Ok(program)
+}
+
+/// The unzipped content, in a file without a name: whatever happens, nothing
+/// is left of it.
+fn open_verified(home: &Home, rules: &Rules, path: &Path) -> Result<File, Failure> {
+    let store;
+    let trust = if rules.ca.enabled {
+        store = CaStore::load(&rules.ca.ca_store).map_err(PackageError::from)?;
+        Trust::Store(&store)
+    } else {
+        Trust::AnySigner
+    };
+    let mut package = Package::open(path, &rules.limits)?;
+    let verified = package.verify(trust, SystemTime::now())?;
+    tracing::info!(
+        "{} is signed by {:?}",
+        path.display(),
+        verified.signer().subject
+    );
+    let tmp = home.tmp();
+    let mut merged = tempfile::tempfile_in(&tmp).map_err(|error| {
+        let text = format!("{}: no file can be made: {error}", tmp.display());
+        Failure::new(AgentCode::Uncompress, text)
+    })?;
+    package.gunzip(&verified, &mut merged, &tmp.display().to_string())?;
+    Ok(merged)
+}
+
+/// Removes everything in the folder, never through a link; makes it where it
+/// is missing.
+fn empty(folder: &Path) -> io::Result<()> {
+    home::make_folder(folder).map_err(io::Error::other)?;
+    for entry in fs::read_dir(folder)? {
+        home::remove(&entry?.path())?;
+    }
+    Ok(())
+}
+
+fn make_runnable(program: &Path) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = open(program, flags, Mode::empty())?;
+    fchmod(&file, Mode::from_raw_mode(0o750))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn emptying_follows_no_link() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("keep"), "x").unwrap();
+        fs::create_dir_all(dir.path().join("u/deep/er")).unwrap();
+        symlink(outside.path(), dir.path().join("u/link")).unwrap();
+        symlink(outside.path(), dir.path().join("u/deep/link")).unwrap();
+        empty(&dir.path().join("u")).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("u")).unwrap().count(), 0);
+        assert!(outside.path().join("keep").exists());
+
+        symlink(outside.path(), dir.path().join("v")).unwrap();
+        assert!(empty(&dir.path().join("v")).is_err());
+        assert!(outside.path().join("keep").exists());
+    }
+
+    #[test]
+    fn a_link_is_not_made_runnable() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "x").unwrap();
+        symlink(&file, dir.path().join("link")).unwrap();
+        let before = fs::metadata(&file).unwrap().permissions();
+        assert!(make_runnable(&dir.path().join("link")).is_err());
+        assert_eq!(fs::metadata(&file).unwrap().permissions(), before);
+    }
+}

@@ -1,0 +1,437 @@
+//! The channel, seen from a manager of this test's own: whole upgrades, lost
+//! connections, managers that are none, and managers that misbehave.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::{Agent, DEADLINE, QUICK, answer, home, installer, start_in, trust_ours};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use wpk_wire::channel::{MAX_PAYLOAD, PROTOCOL};
+use wpk_wire::{ChannelMessage, FrameDecoder, Hello, Welcome};
+
+const NAME: &str = "wpkd-manager";
+const LOCK: &str = "com lock_restart -1";
+
+struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    der: rustls::pki_types::CertificateDer<'static>,
+}
+
+impl Ca {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let (pem, der) = (certificate.pem(), certificate.der().clone());
+        Self {
+            issuer: Issuer::new(params, key),
+            pem,
+            der,
+        }
+    }
+
+    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// What `wpkctl agent enroll` leaves in a home.
+    fn enroll(&self, home: &Path) {
+        let folder = home.join("etc/channel");
+        fs::create_dir_all(&folder).unwrap();
+        let (certificate, key) = self.issue("agent");
+        fs::write(folder.join("ca.pem"), &self.pem).unwrap();
+        fs::write(folder.join("agent.pem"), certificate.pem()).unwrap();
+        fs::write(folder.join("agent.key"), key.serialize_pem()).unwrap();
+    }
+}
+
+struct Manager {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Manager {
+    /// Shows a certificate of `ca` for `name`; lets in agents of `clients`.
+    async fn new(ca: &Ca, name: &str, clients: &Ca) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(clients.der.clone()).unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .unwrap();
+        let (certificate, key) = ca.issue(name);
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self {
+            listener,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        }
+    }
+
+    fn settings(&self) -> String {
+        let address = self.listener.local_addr().unwrap();
+        format!(
+            "{QUICK}[agent]\nversion_file = \"VERSION\"\n[channel]\naddress = \"{address}\"\n\
+             reconnect_min = \"20ms\"\nreconnect_max = \"200ms\"\n"
+        )
+    }
+
+    async fn tls(&self) -> std::io::Result<Link> {
+        let (tcp, _) = timeout(DEADLINE, self.listener.accept())
+            .await
+            .expect("nobody dials")?;
+        let stream = timeout(DEADLINE, self.acceptor.accept(tcp))
+            .await
+            .unwrap()?;
+        Ok(Link {
+            stream,
+            decoder: FrameDecoder::new(MAX_PAYLOAD),
+        })
+    }
+
+    /// The next agent that dials, welcomed.
+    async fn accept(&self, keepalive_seconds: u32) -> (Link, Hello) {
+        let mut link = self.tls().await.unwrap();
+        let Some(ChannelMessage::Hello(hello)) = link.next().await else {
+            panic!("no hello")
+        };
+        let welcome = Welcome {
+            protocol: PROTOCOL,
+            agent: 7,
+            name: "seven".to_owned(),
+            keepalive_seconds,
+        };
+        link.send(&ChannelMessage::Welcome(welcome)).await;
+        (link, hello)
+    }
+}
+
+struct Link {
+    stream: TlsStream<TcpStream>,
+    decoder: FrameDecoder,
+}
+
+impl Link {
+    async fn send(&mut self, message: &ChannelMessage) {
+        self.stream
+            .write_all(&message.encode().unwrap())
+            .await
+            .unwrap();
+        self.stream.flush().await.unwrap();
+    }
+
+    async fn command(&mut self, stream: u32, command: impl Into<Bytes>) {
+        self.send(&ChannelMessage::Command {
+            stream,
+            bytes: command.into(),
+        })
+        .await;
+    }
+
+    /// `None` when the agent has closed.
+    async fn next(&mut self) -> Option<ChannelMessage> {
+        timeout(DEADLINE, async {
+            loop {
+                if let Some(payload) = self.decoder.next_frame().unwrap() {
+                    return Some(ChannelMessage::decode(&payload).unwrap());
+                }
+                match self.stream.read_buf(self.decoder.buffer_mut()).await {
+                    Ok(0) | Err(_) => return None,
+                    Ok(_) => {}
+                }
+            }
+        })
+        .await
+        .expect("the agent is silent")
+    }
+
+    async fn ask(&mut self, stream: u32, command: &str) -> String {
+        self.command(stream, command.to_owned()).await;
+        self.answer(stream).await
+    }
+
+    async fn answer(&mut self, stream: u32) -> String {
+        match self.next().await {
+            Some(ChannelMessage::Answer { stream: got, bytes }) if got == stream => {
+                String::from_utf8(bytes.to_vec()).unwrap()
+            }
+            other => panic!("no answer to {stream} but {other:?}"),
+        }
+    }
+
+    async fn deliver(&mut self, wpk: &[u8]) {
+        let ok = answer(0, "ok");
+        assert_eq!(self.ask(1, LOCK).await, "ok ");
+        let file = r#""file":"a.wpk""#;
+        let open = format!(r#"upgrade {{"command":"open","parameters":{{"mode":"wb",{file}}}}}"#);
+        assert_eq!(self.ask(2, &open).await, ok);
+        for chunk in wpk.chunks(32_768) {
+            let buffer = base64_simd::STANDARD.encode_to_string(chunk);
+            let write = format!(
+                r#"upgrade {{"command":"write","parameters":{{"buffer":"{buffer}","length":{},{file}}}}}"#,
+                chunk.len()
+            );
+            assert_eq!(self.ask(3, &write).await, ok);
+        }
+        let close = format!(r#"upgrade {{"command":"close","parameters":{{{file}}}}}"#);
+        assert_eq!(self.ask(4, &close).await, ok);
+        let sha1 = format!(r#"upgrade {{"command":"sha1","parameters":{{{file}}}}}"#);
+        assert_eq!(
+            self.ask(5, &sha1).await,
+            answer(0, &wpk_package::sha1_hex(wpk).unwrap())
+        );
+    }
+}
+
+const UPGRADE: &str =
+    r#"upgrade {"command":"upgrade","parameters":{"file":"a.wpk","installer":"upgrade.sh"}}"#;
+const CLEAR: &str = r#"upgrade {"command":"clear_upgrade_result","parameters":{}}"#;
+
+async fn agent_of(manager: &Manager, ca: &Ca) -> Agent {
+    let home = home();
+    trust_ours(home.path());
+    ca.enroll(home.path());
+    fs::write(home.path().join("VERSION"), "v4.14.0\n").unwrap();
+    start_in(home, &manager.settings()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_upgrade() {
+    let ca = Ca::new();
+    let manager = Manager::new(&ca, NAME, &ca).await;
+    let agent = agent_of(&manager, &ca).await;
+    let (mut link, hello) = manager.accept(60).await;
+    assert_eq!(
+        (hello.version.as_str(), hello.protocol),
+        ("v4.14.0", PROTOCOL)
+    );
+    assert!(!hello.platform.is_empty() && hello.arch.is_some());
+
+    let script = "touch started; i=0; while [ ! -e go ] && [ $((i+=1)) -lt 6000 ]; do sleep 0.01; done\n\
+                  ( echo v4.14.9 > VERSION; echo 0 > var/upgrade/upgrade_result ) &";
+    link.deliver(&installer(script)).await;
+    link.command(6, UPGRADE).await;
+    link.command(7, LOCK).await;
+    agent
+        .until("the start of the installer", || {
+            agent.path("started").exists()
+        })
+        .await;
+    link.send(&ChannelMessage::Ping).await;
+    assert_eq!(
+        link.next().await,
+        Some(ChannelMessage::Pong),
+        "answered while an installer runs"
+    );
+    fs::write(agent.path("go"), "").unwrap();
+    assert_eq!(link.answer(6).await, answer(0, "0"));
+    assert_eq!(link.answer(7).await, "ok ", "in order");
+
+    let told = Some(ChannelMessage::Acknowledge(Bytes::from_static(
+        br#"{"command":"upgrade_update_status","parameters":{"error":0,"message":"Upgrade was successful","status":"Done"}}"#,
+    )));
+    assert_eq!(link.next().await, told);
+    assert_eq!(link.next().await, told, "again and again");
+    link.command(8, CLEAR).await;
+    let last = loop {
+        match link.next().await {
+            again if again == told => {}
+            last => break last,
+        }
+    };
+    let cleared = ChannelMessage::Answer {
+        stream: 8,
+        bytes: answer(0, "ok").into(),
+    };
+    assert_eq!(last, Some(cleared));
+    // The manager is to know the new version, so the agent dials again.
+    loop {
+        match link.next().await {
+            Some(ChannelMessage::Goodbye { .. }) => break,
+            again if again == told => {}
+            other => panic!("no goodbye but {other:?}"),
+        }
+    }
+    let (mut link, hello) = manager.accept(60).await;
+    assert_eq!(hello.version, "v4.14.9");
+    assert_eq!(
+        link.ask(1, "com nonsense").await,
+        "err Unrecognized command"
+    );
+    assert_eq!(
+        link.ask(2, "upgrade {}").await,
+        answer(2, "Command not found")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_to_be_told_survives_a_lost_connection() {
+    let ca = Ca::new();
+    let manager = Manager::new(&ca, NAME, &ca).await;
+    let agent = agent_of(&manager, &ca).await;
+    let (link, _) = manager.accept(60).await;
+    drop(link);
+    // While nobody is there, the result comes and the first acknowledgement is due.
+    let link = manager.tls().await.unwrap();
+    fs::write(agent.path("var/upgrade/upgrade_result"), "2\n").unwrap();
+    let mut agent = agent;
+    let noticed = agent
+        .process
+        .wait_for_line("the manager will be told", DEADLINE)
+        .await;
+    assert!(noticed.is_some());
+    drop(link);
+    let (mut link, _) = manager.accept(60).await;
+    match link.next().await {
+        Some(ChannelMessage::Acknowledge(message)) => {
+            let message = String::from_utf8(message.to_vec()).unwrap();
+            assert!(message.contains(r#""error":2,"message":"Upgrade failed","status":"Failed""#));
+        }
+        other => panic!("no acknowledgement but {other:?}"),
+    }
+    // Killed and started again, it tells again.
+    agent.process.kill().await.unwrap();
+    let agent = start_in(agent.home, &manager.settings()).await;
+    let (mut link, _) = manager.accept(60).await;
+    assert!(matches!(
+        link.next().await,
+        Some(ChannelMessage::Acknowledge(_))
+    ));
+    let blocked = answer(1, "Upgrade module is disabled or not ready yet");
+    link.command(
+        1,
+        "upgrade {\"command\":\"sha1\",\"parameters\":{\"file\":\"f\"}}",
+    )
+    .await;
+    loop {
+        match link.next().await {
+            Some(ChannelMessage::Answer { bytes, .. }) => {
+                assert_eq!(bytes, blocked);
+                break;
+            }
+            Some(ChannelMessage::Acknowledge(_)) => {}
+            other => panic!("no answer but {other:?}"),
+        }
+    }
+    drop(agent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_of_another_ca_or_name_hears_nothing() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    for (issuer, name) in [(&other, NAME), (&ca, "someone.else"), (&ca, "127.0.0.1")] {
+        let manager = Manager::new(issuer, name, &ca).await;
+        let mut agent = agent_of(&manager, &ca).await;
+        // The handshake fails on the agent's side, before it has said anything.
+        let refused = manager
+            .tls()
+            .await
+            .err()
+            .expect("the agent trusts a stranger");
+        assert!(refused.to_string().contains("fatal alert"), "{refused}");
+        let logged = agent
+            .process
+            .wait_for_line("dialling again", DEADLINE)
+            .await
+            .unwrap();
+        assert!(logged.contains("TLS"), "{logged}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_manager_is_given_up() {
+    let ca = Ca::new();
+    let manager = Manager::new(&ca, NAME, &ca).await;
+    let _agent = agent_of(&manager, &ca).await;
+    let (mut silent, _) = manager.accept(1).await;
+    let mut pings = 0;
+    let last = loop {
+        match silent.next().await {
+            Some(ChannelMessage::Ping) => pings += 1,
+            last => break last,
+        }
+    };
+    assert!(
+        (1..=2).contains(&pings),
+        "{pings} pings in three keep-alives"
+    );
+    assert!(
+        matches!(last, Some(ChannelMessage::Goodbye { .. })),
+        "{last:?}"
+    );
+    let (mut link, _) = manager.accept(60).await;
+    assert_eq!(link.ask(1, LOCK).await, "ok ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_that_misbehaves_is_left() {
+    let ca = Ca::new();
+    let manager = Manager::new(&ca, NAME, &ca).await;
+    let agent = agent_of(&manager, &ca).await;
+    let junk: [&[u8]; 4] = [
+        b"\xff\xff\xff\xff",
+        b"\x01\0\0\0\x09",
+        b"\x05\0\0\0\x03\0\0\0\0",
+        b"\x05\0\0\0\x01\0\0\0\0",
+    ];
+    for bytes in junk {
+        let (mut link, _) = manager.accept(60).await;
+        link.stream.write_all(bytes).await.unwrap();
+        link.stream.flush().await.unwrap();
+        match link.next().await {
+            Some(ChannelMessage::Goodbye { reason }) => {
+                assert!(reason.starts_with("protocol"), "{reason}");
+            }
+            other => panic!("no goodbye to {bytes:?} but {other:?}"),
+        }
+    }
+    // Half a message, then nothing: no answer, no crash.
+    let (mut link, _) = manager.accept(60).await;
+    link.stream.write_all(b"\x20\0\0\0\x03\0\0").await.unwrap();
+    drop(link);
+    let (mut link, _) = manager.accept(60).await;
+    assert_eq!(link.ask(1, LOCK).await, "ok ");
+
+    // A manager that stops asks for patience, not for repairs.
+    link.send(&ChannelMessage::Goodbye {
+        reason: "stopping: for a while".to_owned(),
+    })
+    .await;
+    let (mut link, _) = manager.accept(60).await;
+    assert_eq!(link.ask(1, LOCK).await, "ok ");
+    agent
+        .process
+        .signal(wpk_testkit::process::Signal::TERM)
+        .unwrap();
+    match link.next().await {
+        Some(ChannelMessage::Goodbye { reason }) => {
+            assert!(reason.contains("stopping"), "{reason}")
+        }
+        other => panic!("no goodbye but {other:?}"),
+    }
+}
