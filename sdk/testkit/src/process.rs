@@ -82,7 +82,16 @@ fn cargo_build(arguments: &[&str], errors: Stdio) -> io::Result<PathBuf> {
         None => return Err(unknown()),
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = std::process::Command::new(cargo)
+    let mut command = std::process::Command::new(cargo);
+    // What `cargo run` and `cargo test` say of the running package is not so for
+    // the build; scripts such as ring's would find it changed and build all anew.
+    for (key, _) in std::env::vars_os() {
+        let key_text = key.to_string_lossy();
+        if key_text.starts_with("CARGO_PKG_") || key_text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&key);
+        }
+    }
+    let output = command
         .arg("build")
         .args(arguments)
         .args(["--profile", profile, "--target-dir"])
