@@ -51,10 +51,10 @@ pub(crate) enum DemoError {
         seconds: u64,
     },
     /// The manager's answer is none that can be used.
-    #[error("the manager's answer to {command} is not understood: {answer}")]
+    #[error("the manager's answer to {request} is not understood: {answer}")]
     Answer {
         /// What it was asked.
-        command: String,
+        request: String,
         /// What it said.
         answer: String,
     },

@@ -107,16 +107,13 @@ impl Fleet {
 
     /// Waits until the manager lists all of them as active.
     pub(crate) async fn wait_until_active(&self, manager: &Manager) -> Result<(), DemoError> {
-        let request = json!({
-            "origin": {"module": "api"}, "command": "agent_list", "parameters": {},
-        });
         let is_active = |item: &Value| {
             item.get("agent")
                 .and_then(Value::as_i64)
                 .filter(|_| item.get("connection_status").and_then(Value::as_str) == Some("active"))
         };
         let all = async || {
-            let items = manager.items(&request).await.ok()?;
+            let items = manager.items("agent_list", &json!({})).await.ok()?;
             let active: Vec<i64> = items.iter().filter_map(is_active).collect();
             self.agents
                 .iter()

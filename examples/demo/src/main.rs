@@ -27,8 +27,6 @@ mod watch;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::json;
-
 use crate::error::DemoError;
 use crate::fleet::Fleet;
 use crate::manager::Manager;
@@ -96,15 +94,11 @@ async fn story(programs: &Programs, scratch: &Scratch) -> Result<bool, DemoError
     fleet.wait_until_active(&manager).await?;
 
     // No version: the last one that the repository has.
-    let request = json!({
-        "origin": {"module": "api"},
-        "command": "upgrade",
-        "parameters": {
-            "agents": fleet.ids(),
-            "wpk_repo": repository.base(),
-            "use_http": true,
-        },
-    });
+    let request = format!(
+        r#"{{"origin":{{"module":"api"}},"command":"upgrade","parameters":{{"agents":{agents:?},"wpk_repo":"{repo}","use_http":true}}}}"#,
+        agents = fleet.ids(),
+        repo = repository.base(),
+    );
     say(format_args!(
         "\nasking {}\n  {request}",
         manager.socket().display()

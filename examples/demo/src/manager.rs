@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
-use wpk_testkit::client::ask_json;
+use serde_json::{Value, json};
+use wpk_testkit::client::ask;
 use wpk_testkit::process::{Process, Signal};
 
 use crate::error::DemoError;
@@ -53,35 +53,31 @@ impl Manager {
 
     /// Sends one request as the documentation says: four bytes of length, little
     /// endian, then JSON; the answer comes back in the same form.
-    pub(crate) async fn ask(&self, request: &Value) -> Result<Value, DemoError> {
-        let answer = ask_json(&self.socket, request).await;
-        // 0: the request was understood, whatever became of single agents.
-        match answer {
-            Some(answer) if answer.get("error") == Some(&Value::from(0)) => Ok(answer),
-            other => Err(DemoError::Answer {
-                command: request
-                    .get("command")
-                    .cloned()
-                    .unwrap_or_default()
-                    .to_string(),
-                answer: other.map_or("none".to_owned(), |answer| answer.to_string()),
-            }),
-        }
+    pub(crate) async fn ask(&self, request: &str) -> Result<String, DemoError> {
+        let answer = ask(&self.socket, request).await;
+        let text = answer.and_then(|answer| String::from_utf8(answer).ok());
+        text.ok_or_else(|| DemoError::Answer {
+            request: request.to_owned(),
+            answer: "nothing".to_owned(),
+        })
     }
 
-    /// The items of the answer to a request.
-    pub(crate) async fn items(&self, request: &Value) -> Result<Vec<Value>, DemoError> {
-        let mut answer = self.ask(request).await?;
-        match answer.get_mut("data").map(Value::take) {
-            Some(Value::Array(items)) => Ok(items),
-            _ => Err(DemoError::Answer {
-                command: request
-                    .get("command")
-                    .cloned()
-                    .unwrap_or_default()
-                    .to_string(),
-                answer: answer.to_string(),
-            }),
+    /// The items of the answer to a request about some agents.
+    pub(crate) async fn items(
+        &self,
+        command: &str,
+        parameters: &Value,
+    ) -> Result<Vec<Value>, DemoError> {
+        let request =
+            json!({"origin": {"module": "api"}, "command": command, "parameters": parameters});
+        let request = request.to_string();
+        let answer = self.ask(&request).await?;
+        let mut parsed: Value = serde_json::from_str(&answer).unwrap_or_default();
+        // 0: the request was understood, whatever is to say about single agents.
+        let understood = parsed.get("error") == Some(&Value::from(0));
+        match parsed.get_mut("data").map(Value::take) {
+            Some(Value::Array(items)) if understood => Ok(items),
+            _ => Err(DemoError::Answer { request, answer }),
         }
     }
 
@@ -104,7 +100,7 @@ impl Manager {
             .as_ref()
             .and_then(|answer| answer.get("agent")?.as_i64())
             .ok_or_else(|| DemoError::Answer {
-                command: format!("wpkctl agent enroll {name}"),
+                request: format!("wpkctl agent enroll {name}"),
                 answer: printed,
             })
     }

@@ -23,22 +23,15 @@ pub(crate) async fn until_ended(
     fleet: &Fleet,
 ) -> Result<Vec<Ending>, DemoError> {
     let begun = Instant::now();
-    let ask = |command: &str| {
-        json!({
-            "origin": {"module": "api"},
-            "command": command,
-            "parameters": {"agents": fleet.ids()},
-        })
-    };
-    let (result, progress) = (ask("upgrade_result"), ask("upgrade_progress"));
+    let agents = json!({"agents": fleet.ids()});
     let mut view = View::new(fleet);
     let mut endings: Vec<Option<Ending>> = vec![None; fleet.agents().len()];
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let results = manager.items(&result).await?;
-        let deliveries = manager.items(&progress).await?;
+        let results = manager.items("upgrade_result", &agents).await?;
+        let deliveries = manager.items("upgrade_progress", &agents).await?;
         for (at, agent) in fleet.agents().iter().enumerate() {
             let Some(slot) = endings.get_mut(at).filter(|slot| slot.is_none()) else {
                 continue;
