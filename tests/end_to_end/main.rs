@@ -4,6 +4,7 @@
 mod clients;
 mod configuration;
 mod documentation;
+mod embedded;
 mod failures;
 mod large;
 mod refusals;

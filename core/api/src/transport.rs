@@ -20,6 +20,13 @@ pub trait Transport: Send + Sync {
     /// [`TransportError`] if there was no answer from the agent itself.
     async fn request(&self, agent: AgentId, command: Bytes) -> Result<Bytes, TransportError>;
 
+    /// Returns when the agent is connected, as far as this transport can know;
+    /// the default is at once. After a restart the engine waits so for agents
+    /// that have to dial in again, for a limited time, and drops the call then.
+    async fn connected(&self, agent: AgentId) {
+        let _ = agent;
+    }
+
     /// The largest command this transport can carry, in bytes. The default is
     /// what a 4.x peer takes: a frame of 65,536 bytes with room for the id.
     fn max_command(&self) -> usize {

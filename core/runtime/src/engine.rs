@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use wpk_api::{CancellationToken, Claimed, RequestService};
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) new_tasks: Notify,
     /// Slots for `clear_upgrade_result`.
     pub(crate) clears: Arc<Semaphore>,
+    /// Since when agents may be dialling in again.
+    pub(crate) started: Instant,
     /// Work that outlives the request that began it.
     pub(crate) background: TaskTracker,
 }
@@ -83,6 +86,7 @@ impl Engine {
             board: ProgressBoard::default(),
             new_tasks: Notify::new(),
             clears: Arc::new(Semaphore::new(CLEARS_AT_ONCE)),
+            started: Instant::now(),
             background: TaskTracker::new(),
             settings,
             parts,

@@ -182,6 +182,10 @@ impl Transport for Channel {
             .await
     }
 
+    async fn connected(&self, agent: AgentId) {
+        self.core.links.wait_for(agent).await;
+    }
+
     fn max_command(&self) -> usize {
         wpk_wire::channel::MAX_PAYLOAD - COMMAND_PREFIX
     }

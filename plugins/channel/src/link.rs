@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 use tokio::sync::{mpsc, oneshot};
 use wpk_api::{AgentId, CancellationToken, TransportError};
 use wpk_wire::ChannelMessage;
@@ -198,7 +199,11 @@ impl Drop for Acknowledging {
 
 /// The live link of each connected agent.
 #[derive(Debug, Default)]
-pub(crate) struct Links(RwLock<HashMap<AgentId, Arc<Link>>>);
+pub(crate) struct Links {
+    links: RwLock<HashMap<AgentId, Arc<Link>>>,
+    /// Wakes those who wait for an agent.
+    arrived: Notify,
+}
 
 impl Links {
     /// The live link of an agent.
@@ -215,11 +220,23 @@ impl Links {
     /// Returns whether there was one.
     pub(crate) fn insert(&self, link: Arc<Link>) -> bool {
         let older = self.write(|links| links.insert(link.agent, link));
+        self.arrived.notify_waiters();
         older.is_some_and(|older| {
             let was_live = older.is_live();
             older.end(Ending::Ours(Goodbye::replaced()));
             was_live
         })
+    }
+
+    /// Returns once the agent has a live link.
+    pub(crate) async fn wait_for(&self, agent: AgentId) {
+        loop {
+            let arrived = self.arrived.notified();
+            if self.get(agent).is_some() {
+                return;
+            }
+            arrived.await;
+        }
     }
 
     /// Takes out a link, unless a newer one has taken its place.
@@ -243,11 +260,11 @@ impl Links {
     }
 
     fn read<T>(&self, view: impl FnOnce(&HashMap<AgentId, Arc<Link>>) -> T) -> T {
-        view(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        view(&self.links.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut HashMap<AgentId, Arc<Link>>) -> T) -> T {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.links.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

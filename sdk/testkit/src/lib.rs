@@ -16,8 +16,9 @@ pub mod repository;
 mod server;
 pub mod store_suite;
 pub mod wdb;
+pub mod wpk;
 
-pub use client::{Client, ask, wait_until};
+pub use client::{Client, ask, ask_json, wait_until};
 pub use home::Home;
 pub use manager::Manager;
 pub use process::{Process, binary};

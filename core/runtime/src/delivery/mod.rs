@@ -29,6 +29,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Pause between two whole deliveries of one task.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(2);
 
+/// How long after the start agents may take to dial in again. Later an agent
+/// that is not connected fails its delivery at once.
+const RECONNECT_WITHIN: Duration = Duration::from_secs(60);
+
 /// How an attempt ended without success.
 enum Ended {
     /// The step failed; another attempt may help if the installer was not begun.
@@ -186,6 +190,7 @@ impl Attempt<'_> {
             () = self.stop.cancelled() => return Err(Ended::Stopped),
         };
         entry.bytes(0, file.len);
+        self.wait_for_agent().await?;
         let mut session = Session::new(self.shared, self.order, &file, &mut entry)?;
         tokio::select! {
             sent = session.send() => sent?,
@@ -205,6 +210,25 @@ impl Attempt<'_> {
             .await
             .map_err(Ended::FailedForGood)?;
         Ok(target.is_some_and(|target| target < rules::FIRST_REPORTING))
+    }
+
+    /// A daemon that was restarted finds its queue at once, but agents that
+    /// dial in themselves need a moment to notice.
+    async fn wait_for_agent(&self) -> Result<(), Ended> {
+        let left = RECONNECT_WITHIN.saturating_sub(self.shared.started.elapsed());
+        if left.is_zero() {
+            return Ok(());
+        }
+        let connected = self.shared.parts.transport.connected(self.task.agent);
+        tokio::select! {
+            back = tokio::time::timeout(left, connected) => {
+                if back.is_err() {
+                    debug!(agent = %self.task.agent, "the agent did not come back in time");
+                }
+                Ok(())
+            }
+            () = self.stop.cancelled() => Err(Ended::Stopped),
+        }
     }
 
     /// The file to send and the version inside, if it is known.
