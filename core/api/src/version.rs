@@ -35,16 +35,16 @@ impl Version {
     /// Finds the version in an agent's version text such as `Wazuh v4.2.1`:
     /// what follows the first `v`, read leniently. `None` if there is no `v`.
     pub fn find(text: &str) -> Option<Self> {
-        text.find('v')
-            .map(|at| Self::lenient(text.get(at + 1..).unwrap_or_default()))
+        text.contains('v').then(|| Self::lenient(text))
     }
 
     /// Reads as many of the three integers as are there: `4.7` is 4.7.0,
-    /// `4.7.0-rc1` is 4.7.0, `str` is 0.0.0; a leading `v` is skipped and
-    /// integers beyond 32 bits count as the largest. This is how a 4.x manager
-    /// compares; a target that is downloaded goes through [`FromStr`] instead.
+    /// `4.7.0-rc1` is 4.7.0, `str` is 0.0.0; what stands before the first `v` is
+    /// skipped, and integers beyond 32 bits count as the largest. This is how a
+    /// 4.x manager compares; a target that is downloaded goes through
+    /// [`FromStr`] instead.
     pub fn lenient(text: &str) -> Self {
-        let text = text.strip_prefix('v').unwrap_or(text);
+        let text = text.split_once('v').map_or(text, |(_, after)| after);
         let mut parts = [0u32; 3];
         let mut rest = text;
         for (i, part) in parts.iter_mut().enumerate() {
@@ -155,6 +155,7 @@ mod tests {
             Version::new(4, u32::MAX, 0)
         );
         assert_eq!(Version::lenient("str"), Version::new(0, 0, 0));
+        assert_eq!(Version::lenient(" v4.8.0"), Version::new(4, 8, 0));
     }
 
     #[test]

@@ -46,14 +46,14 @@ pub fn check_agent(
     Ok((agent, check_system(agent)?))
 }
 
-/// Check 4: the operating system.
+/// Check 4: the operating system. As recorded, only an absent column is missing;
+/// an empty text is a platform or a version that nothing is known of.
 fn check_system(agent: &AgentInfo) -> Result<Option<PackageType>, UpgradeCode> {
-    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let unknown = UpgradeCode::AgentNotFound;
     let system = &agent.platform;
-    let platform = text(&system.name).ok_or(unknown)?;
-    let arch = text(&system.arch);
-    match platform.as_str() {
+    let platform = system.name.as_deref().ok_or(unknown)?;
+    let arch = system.arch.as_deref();
+    match platform {
         "solaris" | "sunos" | "aix" | "hp-ux" | "bsd" => {
             return Err(UpgradeCode::PlatformNotAvailable);
         }
@@ -62,14 +62,14 @@ fn check_system(agent: &AgentInfo) -> Result<Option<PackageType>, UpgradeCode> {
         _ => {}
     }
     arch.ok_or(unknown)?;
-    let (major, minor) = (text(&system.major), text(&system.minor));
-    match platform.as_str() {
+    let (major, minor) = (system.major.as_deref(), system.minor.as_deref());
+    match platform {
         "arch" | "opensuse-tumbleweed" => {}
         "ubuntu" if major.is_none() || minor.is_none() => return Err(unknown),
         _ if major.is_none() => return Err(unknown),
         _ => {}
     }
-    let too_old = match (platform.as_str(), major.as_deref()) {
+    let too_old = match (platform, major) {
         ("sles" | "suse", Some(major)) => major == "11",
         ("ol" | "rhel" | "centos", Some(major)) => major == "5",
         _ => false,
@@ -77,7 +77,7 @@ fn check_system(agent: &AgentInfo) -> Result<Option<PackageType>, UpgradeCode> {
     if too_old {
         return Err(UpgradeCode::PlatformNotAvailable);
     }
-    Ok(match platform.as_str() {
+    Ok(match platform {
         "debian" | "ubuntu" => Some(PackageType::Deb),
         "amzn"
         | "centos"
@@ -174,7 +174,10 @@ mod tests {
         use UpgradeCode::{AgentNotFound, PlatformNotAvailable};
         let cases = [
             (["-", "22", "04", "x86_64"], Err(AgentNotFound)),
-            (["", "22", "04", "x86_64"], Err(AgentNotFound)),
+            (["", "22", "04", "x86_64"], Ok(None)),
+            (["", "22", "04", "-"], Err(AgentNotFound)),
+            (["", "-", "04", "x86_64"], Err(AgentNotFound)),
+            (["sles", "", "0", "x86_64"], Ok(Some(Rpm))),
             (["solaris", "-", "-", "-"], Err(PlatformNotAvailable)),
             (["sunos", "11", "4", "sparc"], Err(PlatformNotAvailable)),
             (["aix", "-", "-", "-"], Err(PlatformNotAvailable)),

@@ -83,7 +83,7 @@ fn target(shared: &Shared, version: Option<&str>) -> Target {
         _ => Target::Latest,
     };
     match version {
-        None | Some("") => default(),
+        None => default(),
         Some(text) => text.parse().map_or_else(
             |_| Target::Invalid(text.chars().take(64).collect()),
             Target::Exactly,
@@ -241,16 +241,17 @@ async fn store(shared: &Shared, tasks: Vec<NewTask>) -> Option<Vec<Created>> {
     }
 }
 
-/// Refused agents first, in the order of their check, then the created tasks.
+/// Refused agents first, in the order of their check: the rules are applied to
+/// all agents before the store is asked about live tasks. Then the created tasks.
 fn answer(ids: &[i64], verdicts: &[Verdict], created: Option<&[Created]>) -> Response {
-    let (mut items, mut tasks) = (Vec::new(), Vec::new());
+    let (mut items, mut live, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     for (id, verdict) in ids.iter().zip(verdicts) {
         match verdict {
             Verdict::Refused(code) => items.push(Item::upgrade(*code, *id)),
             Verdict::Passed(place) => match created.map(|created| created.get(*place)) {
                 Some(Some(Created::Task(task))) => tasks.push(Item::created(*id, task.0)),
                 Some(Some(Created::AlreadyLive(_))) => {
-                    items.push(Item::upgrade(UpgradeCode::AlreadyUpgrading, *id));
+                    live.push(Item::upgrade(UpgradeCode::AlreadyUpgrading, *id));
                 }
                 Some(None) | None => {
                     tasks.push(Item::upgrade(UpgradeCode::TaskManagerCommunication, *id));
@@ -258,6 +259,7 @@ fn answer(ids: &[i64], verdicts: &[Verdict], created: Option<&[Created]>) -> Res
             },
         }
     }
+    items.append(&mut live);
     items.append(&mut tasks);
     Response::success(items)
 }
