@@ -23,12 +23,20 @@ macro_rules! live {
          AND t.AGENT_ID BETWEEN 0 AND 2147483647"
     };
 }
-pub(crate) use {columns, live};
+/// Upgrade tasks `t`: the table may hold tasks of other modules too.
+macro_rules! of_upgrades {
+    () => {
+        "t.COMMAND IN ('upgrade', 'upgrade_custom')"
+    };
+}
+pub(crate) use {columns, live, of_upgrades};
 
 pub(crate) const LATEST: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM TASKS t WHERE t.AGENT_ID = ?1 ORDER BY t.TASK_ID DESC LIMIT 1"
+    " FROM TASKS t WHERE t.AGENT_ID = ?1 AND ",
+    of_upgrades!(),
+    " ORDER BY t.TASK_ID DESC LIMIT 1"
 );
 
 pub(crate) const INTERRUPTED: &str = concat!(

@@ -9,7 +9,7 @@ use wpk_api::{
 };
 
 use crate::fault::Fault;
-use crate::read::{self, columns, live};
+use crate::read::{self, columns, live, of_upgrades};
 
 /// Rows deleted by one round of [`purge`].
 const PURGE_ROUND: i64 = 1_000;
@@ -17,6 +17,8 @@ const PURGE_ROUND: i64 = 1_000;
 pub(crate) const LIVE_OF: &str = concat!(
     "SELECT t.TASK_ID FROM TASKS t WHERE ",
     live!(),
+    " AND ",
+    of_upgrades!(),
     " AND t.AGENT_ID = ?1 ORDER BY t.TASK_ID DESC LIMIT 1"
 );
 
