@@ -11,7 +11,7 @@ use wpk_package::{CaStore, Limits, PackageError, Stage, Trust, UnpackOptions, in
 use crate::common::{now, tree};
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/wpk")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/recordings/wpk")
 }
 
 fn run(
