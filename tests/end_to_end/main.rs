@@ -4,6 +4,7 @@
 mod clients;
 mod configuration;
 mod documentation;
+mod dry_run;
 mod embedded;
 mod failures;
 mod large;

@@ -63,6 +63,7 @@ fn the_documented_custom_upgrade_and_result() {
                 params: CustomParams {
                     file_path: Some("/home/user/agent.wpk".into()),
                     installer: Some("custom-upgrade-script.sh".into()),
+                    dry_run: false,
                 },
             }
         );
@@ -366,26 +367,30 @@ fn requests() -> impl Strategy<Value = UpgradeRequest> {
             agents(),
             prop::option::of(texts()),
             prop::option::of(texts()),
-            any::<[bool; 2]>(),
+            any::<[bool; 3]>(),
             package
         )
-            .prop_map(|(agents, wpk_repo, version, [http, force], package_type)| {
-                UpgradeRequest::Upgrade {
-                    agents,
-                    params: UpgradeParams {
-                        wpk_repo,
-                        version,
-                        use_http: http,
-                        force_upgrade: force,
-                        package_type,
-                    },
+            .prop_map(
+                |(agents, wpk_repo, version, [http, force, dry_run], package_type)| {
+                    UpgradeRequest::Upgrade {
+                        agents,
+                        params: UpgradeParams {
+                            wpk_repo,
+                            version,
+                            use_http: http,
+                            force_upgrade: force,
+                            package_type,
+                            dry_run,
+                        },
+                    }
                 }
-            }),
+            ),
         (agents(), texts(), prop::option::of(texts())).prop_map(|(agents, file, installer)| {
             UpgradeRequest::UpgradeCustom {
                 agents,
                 params: CustomParams {
                     file_path: Some(file),
+                    dry_run: installer.is_none(),
                     installer,
                 },
             }

@@ -36,6 +36,7 @@ impl Ask {
                     LinuxPackage::Rpm => PackageType::Rpm,
                     LinuxPackage::Deb => PackageType::Deb,
                 }),
+                dry_run: false,
             }));
         };
         // The manager opens the file, and its working directory is another one.
@@ -50,6 +51,7 @@ impl Ask {
         Ok(Self::File(CustomParams {
             file_path: Some(path),
             installer: args.installer.clone(),
+            dry_run: false,
         }))
     }
 

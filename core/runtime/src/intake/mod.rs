@@ -2,6 +2,7 @@
 //! an agent or a download. One file per kind of request.
 
 mod acknowledge;
+mod dry_run;
 mod extension;
 mod result;
 mod task;

@@ -12,7 +12,7 @@ use wpk_api::{
 };
 use wpk_wire::{CustomParams, Dialect, Item, Response, UpgradeCode, UpgradeParams, task};
 
-use super::distinct;
+use super::{distinct, dry_run};
 use crate::engine::Shared;
 use crate::rules::{self, Wish};
 
@@ -50,6 +50,7 @@ pub(super) async fn from_repository(
         command: Command::Upgrade,
         installer: None,
         force,
+        dry_run: params.dry_run,
     };
     create(shared, ids, plan, wanted).await
 }
@@ -64,6 +65,7 @@ pub(super) async fn from_file(shared: &Shared, ids: &[i64], params: CustomParams
         command: Command::UpgradeCustom,
         installer,
         force: true,
+        dry_run: params.dry_run,
     };
     create(shared, ids, plan, |_, _| Wanted::File(file.clone())).await
 }
@@ -73,6 +75,7 @@ struct Plan {
     command: Command,
     installer: Option<String>,
     force: bool,
+    dry_run: bool,
 }
 
 /// The version asked for. Without one it is, by dialect, the repository's
@@ -91,13 +94,6 @@ fn target(shared: &Shared, version: Option<&str>) -> Target {
     }
 }
 
-/// What the checks say of one id, in the order asked.
-enum Verdict {
-    Refused(UpgradeCode),
-    /// Passed; the place in the list of new tasks.
-    Passed(usize),
-}
-
 async fn create(
     shared: &Shared,
     ids: &[i64],
@@ -113,20 +109,20 @@ async fn create(
         })
         .collect();
     let latest = latest_versions(shared, &passed).await;
-    let mut tasks = Vec::new();
-    let verdicts: Vec<Verdict> = (passed.into_iter())
-        .map(
-            |passed| match passed.and_then(|pair| check_version(shared, &plan, &latest, pair)) {
-                Ok(order) => {
-                    tasks.push(new_task(shared, &plan, order));
-                    Verdict::Passed(tasks.len() - 1)
-                }
-                Err(code) => Verdict::Refused(code),
-            },
-        )
+    let verdicts: Vec<Result<Order, UpgradeCode>> = (passed.into_iter())
+        .map(|passed| passed.and_then(|pair| check_version(shared, &plan, &latest, pair)))
         .collect();
+    if plan.dry_run {
+        return dry_run::answer(shared, ids, verdicts).await;
+    }
+    let refused: Vec<Option<UpgradeCode>> = verdicts
+        .iter()
+        .map(|verdict| verdict.as_ref().err().copied())
+        .collect();
+    let orders = verdicts.into_iter().flatten();
+    let tasks = orders.map(|order| new_task(shared, &plan, order)).collect();
     let created = store(shared, tasks).await;
-    answer(ids, &verdicts, created.as_deref())
+    answer(ids, &refused, created)
 }
 
 /// All agents of the request in one question.
@@ -241,25 +237,26 @@ async fn store(shared: &Shared, tasks: Vec<NewTask>) -> Option<Vec<Created>> {
     }
 }
 
-/// Refused agents first, in the order of their check: the rules are applied to
-/// all agents before the store is asked about live tasks. Then the created tasks.
-fn answer(ids: &[i64], verdicts: &[Verdict], created: Option<&[Created]>) -> Response {
-    let (mut items, mut live, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, verdict) in ids.iter().zip(verdicts) {
-        match verdict {
-            Verdict::Refused(code) => items.push(Item::upgrade(*code, *id)),
-            Verdict::Passed(place) => match created.map(|created| created.get(*place)) {
-                Some(Some(Created::Task(task))) => tasks.push(Item::created(*id, task.0)),
-                Some(Some(Created::AlreadyLive(_))) => {
-                    live.push(Item::upgrade(UpgradeCode::AlreadyUpgrading, *id));
-                }
-                Some(None) | None => {
-                    tasks.push(Item::upgrade(UpgradeCode::TaskManagerCommunication, *id));
-                }
-            },
+/// Refused agents first, in the order of their check, then the created tasks.
+/// `created` has one entry for each id that was not refused.
+fn answer(ids: &[i64], refused: &[Option<UpgradeCode>], created: Option<Vec<Created>>) -> Response {
+    let mut created = created.unwrap_or_default().into_iter();
+    let (mut items, mut tasks) = (Vec::new(), Vec::new());
+    for (id, refused) in ids.iter().zip(refused) {
+        if let Some(code) = refused {
+            items.push(Item::upgrade(*code, *id));
+            continue;
+        }
+        match created.next() {
+            Some(Created::Task(task)) => tasks.push(Item::created(*id, task.0)),
+            Some(Created::AlreadyLive(_)) => {
+                items.push(Item::upgrade(UpgradeCode::AlreadyUpgrading, *id));
+            }
+            None => {
+                tasks.push(Item::upgrade(UpgradeCode::TaskManagerCommunication, *id));
+            }
         }
     }
-    items.append(&mut live);
     items.append(&mut tasks);
     Response::success(items)
 }

@@ -60,6 +60,8 @@ pub struct UpgradeParams {
     pub force_upgrade: bool,
     /// Package type for agents that have none of their own, or another with force.
     pub package_type: Option<PackageType>,
+    /// Ours, unknown to a 4.x manager: say what would be done, create nothing.
+    pub dry_run: bool,
 }
 
 /// Parameters of `upgrade_custom`.
@@ -69,6 +71,8 @@ pub struct CustomParams {
     pub file_path: Option<String>,
     /// Installer instead of the default of the platform.
     pub installer: Option<String>,
+    /// Ours, unknown to a 4.x manager: say what would be done, create nothing.
+    pub dry_run: bool,
 }
 
 /// A request that was understood. Ids are as sent: the caller refuses those
@@ -153,6 +157,7 @@ impl UpgradeRequest {
                 params: CustomParams {
                     file_path: text(parameters, "file_path")?,
                     installer: text(parameters, "installer")?,
+                    dry_run: flag(parameters, "dry_run")?,
                 },
             },
             Command::Result => Self::Result { agents },
@@ -177,6 +182,7 @@ impl UpgradeRequest {
                         more.push_str(&format!(",\"{key}\":{}", json::quote(text)));
                     }
                 }
+                more.push_str(print_dry_run(params.dry_run));
                 ("upgrade_custom", agents, more)
             }
             Self::Result { agents } => ("upgrade_result", agents, String::new()),
@@ -248,6 +254,7 @@ fn upgrade_params(parameters: &Map<String, Value>) -> Result<UpgradeParams, Refu
         version: text(parameters, "version")?,
         use_http: flag(parameters, "use_http")?,
         force_upgrade: flag(parameters, "force_upgrade")?,
+        dry_run: flag(parameters, "dry_run")?,
         package_type: match text(parameters, "package_type")? {
             None => None,
             Some(word) => match PackageType::from_word(&word) {
@@ -296,5 +303,10 @@ fn print_upgrade(params: &UpgradeParams) -> String {
     if let Some(package_type) = params.package_type {
         more.push_str(&format!(",\"package_type\":\"{}\"", package_type.as_str()));
     }
+    more.push_str(print_dry_run(params.dry_run));
     more
+}
+
+fn print_dry_run(dry_run: bool) -> &'static str {
+    if dry_run { ",\"dry_run\":true" } else { "" }
 }

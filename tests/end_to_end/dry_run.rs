@@ -1,0 +1,60 @@
+//! `"dry_run": true`: the daemon says what it would do and does nothing.
+
+use serde_json::{Value, json};
+use wpk_testkit::wdb::agent_row;
+use wpk_testkit::{Manager, Repository};
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let repository = Repository::start().await.unwrap();
+    repository.publish("v4.14.8", &[1; 1000]).unwrap();
+    let manager = Manager::start("").await.unwrap();
+    manager
+        .wdb
+        .set_agents((1..=3).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    manager
+        .wdb
+        .set_column(2, "connection_status", json!("disconnected"));
+    let parameters = json!({"wpk_repo": repository.base(), "use_http": true, "dry_run": true});
+    let items = manager.upgrade(&[1, 2, 1, 9], parameters.clone()).await;
+    let location = format!(
+        "http://{}linux/deb/amd64/wazuh_agent_v4.14.8_linux_amd64.deb.wpk",
+        repository.base()
+    );
+    assert_eq!(
+        Value::from(items),
+        json!([
+            {"error": 0, "message": "Success", "agent": 1, "target": "v4.14.8",
+             "file": "wazuh_agent_v4.14.8_linux_amd64.deb.wpk", "location": location},
+            {"error": 8, "message": "Agent is not active", "agent": 2},
+            {"error": 10, "message": "Upgrade procedure could not start. Agent already upgrading", "agent": 1},
+            {"error": 6, "message": "Agent information not found in database", "agent": 9},
+        ])
+    );
+    // What only a delivery would notice is said as well.
+    let mut missing = parameters.clone();
+    missing["version"] = json!("v4.14.5");
+    let item = manager.upgrade(&[1], missing).await.remove(0);
+    assert_eq!(
+        (&item["error"], &item["target"]),
+        (&json!(15), &json!("v4.14.5")),
+        "{item}"
+    );
+    assert!(
+        item["reason"].as_str().unwrap().contains("v4.14.5"),
+        "{item}"
+    );
+    let custom = json!({"file_path": "/nonexistent.wpk", "dry_run": true});
+    let item = manager.upgrade_custom(&[1], custom).await.remove(0);
+    assert_eq!(item["error"], 16, "{item}");
+
+    assert_eq!(manager.result(1).await["error"], 3, "no task was created");
+    assert_eq!(manager.remoted.frames().len(), 0);
+    assert!(
+        !repository
+            .server
+            .paths()
+            .iter()
+            .any(|path| path.ends_with(".wpk"))
+    );
+}
