@@ -102,10 +102,7 @@ impl State {
                 ("sending the package".to_owned(), percent)
             }
             "close" | "sha1" => ("comparing digests".to_owned(), 100),
-            _ => (
-                "verifying the signature, starting the installer".to_owned(),
-                100,
-            ),
+            _ => ("starting the installer".to_owned(), 100),
         };
         state
     }
@@ -147,7 +144,7 @@ impl View {
         if screen.is_hidden() {
             return Self::Lines(vec![String::new(); fleet.agents().len()]);
         }
-        let style = ProgressStyle::with_template("  {prefix:12} [{bar:24}] {msg}")
+        let style = ProgressStyle::with_template("  {prefix:12} [{bar:12}] {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
         let bar = |agent: &Agent| {
