@@ -18,16 +18,22 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds them in the profile the demo was built in.
+    /// Builds them in the profile the demo was built in, or takes those in the
+    /// folder `WPK_BIN_DIR`.
     pub(crate) fn build() -> Result<Self, DemoError> {
-        let profile = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            "release"
-        };
-        say(format_args!(
-            "building wpkd, wpk-agent and wpkctl ({profile})..."
-        ));
+        match std::env::var_os("WPK_BIN_DIR") {
+            Some(folder) => say(format_args!("using the programs in {}", folder.display())),
+            None => {
+                let profile = if cfg!(debug_assertions) {
+                    "debug"
+                } else {
+                    "release"
+                };
+                say(format_args!(
+                    "building wpkd, wpk-agent and wpkctl ({profile})..."
+                ));
+            }
+        }
         let folder = process::build(&["wpkd", "wpk-agent", "wpkctl"])
             .map_err(|source| DemoError::io("the programs cannot be built", source))?;
         Ok(Self { folder })
