@@ -1,6 +1,7 @@
 //! AgentDirectory: who the agents are.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, AgentInfo};
 
@@ -38,7 +39,7 @@ pub trait AgentDirectory: Send + Sync {
 }
 
 /// One page of agents.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentPage {
     /// The agents, ascending by id.
     pub agents: Vec<AgentInfo>,
@@ -48,7 +49,7 @@ pub struct AgentPage {
 
 /// What a newly enrolled agent needs to connect. Holds a private key: never
 /// logged, and `Debug` leaves it out.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrollment {
     /// The id it was given.
     pub id: AgentId,

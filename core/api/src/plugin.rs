@@ -26,7 +26,7 @@ pub trait Factory<T: ?Sized>: Send + Sync {
 }
 
 /// What every plugin may know about the daemon it runs in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Context {
     /// Relative paths in settings start here.
     pub home: PathBuf,
@@ -42,7 +42,7 @@ impl Context {
 }
 
 /// The manager node the daemon runs on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct NodeInfo {
     /// Its name.
     pub name: String,

@@ -22,6 +22,13 @@ pub trait WpkProvider: Send + Sync {
     /// Whether this provider is the one to ask. Must not do I/O.
     fn serves(&self, wanted: &Wanted) -> bool;
 
+    /// Why this provider cannot be asked until the daemon starts anew; `None`,
+    /// the default: it can. The engine goes on to the next provider that serves
+    /// the wish. Must not do I/O.
+    fn out_of_service(&self) -> Option<String> {
+        None
+    }
+
     /// Finds out which file answers the wish. Called often and concurrently;
     /// downloads nothing big.
     ///

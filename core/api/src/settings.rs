@@ -2,9 +2,8 @@
 //!
 //! serde stops at the first error of a struct. [`read`] tries each key of a
 //! section alone first, so that `wpkd check` can print all of them; then it
-//! reads the section as a whole. For that to work a settings struct says
-//! `#[serde(default, deny_unknown_fields)]` and implements `Default`; what must
-//! be there is checked by its own `validate`.
+//! reads the section as a whole, which finds what is missing. A settings struct
+//! says `#[serde(deny_unknown_fields)]`, and `default` where a key may be left out.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// One mistake in the settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The key, relative to the section: `timeout`, `tls.ca_file`; empty for
     /// the section as a whole.
@@ -66,13 +65,33 @@ pub fn read<T: DeserializeOwned>(section: &Value) -> Result<T, Vec<Problem>> {
     for (key, value) in entries {
         let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
         if let Err(error) = T::deserialize(alone) {
-            problems.push(Problem::new(key.clone(), error.to_string()));
+            let message = error.to_string();
+            // Alone it misses the other keys; the whole tells what is missing.
+            if missing(&message).is_none() {
+                problems.push(Problem::new(key.clone(), message));
+            }
         }
     }
-    if !problems.is_empty() {
-        return Err(problems);
+    match T::deserialize(section.clone()) {
+        Ok(read) if problems.is_empty() => return Ok(read),
+        Ok(_) => {}
+        Err(error) => {
+            let message = error.to_string();
+            let flat = !entries.values().any(|v| v.is_object() || v.is_array());
+            match missing(&message) {
+                Some(key) if flat => problems.push(Problem::new(key, "is missing")),
+                Some(_) => problems.push(Problem::new("", message)),
+                None if problems.is_empty() => problems.push(Problem::new("", message)),
+                None => {}
+            }
+        }
     }
-    T::deserialize(section.clone()).map_err(|error| vec![Problem::new("", error.to_string())])
+    Err(problems)
+}
+
+/// The key a message of serde says is missing.
+fn missing(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
 /// A duration in settings: a number and `ms`, `s`, `m`, `h` or `d`, for example
@@ -243,6 +262,23 @@ mod tests {
         assert_eq!(read.timeout, Some(Span(Duration::from_secs(75))));
         assert_eq!(read.size, Some(ByteSize(16 << 20)));
         assert!(super::read::<Section>(&Value::from(5)).is_err());
+    }
+
+    #[test]
+    fn what_must_be_there_is_missed_beside_other_mistakes() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Needy {
+            bucket: String,
+            region: String,
+        }
+        let section = serde_json::json!({"bucket": "b", "region": "r"});
+        let good: Needy = read(&section).unwrap();
+        assert_eq!((good.bucket.as_str(), good.region.as_str()), ("b", "r"));
+        let problems = read::<Needy>(&serde_json::json!({"bucket": "b"})).unwrap_err();
+        assert_eq!(problems, [Problem::new("region", "is missing")]);
+        let problems = read::<Needy>(&serde_json::json!({"bucket": 5})).unwrap_err();
+        assert_eq!(problems[0].key, "bucket");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! TaskStore: where tasks are kept.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, Command, Order, Status, Task, TaskId, UnixTime};
 
@@ -72,7 +73,7 @@ pub trait TaskStore: Send + Sync {
 }
 
 /// A task to be created.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewTask {
     /// The agent to upgrade.
     pub agent: AgentId,
@@ -92,7 +93,8 @@ pub struct NewTask {
 }
 
 /// What became of a new task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Created {
     /// It has this id.
     Task(TaskId),
@@ -101,7 +103,7 @@ pub enum Created {
 }
 
 /// A task taken from the queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimed {
     /// The task, now In progress.
     pub task: Task,
@@ -110,7 +112,7 @@ pub struct Claimed {
 }
 
 /// One move.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
     /// Which task.
     pub select: Selector,
@@ -125,7 +127,8 @@ pub struct Transition {
 }
 
 /// Which task a move is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Selector {
     /// This one.
     Task(TaskId),
@@ -134,7 +137,8 @@ pub enum Selector {
 }
 
 /// What became of a move.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TransitionResult {
     /// Done; the task as it is now.
     Moved(Task),
