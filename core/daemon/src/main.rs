@@ -2,6 +2,7 @@
 //! engine, runs it until a signal.
 
 mod builtins;
+mod import;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -33,6 +34,15 @@ enum Command {
     Run(Where),
     /// Print every mistake in the configuration and exit.
     Check(Where),
+    /// Print the settings (TOML) that take over a 4.x manager's ossec.conf.
+    ImportOssecConf {
+        /// The manager's installation folder.
+        #[arg(long, value_name = "DIR", default_value = "/var/ossec")]
+        home: PathBuf,
+        /// The file, seen from that folder.
+        #[arg(value_name = "FILE", default_value = "etc/ossec.conf")]
+        file: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -48,6 +58,7 @@ struct Where {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let (command, place) = match cli.command {
+        Some(Command::ImportOssecConf { home, file }) => return import::print(&home, &file),
         None => (run as fn(Settings, &Registry) -> ExitCode, cli.run),
         Some(Command::Run(place)) => (run as fn(Settings, &Registry) -> ExitCode, place),
         Some(Command::Check(place)) => (check as fn(Settings, &Registry) -> ExitCode, place),

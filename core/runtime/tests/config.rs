@@ -249,3 +249,54 @@ fn drop_ins_add_to_lists_and_replace_values() {
         "{texts:?}"
     );
 }
+
+#[test]
+fn a_managers_ossec_conf_lies_below_our_own_file() {
+    let home = TempDir::new().unwrap();
+    std::fs::create_dir(home.path().join("etc")).unwrap();
+    let conf = home.path().join("etc/ossec.conf");
+    let text = "<ossec_config><agent-upgrade><chunk_size>1024</chunk_size><max_threads>3</max_threads>\
+        <wpk_repository>example.org/wpk</wpk_repository></agent-upgrade></ossec_config>\n\
+        <ossec_config><cluster><node_name>m1</node_name><node_type>worker</node_type></cluster></ossec_config>";
+    std::fs::write(&conf, text).unwrap();
+    let file = home.path().join("wpkd.toml");
+    let ours = format!(
+        "home = {:?}\n[wazuh]\nossec_conf = \"etc/ossec.conf\"\n[delivery]\nchunk_size = 2048\n",
+        home.path()
+    );
+    std::fs::write(&file, &ours).unwrap();
+    let settings = load(Some(&file)).unwrap();
+    assert_eq!(settings.delivery.chunk_size, ChunkSize::Bytes(2048));
+    assert_eq!(settings.delivery.max_concurrent, 3);
+    assert_eq!(settings.node.name, "m1");
+    assert_eq!(settings.providers[0].settings["url"], "example.org/wpk");
+    assert_eq!(settings.providers[1].kind, "local-file");
+    assert!(settings.ossec.unwrap().built_in_enabled);
+
+    // Its mistakes are found together with ours, each with its own file.
+    std::fs::write(&conf, text.replace("<max_threads>3", "<max_threads>many")).unwrap();
+    std::fs::write(&file, ours.replace("chunk_size = 2048", "chunk_size = 1")).unwrap();
+    let findings: Vec<String> = load(Some(&file))
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(
+        findings[0].contains("ossec.conf:1: agent-upgrade.max_threads"),
+        "{findings:?}"
+    );
+    assert!(
+        findings[1].contains("wpkd.toml: delivery.chunk_size"),
+        "{findings:?}"
+    );
+
+    std::fs::remove_file(&conf).unwrap();
+    let findings = load(Some(&file)).unwrap_err();
+    assert!(
+        findings[0]
+            .to_string()
+            .contains("ossec.conf: cannot be read"),
+        "{findings:?}"
+    );
+}

@@ -8,12 +8,12 @@ use wpk_api::settings::{self, Problem};
 use wpk_wire::Dialect;
 
 use super::load::{Fragments, default_home};
-use super::sections::{NodeSection, PluginFile, PluginSection, Settings};
+use super::sections::{NodeSection, PluginFile, PluginSection, Settings, WazuhSection};
 use super::{Finding, Findings};
 use crate::registry::{Kinds, Registry};
 
 /// Sections that are tables, lists of tables, and plain values at the top.
-const TOP_LEVEL: [&str; 11] = [
+const TOP_LEVEL: [&str; 12] = [
     "home",
     "dialect",
     "node",
@@ -25,6 +25,7 @@ const TOP_LEVEL: [&str; 11] = [
     "cache",
     "delivery",
     "tasks",
+    "wazuh",
 ];
 const PLUGIN_KEY: &str = "plugin";
 
@@ -109,7 +110,10 @@ impl Check<'_> {
             delivery: self.table("delivery"),
             tasks: self.table("tasks"),
             plugins: self.plugins(),
+            ossec: self.fragments.ossec.clone(),
         };
+        // Read before everything else (`load.rs`); here only its mistakes count.
+        let _: WazuhSection = self.table("wazuh");
         self.ranges(&settings);
         settings
     }

@@ -7,6 +7,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde_json::Value;
 
+use super::ossec::{self, OssecConf};
 use super::{Finding, Findings, Settings, Sources};
 use crate::registry::Registry;
 
@@ -27,22 +28,24 @@ pub fn load(sources: &Sources, registry: Option<&Registry>) -> Result<Settings, 
 pub(super) struct Fragments {
     pub(super) figment: Figment,
     pub(super) value: Value,
+    pub(super) ossec: Option<OssecConf>,
 }
 
 impl Fragments {
     fn collect(sources: &Sources) -> (Self, Vec<Finding>) {
         let mut findings = Vec::new();
         let mut figment = Figment::new();
+        let mut ossec = None;
         if let Some(file) = &sources.file {
             match read(file) {
-                Ok(text) => figment = figment.merge(Toml::string(&text).named(file)),
+                Ok(text) => figment = figment.merge(Named::new(file, Toml::string(&text))),
                 Err(finding) => findings.push(finding),
             }
             for file in drop_ins(file, &mut findings) {
                 match read(&file) {
                     // Lists of a drop-in are added to those before: a file that
                     // brings one more provider must not take away the others.
-                    Ok(text) => figment = figment.admerge(Toml::string(&text).named(&file)),
+                    Ok(text) => figment = figment.admerge(Named::new(&file, Toml::string(&text))),
                     Err(finding) => findings.push(finding),
                 }
             }
@@ -50,6 +53,17 @@ impl Fragments {
         figment = figment.merge(Env::prefixed("WPKD_").split("__"));
         if let Some(home) = &sources.home {
             figment = figment.merge(Serialized::default("home", home));
+        }
+        if let Some(path) = ossec_path(&figment) {
+            match OssecConf::load(&path) {
+                // Below everything else: what our own file says wins.
+                Ok(conf) => {
+                    let layer = Serialized::defaults(conf.to_settings());
+                    figment = figment.join(Named::new(&path, layer));
+                    ossec = Some(conf);
+                }
+                Err(mistakes) => findings.extend(mistakes.0),
+            }
         }
         let value = figment.extract::<Value>().unwrap_or_else(|error| {
             findings.extend(error.into_iter().map(|error| Finding {
@@ -59,7 +73,14 @@ impl Fragments {
             }));
             Value::Object(serde_json::Map::new())
         });
-        (Self { figment, value }, findings)
+        (
+            Self {
+                figment,
+                value,
+                ossec,
+            },
+            findings,
+        )
     }
 
     /// Where the value at `key` came from: that of the key itself, else of the
@@ -80,26 +101,23 @@ fn origin_of(metadata: &figment::Metadata) -> String {
     metadata.name.to_string()
 }
 
-/// `Toml::string` forgets the file; this puts its path where messages find it.
-struct NamedToml {
-    inner: figment::providers::Data<Toml>,
+/// A provider under the name of the file it was read from, so that messages
+/// find it.
+struct Named<P> {
     name: String,
+    inner: P,
 }
 
-trait Named {
-    fn named(self, file: &Path) -> NamedToml;
-}
-
-impl Named for figment::providers::Data<Toml> {
-    fn named(self, file: &Path) -> NamedToml {
-        NamedToml {
-            inner: self,
+impl<P> Named<P> {
+    fn new(file: &Path, inner: P) -> Self {
+        Self {
             name: file.display().to_string(),
+            inner,
         }
     }
 }
 
-impl figment::Provider for NamedToml {
+impl<P: figment::Provider> figment::Provider for Named<P> {
     fn metadata(&self) -> figment::Metadata {
         figment::Metadata::named(self.name.clone())
     }
@@ -111,30 +129,58 @@ impl figment::Provider for NamedToml {
     }
 }
 
+/// The `ossec.conf` that `[wazuh] ossec_conf` names, seen from `home`.
+fn ossec_path(figment: &Figment) -> Option<PathBuf> {
+    let path: PathBuf = figment.extract_inner("wazuh.ossec_conf").ok()?;
+    let home = figment
+        .extract_inner("home")
+        .unwrap_or_else(|_| default_home());
+    Some(home.join(path))
+}
+
+impl OssecConf {
+    /// Reads a 4.x manager's `ossec.conf`.
+    ///
+    /// # Errors
+    /// All its mistakes, each with its line.
+    pub fn load(path: &Path) -> Result<Self, Findings> {
+        let text = read_text(path).map_err(|finding| Findings(vec![finding]))?;
+        ossec::read(path, &text).map_err(Findings)
+    }
+}
+
 /// Reads one file and makes sure that it is TOML, so that a mistake is reported
 /// with its line.
 fn read(file: &Path) -> Result<String, Finding> {
-    let finding = |message: String| Finding {
+    let text = read_text(file)?;
+    match text.parse::<toml::Table>() {
+        Ok(_) => Ok(text),
+        Err(error) => Err(unusable(
+            file,
+            format!("is not valid TOML: {}", error.to_string().trim_end()),
+        )),
+    }
+}
+
+fn read_text(file: &Path) -> Result<String, Finding> {
+    let length = std::fs::metadata(file)
+        .map_err(|error| unusable(file, format!("cannot be read: {error}")))?
+        .len();
+    if length > MAX_FILE {
+        return Err(unusable(
+            file,
+            format!("is {length} bytes long; at most {MAX_FILE} are read"),
+        ));
+    }
+    std::fs::read_to_string(file)
+        .map_err(|error| unusable(file, format!("cannot be read: {error}")))
+}
+
+fn unusable(file: &Path, message: String) -> Finding {
+    Finding {
         origin: Some(file.display().to_string()),
         key: String::new(),
         message,
-    };
-    let length = std::fs::metadata(file)
-        .map_err(|error| finding(format!("cannot be read: {error}")))?
-        .len();
-    if length > MAX_FILE {
-        return Err(finding(format!(
-            "is {length} bytes long; at most {MAX_FILE} are read"
-        )));
-    }
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| finding(format!("cannot be read: {error}")))?;
-    match text.parse::<toml::Table>() {
-        Ok(_) => Ok(text),
-        Err(error) => Err(finding(format!(
-            "is not valid TOML: {}",
-            error.to_string().trim_end()
-        ))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The settings of the daemon: read in stages, checked all at once.
 //!
-//! [`load`] puts the fragments together (`load.rs`: defaults, `--config FILE`,
+//! [`load`] puts the fragments together (`load.rs`: defaults, a manager's
+//! `ossec.conf` (`ossec.rs`), `--config FILE`,
 //! `conf.d/*.toml`, `WPKD_...` variables), [`check`](load::Fragments::check)
 //! turns them into typed [`Settings`] or into *all* [`Finding`]s
 //! (`check.rs`), each naming its file and key. The typed sections are in
@@ -9,12 +10,14 @@
 
 mod check;
 mod load;
+mod ossec;
 mod sections;
 
 use std::fmt;
 use std::path::PathBuf;
 
 pub use load::{default_home, load};
+pub use ossec::OssecConf;
 pub use sections::{
     CacheSettings, ChunkSize, DeliverySettings, OnRestart, PluginFile, PluginSection, Settings,
     TaskSettings,

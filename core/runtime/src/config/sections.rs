@@ -12,6 +12,8 @@ use wpk_api::settings::{ByteSize, Span};
 use wpk_api::{NodeInfo, Role, Version};
 use wpk_wire::Dialect;
 
+use super::ossec::OssecConf;
+
 /// Everything the daemon is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -39,6 +41,8 @@ pub struct Settings {
     pub tasks: TaskSettings,
     /// Libraries to load.
     pub plugins: Vec<PluginFile>,
+    /// What a 4.x manager's `ossec.conf` says, where `[wazuh] ossec_conf` names it.
+    pub ossec: Option<OssecConf>,
 }
 
 impl Settings {
@@ -95,6 +99,14 @@ impl NodeSection {
             version: self.version,
         }
     }
+}
+
+/// `[wazuh]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct WazuhSection {
+    /// The manager's `ossec.conf`; its options count as defaults.
+    ossec_conf: Option<PathBuf>,
 }
 
 /// `[cache]`
