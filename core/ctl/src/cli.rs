@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wpk_api::Version;
 use wpk_api::settings::Span;
+use wpk_wire::PackageType;
 
+use crate::agent_upgrade::args::ToolArgs;
 use crate::ids::IdRanges;
 
 /// Upgrade agents, watch it happen, and prepare what they are upgraded with.
@@ -63,6 +65,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RepoCommand,
     },
+    /// The 4.x tool of that name; installed, it is a link of that name to this program.
+    #[command(name = "agent_upgrade", hide = true)]
+    AgentUpgrade(ToolArgs),
 }
 
 #[derive(Debug, Args)]
@@ -265,8 +270,17 @@ pub(crate) enum LinuxPackage {
     Deb,
 }
 
+impl From<LinuxPackage> for PackageType {
+    fn from(kind: LinuxPackage) -> Self {
+        match kind {
+            LinuxPackage::Rpm => Self::Rpm,
+            LinuxPackage::Deb => Self::Deb,
+        }
+    }
+}
+
 /// A duration such as `500ms`, `30s` or `15m`; from 1 ms to a year.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     const YEAR: Duration = Duration::from_secs(366 * 86_400);
     Span::parse(text)
         .map(|span| span.0)

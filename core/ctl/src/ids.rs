@@ -42,7 +42,8 @@ fn range(text: &str) -> Result<RangeInclusive<u32>, String> {
     }
 }
 
-fn number(text: &str) -> Result<u32, String> {
+/// One id: 0 to 2147483647, in digits only.
+pub(crate) fn number(text: &str) -> Result<u32, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse::<i64>()
         .ok()

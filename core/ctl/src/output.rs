@@ -104,7 +104,11 @@ impl Output {
     }
 }
 
-fn print(text: &str) -> Result<(), CtlError> {
+/// Prints whole lines as they are.
+///
+/// # Errors
+/// [`CtlError::Print`].
+pub(crate) fn print(text: &str) -> Result<(), CtlError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())

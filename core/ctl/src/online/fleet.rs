@@ -79,8 +79,22 @@ pub(crate) async fn versions(
     client: &mut Client,
     ids: impl IntoIterator<Item = i64>,
 ) -> Result<HashMap<i64, String>, CtlError> {
+    let agents = find(client, ids).await?.into_values();
+    Ok(agents
+        .filter_map(|agent| Some((agent.id, agent.version()?)))
+        .collect())
+}
+
+/// Some agents, by id; those unknown are left out.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) async fn find(
+    client: &mut Client,
+    ids: impl IntoIterator<Item = i64>,
+) -> Result<HashMap<i64, Agent>, CtlError> {
     let mut wanted: BTreeSet<i64> = ids.into_iter().collect();
-    let mut versions = HashMap::new();
+    let mut found = HashMap::new();
     while let (Some(&first), Some(&last)) = (wanted.first(), wanted.last()) {
         let after = (first > 0).then(|| first - 1);
         let limit = (last - first + 1).min(PAGE);
@@ -88,16 +102,11 @@ pub(crate) async fn versions(
         let Some(end) = page.last().map(|agent| agent.id) else {
             break;
         };
-        for agent in page {
-            if wanted.contains(&agent.id)
-                && let Some(version) = agent.version()
-            {
-                versions.insert(agent.id, version);
-            }
-        }
+        let page = page.into_iter().filter(|agent| wanted.contains(&agent.id));
+        found.extend(page.map(|agent| (agent.id, agent)));
         wanted = wanted.split_off(&(end + 1));
     }
-    Ok(versions)
+    Ok(found)
 }
 
 /// One page: agents above `after`, ascending.

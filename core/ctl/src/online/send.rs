@@ -1,10 +1,12 @@
 //! Asks for the upgrade: one request for up to 50,000 agents, more of them one
 //! after the other, and what the manager answered for each agent.
 
+use std::path::Path;
+
 use wpk_wire::{CustomParams, PackageType, UpgradeParams, UpgradeRequest};
 
 use super::client::{Client, accepted};
-use crate::cli::{LinuxPackage, UpgradeArgs};
+use crate::cli::UpgradeArgs;
 use crate::error::CtlError;
 use crate::watch::board::Board;
 
@@ -32,30 +34,19 @@ impl Ask {
                 version: args.version.clone(),
                 use_http: args.http,
                 force_upgrade: args.force,
-                package_type: args.package_type.map(|kind| match kind {
-                    LinuxPackage::Rpm => PackageType::Rpm,
-                    LinuxPackage::Deb => PackageType::Deb,
-                }),
+                package_type: args.package_type.map(PackageType::from),
                 dry_run: false,
             }));
         };
-        // The manager opens the file, and its working directory is another one.
-        let path =
-            std::path::absolute(file).map_err(|error| CtlError::file("find", file, error))?;
-        let path = path.into_os_string().into_string().map_err(|path| {
-            CtlError::Usage(format!(
-                "{} is no UTF-8 and cannot be sent to the manager; rename the file",
-                path.display()
-            ))
-        })?;
         Ok(Self::File(CustomParams {
-            file_path: Some(path),
+            file_path: Some(absolute(file)?),
             installer: args.installer.clone(),
             dry_run: false,
         }))
     }
 
-    fn request(&self, agents: &[i64]) -> UpgradeRequest {
+    /// The request for some agents.
+    pub(crate) fn request(&self, agents: &[i64]) -> UpgradeRequest {
         let agents = agents.to_vec();
         match self.clone() {
             Self::Release(params) => UpgradeRequest::Upgrade { agents, params },
@@ -63,12 +54,28 @@ impl Ask {
         }
     }
 
-    fn command(&self) -> &'static str {
+    /// The command on the wire.
+    pub(crate) fn command(&self) -> &'static str {
         match self {
             Self::Release(_) => "upgrade",
             Self::File(_) => "upgrade_custom",
         }
     }
+}
+
+/// The path of a file as the manager can open it: its working directory is
+/// another one.
+///
+/// # Errors
+/// [`CtlError::Usage`] if it is no UTF-8.
+pub(crate) fn absolute(file: &Path) -> Result<String, CtlError> {
+    let path = std::path::absolute(file).map_err(|error| CtlError::file("find", file, error))?;
+    path.into_os_string().into_string().map_err(|path| {
+        CtlError::Usage(format!(
+            "{} is no UTF-8 and cannot be sent to the manager; rename the file",
+            path.display()
+        ))
+    })
 }
 
 /// Sends the requests and enters each answer into the board.

@@ -108,7 +108,7 @@ async fn until_ended(
 }
 
 /// Whether trying again may help: a manager that restarts, or whose store is busy.
-fn passing(error: &CtlError) -> bool {
+pub(crate) fn passing(error: &CtlError) -> bool {
     match error {
         CtlError::Unreachable { .. } | CtlError::Lost { .. } | CtlError::Silent { .. } => true,
         CtlError::Refused { code, .. } => matches!(code, 4 | 5),

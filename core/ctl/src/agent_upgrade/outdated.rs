@@ -1,0 +1,34 @@
+//! `agent_upgrade -l`: the agents whose version is not the manager's.
+
+use std::fmt::Write;
+
+use crate::error::CtlError;
+use crate::ids::show;
+use crate::online::client::Client;
+use crate::online::fleet;
+use crate::output;
+
+/// Prints the list. The manager compares: it knows its own version.
+///
+/// # Errors
+/// A manager that cannot be asked, or that does not know its version.
+pub(super) async fn list(client: &mut Client) -> Result<(), CtlError> {
+    let mut agents = fleet::list(client, true).await?;
+    agents.retain(|agent| agent.id != 0);
+    if agents.is_empty() {
+        return output::print("All agents are updated.\n");
+    }
+    let mut text = row("ID", "Name", "Version");
+    for agent in &agents {
+        let member = |name| agent.text(name).unwrap_or_default();
+        text.push_str(&row(&show(agent.id), &member("name"), &member("version")));
+    }
+    // Writing into memory cannot fail.
+    let _ = writeln!(text, "\nTotal outdated agents: {}", agents.len());
+    output::print(&text)
+}
+
+/// `%-6s%-35s %-25s`, padding of the last column included.
+fn row(id: &str, name: &str, version: &str) -> String {
+    format!("{id:<6}{name:<35} {version:<25}\n")
+}
