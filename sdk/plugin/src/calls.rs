@@ -1,0 +1,258 @@
+//! What the host calls: every operation becomes a task on the plugin's own
+//! runtime and is completed exactly once, whatever becomes of the task.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use wpk_abi::codes::{feature, level, operation, status};
+use wpk_abi::export::{self, Export, HostPointer, HostView, PluginCalls};
+use wpk_abi::tables::Plugin;
+
+use crate::exports::Exports;
+use crate::failure::Failure;
+use crate::operations::{Answer, Instance, Question};
+use crate::streams::Pulled;
+
+/// Threads of a plugin's runtime.
+const THREADS: usize = 2;
+
+/// The body of the entry function.
+pub fn enter(
+    host: HostPointer,
+    make: impl FnOnce(Exports) -> Exports,
+    name: &'static str,
+    version: &'static str,
+) -> *const Plugin {
+    export::enter(host, |host| {
+        crate::log::start(host);
+        let exports = make(Exports::new());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name(name)
+            .enable_all()
+            .build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                host.log(level::ERROR, &format!("the runtime cannot start: {error}"));
+                return None;
+            }
+        };
+        let description = exports.description(name, version).to_string().into_bytes();
+        let core = Core {
+            host,
+            runtime,
+            exports,
+            instances: Mutex::default(),
+            streams: Mutex::default(),
+            running: Mutex::default(),
+            requests: Mutex::default(),
+            last: AtomicU64::new(0),
+        };
+        Some(Export {
+            description,
+            features: feature::ALL,
+            calls: Box::new(Calls(Arc::new(core))),
+        })
+    })
+}
+
+/// One open stream. Locked while it is pulled.
+pub(crate) type Stream = Arc<tokio::sync::Mutex<Pulled>>;
+
+/// Everything a library knows.
+pub(crate) struct Core {
+    pub(crate) host: HostView,
+    runtime: Runtime,
+    pub(crate) exports: Exports,
+    pub(crate) instances: Mutex<HashMap<u64, Instance>>,
+    pub(crate) streams: Mutex<HashMap<u64, Stream>>,
+    /// The signals of the operations that run.
+    running: Mutex<HashMap<u64, CancellationToken>>,
+    /// Requests of sources that wait for the engine's answer.
+    pub(crate) requests: Mutex<HashMap<u64, oneshot::Sender<Option<Bytes>>>>,
+    last: AtomicU64,
+}
+
+/// Locks for a moment; nothing here panics while it holds a lock.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Core {
+    /// A number never used before for an instance, a stream or a request.
+    pub(crate) fn number(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Runs `work` as the operation `token`. Work that must hear of its
+    /// cancellation gets the signal; other work is dropped.
+    fn run<W>(
+        self: &Arc<Self>,
+        token: u64,
+        drops: bool,
+        work: impl FnOnce(Arc<Self>, CancellationToken) -> W,
+    ) where
+        W: Future<Output = Result<Answer, Failure>> + Send + 'static,
+    {
+        let cancelled = CancellationToken::new();
+        lock(&self.running).insert(token, cancelled.clone());
+        let mut reply = Reply {
+            core: self.clone(),
+            token,
+            done: false,
+        };
+        let work = AssertUnwindSafe(work(self.clone(), cancelled.clone())).catch_unwind();
+        self.runtime.spawn(async move {
+            let ended = if drops {
+                tokio::select! {
+                    biased;
+                    ended = work => ended,
+                    () = cancelled.cancelled() => {
+                        return reply.fail(Failure::new(status::CANCELLED, "cancelled"));
+                    }
+                }
+            } else {
+                work.await
+            };
+            match ended {
+                Ok(Ok(answer)) => reply.send(answer),
+                Ok(Err(failure)) => reply.fail(failure),
+                Err(panic) => reply.fail(Failure::new(
+                    status::PANICKED,
+                    format!("the plugin panicked: {}", said(&*panic)),
+                )),
+            }
+        });
+    }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+/// Completes one operation, at the latest when it is dropped.
+struct Reply {
+    core: Arc<Core>,
+    token: u64,
+    done: bool,
+}
+
+impl Reply {
+    fn send(&mut self, answer: Answer) {
+        let Answer {
+            status,
+            handle,
+            json,
+            body,
+        } = answer;
+        let json = if json.is_null() {
+            Vec::new()
+        } else {
+            json.to_string().into_bytes()
+        };
+        self.complete(status, handle, json, body);
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        let json = failure.json.to_string().into_bytes();
+        self.complete(failure.status, 0, json, Bytes::new());
+    }
+
+    fn complete(&mut self, status: i32, handle: u64, json: Vec<u8>, body: Bytes) {
+        self.done = true;
+        lock(&self.core.running).remove(&self.token);
+        self.core
+            .host
+            .complete(self.token, status, handle, json, body);
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.done {
+            self.fail(Failure::new(status::FAILED, "the plugin gave it up"));
+        }
+    }
+}
+
+struct Calls(Arc<Core>);
+
+impl PluginCalls for Calls {
+    fn call(&self, instance: u64, operation: u32, json: &[u8], body: &[u8], token: u64) {
+        let question = Question {
+            instance,
+            operation,
+            token,
+            json: if json.is_empty() {
+                Ok(Value::Null)
+            } else {
+                serde_json::from_slice(json)
+            },
+            body: Bytes::copy_from_slice(body),
+        };
+        let drops = operation != operation::SERVE;
+        self.0.run(token, drops, |core, cancelled| async move {
+            core.answer(question, cancelled).await
+        });
+    }
+
+    fn next(&self, stream: u64, max_bytes: u64, token: u64) {
+        let open = lock(&self.0.streams).get(&stream).cloned();
+        let max = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+        self.0.run(token, true, |core, _| async move {
+            let open = open.ok_or_else(|| Failure::malformed("there is no such stream"))?;
+            let mut open = open.lock().await;
+            // A stream that panics once is not asked again.
+            let pulled = AssertUnwindSafe(open.pull(max)).catch_unwind().await;
+            match pulled {
+                Ok(Ok(Some(bytes))) => Ok(Answer::bytes(bytes)),
+                Ok(Ok(None)) => Ok(Answer::end()),
+                Ok(Err(error)) => Err(error.into()),
+                Err(panic) => {
+                    lock(&core.streams).remove(&stream);
+                    std::panic::resume_unwind(panic)
+                }
+            }
+        });
+    }
+
+    fn cancel(&self, token: u64) {
+        let running = lock(&self.0.running).get(&token).cloned();
+        if let Some(running) = running {
+            running.cancel();
+        }
+    }
+
+    fn close_stream(&self, stream: u64) {
+        let closed = lock(&self.0.streams).remove(&stream);
+        self.0.runtime.spawn(async move { drop(closed) });
+    }
+
+    fn close(&self, instance: u64) {
+        let closed = lock(&self.0.instances).remove(&instance);
+        self.0.runtime.spawn(async move { drop(closed) });
+    }
+
+    fn answer(&self, token: u64, status: i32, body: &[u8]) {
+        let waiting = lock(&self.0.requests).remove(&token);
+        if let Some(waiting) = waiting {
+            let answer = (status == status::OK).then(|| Bytes::copy_from_slice(body));
+            // Nobody may wait any more: a client that hung up.
+            let _ = waiting.send(answer);
+        }
+    }
+}
