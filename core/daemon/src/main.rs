@@ -3,6 +3,8 @@
 
 mod builtins;
 mod import;
+mod privileges;
+mod service;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -53,6 +55,10 @@ struct Where {
     /// Every relative path starts here; wins over the configuration file.
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
+    /// Started as root, become this user (and its groups) before anything is
+    /// opened.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -63,6 +69,12 @@ fn main() -> ExitCode {
         Some(Command::Run(place)) => (run as fn(Settings, &Registry) -> ExitCode, place),
         Some(Command::Check(place)) => (check as fn(Settings, &Registry) -> ExitCode, place),
     };
+    if let Some(user) = &place.user
+        && let Err(error) = privileges::become_user(user)
+    {
+        eprintln!("wpkd: --user {user}: {error}");
+        return ExitCode::FAILURE;
+    }
     let registry = builtins::registry();
     let home = match place.home.map(std::path::absolute).transpose() {
         Ok(home) => home,
@@ -155,6 +167,7 @@ async fn serve(settings: Settings, registry: &Registry) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     let engine = Engine::new(settings, parts).map_err(|error| error.to_string())?;
     info!("ready");
+    let _watchdog = service::ready(&stop);
     engine.run(stop).await.map_err(|error| error.to_string())
 }
 
