@@ -237,11 +237,12 @@ async fn store(shared: &Shared, tasks: Vec<NewTask>) -> Option<Vec<Created>> {
     }
 }
 
-/// Refused agents first, in the order of their check, then the created tasks.
+/// Refused agents first, in the order of their check: the rules are applied to
+/// all agents before the store is asked about live tasks. Then the created tasks.
 /// `created` has one entry for each id that was not refused.
 fn answer(ids: &[i64], refused: &[Option<UpgradeCode>], created: Option<Vec<Created>>) -> Response {
     let mut created = created.unwrap_or_default().into_iter();
-    let (mut items, mut tasks) = (Vec::new(), Vec::new());
+    let (mut items, mut live, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     for (id, refused) in ids.iter().zip(refused) {
         if let Some(code) = refused {
             items.push(Item::upgrade(*code, *id));
@@ -250,13 +251,14 @@ fn answer(ids: &[i64], refused: &[Option<UpgradeCode>], created: Option<Vec<Crea
         match created.next() {
             Some(Created::Task(task)) => tasks.push(Item::created(*id, task.0)),
             Some(Created::AlreadyLive(_)) => {
-                items.push(Item::upgrade(UpgradeCode::AlreadyUpgrading, *id));
+                live.push(Item::upgrade(UpgradeCode::AlreadyUpgrading, *id));
             }
             None => {
                 tasks.push(Item::upgrade(UpgradeCode::TaskManagerCommunication, *id));
             }
         }
     }
+    items.append(&mut live);
     items.append(&mut tasks);
     Response::success(items)
 }
