@@ -99,6 +99,9 @@ pub(crate) struct UpgradeArgs {
     /// The installer inside the WPK file; absent: upgrade.sh, or upgrade.bat for Windows.
     #[arg(short = 'x', long, value_name = "NAME", requires = "file")]
     pub(crate) installer: Option<String>,
+    /// Tell for each agent what would be done, and change nothing.
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) dry_run: bool,
     /// Watch until every task has ended, then print a table.
     #[arg(short, long)]
     pub(crate) watch: bool,

@@ -4,6 +4,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod client;
+mod dry_run;
 pub(crate) mod enroll;
 pub(crate) mod fleet;
 pub(crate) mod result;

@@ -11,7 +11,7 @@ use crate::error::CtlError;
 use crate::watch::board::Board;
 
 /// Agents per request: half a MiB, far below the manager's limit of a frame.
-const CHUNK: usize = 50_000;
+pub(crate) const CHUNK: usize = 50_000;
 
 /// What every request of this call asks for.
 #[derive(Debug, Clone)]
@@ -35,13 +35,13 @@ impl Ask {
                 use_http: args.http,
                 force_upgrade: args.force,
                 package_type: args.package_type.map(PackageType::from),
-                dry_run: false,
+                dry_run: args.dry_run,
             }));
         };
         Ok(Self::File(CustomParams {
             file_path: Some(absolute(file)?),
             installer: args.installer.clone(),
-            dry_run: false,
+            dry_run: args.dry_run,
         }))
     }
 

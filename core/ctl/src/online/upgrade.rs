@@ -7,7 +7,7 @@ use wpk_api::Version;
 
 use super::client::Client;
 use super::send::{self, Ask};
-use super::{fleet, socket};
+use super::{dry_run, fleet, socket};
 use crate::cli::{Global, UpgradeArgs};
 use crate::error::CtlError;
 use crate::ids;
@@ -25,6 +25,13 @@ pub(crate) async fn run(
 ) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
     let ask = Ask::new(&args)?;
+    if args.dry_run {
+        let agents = match args.all {
+            true => everyone(&mut client).await?,
+            false => ids::expand(&args.agents)?,
+        };
+        return dry_run::run(&mut client, &ask, &agents, out).await;
+    }
     let asked = match (&args.file, &args.version) {
         (Some(_), _) => Asked::File,
         (None, None) => Asked::Latest,
@@ -49,6 +56,12 @@ pub(crate) async fn run(
     report::print(&board, &asked, closing, args.watch, out)
 }
 
+/// Every agent but the manager itself.
+async fn everyone(client: &mut Client) -> Result<Vec<i64>, CtlError> {
+    let agents = fleet::list(client, false).await?.into_iter();
+    Ok(agents.map(|agent| agent.id).filter(|id| *id != 0).collect())
+}
+
 async fn ask_and_watch(
     client: &mut Client,
     args: &UpgradeArgs,
@@ -58,13 +71,7 @@ async fn ask_and_watch(
     out: &Output,
 ) -> Result<Closing, CtlError> {
     if args.all {
-        let all: Vec<i64> = fleet::list(client, false)
-            .await?
-            .into_iter()
-            .map(|agent| agent.id)
-            .filter(|id| *id != 0)
-            .collect();
-        *board = Board::new(&all);
+        *board = Board::new(&everyone(client).await?);
     }
     let agents = board.agents();
     if agents.is_empty() {
