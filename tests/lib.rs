@@ -3,4 +3,5 @@
 //!
 //! - `end_to_end`: requests and whole upgrades over the real sockets
 //! - `recovery`: daemons that are killed
-//! - `conformance/`: recordings of a real manager and a real agent
+//! - `conformance`: recordings of a real manager and a real agent, replayed
+//! - `life`: a task's whole life, and the ways of clients

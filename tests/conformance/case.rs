@@ -71,7 +71,8 @@ fn expand(mut request: serde_json::Map<String, Value>) -> Value {
     request.into()
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+/// Bytes from hexadecimal digits.
+pub fn unhex(text: &str) -> Vec<u8> {
     let digit = |byte: u8| u8::try_from((byte as char).to_digit(16).unwrap()).unwrap();
     let pairs = text.as_bytes().chunks(2);
     pairs

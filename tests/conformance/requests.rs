@@ -6,6 +6,7 @@ use serde_json::Value;
 use wpk_testkit::wait_until;
 
 use crate::case::Case;
+use crate::deliveries::Aside;
 use crate::differences;
 use crate::report::{Mismatch, Tally, differs};
 use crate::stand::Stand;
@@ -29,7 +30,7 @@ pub fn settings() -> String {
 }
 
 /// How long the end of tasks is waited for once their deliveries have ended.
-const LAST_MOVE: Duration = Duration::from_millis(500);
+pub const LAST_MOVE: Duration = Duration::from_millis(500);
 
 /// Replays some of the cases with one daemon.
 pub async fn replay(cases: Vec<Case>) -> Tally {
@@ -58,14 +59,8 @@ async fn run(stand: &Stand, case: &Case) -> Vec<Mismatch> {
     if broken {
         stand.break_tasks(true);
     }
-    let hidden = (infra == Some("wdb_socket_missing_upgrade")).then(|| {
-        let (path, aside) = (
-            manager.home.wdb_socket(),
-            manager.home.path("queue/db/aside"),
-        );
-        std::fs::rename(&path, &aside).unwrap();
-        (path, aside)
-    });
+    let hidden = (infra == Some("wdb_socket_missing_upgrade"))
+        .then(|| Aside::put(&manager.home.wdb_socket()));
     let root = manager.home.root().join("ref");
     let raw = match case.payload() {
         Some(payload)
@@ -85,9 +80,7 @@ async fn run(stand: &Stand, case: &Case) -> Vec<Mismatch> {
     if broken {
         stand.break_tasks(false);
     }
-    if let Some((path, aside)) = hidden {
-        std::fs::rename(aside, path).unwrap();
-    }
+    drop(hidden);
     let mut mismatches = match answers {
         Ok(answers) => answer(case, &answers),
         Err(error) => vec![Mismatch {
@@ -187,7 +180,7 @@ fn answer(case: &Case, answers: &[Vec<u8>]) -> Vec<Mismatch> {
 /// Whether two answers are the same, byte for byte, or, where several agents
 /// passed the checks, item for item: the order and ids of those followed a hash
 /// table. Ours come in the order of the request.
-fn same_but_for_order(recorded: &str, ours: &str) -> bool {
+pub fn same_but_for_order(recorded: &str, ours: &str) -> bool {
     if recorded == ours {
         return true;
     }
