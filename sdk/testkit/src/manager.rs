@@ -43,6 +43,8 @@ pub struct Manager {
     pub wdb: FakeWazuhDb,
     /// The agents.
     pub remoted: FakeRemoted,
+    /// What the daemon logs, as `RUST_LOG`; read at each start.
+    pub log: String,
     daemon: Option<Process>,
     starts: usize,
 }
@@ -72,6 +74,7 @@ impl Manager {
             home,
             wdb,
             remoted,
+            log: "debug,hyper=info,reqwest=info,h2=info,rustls=info".to_owned(),
             daemon: None,
             starts: 0,
         };
@@ -104,10 +107,7 @@ impl Manager {
     pub async fn boot(&mut self) -> io::Result<()> {
         let mut command = Command::new(binary("wpkd")?);
         command.arg("--config").arg(self.config()).env("TZ", "UTC");
-        command.env(
-            "RUST_LOG",
-            "debug,hyper=info,reqwest=info,h2=info,rustls=info",
-        );
+        command.env("RUST_LOG", &self.log);
         self.starts += 1;
         let log = self.home.path(format!("logs/wpkd-{}.log", self.starts));
         let mut daemon = Process::start(command, log)?;
