@@ -32,9 +32,9 @@
 //! not in use on this connection; the agent sends one `answer` with the same id,
 //! in any order. An agent must be able to have two under way (a delivery and
 //! `clear_upgrade_result`); it may work on them one after the other. The manager
-//! forgets a command after `request_timeout`; a later answer is ignored. There
-//! is no cancellation. Commands under way end with the connection: the agent may
-//! or may not have carried them out.
+//! forgets a command after `request_timeout`; a later answer is ignored and held
+//! against nobody. There is no cancellation. Commands under way end with the
+//! connection: the agent may or may not have carried them out.
 //!
 //! **Acknowledgements.** The agent sends `acknowledge` with the message of
 //! section 6 at any time after `welcome`, and again by the timetable of section 7
@@ -50,7 +50,7 @@
 //! `ping` while it carries out a command.
 //!
 //! **Restraint.** Messages nobody asked for (acknowledgements, pings, pongs,
-//! answers to unknown streams): 64 at once, then 32 a second.
+//! answers to streams that were never asked): 64 at once, then 32 a second.
 //!
 //! **One connection per agent.** A newer connection of the same certificate takes
 //! the place of the older one.

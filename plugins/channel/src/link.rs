@@ -5,8 +5,8 @@
 //! takes frames from the queue and hands answers back. [`Links`] holds the one
 //! live link of each connected agent.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -26,6 +26,10 @@ const QUEUE: usize = 8;
 /// Commands of one agent that may wait for answers at a time.
 const MOST_WAITING: usize = 64;
 
+/// Commands of one agent that nobody waits for any more and whose late answers
+/// are no offence; of the oldest ones beyond it they are.
+const MOST_GIVEN_UP: usize = 1_024;
+
 /// One agent's connection.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -40,6 +44,7 @@ pub(crate) struct Link {
 struct Streams {
     last: u32,
     waiting: HashMap<u32, oneshot::Sender<Bytes>>,
+    given_up: VecDeque<u32>,
     ending: Option<Ending>,
 }
 
@@ -121,10 +126,17 @@ impl Link {
         }
     }
 
-    /// Hands an answer to whom it belongs; false if nobody waits for it (any more).
+    /// Hands an answer to whom it belongs; false if nobody ever asked for it. Of
+    /// a command that was given up it was asked for, and goes nowhere.
     pub(crate) fn answer(&self, stream: u32, answer: Bytes) -> bool {
-        let waiting = self.streams().waiting.remove(&stream);
-        waiting.is_some_and(|waiting| waiting.send(answer).is_ok())
+        let mut streams = self.streams();
+        if let Some(waiting) = streams.waiting.remove(&stream) {
+            // Whoever waited may be leaving at this moment.
+            let _ = waiting.send(answer);
+            return true;
+        }
+        let late = streams.given_up.iter().position(|known| *known == stream);
+        late.is_some_and(|late| streams.given_up.remove(late).is_some())
     }
 
     /// Puts a frame into the queue; false if there is no room.
@@ -187,7 +199,13 @@ impl Link {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.link.streams().waiting.remove(&self.stream);
+        let mut streams = self.link.streams();
+        if streams.waiting.remove(&self.stream).is_some() {
+            if streams.given_up.len() >= MOST_GIVEN_UP {
+                streams.given_up.pop_front();
+            }
+            streams.given_up.push_back(self.stream);
+        }
     }
 }
 
@@ -314,7 +332,12 @@ mod tests {
         assert!(futures_poll(request.as_mut()).await.is_none());
         drop(request);
         assert!(link.streams().waiting.is_empty());
-        assert!(!link.answer(stream_of(&queue.recv().await.unwrap()), Bytes::new()));
+        for _ in 0..2 {
+            let stream = stream_of(&queue.recv().await.unwrap());
+            assert!(link.answer(stream, Bytes::new()), "asked for, only late");
+            assert!(!link.answer(stream, Bytes::new()), "but once");
+        }
+        assert!(link.streams().given_up.is_empty());
     }
 
     /// Polls once.
@@ -328,6 +351,16 @@ mod tests {
             })
         })
         .await
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_is_not_remembered_for_ever() {
+        let (link, _queue) = link();
+        for _ in 0..MOST_GIVEN_UP + 1 {
+            drop(link.begin().unwrap());
+        }
+        assert_eq!(link.streams().given_up.len(), MOST_GIVEN_UP);
+        assert!(!link.answer(1, Bytes::new()) && link.answer(2, Bytes::new()));
     }
 
     #[tokio::test]
