@@ -35,7 +35,7 @@ fn main() {
 async fn run() {
     let settings = "dialect = \"wazuh-4\"\n[delivery]\nmax_concurrent = 8";
     let mut manager = Manager::prepare(settings).await.unwrap();
-    manager.log = "warn".to_owned();
+    manager.log = "warn,wpkd=info".to_owned();
     manager.boot().await.unwrap();
     manager
         .wdb
