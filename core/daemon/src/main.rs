@@ -75,7 +75,9 @@ fn main() -> ExitCode {
         eprintln!("wpkd: --user {user}: {error}");
         return ExitCode::FAILURE;
     }
-    let registry = builtins::registry();
+    // Before anything is loaded: plugins may have something to say.
+    telemetry::start();
+    let mut registry = builtins::registry();
     let home = match place.home.map(std::path::absolute).transpose() {
         Ok(home) => home,
         Err(error) => {
@@ -88,7 +90,7 @@ fn main() -> ExitCode {
             file: place.config,
             home,
         },
-        Some(&registry),
+        Some(&mut registry),
     ) {
         Ok(settings) => command(settings, &registry),
         Err(findings) => {
@@ -120,11 +122,17 @@ fn check(settings: Settings, _: &Registry) -> ExitCode {
     println!("transport  {}", settings.transport.kind);
     println!("providers  {}", kinds(&settings.providers));
     println!("store      {}", settings.store.kind);
+    for file in settings
+        .plugins
+        .iter()
+        .filter_map(|file| file.path.as_ref())
+    {
+        println!("plugin     {}", file.display());
+    }
     ExitCode::SUCCESS
 }
 
 fn run(settings: Settings, registry: &Registry) -> ExitCode {
-    telemetry::start();
     // What the daemon creates is for its user and group; each file that must be
     // narrower says so itself.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));

@@ -3,8 +3,9 @@
 //! Where things are: requests enter in [`intake`]; what may be upgraded is
 //! decided in [`rules`]; bytes leave to agents in [`delivery`]; WPKs lie in
 //! `cache`; time-outs and clean-up are in `housekeeping`; settings in
-//! [`config`]; plugins are named in [`registry`]. The engine knows plugins only
-//! through the traits of `wpk-api`.
+//! [`config`]; plugins are named in [`registry`], and those that are dynamic
+//! libraries are loaded in [`plugin`]. The engine knows plugins only through the
+//! traits of `wpk-api`.
 
 mod bandwidth;
 mod cache;
@@ -15,6 +16,7 @@ mod engine;
 mod failure;
 mod housekeeping;
 mod intake;
+pub mod plugin;
 mod progress;
 pub mod registry;
 mod resolver;

@@ -1,5 +1,5 @@
 //! The plugins the daemon knows by name. The daemon fills it with the
-//! built-ins; configuration checks ask it, and [`Registry::build`] makes the
+//! built-ins, the configuration adds libraries; configuration checks ask it, and [`Registry::build`] makes the
 //! parts of an engine out of checked settings.
 
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use wpk_api::{
 };
 
 use crate::config::{PluginSection, Settings};
+use crate::plugin::{LoadError, LoadedFactory, LoadedPlugin};
 
 /// A named set of factories of one trait.
 pub struct Factories<T: ?Sized>(Vec<Box<dyn Factory<T>>>);
@@ -27,6 +28,29 @@ impl<T: ?Sized> Factories<T> {
             .iter()
             .find(|factory| factory.kind() == kind)
             .map(|factory| &**factory)
+    }
+
+    /// Adds what a library brings, unless a type is known already.
+    fn add(
+        &mut self,
+        what: &'static str,
+        plugin: &LoadedPlugin,
+        factories: Vec<LoadedFactory<T>>,
+    ) -> Result<(), LoadError>
+    where
+        LoadedFactory<T>: Factory<T> + 'static,
+    {
+        if let Some(known) = (factories.iter()).find(|one| self.find(one.kind()).is_some()) {
+            return Err(LoadError::Known {
+                path: plugin.path().to_owned(),
+                kind: what,
+                name: known.kind().to_owned(),
+            });
+        }
+        for factory in factories {
+            self.0.push(Box::new(factory));
+        }
+        Ok(())
     }
 
     fn build(
@@ -110,6 +134,20 @@ impl Registry {
     kind_of_plugin!(with_provider, providers, "WPK provider", dyn WpkProvider);
     kind_of_plugin!(with_transport, transports, "transport", dyn Transport);
     kind_of_plugin!(with_store, stores, "task store", dyn TaskStore);
+
+    /// Adds everything a library brings.
+    ///
+    /// # Errors
+    /// [`LoadError::Known`] if a type of it is known already.
+    pub fn add_plugin(&mut self, plugin: &LoadedPlugin) -> Result<(), LoadError> {
+        self.sources.add("source", plugin, plugin.sources())?;
+        self.directories
+            .add("directory", plugin, plugin.directories())?;
+        self.providers.add("provider", plugin, plugin.providers())?;
+        self.transports
+            .add("transport", plugin, plugin.transports())?;
+        self.stores.add("store", plugin, plugin.stores())
+    }
 
     /// Makes the parts of an engine. Sources come last, so that nothing is
     /// accepted before everything it needs is there. A source with the type of

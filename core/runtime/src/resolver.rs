@@ -1,8 +1,10 @@
 //! Which file answers a wish: asks the providers in order, once for all agents
-//! that want the same at the same time.
+//! that want the same at the same time. A provider that is out of service (a
+//! plugin in quarantine) is passed over for the next that serves the wish.
 
 use std::sync::Arc;
 
+use tracing::warn;
 use wpk_api::{Offer, ProviderError, Wanted, WpkProvider};
 
 use crate::single_flight::SingleFlight;
@@ -28,9 +30,13 @@ impl Resolver {
         }
     }
 
-    /// The offer of the first provider that serves the wish.
+    /// The offer of the first provider that serves the wish and is in service.
     pub(crate) async fn resolve(&self, wanted: &Wanted) -> Result<Resolved, ProviderError> {
-        let Some(provider) = self.providers.iter().find(|p| p.serves(wanted)).cloned() else {
+        let serving: Vec<_> = (self.providers.iter())
+            .filter(|provider| provider.serves(wanted))
+            .cloned()
+            .collect();
+        if serving.is_empty() {
             return Err(match wanted {
                 Wanted::Release(_) => {
                     ProviderError::NotReachable("no configured provider serves `upgrade`".into())
@@ -39,16 +45,39 @@ impl Resolver {
                     ProviderError::NoFile("no configured provider serves `upgrade_custom`".into())
                 }
             });
-        };
+        }
         let asked = wanted.clone();
         self.flights
-            .run(wanted.clone(), || async move {
-                let offer = provider.resolve(&asked).await?;
-                check_name(&offer.file_name)?;
-                Ok(Resolved { offer, provider })
-            })
+            .run(wanted.clone(), || ask(serving, asked))
             .await
     }
+}
+
+/// The answer of the first of `providers` that is in service, and stays so until
+/// it has answered.
+async fn ask(
+    providers: Vec<Arc<dyn WpkProvider>>,
+    wanted: Wanted,
+) -> Result<Resolved, ProviderError> {
+    let mut out_of_service = Vec::new();
+    for provider in providers {
+        let answer = match provider.out_of_service() {
+            None => provider.resolve(&wanted).await,
+            Some(reason) => Err(ProviderError::NotReachable(reason)),
+        };
+        match (answer, provider.out_of_service()) {
+            (Ok(offer), _) => {
+                check_name(&offer.file_name)?;
+                return Ok(Resolved { offer, provider });
+            }
+            (Err(error), None) => return Err(error),
+            (Err(_), Some(reason)) => {
+                warn!(%reason, "a provider is out of service; the next is asked");
+                out_of_service.push(reason);
+            }
+        }
+    }
+    Err(ProviderError::NotReachable(out_of_service.join("; ")))
 }
 
 /// A provider may be a third party's: its file name is a path on this machine

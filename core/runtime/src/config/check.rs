@@ -8,6 +8,7 @@ use wpk_api::settings::{self, Problem};
 use wpk_wire::Dialect;
 
 use super::load::{Fragments, default_home};
+use super::plugins::{self, PLUGIN_KEY};
 use super::sections::{NodeSection, PluginFile, PluginSection, Settings, WazuhSection};
 use super::{Finding, Findings};
 use crate::registry::{Kinds, Registry};
@@ -27,7 +28,6 @@ const TOP_LEVEL: [&str; 12] = [
     "tasks",
     "wazuh",
 ];
-const PLUGIN_KEY: &str = "plugin";
 
 impl Fragments {
     /// Typed settings, or every mistake, those found before included.
@@ -230,26 +230,11 @@ impl Check<'_> {
                 return Vec::new();
             }
         };
-        if !entries.is_empty() {
-            self.found(
-                PLUGIN_KEY,
-                "this version of wpkd has built-in plugins only; leave it out",
-            );
-        }
         let mut files = Vec::new();
         for (i, entry) in entries.iter().enumerate() {
-            let section = format!("{PLUGIN_KEY}.{i}");
-            match settings::read::<PluginFile>(entry) {
-                Ok(file) => {
-                    if !file.path.as_ref().is_some_and(|path| path.is_absolute()) {
-                        self.found(
-                            format!("{section}.path"),
-                            "must be the absolute path of a library",
-                        );
-                    }
-                    files.push(file);
-                }
-                Err(problems) => self.problems(&section, problems),
+            match plugins::read(entry) {
+                Ok((file, _)) => files.push(file),
+                Err(problems) => self.problems(&format!("{PLUGIN_KEY}.{i}"), problems),
             }
         }
         files

@@ -14,14 +14,17 @@ use crate::registry::Registry;
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
-/// Reads and checks the settings. With a `registry` the plugins' own sections
-/// are checked too.
+/// Reads and checks the settings. With a `registry` the libraries of
+/// `[[plugin]]` are loaded into it, and the plugins' own sections are checked too.
 ///
 /// # Errors
 /// All mistakes at once.
-pub fn load(sources: &Sources, registry: Option<&Registry>) -> Result<Settings, Findings> {
-    let (fragments, findings) = Fragments::collect(sources);
-    fragments.check(registry, findings)
+pub fn load(sources: &Sources, mut registry: Option<&mut Registry>) -> Result<Settings, Findings> {
+    let (fragments, mut findings) = Fragments::collect(sources);
+    if let Some(registry) = registry.as_deref_mut() {
+        fragments.load_plugins(registry, &mut findings);
+    }
+    fragments.check(registry.as_deref(), findings)
 }
 
 /// The merged fragments, before their values are looked at.

@@ -4,13 +4,15 @@
 //! `ossec.conf` (`ossec.rs`), `--config FILE`,
 //! `conf.d/*.toml`, `WPKD_...` variables), [`check`](load::Fragments::check)
 //! turns them into typed [`Settings`] or into *all* [`Finding`]s
-//! (`check.rs`), each naming its file and key. The typed sections are in
+//! (`check.rs`), each naming its file and key. Between the two the libraries of
+//! `[[plugin]]` are loaded (`plugins.rs`), so that their types are known. The typed sections are in
 //! `sections.rs`; what belongs to a plugin stays JSON and is checked by the
 //! plugin's factory.
 
 mod check;
 mod load;
 mod ossec;
+mod plugins;
 mod sections;
 
 use std::fmt;

@@ -224,7 +224,7 @@ pub enum OnRestart {
     Cancel,
 }
 
-/// `[[plugin]]`
+/// `[[plugin]]`: a library with plugins (`wpk_plugin.h`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PluginFile {
@@ -232,4 +232,9 @@ pub struct PluginFile {
     pub path: Option<PathBuf>,
     /// The SHA-256 it must have, 64 hexadecimal digits.
     pub sha256: Option<String>,
+    /// How long one operation may take, 10ms to 1d; absent: what suits each.
+    pub deadline: Option<Span>,
+    /// How long an operation may take to end after it was taken back, 10ms to
+    /// 1h; then the plugin is quarantined.
+    pub grace: Option<Span>,
 }

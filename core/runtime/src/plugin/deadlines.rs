@@ -1,0 +1,175 @@
+//! The open operations of one library, and the thread that watches their
+//! deadlines. Plain data under one lock: whoever changes it gets back what is
+//! to be done, and does it after the lock is gone.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use wpk_abi::codes::operation as op;
+
+use super::operation::{Open, Stage};
+
+/// The open operations of one library.
+#[derive(Default)]
+pub(super) struct Deadlines {
+    table: Mutex<Table>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Table {
+    open: HashMap<u64, Open>,
+    due: BTreeSet<(Instant, u64)>,
+}
+
+impl Table {
+    fn remove(&mut self, token: u64) -> Option<Open> {
+        let open = self.open.remove(&token)?;
+        if let Some(due) = open.due {
+            self.due.remove(&(due, token));
+        }
+        Some(open)
+    }
+
+    fn rearm(&mut self, token: u64, limit: Option<Duration>) {
+        let Some(open) = self.open.get_mut(&token) else {
+            return;
+        };
+        if let Some(due) = open.due {
+            self.due.remove(&(due, token));
+        }
+        open.due = limit.map(|limit| Instant::now() + limit);
+        if let Some(due) = open.due {
+            self.due.insert((due, token));
+        }
+    }
+}
+
+/// What became of an operation that was taken back.
+pub(super) enum TakenBack {
+    /// The plugin never saw it.
+    Unseen(Open),
+    /// The plugin has to be told.
+    Tell,
+    /// There is nothing to do.
+    Nothing,
+}
+
+/// An operation whose deadline passed.
+pub(super) enum Overdue {
+    /// It never got a thread.
+    Queued(Open),
+    /// The plugin has to be told to give it up.
+    Tell(u64),
+    /// The plugin was told and did not.
+    Ignored(Open),
+}
+
+impl Deadlines {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// Adds an operation that waits for a thread.
+    pub(super) fn add(&self, token: u64, open: Open) {
+        let mut table = self.lock();
+        let limit = open.limit;
+        table.open.insert(token, open);
+        table.rearm(token, limit);
+        self.wake.notify_one();
+    }
+
+    /// The plugin begins it; `false` if it was taken back before.
+    pub(super) fn begin(&self, token: u64) -> bool {
+        let mut table = self.lock();
+        let Some(open) = table.open.get_mut(&token) else {
+            return false;
+        };
+        open.stage = Stage::Running;
+        let limit = open.limit;
+        table.rearm(token, limit);
+        true
+    }
+
+    /// The plugin completes it; `None`: it is not open.
+    pub(super) fn complete(&self, token: u64) -> Option<Open> {
+        self.lock().remove(token)
+    }
+
+    /// Nobody waits for it any more, or `listen` waits for its orderly end.
+    pub(super) fn take_back(&self, token: u64, grace: Duration, listen: bool) -> TakenBack {
+        let mut table = self.lock();
+        let Some(open) = table.open.get_mut(&token) else {
+            return TakenBack::Nothing;
+        };
+        if !listen {
+            open.done = None;
+        }
+        match open.stage {
+            Stage::Cancelled => TakenBack::Nothing,
+            Stage::Queued => match table.remove(token) {
+                Some(open) => TakenBack::Unseen(open),
+                None => TakenBack::Nothing,
+            },
+            Stage::Running => {
+                open.stage = Stage::Cancelled;
+                table.rearm(token, Some(grace));
+                self.wake.notify_one();
+                TakenBack::Tell
+            }
+        }
+    }
+
+    /// Everything that is open; nothing is any more.
+    pub(super) fn take_all(&self) -> Vec<Open> {
+        let mut table = self.lock();
+        table.due.clear();
+        table.open.drain().map(|(_, open)| open).collect()
+    }
+
+    /// Waits for the next operation whose deadline passes.
+    pub(super) fn wait(&self, grace: Duration) -> Overdue {
+        let mut table = self.lock();
+        loop {
+            let now = Instant::now();
+            let Some((due, token)) = table.due.first().copied() else {
+                table = self
+                    .wake
+                    .wait(table)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            if due > now {
+                table = self
+                    .wake
+                    .wait_timeout(table, due - now)
+                    .map_or_else(|poisoned| poisoned.into_inner().0, |(table, _)| table);
+                continue;
+            }
+            let Some(open) = table.open.get_mut(&token) else {
+                table.due.remove(&(due, token));
+                continue;
+            };
+            // `serves` is asked by threads that must not wait: it has no grace.
+            let patient = open.stage == Stage::Running && open.what != op::SERVES;
+            if patient {
+                open.stage = Stage::Cancelled;
+                table.rearm(token, Some(grace));
+                return Overdue::Tell(token);
+            }
+            let queued = open.stage == Stage::Queued;
+            if let Some(open) = table.remove(token) {
+                return if queued {
+                    Overdue::Queued(open)
+                } else {
+                    Overdue::Ignored(open)
+                };
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! One operation: what it is called, how long it may take, what it ends as, and
+//! the plugin's own numbers it may bring.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use wpk_abi::codes::operation as op;
+
+use super::border::Border;
+use super::failure::CallError;
+
+/// The number of `next`, which has none in the header.
+pub(super) const NEXT: u32 = u32::MAX;
+/// The most JSON of an answer, in bytes.
+pub(super) const MAX_JSON: usize = 64 << 20;
+/// The most raw bytes of an answer, in bytes.
+pub(super) const MAX_BODY: usize = 64 << 20;
+/// The most bytes one `next` asks for.
+pub(super) const PIECE: usize = 1 << 20;
+
+/// How an operation ended.
+pub(super) type Ended = Result<Completed, CallError>;
+
+/// What a plugin completed an operation with.
+pub(super) struct Completed {
+    pub(super) status: i32,
+    pub(super) json: Vec<u8>,
+    pub(super) body: Bytes,
+    pub(super) handle: Handle,
+}
+
+/// Something of the plugin's that has to be closed. Closing happens when the
+/// last of those that hold it lets go, an open operation included.
+#[derive(Clone)]
+pub(super) enum Handle {
+    None,
+    Instance(Arc<InstanceHandle>),
+    Stream(Arc<StreamHandle>),
+}
+
+impl Handle {
+    /// The number to pass to the plugin.
+    pub(super) fn number(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Instance(instance) => instance.number,
+            Self::Stream(stream) => stream.number,
+        }
+    }
+}
+
+/// An instance of a plugin.
+pub(super) struct InstanceHandle {
+    pub(super) border: &'static Border,
+    pub(super) number: u64,
+}
+
+impl Drop for InstanceHandle {
+    fn drop(&mut self) {
+        let number = self.number;
+        self.border.tell(move |view| view.close(number));
+    }
+}
+
+/// An open stream.
+pub(super) struct StreamHandle {
+    pub(super) number: u64,
+    /// Closed after its streams.
+    pub(super) instance: Arc<InstanceHandle>,
+}
+
+impl Drop for StreamHandle {
+    fn drop(&mut self) {
+        let number = self.number;
+        self.instance
+            .border
+            .tell(move |view| view.close_stream(number));
+    }
+}
+
+/// An operation that is not completed.
+pub(super) struct Open {
+    pub(super) what: u32,
+    /// Whom it is about; kept from being closed.
+    pub(super) about: Handle,
+    /// When its deadline passes; `None`: never.
+    pub(super) due: Option<Instant>,
+    /// How long it may take once the plugin has begun it.
+    pub(super) limit: Option<Duration>,
+    pub(super) stage: Stage,
+    /// Gets the end; `None`: nobody waits any more.
+    pub(super) done: Option<Box<dyn FnOnce(Ended) + Send>>,
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It waits for a thread.
+    Queued,
+    /// The plugin has it.
+    Running,
+    /// The plugin was told to give it up.
+    Cancelled,
+}
+
+/// Its name in messages.
+pub(super) fn name(what: u32) -> &'static str {
+    match what {
+        op::CHECK => "check",
+        op::OPEN => "open",
+        op::SERVE => "serve",
+        op::LOOKUP => "lookup",
+        op::LIST => "list",
+        op::ENROLL => "enroll",
+        op::SERVES => "serves",
+        op::RESOLVE => "resolve",
+        op::FETCH => "fetch",
+        op::SEND => "send",
+        op::CREATE => "create",
+        op::LATEST => "latest",
+        op::TRANSITION => "transition",
+        op::CLAIM => "claim",
+        op::INTERRUPTED => "interrupted",
+        op::BEGIN_INSTALLER => "begin_installer",
+        op::TOUCH => "touch",
+        op::CANCEL => "cancel",
+        op::WITHDRAW => "withdraw",
+        op::EXPIRE => "expire",
+        op::PURGE => "purge",
+        _ => "next",
+    }
+}
+
+/// How long it may take where the configuration says nothing; `None`: for ever.
+pub(super) fn usual_limit(what: u32) -> Option<Duration> {
+    let seconds = match what {
+        op::SERVE => return None,
+        op::SERVES => 2,
+        op::CHECK => 30,
+        op::RESOLVE | op::FETCH => 600,
+        op::SEND => 300,
+        NEXT => 120,
+        _ => 60,
+    };
+    Some(Duration::from_secs(seconds))
+}
