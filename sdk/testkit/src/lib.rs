@@ -7,14 +7,21 @@
 
 pub mod channel_agent;
 pub mod client;
+pub mod directory_suite;
 pub mod home;
 pub mod http;
 pub mod manager;
 pub mod process;
+pub mod provider_suite;
 pub mod remoted;
 pub mod repository;
 mod server;
+pub mod settings_suite;
+pub mod source_suite;
+pub mod stands;
 pub mod store_suite;
+pub mod suite;
+pub mod transport_suite;
 pub mod wdb;
 pub mod wpk;
 

@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha1::{Digest, Sha1};
 use tempfile::TempDir;
 
-use crate::http::HttpServer;
+use crate::http::{Folder, HttpServer};
 
 /// The folder of most tests: Ubuntu agents, targets from v4.9.0 on.
 pub const DEB: &str = "linux/deb/amd64";
@@ -15,6 +17,8 @@ pub const DEB: &str = "linux/deb/amd64";
 /// A repository: a folder and the server in front of it.
 pub struct Repository {
     folder: TempDir,
+    /// Bytes a second; 0: as fast as can be.
+    pace: Arc<AtomicU64>,
     /// The server, with its log of requests.
     pub server: HttpServer,
 }
@@ -26,8 +30,26 @@ impl Repository {
     /// Those of folders and sockets.
     pub async fn start() -> io::Result<Self> {
         let folder = TempDir::new()?;
-        let server = HttpServer::start_folder(folder.path()).await?;
-        Ok(Self { folder, server })
+        let pace = Arc::new(AtomicU64::new(0));
+        let (files, limit) = (Folder::new(folder.path())?, Arc::clone(&pace));
+        let server = HttpServer::start(move |request| {
+            let mut response = files.answer(request);
+            response.bytes_per_second =
+                Some(limit.load(Ordering::Relaxed)).filter(|pace| *pace > 0);
+            response
+        });
+        Ok(Self {
+            folder,
+            pace,
+            server: server.await?,
+        })
+    }
+
+    /// Sends so many bytes a second from the next request on; `None`: as fast
+    /// as can be, as at first.
+    pub fn set_pace(&self, bytes_per_second: Option<u64>) {
+        let pace = bytes_per_second.unwrap_or(0);
+        self.pace.store(pace, Ordering::Relaxed);
     }
 
     /// What a request writes as `wpk_repo`: `127.0.0.1:PORT/`, to be used with

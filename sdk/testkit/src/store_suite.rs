@@ -20,6 +20,8 @@ use wpk_api::{
     Target, TaskId, TaskStore, Transition, UnixTime, Version, Wanted, WantedRelease,
 };
 
+use crate::suite::Options;
+
 pub mod contract;
 pub mod model;
 pub mod races;
@@ -32,9 +34,18 @@ pub async fn run<M>(make: M)
 where
     M: AsyncFn() -> Arc<dyn TaskStore>,
 {
+    run_with(make, &Options::default()).await;
+}
+
+/// The whole suite with options.
+pub async fn run_with<M>(make: M, options: &Options)
+where
+    M: AsyncFn() -> Arc<dyn TaskStore>,
+{
     contract::run(&make).await;
     races::run(&make).await;
     model::run(&make, SEQUENCES).await;
+    options.no_leaks().await;
 }
 
 /// The time the suite's stories start.
