@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::json;
 use wpk_api::{BuildError, Context, Factory, NodeInfo, Role, TaskStore};
 use wpk_plugin_sqlite::{SqliteFactory, SqliteStore};
-use wpk_testkit::store_suite;
+use wpk_testkit::{settings_suite, store_suite};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_store_does_what_every_store_must() {
@@ -60,4 +60,10 @@ fn mistakes_in_the_settings_are_found_without_touching_anything() {
     }
     assert!(SqliteFactory.check(&json!({"path": "a/b.db"})).is_empty());
     assert_eq!(home.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn its_settings_are_read_as_all_settings_are() {
+    settings_suite::run(&SqliteFactory, &json!({}));
+    settings_suite::run(&SqliteFactory, &json!({"path": "a/b.db"}));
 }
