@@ -9,6 +9,7 @@ use wpk_api::settings::Span;
 use wpk_wire::PackageType;
 
 use crate::agent_upgrade::args::ToolArgs;
+use crate::doctor::args::DoctorArgs;
 use crate::ids::IdRanges;
 
 /// Upgrade agents, watch it happen, and prepare what they are upgraded with.
@@ -50,6 +51,10 @@ pub(crate) enum Command {
     Result(ResultArgs),
     /// List the agents that the manager knows.
     Agents(AgentsArgs),
+    /// Look at the whole path of an upgrade before anyone upgrades: sockets, rights, disk,
+    /// repository, certificates, clock and task database. Changes nothing. Exit status 0 only
+    /// if nothing failed.
+    Doctor(DoctorArgs),
     /// Manage agents of the embedded manager.
     Agent {
         #[command(subcommand)]

@@ -9,6 +9,7 @@
 
 mod agent_upgrade;
 mod cli;
+mod doctor;
 mod error;
 mod files;
 mod ids;
@@ -60,6 +61,7 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
         Command::Upgrade(args) => block_on(online::upgrade::run(&global, args, out)),
         Command::Result(args) => block_on(online::result::run(&global, args, out)),
         Command::AgentUpgrade(args) => block_on(agent_upgrade::run(&global, args)),
+        Command::Doctor(args) => block_on(doctor::run(&global, args, out)),
         Command::Agents(args) => block_on(online::agents::run(&global, args, out)),
         Command::Agent {
             command: AgentCommand::Enroll(args),

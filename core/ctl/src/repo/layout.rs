@@ -12,29 +12,29 @@ const LONGEST: usize = 64;
 
 /// What is known about a WPK.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Facts {
-    pub(super) version: Option<Version>,
+pub(crate) struct Facts {
+    pub(crate) version: Option<Version>,
     /// `linux`, `windows`, `macos`, `darwin`, or a distribution.
-    pub(super) platform: Option<String>,
-    pub(super) arch: Option<String>,
+    pub(crate) platform: Option<String>,
+    pub(crate) arch: Option<String>,
     /// `deb` or `rpm`.
-    pub(super) package_type: Option<String>,
+    pub(crate) package_type: Option<String>,
     /// Version of the distribution.
-    pub(super) os_version: Option<String>,
+    pub(crate) os_version: Option<String>,
 }
 
 /// A place in a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Relative to the repository, with `/` between plain words, none at the end.
-    pub(super) folder: String,
+    pub(crate) folder: String,
     /// Bare name of the file.
-    pub(super) file: String,
-    pub(super) version: Version,
+    pub(crate) file: String,
+    pub(crate) version: Version,
 }
 
 /// The place of a WPK; the error says what is missing or wrong.
-pub(super) fn place(facts: &Facts) -> Result<Place, String> {
+pub(crate) fn place(facts: &Facts) -> Result<Place, String> {
     let version = facts
         .version
         .ok_or("its version is not known; give --version vX.Y.Z")?;

@@ -4,7 +4,7 @@
 //! there.
 
 mod add;
-mod layout;
+pub(crate) mod layout;
 mod name;
 mod versions;
 

@@ -1,0 +1,229 @@
+//! The manager: settings, sockets, rights, and a single agent.
+
+use std::os::unix::fs::PermissionsExt;
+
+use wpk_testkit::wpk::SigningCa;
+
+use crate::common::{Manager, refusal, run};
+use crate::site::{Site, healthy};
+
+fn chmod(path: std::path::PathBuf, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_healthy_manager_passes_every_check() {
+    let ca = SigningCa::new().unwrap();
+    let wpk = ca.package(&[("upgrade.sh", b"#!/bin/sh\n")]).unwrap();
+    let site = Site::new(healthy(wpk)).await;
+    std::fs::write(
+        site.dir.path().join("etc/wpk_root.pem"),
+        ca.certificate_pem(),
+    )
+    .unwrap();
+    let run = site.doctor(&["--agent", "001", "--download"]).ended(0);
+    let names: Vec<&str> = run
+        .out
+        .lines()
+        .filter_map(|line| line.strip_prefix("ok       ")?.split(": ").next())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "settings",
+            "upgrade socket",
+            "task socket",
+            "agent database",
+            "remote daemon",
+            "rights",
+            "disk space",
+            "agent",
+            "dry run",
+            "repository",
+            "versions",
+            "files",
+            "CA store",
+            "WPK certificates",
+            "clock",
+            "task database",
+        ],
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out.ends_with("\n16 ok, 0 warnings, 0 failures\n"),
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out
+            .contains("dry run: 001 would be upgraded to v4.14.0 from http://x/a.wpk\n"),
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out.contains("files: 1 of 1 have the SHA-1"),
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out
+            .contains("is signed well: \"CN=Test signer\" has 36"),
+        "{}",
+        run.out
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn json_has_an_object_per_check_and_a_summary() {
+    let site = Site::new(healthy(Vec::new())).await;
+    std::fs::remove_file(site.dir.path().join("queue/sockets/remote")).unwrap();
+    let objects = site.doctor(&["--json"]).ended(1).objects();
+    let remote = objects
+        .iter()
+        .find(|o| o["check"] == "remote daemon")
+        .unwrap();
+    assert_eq!(remote["event"], "check");
+    assert_eq!(remote["status"], "failure");
+    assert!(
+        remote["detail"]
+            .as_str()
+            .unwrap()
+            .contains("queue/sockets/remote")
+    );
+    assert!(
+        remote["advice"]
+            .as_str()
+            .unwrap()
+            .starts_with("start the manager's")
+    );
+    let summary = objects.last().unwrap();
+    assert_eq!(summary["event"], "summary");
+    assert_eq!([&summary["failures"], &summary["exit_status"]], [1, 1]);
+    let quiet = site.doctor(&["--json", "--quiet"]).ended(1).objects();
+    assert_eq!(quiet.len(), 1);
+}
+
+#[test]
+fn where_nothing_runs_each_failure_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("wpkd.toml");
+    // Nothing listens at port 9 of this machine, or what does is no repository.
+    let settings = format!(
+        "home = \"{}\"\ndirectory = {{ type = \"wazuh-db\" }}\ntransport = {{ type = \"remoted\" }}\n\
+         [[provider]]\ntype = \"repository\"\nurl = \"http://127.0.0.1:9/wpk/\"\n",
+        dir.path().join("home").display()
+    );
+    std::fs::write(&config, settings).unwrap();
+    let run = run(&["--config", config.to_str().unwrap(), "doctor"]).ended(1);
+    for check in [
+        "upgrade socket",
+        "task socket",
+        "agent database",
+        "remote daemon",
+        "repository",
+    ] {
+        let start = format!("failure  {check}: ");
+        let line = run.out.lines().find(|line| line.starts_with(&start));
+        let line = line.unwrap_or_else(|| panic!("{check}: {}", run.out));
+        assert!(line.contains("; "), "no advice: {line}");
+    }
+    assert!(run.out.contains("warning  task database: "), "{}", run.out);
+    assert!(!dir.path().join("home").exists(), "nothing is made");
+}
+
+#[test]
+fn settings_that_are_wrong_are_the_only_thing_to_tell() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("wpkd.toml");
+    std::fs::write(&config, "homme = \"/x\"\ndialect = \"klingon\"\n").unwrap();
+    let run = run(&["--config", config.to_str().unwrap(), "doctor"]).ended(1);
+    assert_eq!(
+        run.out.matches("failure  settings: ").count(),
+        2,
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out.ends_with("\n0 ok, 0 warnings, 2 failures\n"),
+        "{}",
+        run.out
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_built_in_module_is_recognised() {
+    let site = Site::new(healthy(Vec::new())).await;
+    std::fs::remove_file(&site.upgrade.socket).unwrap();
+    let _built_in = Manager::start(&site.upgrade.socket, |_| {
+        refusal(2, "Required parameters in json message where not found")
+    });
+    let line = site.line("upgrade socket", &[]);
+    assert!(line.starts_with("failure "), "{line}");
+    assert!(line.contains("<enabled>no</enabled>"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_directory_that_fails_is_not_taken_for_another_program() {
+    let site = Site::new(healthy(Vec::new())).await;
+    std::fs::remove_file(&site.upgrade.socket).unwrap();
+    let _manager = Manager::start(&site.upgrade.socket, |_| {
+        refusal(3, "the agent database does not answer")
+    });
+    let line = site.line("upgrade socket", &[]);
+    assert!(
+        line.contains("the agent database does not answer"),
+        "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_strangers_may_do_is_told() {
+    let site = Site::new(healthy(Vec::new())).await;
+    chmod(site.dir.path().join("var/upgrade"), 0o777);
+    let line = site.line("rights", &[]);
+    assert!(
+        line.starts_with("failure ") && line.contains("; chmod o-w "),
+        "{line}"
+    );
+
+    chmod(site.dir.path().join("var/upgrade"), 0o750);
+    chmod(site.upgrade.socket.clone(), 0o666);
+    let run = site.doctor(&[]).ended(0);
+    assert!(
+        run.out
+            .contains("lets every user in (mode 0666); set mode = \"0660\""),
+        "{}",
+        run.out
+    );
+    chmod(site.config(), 0o666);
+    assert!(site.line("rights", &[]).contains("wpkd.toml"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn room_for_the_largest_download_is_asked_for() {
+    let site = Site::new(healthy(Vec::new())).await;
+    assert!(site.line("disk space", &[]).contains(" MiB free for "));
+    let mut settings = std::fs::read_to_string(site.config()).unwrap();
+    settings.push_str("[cache]\nmax_size = \"1000000GiB\"\n");
+    std::fs::write(site.config(), settings).unwrap();
+    let line = site.line("disk space", &[]);
+    assert!(
+        line.starts_with("warning ") && line.contains("cache.max_size"),
+        "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_agent_that_cannot_be_upgraded_fails() {
+    let site = Site::new(healthy(Vec::new())).await;
+    let line = site.line("agent", &["--agent", "2"]);
+    assert!(
+        line.starts_with("failure ") && line.contains("is disconnected"),
+        "{line}"
+    );
+    let line = site.line("dry run", &["--agent", "2"]);
+    assert!(line.contains("002: code 8: Agent is not active"), "{line}");
+    let line = site.line("agent", &["--agent", "3"]);
+    assert!(line.contains("003 is not known"), "{line}");
+}
