@@ -10,6 +10,7 @@ pub mod client;
 pub mod directory_suite;
 pub mod home;
 pub mod http;
+pub mod library;
 pub mod manager;
 pub mod process;
 pub mod provider_suite;

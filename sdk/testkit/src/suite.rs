@@ -25,8 +25,7 @@ const TURNS: [usize; 6] = [1, 4, 16, 64, 256, 2_048];
 #[derive(Clone)]
 pub struct Options {
     leaks: Option<Arc<dyn Fn() -> usize + Send + Sync>>,
-    /// The size of the huge file of the provider's suite, in bytes; 64 MiB.
-    pub huge: usize,
+    pub(crate) huge: usize,
 }
 
 impl Default for Options {
@@ -55,6 +54,14 @@ impl Options {
             leaks: Some(Arc::new(leaks)),
             ..Self::default()
         }
+    }
+
+    /// The size of the huge file of the provider's suite, in bytes; 64 MiB
+    /// unless said otherwise. Below 48 MiB memory is not watched.
+    #[must_use]
+    pub fn huge(mut self, bytes: usize) -> Self {
+        self.huge = bytes;
+        self
     }
 
     /// Everything must have been given back by now, or soon: what was cancelled

@@ -3,6 +3,7 @@
 //! from the same place.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wpk_api::CancellationToken;
 
@@ -11,6 +12,9 @@ use crate::suite::{ok, within};
 
 /// Clients of each kind at the end.
 const CLIENTS: usize = 20;
+/// How long the engine takes for the request that is under way at the end; any
+/// source must be that patient.
+const STILL_AT_WORK: Duration = Duration::from_millis(200);
 
 /// All stories.
 pub async fn run<M>(set_up: &M)
@@ -64,6 +68,8 @@ async fn requests_under_way_are_answered(stand: &Stand) {
     ok("sending", within("sending", client.send(b"wait")).await);
     served.engine.wait_for(b"wait", 1).await;
     served.stop.cancel();
+    // The engine is still at it for a while.
+    tokio::time::sleep(STILL_AT_WORK).await;
     served.engine.turns.add_permits(1);
     receives(&mut *client, stand.endpoint(), b"wait").await;
     served.ended().await;
