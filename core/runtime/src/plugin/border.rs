@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,6 +53,8 @@ pub(super) struct Border {
     serving: Serving,
     logs: Logs,
     broken_rules: AtomicU32,
+    /// Instances and streams that were not closed.
+    handles: AtomicUsize,
     quarantine: OnceLock<String>,
 }
 
@@ -75,6 +77,7 @@ impl Border {
             serving: Serving::default(),
             logs: Logs::default(),
             broken_rules: AtomicU32::new(0),
+            handles: AtomicUsize::new(0),
             quarantine: OnceLock::new(),
         }));
         border.host();
@@ -115,6 +118,16 @@ impl Border {
 
     pub(super) fn open_operations(&self) -> usize {
         self.open.count()
+    }
+
+    pub(super) fn open_handles(&self) -> usize {
+        self.handles.load(Ordering::SeqCst)
+    }
+
+    /// Closes an instance or a stream.
+    pub(super) fn close(&'static self, word: impl FnOnce(&PluginView) + Send + 'static) {
+        self.tell(word);
+        self.handles.fetch_sub(1, Ordering::SeqCst);
     }
 
     pub(super) fn serving(&self) -> &Serving {
@@ -305,6 +318,9 @@ impl Border {
             }
             _ => Handle::None,
         };
+        if !matches!(handle, Handle::None) {
+            self.handles.fetch_add(1, Ordering::SeqCst);
+        }
         Ok(Completed {
             status,
             json,

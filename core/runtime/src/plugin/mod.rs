@@ -166,8 +166,12 @@ impl LoadedPlugin {
         self.border.buffers()
     }
 
-    /// How many operations are open.
-    pub fn open_operations(&self) -> usize {
-        self.border.open_operations()
+    /// How much is on its way or in use: open operations, buffers that were not
+    /// given back, instances and streams that were not closed. 0 soon after the
+    /// last of its plugins was dropped.
+    pub fn outstanding(&self) -> usize {
+        let (received, released) = self.buffers();
+        let buffers = usize::try_from(received.saturating_sub(released)).unwrap_or(usize::MAX);
+        self.border.open_operations() + self.border.open_handles() + buffers
     }
 }

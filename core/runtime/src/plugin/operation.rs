@@ -59,7 +59,7 @@ pub(super) struct InstanceHandle {
 impl Drop for InstanceHandle {
     fn drop(&mut self) {
         let number = self.number;
-        self.border.tell(move |view| view.close(number));
+        self.border.close(move |view| view.close(number));
     }
 }
 
@@ -75,7 +75,7 @@ impl Drop for StreamHandle {
         let number = self.number;
         self.instance
             .border
-            .tell(move |view| view.close_stream(number));
+            .close(move |view| view.close_stream(number));
     }
 }
 
