@@ -73,6 +73,9 @@ pub(crate) enum Command {
     /// The 4.x tool of that name; installed, it is a link of that name to this program.
     #[command(name = "agent_upgrade", hide = true)]
     AgentUpgrade(ToolArgs),
+    /// Write the man pages and shell completions that packages install.
+    #[command(hide = true)]
+    Generate(GenerateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -269,6 +272,13 @@ pub(crate) struct RepoAddArgs {
     /// WPK files.
     #[arg(value_name = "WPK", required = true)]
     pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// Folder to write to, laid out like /usr/share.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 /// Types of Linux packages.

@@ -12,6 +12,7 @@ mod cli;
 mod doctor;
 mod error;
 mod files;
+mod generate;
 mod ids;
 mod online;
 mod output;
@@ -62,6 +63,7 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
         Command::Result(args) => block_on(online::result::run(&global, args, out)),
         Command::AgentUpgrade(args) => block_on(agent_upgrade::run(&global, args)),
         Command::Doctor(args) => block_on(doctor::run(&global, args, out)),
+        Command::Generate(args) => generate::run(&args, out),
         Command::Agents(args) => block_on(online::agents::run(&global, args, out)),
         Command::Agent {
             command: AgentCommand::Enroll(args),

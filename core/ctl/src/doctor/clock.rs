@@ -34,10 +34,12 @@ fn judge(now: i64, date: Option<&str>) -> Check {
     };
     let apart = now.abs_diff(theirs.timestamp().as_second());
     let detail = format!("{apart} s apart from the repository's");
-    match apart {
-        0..=FINE => Check::ok(NAME, detail),
-        ..TOO_MUCH => Check::warning(NAME, detail, ADVICE),
-        _ => Check::failure(NAME, detail, ADVICE),
+    if apart <= FINE {
+        Check::ok(NAME, detail)
+    } else if apart < TOO_MUCH {
+        Check::warning(NAME, detail, ADVICE)
+    } else {
+        Check::failure(NAME, detail, ADVICE)
     }
 }
 

@@ -52,12 +52,21 @@ pub(super) fn rights(
         ));
     }
     if checks.is_empty() {
+        paths.retain(|path| path.exists());
         let shown: Vec<String> = paths
             .iter()
             .map(|path| path.display().to_string())
             .collect();
-        let detail = format!("no stranger may write to {}", shown.join(", "));
-        checks.push(Check::ok(NAME, detail));
+        checks.push(match shown.is_empty() {
+            false => {
+                let detail = format!("no stranger may write to {}", shown.join(", "));
+                Check::ok(NAME, detail)
+            }
+            true => {
+                let detail = format!("{} is not there yet", settings.home.display());
+                Check::warning(NAME, detail, "wpkd makes it when it first starts")
+            }
+        });
     }
     checks
 }
