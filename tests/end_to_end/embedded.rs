@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::process::Command;
 use wpk_testkit::manager::PATIENCE;
+use wpk_testkit::process::Signal;
 use wpk_testkit::wpk::SigningCa;
 use wpk_testkit::{Home, Process, ask_json, binary, wait_until};
 
@@ -272,4 +273,46 @@ async fn the_tool_tells_the_truth_for_every_agent() {
     let (status, text) = site.wpkctl(&["result", "1"]).await;
     assert_eq!(status, Some(0), "{text}");
     assert!(text.contains("Updated"), "{text}");
+}
+
+/// A daemon that is asked to stop while an agent runs the installer hangs up on
+/// the agent; that makes the upgrade no failure.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_the_installer_runs_waits_for_the_word_of_the_agent() {
+    let ca = tokio::task::spawn_blocking(|| SigningCa::new().unwrap())
+        .await
+        .unwrap();
+    let slow = INSTALLER.replacen(
+        "#!/bin/sh\n",
+        "#!/bin/sh\ntouch begun\nwhile [ ! -e go ]; do sleep 0.1; done\n",
+        1,
+    );
+    let files: [(&str, &[u8]); 2] = [("upgrade.sh", slow.as_bytes()), ("VERSION", b"v4.15.0\n")];
+    let mut site = Site::start().await;
+    let file = site.home.path("agent.wpk");
+    std::fs::write(&file, ca.package(&files).unwrap()).unwrap();
+    let home = site.agent("web01", ca.certificate_pem()).await;
+    let request = json!({"origin": {"module": "api"}, "command": "upgrade_custom",
+        "parameters": {"agents": [1], "file_path": file}});
+    let answer = ask_json(site.socket(), &request).await.unwrap();
+    assert_eq!(answer["data"][0]["error"], 0, "{answer}");
+    let begun = wait_until(PATIENCE, async || home.join("begun").exists().then_some(()));
+    begun.await.expect("the installer runs");
+
+    let mut daemon = site.daemon.take().unwrap();
+    daemon.signal(Signal::TERM).unwrap();
+    let stopped = daemon.wait(Duration::from_secs(15)).await.unwrap();
+    assert!(stopped.success(), "{}", daemon.output());
+    site.boot().await;
+    std::fs::write(home.join("go"), "").unwrap();
+    let request = json!({"origin": {"module": "api"}, "command": "upgrade_result",
+        "parameters": {"agents": [1]}});
+    let ended = wait_until(PATIENCE, async || {
+        let answer = ask_json(site.socket(), &request).await?;
+        let item = answer["data"][0].clone();
+        (item["status"] != "Updating").then_some(item)
+    });
+    let ended = ended.await.expect("an end");
+    assert_eq!(ended["status"], "Updated", "{ended}\n{}", daemon.output());
+    assert_eq!((version(&home).as_str(), runs(&home)), ("v4.15.0", 1));
 }

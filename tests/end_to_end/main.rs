@@ -1,6 +1,7 @@
 //! Requests and whole upgrades over the real sockets of a real daemon.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod agent_list;
 mod clients;
 mod configuration;
 mod documentation;

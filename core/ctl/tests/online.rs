@@ -70,7 +70,7 @@ fn agents_are_listed_page_by_page() {
         let parameters = &request["parameters"];
         let after = parameters["after"].as_i64().unwrap_or(0);
         let limit = parameters["limit"].as_i64().unwrap();
-        if parameters["outdated"] == true {
+        if parameters["version"] == "older" {
             return answer(vec![]);
         }
         answer(

@@ -13,7 +13,7 @@ use crate::output;
 /// # Errors
 /// A manager that cannot be asked, or that does not know its version.
 pub(super) async fn list(client: &mut Client) -> Result<(), CtlError> {
-    let mut agents = fleet::list(client, true).await?;
+    let mut agents = fleet::list(client, fleet::Show::Different).await?;
     agents.retain(|agent| agent.id != 0);
     if agents.is_empty() {
         return output::print("All agents are updated.\n");

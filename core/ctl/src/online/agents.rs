@@ -1,6 +1,7 @@
 //! `wpkctl agents`: the list of agents.
 
 use super::client::Client;
+use super::fleet::Show;
 use super::{fleet, socket};
 use crate::cli::{AgentsArgs, Global};
 use crate::error::CtlError;
@@ -14,7 +15,12 @@ pub(crate) async fn run(
     out: &Output,
 ) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
-    let agents = fleet::list(&mut client, args.outdated).await?;
+    let show = if args.outdated {
+        Show::Older
+    } else {
+        Show::All
+    };
+    let agents = fleet::list(&mut client, show).await?;
     for agent in &agents {
         out.event(&agent.object())?;
     }

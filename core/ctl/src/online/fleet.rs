@@ -49,16 +49,27 @@ impl Agent {
     }
 }
 
-/// All agents, ascending by id.
+/// Which agents are listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// Every one.
+    All,
+    /// Those older than the manager.
+    Older,
+    /// Those with another version than the manager's.
+    Different,
+}
+
+/// The agents, ascending by id.
 ///
 /// # Errors
 /// [`CtlError::Refused`] from a manager that does not know the command, and
 /// those of the connection.
-pub(crate) async fn list(client: &mut Client, outdated: bool) -> Result<Vec<Agent>, CtlError> {
+pub(crate) async fn list(client: &mut Client, show: Show) -> Result<Vec<Agent>, CtlError> {
     let mut agents: Vec<Agent> = Vec::new();
     loop {
         let after = agents.last().map(|agent| agent.id);
-        let page = page(client, after, PAGE, outdated).await?;
+        let page = page(client, after, PAGE, show).await?;
         if page.is_empty() {
             return Ok(agents);
         }
@@ -98,7 +109,7 @@ pub(crate) async fn find(
     while let (Some(&first), Some(&last)) = (wanted.first(), wanted.last()) {
         let after = (first > 0).then(|| first - 1);
         let limit = (last - first + 1).min(PAGE);
-        let page = page(client, after, limit, false).await?;
+        let page = page(client, after, limit, Show::All).await?;
         let Some(end) = page.last().map(|agent| agent.id) else {
             break;
         };
@@ -114,14 +125,19 @@ async fn page(
     client: &mut Client,
     after: Option<i64>,
     limit: i64,
-    outdated: bool,
+    show: Show,
 ) -> Result<Vec<Agent>, CtlError> {
     let mut parameters = Map::from_iter([("limit".to_owned(), json!(limit))]);
     if let Some(after) = after {
         parameters.insert("after".to_owned(), json!(after));
     }
-    if outdated {
-        parameters.insert("outdated".to_owned(), json!(true));
+    let version = match show {
+        Show::All => None,
+        Show::Older => Some("older"),
+        Show::Different => Some("different"),
+    };
+    if let Some(version) = version {
+        parameters.insert("version".to_owned(), json!(version));
     }
     let items = client.extension("agent_list", parameters).await?;
     let mut agents: Vec<Agent> = items.into_iter().filter_map(agent).collect();

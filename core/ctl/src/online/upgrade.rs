@@ -58,7 +58,7 @@ pub(crate) async fn run(
 
 /// Every agent but the manager itself.
 async fn everyone(client: &mut Client) -> Result<Vec<i64>, CtlError> {
-    let agents = fleet::list(client, false).await?.into_iter();
+    let agents = fleet::list(client, fleet::Show::All).await?.into_iter();
     Ok(agents.map(|agent| agent.id).filter(|id| *id != 0).collect())
 }
 

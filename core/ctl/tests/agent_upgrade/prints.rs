@@ -147,7 +147,7 @@ fn a_manager_that_cannot_list_agents_can_still_upgrade_them() {
 #[test]
 fn the_list_of_outdated_agents() {
     let home = Home::new(|request| {
-        assert_eq!(request["parameters"]["outdated"], true);
+        assert_eq!(request["parameters"]["version"], "different");
         let after = request["parameters"]["after"].as_i64().unwrap_or(0);
         answer(
             [3, 1234]

@@ -37,8 +37,9 @@ fn number(parameters: &Map<String, Value>, key: &str) -> Result<Option<i64>, Ref
     }
 }
 
-/// `agent_list`: `after` (id, optional), `limit` (1 to 1000), `outdated` (only
-/// agents below the manager's version). An empty page is the end.
+/// `agent_list`: `after` (id, optional), `limit` (1 to 1000), `version`
+/// (only agents whose version is `"older"` than the manager's, or `"different"`
+/// from it). An empty page is the end.
 async fn list(shared: &Shared, parameters: &Map<String, Value>) -> Result<Response, Refusal> {
     let mut after = match number(parameters, "after")? {
         None => None,
@@ -48,12 +49,7 @@ async fn list(shared: &Shared, parameters: &Map<String, Value>) -> Result<Respon
     };
     let limit = number(parameters, "limit")?.and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.unwrap_or(LONGEST_PAGE).clamp(1, LONGEST_PAGE);
-    let below = match parameters.get("outdated") {
-        Some(Value::Bool(true)) => Some(shared.settings.node.version.ok_or_else(|| {
-            Refusal::not_recognized("The manager's version is not known: set node.version")
-        })?),
-        _ => None,
-    };
+    let filter = version_filter(shared, parameters)?;
     loop {
         let page = (shared.parts.directory.list(after, limit).await)
             .map_err(|error| Refusal::not_recognized(error.to_string()))?;
@@ -61,10 +57,10 @@ async fn list(shared: &Shared, parameters: &Map<String, Value>) -> Result<Respon
         let items: Vec<Item> = page
             .agents
             .iter()
-            .filter(|agent| is_below(agent, below))
+            .filter(|agent| filter.as_ref().is_none_or(|filter| filter(agent)))
             .map(describe)
             .collect();
-        // A page may hold no outdated agent while later ones do.
+        // A page may hold no such agent while later ones do.
         if !items.is_empty() || !page.more || last.is_none() {
             return Ok(Response::success(items));
         }
@@ -72,12 +68,36 @@ async fn list(shared: &Shared, parameters: &Map<String, Value>) -> Result<Respon
     }
 }
 
-fn is_below(agent: &AgentInfo, limit: Option<Version>) -> bool {
-    limit.is_none_or(|limit| {
-        agent
-            .parsed_version()
-            .is_some_and(|version| version < limit)
-    })
+type AgentFilter = Box<dyn Fn(&AgentInfo) -> bool + Send + Sync>;
+
+/// The filter that the parameter `version` asks for.
+fn version_filter(
+    shared: &Shared,
+    parameters: &Map<String, Value>,
+) -> Result<Option<AgentFilter>, Refusal> {
+    let older = match parameters.get("version") {
+        None => return Ok(None),
+        Some(Value::String(word)) if word == "older" => true,
+        Some(Value::String(word)) if word == "different" => false,
+        Some(_) => {
+            return Err(Refusal::not_recognized(
+                "Parameter \"version\" should be \"older\" or \"different\"",
+            ));
+        }
+    };
+    let manager = shared.settings.node.version.ok_or_else(|| {
+        Refusal::not_recognized("The manager's version is not known: set node.version")
+    })?;
+    let passes = move |version: Version| {
+        if older {
+            version < manager
+        } else {
+            version != manager
+        }
+    };
+    Ok(Some(Box::new(move |agent| {
+        agent.parsed_version().is_some_and(passes)
+    })))
 }
 
 fn describe(agent: &AgentInfo) -> Item {
