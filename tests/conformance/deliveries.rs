@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use wpk_testkit::Repository;
 use wpk_testkit::repository::{DEB, sha1_hex};
+use wpk_testkit::{Repository, wait_until};
 
 use crate::case::{self, Case};
 use crate::report::{Mismatch, Tally, differs};
@@ -191,6 +191,13 @@ impl Replay<'_> {
             .send(case.text("socket").unwrap(), &raw, false)
             .await
             .unwrap();
+        if let Some(OutOfOrder::File(_)) = &out_of_order {
+            // The agent is told to stop behind the answer; it must not be
+            // reached when the socket is back.
+            let failed = "could not be told to stop repeating its result";
+            let tried = async || manager.output().contains(failed).then_some(());
+            wait_until(PATIENCE, tried).await.expect(failed);
+        }
         drop(out_of_order);
         let answer = answers
             .first()

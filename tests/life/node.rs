@@ -1,0 +1,112 @@
+//! A node that changes its name (protocol.md, section 3). What waits under the
+//! old name is another node's: it is not carried out under the new one, and
+//! gives way to a new task. What is under way may still be reported.
+
+use serde_json::{Value, json};
+use wpk_testkit::Manager;
+use wpk_testkit::manager::PATIENCE;
+
+use crate::{end_of, fleet};
+
+fn settings(name: &str) -> String {
+    format!(
+        "[node]\nname = \"{name}\"\n[delivery]\nmax_concurrent = 1\n[tasks]\ntask_timeout = \"2s\""
+    )
+}
+
+async fn rename(manager: &mut Manager, name: &str) {
+    manager.kill().await.unwrap();
+    manager.configure(&settings(name)).unwrap();
+    manager.boot().await.unwrap();
+}
+
+async fn status(manager: &Manager, node: &str, agent: u32) -> Option<Value> {
+    let request = json!({"origin": {"name": node, "module": "upgrade_module"},
+        "command": "upgrade_get_status", "parameters": {"agents": [agent]}});
+    let answer = manager.ask_tasks(request.to_string()).await.unwrap();
+    answer["data"][0].get("status").cloned()
+}
+
+#[tokio::test]
+async fn tasks_of_the_old_name_wait_give_way_or_are_reported() {
+    let (mut manager, _repository, parameters) = fleet(&settings("node01"), 4).await;
+    // Agent 1 has begun and says nothing yet; agent 2 holds the only place;
+    // agents 3 and 4 wait.
+    manager
+        .remoted
+        .set_rules("1 upgrade @noack\n2 lock_restart @hang\n")
+        .unwrap();
+    manager.upgrade(&[1], parameters.clone()).await;
+    manager
+        .remoted
+        .wait_for(1, "upgrade", PATIENCE)
+        .await
+        .unwrap();
+    manager.upgrade(&[2, 3, 4], parameters.clone()).await;
+    manager
+        .remoted
+        .wait_for(2, "lock_restart", PATIENCE)
+        .await
+        .unwrap();
+    rename(&mut manager, "node02").await;
+
+    // The agent's word counts whatever the node is called.
+    manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
+    assert_eq!(end_of(&manager, 1).await, "Updated");
+    // What was under way under the old name, the new one leaves alone.
+    assert_eq!(end_of(&manager, 2).await, "Timeout");
+    assert_eq!(manager.remoted.steps(2), ["lock_restart"]);
+    // What waits is shown as it is, and its agent hears nothing.
+    for agent in [3, 4] {
+        let item = manager.result(agent).await;
+        assert_eq!(
+            (&item["status"], &item["node"]),
+            (&json!("In queue"), &json!("node01"))
+        );
+        assert!(manager.remoted.steps(agent).is_empty());
+    }
+    // A new request takes its place.
+    manager.remoted.set_rules("").unwrap();
+    let items = manager.upgrade(&[3], parameters.clone()).await;
+    assert_eq!(items[0]["task_id"], 5, "{items:?}");
+    assert_eq!(end_of(&manager, 3).await, "Updated");
+    assert_eq!(manager.result(3).await["node"], "node02");
+    // Under the old name again, the last one goes on where it stood.
+    rename(&mut manager, "node01").await;
+    assert_eq!(end_of(&manager, 4).await, "Updated");
+    assert_eq!(manager.result(4).await["task_id"], 4);
+    let upgrades = |agent| {
+        let steps = manager.remoted.steps(agent);
+        steps.iter().filter(|step| *step == "upgrade").count()
+    };
+    assert_eq!([1, 2, 3, 4].map(upgrades), [1, 0, 1, 1]);
+}
+
+#[tokio::test]
+async fn asking_for_the_status_under_another_name_takes_the_waiting_task_away() {
+    let (mut manager, _repository, parameters) = fleet(&settings("node01"), 2).await;
+    manager.remoted.set_rules("1 lock_restart @hang\n").unwrap();
+    manager.upgrade(&[1, 2], parameters).await;
+    manager
+        .remoted
+        .wait_for(1, "lock_restart", PATIENCE)
+        .await
+        .unwrap();
+    assert_eq!(status(&manager, "node01", 2).await, Some(json!("Pending")));
+    assert_eq!(
+        status(&manager, "node02", 1).await,
+        Some(json!("In progress"))
+    );
+    assert_eq!(status(&manager, "node02", 2).await, None);
+    assert_eq!(manager.result(2).await["error"], 3);
+    // Cancelling under another name concerns nobody here.
+    let cancel = json!({"origin": {"name": "node02", "module": "upgrade_module"},
+        "command": "upgrade_cancel_tasks", "parameters": {}});
+    let answer = manager.ask_tasks(cancel.to_string()).await.unwrap();
+    assert_eq!(answer["error"], 0);
+    assert_eq!(manager.result(1).await["status"], "Updating");
+    // The withdrawn task does not come back.
+    rename(&mut manager, "node01").await;
+    assert_eq!(manager.result(2).await["error"], 3);
+    assert!(manager.remoted.steps(2).is_empty());
+}
