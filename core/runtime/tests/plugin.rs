@@ -212,7 +212,8 @@ async fn an_answer_within_the_grace_counts() {
     assert!(began.elapsed() >= DEADLINE);
     assert_eq!(plugin.quarantined(), None);
     // The same, but nobody waits for it any more.
-    let dropped = tokio::time::timeout(Duration::from_millis(20), provider.resolve(&wanted()));
+    let wanted = wanted();
+    let dropped = tokio::time::timeout(Duration::from_millis(20), provider.resolve(&wanted));
     assert!(dropped.await.is_err());
     drop(provider);
     nothing_is_left(&plugin).await;
@@ -224,10 +225,9 @@ async fn what_is_never_completed_ends_in_quarantine() {
     for mode in ["never", "block", "late"] {
         let (plugin, provider) = loaded(mode, &[]);
         let began = Instant::now();
-        let both = tokio::join!(provider.resolve(&wanted()), async {
-            // Other operations of the same plugin end with it.
-            provider.resolve(&wanted()).await
-        });
+        // Other operations of the same plugin end with it.
+        let wanted = wanted();
+        let both = tokio::join!(provider.resolve(&wanted), provider.resolve(&wanted));
         for answer in [both.0, both.1] {
             let error = answer.unwrap_err().to_string();
             assert!(error.contains("quarantined"), "{mode}: {error}");
@@ -240,7 +240,7 @@ async fn what_is_never_completed_ends_in_quarantine() {
         assert!(provider.out_of_service().is_some());
         // From now on it is not asked at all.
         let began = Instant::now();
-        provider.resolve(&wanted()).await.unwrap_err();
+        provider.resolve(&wanted).await.unwrap_err();
         assert!(began.elapsed() < DEADLINE, "{mode}");
         if mode == "late" {
             // Its two completions come with two buffers each, which come back.
@@ -250,14 +250,18 @@ async fn what_is_never_completed_ends_in_quarantine() {
             assert!(back.await.is_some(), "{:?}", plugin.buffers());
         }
         drop(provider);
-        nothing_is_left(&plugin).await;
+        // A thread that is blocked inside keeps the instance it works for.
+        if mode != "block" {
+            nothing_is_left(&plugin).await;
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_waiting_is_no_excuse() {
     let (plugin, provider) = loaded("never", &[]);
-    let dropped = tokio::time::timeout(Duration::from_millis(20), provider.resolve(&wanted()));
+    let wanted = wanted();
+    let dropped = tokio::time::timeout(Duration::from_millis(20), provider.resolve(&wanted));
     assert!(dropped.await.is_err());
     let quarantined = wait_until(PATIENCE, async || plugin.quarantined().map(str::to_owned));
     assert!(quarantined.await.is_some());

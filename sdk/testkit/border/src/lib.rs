@@ -3,6 +3,8 @@
 //! `border-` in front, so that a daemon, which has the built-ins already, can
 //! load this library as well.
 
+mod hanging;
+
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -44,4 +46,5 @@ wpk_plugin::export_plugin!(|exports| {
         .provider_factory(Named("border-repository", RepositoryFactory))
         .provider_factory(Named("border-local-file", LocalFileFactory))
         .store_factory(Named("border-sqlite", SqliteFactory))
+        .store_factory(hanging::HangingFactory)
 });
