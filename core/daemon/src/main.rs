@@ -2,69 +2,29 @@
 //! engine, runs it until a signal.
 
 mod builtins;
+mod cli;
+mod generate;
 mod import;
 mod privileges;
 mod service;
 mod telemetry;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 use wpk_api::CancellationToken;
 use wpk_runtime::config::{self, Settings};
 use wpk_runtime::{Engine, Registry};
 
-/// Upgrades agents remotely.
-///
-/// Without a configuration file it runs the embedded manager: its own task
-/// store, its own agent channel, everything in one folder.
-#[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    run: Where,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run the daemon (the same as no command).
-    Run(Where),
-    /// Print every mistake in the configuration and exit.
-    Check(Where),
-    /// Print the settings (TOML) that take over a 4.x manager's ossec.conf.
-    ImportOssecConf {
-        /// The manager's installation folder.
-        #[arg(long, value_name = "DIR", default_value = "/var/ossec")]
-        home: PathBuf,
-        /// The file, seen from that folder.
-        #[arg(value_name = "FILE", default_value = "etc/ossec.conf")]
-        file: PathBuf,
-    },
-}
-
-#[derive(Args)]
-struct Where {
-    /// The configuration file (TOML); `conf.d/*.toml` beside it is read too.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Every relative path starts here; wins over the configuration file.
-    #[arg(long, value_name = "DIR")]
-    home: Option<PathBuf>,
-    /// Started as root, become this user (and its groups) before anything is
-    /// opened.
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-}
+use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let (command, place) = match cli.command {
         Some(Command::ImportOssecConf { home, file }) => return import::print(&home, &file),
+        Some(Command::Generate { out }) => return generate::run(&out),
         None => (run as fn(Settings, &Registry) -> ExitCode, cli.run),
         Some(Command::Run(place)) => (run as fn(Settings, &Registry) -> ExitCode, place),
         Some(Command::Check(place)) => (check as fn(Settings, &Registry) -> ExitCode, place),

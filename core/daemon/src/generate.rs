@@ -1,0 +1,47 @@
+//! `wpkd generate`: the man page and shell completions, made of the same
+//! definitions that read the command line.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::{Shell, generate};
+
+use crate::cli::Cli;
+
+/// Writes them; files that are there are replaced.
+pub(crate) fn run(out: &Path) -> ExitCode {
+    match write(out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wpkd: {}: {error}", out.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write(out: &Path) -> io::Result<()> {
+    let put = |path: &str, content: &[u8]| {
+        let file = out.join(path);
+        fs::create_dir_all(file.parent().unwrap_or(out))?;
+        fs::write(file, content)
+    };
+    let mut page = Vec::new();
+    let source = concat!("wpkd ", env!("CARGO_PKG_VERSION"));
+    clap_mangen::Man::new(Cli::command())
+        .source(source)
+        .render(&mut page)?;
+    put("man/man1/wpkd.1", &page)?;
+    for (shell, path) in [
+        (Shell::Bash, "bash-completion/completions/wpkd"),
+        (Shell::Zsh, "zsh/site-functions/_wpkd"),
+        (Shell::Fish, "fish/vendor_completions.d/wpkd.fish"),
+    ] {
+        let mut script = Vec::new();
+        generate(shell, &mut Cli::command(), "wpkd", &mut script);
+        put(path, &script)?;
+    }
+    Ok(())
+}
