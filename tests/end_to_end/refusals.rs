@@ -349,8 +349,9 @@ async fn an_agent_that_is_upgrading_is_refused_and_so_is_its_double() {
     assert_eq!(
         Value::from(items),
         json!([
-            {"error": 10, "message": text, "agent": 1},
+            // The rules are applied to all agents before live tasks are looked at.
             {"error": 6, "message": "Agent information not found in database", "agent": 9},
+            {"error": 10, "message": text, "agent": 1},
             {"error": 0, "message": "Success", "agent": 1, "task_id": 1},
             {"error": 0, "message": "Success", "agent": 2, "task_id": 2},
         ])
