@@ -1,7 +1,10 @@
 //! Logs: one line per event on standard error, where a service manager or a
 //! terminal picks it up. `RUST_LOG` chooses what is shown (default `info`).
+//!
+//! Agents, repositories and clients have texts of theirs logged. Whatever they
+//! hold, an event stays one line: nobody can write a line that we did not.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
@@ -10,8 +13,67 @@ pub(crate) fn start() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_writer(|| OneLine(io::stderr()))
+        .with_ansi(io::stderr().is_terminal());
     // A second start is harmless: the first one stays.
     let _ = logs.try_init();
+}
+
+/// Takes one event per write, its line end included, and breaks no line before.
+struct OneLine<W>(W);
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        self.write_all(event).map(|()| event.len())
+    }
+
+    fn write_all(&mut self, event: &[u8]) -> io::Result<()> {
+        let (line, end) = match event.strip_suffix(b"\n") {
+            Some(line) => (line, &b"\n"[..]),
+            None => (event, &b""[..]),
+        };
+        if !line.iter().any(|byte| breaks_line(*byte)) {
+            return self.0.write_all(event);
+        }
+        let mut text = Vec::with_capacity(event.len() + 16);
+        for byte in line {
+            if breaks_line(*byte) {
+                text.extend(byte.escape_ascii());
+            } else {
+                text.push(*byte);
+            }
+        }
+        text.extend(end);
+        self.0.write_all(&text)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Line ends, and what a terminal takes for more than text. Escape itself is
+/// left: the colours of a terminal begin with it, and values have none.
+fn breaks_line(byte: u8) -> bool {
+    byte.is_ascii_control() && byte != b'\t' && byte != 0x1b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let written = |event: &[u8]| {
+            let mut out = OneLine(Vec::new());
+            out.write_all(event).unwrap();
+            String::from_utf8(out.0).unwrap()
+        };
+        assert_eq!(written(b"plain\n"), "plain\n");
+        assert_eq!(
+            written("\u{1b}[2mINFO\u{1b}[0m \u{e4}\tb\r\nINFO forged\u{8}\n".as_bytes()),
+            "\u{1b}[2mINFO\u{1b}[0m \u{e4}\tb\\r\\nINFO forged\\x08\n"
+        );
+        assert_eq!(written(b"no end"), "no end");
+    }
 }
