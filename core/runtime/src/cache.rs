@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -183,8 +183,7 @@ impl Shared {
                     }
                     Err(failure) => debug!(%failure, "not in the cache"),
                 }
-                self.download(resolved, sha1).await?;
-                self.open_file(path, offer.file_name.clone()).await
+                self.clone().download(resolved, sha1).await
             }
             (OfferSource::Download(location), None) => Err(Failure::new(
                 UpgradeCode::Sha1Mismatch,
@@ -218,7 +217,7 @@ impl Shared {
                 Some(sha1) => sha1,
                 None => {
                     let sha1 = hash(&mut file).map_err(missing)?;
-                    self.check_signature(&path)?;
+                    self.check_signature(&file, &path)?;
                     self.remember(&path, stamp, sha1);
                     sha1
                 }
@@ -252,17 +251,24 @@ impl Shared {
         known.insert(path.to_owned(), (stamp, sha1));
     }
 
-    fn check_signature(&self, path: &Path) -> Result<(), Failure> {
+    fn check_signature(&self, mut file: &File, path: &Path) -> Result<(), Failure> {
         let Some(trust) = &self.trust else {
             return Ok(());
         };
-        crate::trust::verify(path, trust)
-            .map_err(|error| Failure::local(format!("{}: {error}", path.display())))
+        let failed = |cause: String| Failure::local(format!("{}: {cause}", path.display()));
+        file.rewind().map_err(|error| failed(error.to_string()))?;
+        crate::trust::verify(file, path, trust).map_err(|error| failed(error.to_string()))
     }
 
     /// Streams the offer into a temporary file beside its place, checks size
-    /// and SHA-1 on the way, makes it durable and renames it.
-    async fn download(&self, resolved: &Resolved, wanted: Sha1) -> Result<(), Failure> {
+    /// and SHA-1 on the way, makes it durable and renames it. What is answered
+    /// is the file that was written: another repository's file of the same name
+    /// may have taken its place by now.
+    async fn download(
+        self: Arc<Self>,
+        resolved: &Resolved,
+        wanted: Sha1,
+    ) -> Result<WpkFile, Failure> {
         let Offer {
             file_name, source, ..
         } = &resolved.offer;
@@ -270,12 +276,7 @@ impl Shared {
             OfferSource::Download(location) => location.clone(),
             OfferSource::Local(path) => path.display().to_string(),
         };
-        let disk = |error: io::Error| {
-            Failure::local(format!(
-                "{} cannot be written: {error}",
-                self.folder.display()
-            ))
-        };
+        let disk = |error: io::Error| self.disk(&error);
         let part = tempfile::Builder::new()
             .prefix(PART_PREFIX)
             .permissions(std::fs::Permissions::from_mode(0o640))
@@ -309,17 +310,35 @@ impl Shared {
         }
         file.flush().await.map_err(disk)?;
         file.sync_all().await.map_err(disk)?;
-        let (folder, place) = (self.folder.clone(), self.folder.join(file_name));
+        let file = file.into_std().await;
+        let (shared, name) = (self.clone(), file_name.clone());
         let settle = move || {
-            part.persist(&place).map_err(|error| error.error)?;
-            File::open(folder)?.sync_all()
+            let disk = |error| shared.disk(&error);
+            let place = shared.folder.join(&name);
+            part.persist(&place).map_err(|error| disk(error.error))?;
+            (File::open(&shared.folder).and_then(|folder| folder.sync_all())).map_err(disk)?;
+            shared.check_signature(&file, &place)?;
+            let stamp = Stamp::of(&file.metadata().map_err(disk)?);
+            shared.remember(&place, stamp, wanted);
+            Ok(WpkFile {
+                file: Arc::new(file),
+                name,
+                len,
+                sha1: wanted,
+            })
         };
-        tokio::task::spawn_blocking(settle)
+        let settled = tokio::task::spawn_blocking(settle)
             .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
-            .map_err(disk)?;
+            .unwrap_or_else(|error| Err(Failure::local(error.to_string())))?;
         info!(file = %file_name, bytes = len, from = %location, "downloaded");
-        Ok(())
+        Ok(settled)
+    }
+
+    fn disk(&self, error: &io::Error) -> Failure {
+        Failure::local(format!(
+            "{} cannot be written: {error}",
+            self.folder.display()
+        ))
     }
 }
 
@@ -333,6 +352,74 @@ fn hash(file: &mut File) -> io::Result<Sha1> {
             Ok(n) => hasher.update(block.get(..n).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use wpk_api::{ByteStream, ProviderError, Wanted, WpkProvider};
+
+    use super::*;
+
+    /// Offers what it holds.
+    struct Holder(Vec<u8>);
+
+    impl Holder {
+        fn offer(self) -> Resolved {
+            let sha1 = Sha1(Hasher::digest(&self.0).into());
+            Resolved {
+                offer: Offer {
+                    file_name: "agent.wpk".into(),
+                    version: None,
+                    sha1: Some(sha1),
+                    source: OfferSource::Download("somewhere".into()),
+                },
+                provider: Arc::new(self),
+            }
+        }
+    }
+
+    #[async_trait]
+    impl WpkProvider for Holder {
+        fn serves(&self, _: &Wanted) -> bool {
+            true
+        }
+
+        async fn resolve(&self, _: &Wanted) -> Result<Offer, ProviderError> {
+            Err(ProviderError::NotListed("nobody asks".into()))
+        }
+
+        async fn fetch(&self, _: &Offer) -> Result<ByteStream, ProviderError> {
+            let piece = Ok(Bytes::from(self.0.clone()));
+            Ok(Box::pin(futures_util::stream::iter([piece])))
+        }
+    }
+
+    /// Two repositories may have different files of one name. Whoever asks for
+    /// one must never be given the other, whichever is put into place last.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn files_of_one_name_are_not_mixed_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path().to_owned(), 1 << 20, None).unwrap();
+        let cache = Arc::new(cache);
+        let offers: Vec<Resolved> = (0..8u8)
+            .map(|content| Holder(vec![content; 10]).offer())
+            .collect();
+        for _ in 0..25 {
+            let asked = offers.iter().cloned().map(|offer| {
+                let cache = cache.clone();
+                tokio::spawn(async move { (cache.get(&offer).await, offer) })
+            });
+            for asked in futures_util::future::join_all(asked).await {
+                let (file, offer) = asked.unwrap();
+                let file = file.unwrap();
+                assert_eq!(Some(file.sha1), offer.offer.sha1);
+                let bytes = file.read_at(0, 100).await.unwrap();
+                let content = Sha1(Hasher::digest(&bytes).into());
+                assert_eq!(Some(content), offer.offer.sha1);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Checking the signature of a WPK on the manager, before any agent gets it
 //! (`cache.verify_signature`).
 
+use std::fs::File;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -32,9 +33,10 @@ pub(crate) fn load(settings: &Settings) -> Result<Option<CaStore>, StartError> {
     Ok(Some(store))
 }
 
-/// Checks one file, streaming.
-pub(crate) fn verify(path: &Path, store: &CaStore) -> Result<(), PackageError> {
-    let mut package = Package::open(path, &Limits::default())?;
+/// Checks one open file that stands at its start, streaming. `path` names it in
+/// messages: whatever lies there by now is not what is sent.
+pub(crate) fn verify(file: &File, path: &Path, store: &CaStore) -> Result<(), PackageError> {
+    let mut package = Package::read(file, path.display().to_string(), &Limits::default())?;
     package
         .verify(Trust::Store(store), SystemTime::now())
         .map(|_| ())
