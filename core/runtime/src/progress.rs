@@ -1,10 +1,14 @@
-//! What every running delivery is doing right now, for `upgrade_progress`.
-//! Lives in memory only: after a restart the task table tells the truth.
+//! What every running delivery is doing right now, for `upgrade_progress`, and
+//! which tasks are in our hands, for the time-outs. Lives in memory only: after
+//! a restart the task table tells the truth.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wpk_api::{AgentId, TaskId};
+use wpk_wire::Step;
+
+use crate::engine::Shared;
 
 /// Where one delivery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +23,20 @@ pub(crate) struct Progress {
     pub(crate) total: u64,
 }
 
+impl Progress {
+    /// Whether the agent has not been told to run the installer yet, so that
+    /// nothing it reports can be about this delivery.
+    pub(crate) fn is_before_installer(&self) -> bool {
+        self.step != Step::Upgrade.name()
+    }
+}
+
 /// All running deliveries.
 #[derive(Default)]
-pub(crate) struct ProgressBoard(Mutex<HashMap<AgentId, Progress>>);
+pub(crate) struct ProgressBoard {
+    running: Mutex<HashMap<AgentId, Progress>>,
+    held: Mutex<HashSet<TaskId>>,
+}
 
 impl ProgressBoard {
     /// Enters a delivery; it leaves the board when the entry is dropped.
@@ -42,24 +57,48 @@ impl ProgressBoard {
 
     /// Where the delivery to this agent is, if one runs.
     pub(crate) fn get(&self, agent: AgentId) -> Option<Progress> {
-        self.0
+        self.running
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&agent)
             .copied()
     }
 
-    /// The tasks that are being delivered.
+    /// The tasks that are being carried out, or are about to be.
     pub(crate) fn tasks(&self) -> Vec<TaskId> {
-        let board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        board.values().map(|progress| progress.task).collect()
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().copied().collect()
     }
 
     fn set(&self, agent: AgentId, progress: Progress) {
-        self.0
+        self.running
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(agent, progress);
+    }
+}
+
+/// A task in our hands; given up when dropped.
+pub(crate) struct Held {
+    shared: Arc<Shared>,
+    task: TaskId,
+}
+
+impl Held {
+    pub(crate) fn new(shared: &Arc<Shared>, task: TaskId) -> Self {
+        let mut held = (shared.board.held.lock()).unwrap_or_else(PoisonError::into_inner);
+        held.insert(task);
+        Self {
+            shared: shared.clone(),
+            task,
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut held = (self.shared.board.held.lock()).unwrap_or_else(PoisonError::into_inner);
+        held.remove(&self.task);
     }
 }
 
@@ -87,7 +126,7 @@ impl Entry<'_> {
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.board
-            .0
+            .running
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&self.agent);

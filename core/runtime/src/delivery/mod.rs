@@ -11,17 +11,19 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 use wpk_api::{
-    CancellationToken, Claimed, Order, Selector, Status, StoreError, Target, Task, Transition,
-    TransitionResult, Version, Wanted,
+    AgentId, CancellationToken, Claimed, Order, Selector, Status, StoreError, Target, Task,
+    Transition, TransitionResult, Version, Wanted,
 };
 use wpk_wire::UpgradeCode;
 
 pub(crate) use queue::run as run_queue;
 
+use crate::cache::WpkFile;
 use crate::engine::Shared;
 use crate::failure::Failure;
 use crate::rules::{self, Wish};
-use session::Session;
+use queue::{Job, Slot};
+use session::{NotBegun, Session};
 
 /// Pauses between attempts to write something down that must not be lost.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -41,6 +43,9 @@ enum Ended {
     FailedForGood(Failure),
     /// The daemon is stopping; the task is found again at the next start.
     Stopped,
+    /// The daemon is stopping, and whether the agent runs the installer is not
+    /// known; its word tells, after the next start.
+    StoppedUnanswered,
     /// The task ended elsewhere meanwhile (time-out, another node).
     NotOurs,
 }
@@ -52,7 +57,12 @@ impl From<Failure> for Ended {
 }
 
 /// Carries out one claimed task to its end, whatever happens on the way.
-pub(crate) async fn carry_out(shared: Arc<Shared>, claimed: Claimed, stop: CancellationToken) {
+async fn carry_out(shared: Arc<Shared>, job: Job, mut slot: Slot, stop: CancellationToken) {
+    // Held to the very end: as long as this runs the task is not timed out.
+    let Job {
+        claimed,
+        held: _held,
+    } = job;
     let Claimed { task, order } = claimed;
     let order = match order {
         Ok(order) => order,
@@ -69,6 +79,7 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, claimed: Claimed, stop: Cance
             shared: &shared,
             task: &task,
             order: &order,
+            slot: &mut slot,
             stop: &stop,
         };
         match delivery.run().await {
@@ -85,6 +96,10 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, claimed: Claimed, stop: Cance
             }
             Err(Ended::Stopped) => {
                 debug!(task = %task.id, agent = %task.agent, "delivery interrupted, it goes on at the next start");
+                return;
+            }
+            Err(Ended::StoppedUnanswered) => {
+                info!(task = %task.id, agent = %task.agent, "stopping before the agent answered; its word is awaited after the next start");
                 return;
             }
             Err(Ended::NotOurs) => {
@@ -177,95 +192,109 @@ struct Attempt<'a> {
     shared: &'a Shared,
     task: &'a Task,
     order: &'a Order,
+    slot: &'a mut Slot,
     stop: &'a CancellationToken,
 }
 
 impl Attempt<'_> {
     /// Runs all steps. `Ok(true)`: the agent will never report.
-    async fn run(&self) -> Result<bool, Ended> {
-        let agent = self.task.agent;
-        let mut entry = self.shared.board.enter(agent, self.task.id);
+    async fn run(self) -> Result<bool, Ended> {
+        let Self {
+            shared,
+            task,
+            order,
+            slot,
+            stop,
+        } = self;
+        let agent = task.agent;
+        let mut entry = shared.board.enter(agent, task.id);
+        // A stop wins over what fails because of it, here and below: the agents'
+        // connections end at the same moment.
         let (file, target) = tokio::select! {
-            found = self.file() => found?,
-            () = self.stop.cancelled() => return Err(Ended::Stopped),
+            biased;
+            () = stop.cancelled() => return Err(Ended::Stopped),
+            found = slot.aside(file(shared, order)) => found?,
         };
         entry.bytes(0, file.len);
-        self.wait_for_agent().await?;
-        let mut session = Session::new(self.shared, self.order, &file, &mut entry)?;
         tokio::select! {
-            sent = session.send() => sent?,
-            () = self.stop.cancelled() => return Err(Ended::Stopped),
+            biased;
+            () = stop.cancelled() => return Err(Ended::Stopped),
+            () = wait_for_agent(shared, agent, slot) => {}
+        }
+        let mut session = Session::new(shared, order, &file, &mut entry)?;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(Ended::Stopped),
+            sent = session.send() => match sent {
+                Err(_) if stop.is_cancelled() => return Err(Ended::Stopped),
+                sent => sent?,
+            },
         }
         // From here on nothing may be cut short: the agent is told to run the
         // installer at most once, and that is written down first.
-        let store = &self.shared.parts.store;
-        let begin = || store.begin_installer(self.task.id, crate::clock::now());
-        match persist(self.stop, begin).await {
+        let store = &shared.parts.store;
+        let begin = || store.begin_installer(task.id, crate::clock::now());
+        match persist(stop, begin).await {
             None => return Err(Ended::Stopped),
             Some(false) => return Err(Ended::NotOurs),
             Some(true) => {}
         }
-        session
-            .run_installer()
-            .await
-            .map_err(Ended::FailedForGood)?;
-        Ok(target.is_some_and(|target| target < rules::FIRST_REPORTING))
-    }
-
-    /// A daemon that was restarted finds its queue at once, but agents that
-    /// dial in themselves need a moment to notice.
-    async fn wait_for_agent(&self) -> Result<(), Ended> {
-        let left = RECONNECT_WITHIN.saturating_sub(self.shared.started.elapsed());
-        if left.is_zero() {
-            return Ok(());
-        }
-        let connected = self.shared.parts.transport.connected(self.task.agent);
-        tokio::select! {
-            back = tokio::time::timeout(left, connected) => {
-                if back.is_err() {
-                    debug!(agent = %self.task.agent, "the agent did not come back in time");
-                }
-                Ok(())
+        match session.run_installer().await {
+            Ok(()) => Ok(target.is_some_and(|target| target < rules::FIRST_REPORTING)),
+            // We hung up, not the agent: nothing is known of it that would make
+            // the upgrade a failure.
+            Err(NotBegun::Unanswered(_)) if stop.is_cancelled() => Err(Ended::StoppedUnanswered),
+            Err(NotBegun::Unanswered(failure) | NotBegun::Refused(failure)) => {
+                Err(Ended::FailedForGood(failure))
             }
-            () = self.stop.cancelled() => Err(Ended::Stopped),
         }
     }
+}
 
-    /// The file to send and the version inside, if it is known.
-    async fn file(&self) -> Result<(crate::cache::WpkFile, Option<Version>), Ended> {
-        let resolved =
-            (self.shared.resolver.resolve(&self.order.wanted).await).map_err(|error| {
-                match Failure::from(error) {
-                    failure if failure.code == UpgradeCode::RepositoryUnreachable => {
-                        Ended::Failed(failure)
-                    }
-                    failure => Ended::FailedForGood(failure),
-                }
-            })?;
-        let target = match &self.order.wanted {
-            Wanted::File(_) => None,
-            Wanted::Release(release) => match &release.target {
-                Target::Latest => {
-                    self.check_latest(resolved.offer.version)
-                        .map_err(Ended::FailedForGood)?;
-                    resolved.offer.version
-                }
-                target => rules::comparable(target),
-            },
-        };
-        Ok((self.shared.cache.get(&resolved).await?, target))
+/// A daemon that was restarted finds its queue at once, but agents that dial in
+/// themselves need a moment to notice.
+async fn wait_for_agent(shared: &Shared, agent: AgentId, slot: &mut Slot) {
+    let left = RECONNECT_WITHIN.saturating_sub(shared.started.elapsed());
+    if left.is_zero() {
+        return;
     }
+    let connected = tokio::time::timeout(left, shared.parts.transport.connected(agent));
+    if slot.aside(connected).await.is_err() {
+        debug!(%agent, "the agent did not come back in time");
+    }
+}
 
-    /// The version checks that could not be made when the request came,
-    /// because the repository gave no answer then.
-    fn check_latest(&self, latest: Option<Version>) -> Result<(), Failure> {
-        let wish = Wish {
-            target: latest,
-            force: self.order.force,
-            manager: self.shared.settings.node.version,
-        };
-        rules::check_version(&self.order.agent, &wish)
-            .map(|_| ())
-            .map_err(|code| Failure::new(code, format!("the latest version is {latest:?}")))
-    }
+/// The file to send and the version inside, if it is known.
+async fn file(shared: &Shared, order: &Order) -> Result<(WpkFile, Option<Version>), Ended> {
+    let resolved = (shared.resolver.resolve(&order.wanted).await).map_err(|error| {
+        match Failure::from(error) {
+            failure if failure.code == UpgradeCode::RepositoryUnreachable => Ended::Failed(failure),
+            failure => Ended::FailedForGood(failure),
+        }
+    })?;
+    let target = match &order.wanted {
+        Wanted::File(_) => None,
+        Wanted::Release(release) => match &release.target {
+            Target::Latest => {
+                check_latest(shared, order, resolved.offer.version)
+                    .map_err(Ended::FailedForGood)?;
+                resolved.offer.version
+            }
+            target => rules::comparable(target),
+        },
+    };
+    Ok((shared.cache.get(&resolved).await?, target))
+}
+
+/// The version checks that could not be made when the request came, because
+/// the repository gave no answer then.
+fn check_latest(shared: &Shared, order: &Order, latest: Option<Version>) -> Result<(), Failure> {
+    let wish = Wish {
+        target: latest,
+        force: order.force,
+        manager: shared.settings.node.version,
+    };
+    rules::check_version(&order.agent, &wish)
+        .map(|_| ())
+        .map_err(|code| Failure::new(code, format!("the latest version is {latest:?}")))
 }

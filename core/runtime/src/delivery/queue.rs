@@ -1,7 +1,10 @@
 //! The queue: takes waiting tasks from the store as slots become free and gives
-//! each to an async task of its own. Memory is bounded by the number of slots,
-//! not by the length of the queue.
+//! each to an async task of its own. A delivery that waits for a repository or
+//! for its agent steps aside meanwhile, so that others can be written to. Memory
+//! is bounded by the number of slots and of those aside, not by the length of
+//! the queue.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +15,14 @@ use wpk_api::{CancellationToken, Claimed};
 
 use super::carry_out;
 use crate::engine::Shared;
+use crate::progress::Held;
 
 /// The most tasks claimed in one transaction.
 const MOST_AT_ONCE: usize = 64;
+/// Deliveries that may wait without a slot; more keep theirs.
+const MOST_ASIDE: usize = 1024;
+/// What is there within this time is not worth giving the slot away for.
+const NOT_WORTH_IT: Duration = Duration::from_millis(200);
 /// How often the queue looks although nobody woke it: another node may share
 /// the store, and a store that failed may be back.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -28,26 +36,76 @@ pub(crate) async fn run(
 ) {
     let queue = Queue {
         slots: Arc::new(Semaphore::new(shared.settings.delivery.concurrency())),
+        aside: Arc::new(Semaphore::new(MOST_ASIDE)),
         shared,
         running,
         stop,
     };
     // What a crash interrupted comes first: it has waited longest.
-    for claimed in interrupted {
+    // All are held at once, so that none is timed out while it waits for a slot.
+    let jobs: Vec<Job> = (interrupted.into_iter())
+        .map(|claimed| Job::new(&queue.shared, claimed))
+        .collect();
+    for job in jobs {
         let Some(slot) = queue.slot().await else {
             return;
         };
-        info!(task = %claimed.task.id, agent = %claimed.task.agent, "an interrupted delivery begins anew");
-        queue.begin(claimed, slot);
+        let task = &job.claimed.task;
+        info!(task = %task.id, agent = %task.agent, "an interrupted delivery begins anew");
+        queue.begin(job, slot);
     }
     while let Some(first) = queue.slot().await {
         queue.round(first).await;
     }
 }
 
+/// A claimed task that is not timed out as long as this is there.
+pub(super) struct Job {
+    pub(super) claimed: Claimed,
+    pub(super) held: Held,
+}
+
+impl Job {
+    fn new(shared: &Arc<Shared>, claimed: Claimed) -> Self {
+        Self {
+            held: Held::new(shared, claimed.task.id),
+            claimed,
+        }
+    }
+}
+
+/// Leave to write to an agent (`delivery.max_concurrent`).
+pub(super) struct Slot {
+    permit: Option<OwnedSemaphorePermit>,
+    slots: Arc<Semaphore>,
+    aside: Arc<Semaphore>,
+}
+
+impl Slot {
+    /// Waits for `event` without the slot, where it takes longer, and for a slot
+    /// again after it.
+    pub(super) async fn aside<T>(&mut self, event: impl Future<Output = T>) -> T {
+        let mut event = pin!(event);
+        if let Ok(done) = tokio::time::timeout(NOT_WORTH_IT, &mut event).await {
+            return done;
+        }
+        let place = self.aside.clone().try_acquire_owned();
+        if place.is_ok() {
+            self.permit = None;
+        }
+        let done = event.await;
+        if self.permit.is_none() {
+            // Closed never: the semaphore lives as long as the queue.
+            self.permit = self.slots.clone().acquire_owned().await.ok();
+        }
+        done
+    }
+}
+
 struct Queue {
     shared: Arc<Shared>,
     slots: Arc<Semaphore>,
+    aside: Arc<Semaphore>,
     running: TaskTracker,
     stop: CancellationToken,
 }
@@ -95,15 +153,17 @@ impl Queue {
             return;
         }
         for (claimed, slot) in claimed.into_iter().zip(slots) {
-            self.begin(claimed, slot);
+            self.begin(Job::new(&self.shared, claimed), slot);
         }
     }
 
-    fn begin(&self, claimed: Claimed, slot: OwnedSemaphorePermit) {
+    fn begin(&self, job: Job, permit: OwnedSemaphorePermit) {
+        let slot = Slot {
+            permit: Some(permit),
+            slots: self.slots.clone(),
+            aside: self.aside.clone(),
+        };
         let (shared, stop) = (self.shared.clone(), self.stop.clone());
-        self.running.spawn(async move {
-            carry_out(shared, claimed, stop).await;
-            drop(slot);
-        });
+        self.running.spawn(carry_out(shared, job, slot, stop));
     }
 }

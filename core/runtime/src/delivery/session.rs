@@ -1,10 +1,10 @@
 //! The conversation with one agent: lock_restart, open, write..., close, sha1,
 //! and, once that is written down, upgrade (protocol.md, section 5).
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use wpk_api::{AgentId, Order};
 use wpk_wire::agent::command::max_chunk;
-use wpk_wire::{AgentCommand, AgentReply, CommandForm, UpgradeCode};
+use wpk_wire::{AgentCommand, AgentReply, CommandForm, Step, UpgradeCode};
 
 use crate::cache::WpkFile;
 use crate::config::ChunkSize;
@@ -33,6 +33,14 @@ fn carried(form: CommandForm, max_command: usize) -> usize {
         CommandForm::Json => room / 4 * 3,
         CommandForm::Com => room,
     }
+}
+
+/// How the last step failed.
+pub(super) enum NotBegun {
+    /// The agent said no.
+    Refused(Failure),
+    /// The agent said nothing: it may be running the installer or not.
+    Unanswered(Failure),
 }
 
 pub(super) struct Session<'a, 'b> {
@@ -118,12 +126,15 @@ impl<'a, 'b> Session<'a, 'b> {
     }
 
     /// The last step: the agent unpacks the file and runs the installer.
-    pub(super) async fn run_installer(&mut self) -> Result<(), Failure> {
+    pub(super) async fn run_installer(&mut self) -> Result<(), NotBegun> {
         let command = AgentCommand::Upgrade {
             file: &self.file.name,
             installer: self.installer,
         };
-        self.step(command).await.map(|_| ())
+        let answer = self.ask(&command).await.map_err(NotBegun::Unanswered)?;
+        self.judge(command.step(), &answer)
+            .map(|_| ())
+            .map_err(NotBegun::Refused)
     }
 
     async fn open(&mut self) -> Result<(), Failure> {
@@ -178,19 +189,27 @@ impl<'a, 'b> Session<'a, 'b> {
 
     /// Sends one command and judges the answer.
     async fn step(&mut self, command: AgentCommand<'_>) -> Result<AgentReply, Failure> {
+        let answer = self.ask(&command).await?;
+        self.judge(command.step(), &answer)
+    }
+
+    /// Sends one command; what the agent says, whatever it is.
+    async fn ask(&mut self, command: &AgentCommand<'_>) -> Result<Bytes, Failure> {
         let step = command.step();
         self.entry.step(step.name());
-        let failed =
-            |cause: String| Failure::new(step.failure().unwrap_or(UpgradeCode::Unknown), cause);
         let mut bytes = BytesMut::with_capacity(COMMAND_ROOM);
         command.encode(self.form, &mut bytes);
-        let answer = (self
-            .shared
-            .parts
-            .transport
-            .request(self.agent, bytes.freeze())
-            .await)
-            .map_err(|error| failed(error.to_string()))?;
-        AgentReply::parse(self.form, &answer, step).map_err(|error| failed(error.to_string()))
+        let transport = &self.shared.parts.transport;
+        (transport.request(self.agent, bytes.freeze()).await)
+            .map_err(|error| failure_of(step, error.to_string()))
     }
+
+    fn judge(&self, step: Step, answer: &[u8]) -> Result<AgentReply, Failure> {
+        AgentReply::parse(self.form, answer, step)
+            .map_err(|error| failure_of(step, error.to_string()))
+    }
+}
+
+fn failure_of(step: Step, cause: String) -> Failure {
+    Failure::new(step.failure().unwrap_or(UpgradeCode::Unknown), cause)
 }
