@@ -5,15 +5,16 @@
 //! [queue](crate::delivery) claims them and delivers; the agent's word comes
 //! back through the intake.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
-use wpk_api::{CancellationToken, Claimed, RequestService};
+use tracing::{debug, error, info, warn};
+use wpk_api::{AgentId, CancellationToken, Claimed, RequestService};
 
 use crate::bandwidth::Bandwidth;
 use crate::cache::Cache;
@@ -27,6 +28,8 @@ use crate::{delivery, housekeeping, trust};
 /// How long deliveries that may not be cut short (the agent was told to run the
 /// installer) are waited for when the daemon stops.
 const STOP_GRACE: Duration = Duration::from_secs(20);
+/// How long agents that are being told to stop repeating themselves are waited for.
+const CLEAR_GRACE: Duration = Duration::from_secs(1);
 /// Agents that are told at the same time to stop repeating their word.
 const CLEARS_AT_ONCE: usize = 64;
 
@@ -42,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) new_tasks: Notify,
     /// Slots for `clear_upgrade_result`.
     pub(crate) clears: Arc<Semaphore>,
+    /// The agents that are being told, or will be.
+    pub(crate) clearing: Mutex<HashSet<AgentId>>,
     /// Since when agents may be dialling in again.
     pub(crate) started: Instant,
     /// Work that outlives the request that began it.
@@ -62,8 +67,8 @@ pub enum EngineError {
     /// A request source gave up.
     #[error(transparent)]
     Source(#[from] wpk_api::SourceError),
-    /// A request source crashed.
-    #[error("a request source crashed: {0}")]
+    /// A request source, the queue or the task manager's clock crashed.
+    #[error("a part of the daemon crashed: {0}; restart it and report this")]
     Crashed(String),
 }
 
@@ -86,6 +91,7 @@ impl Engine {
             board: ProgressBoard::default(),
             new_tasks: Notify::new(),
             clears: Arc::new(Semaphore::new(CLEARS_AT_ONCE)),
+            clearing: Mutex::default(),
             started: Instant::now(),
             background: TaskTracker::new(),
             settings,
@@ -110,13 +116,21 @@ impl Engine {
         let running = TaskTracker::new();
         let quit = stop.child_token();
         let mut helpers = JoinSet::new();
-        helpers.spawn(delivery::run_queue(
-            self.shared.clone(),
-            interrupted,
-            running.clone(),
+        // One that crashes takes the daemon with it: one that accepts tasks and
+        // carries none out would look healthy.
+        helpers.spawn(quit_after(
             quit.clone(),
+            delivery::run_queue(
+                self.shared.clone(),
+                interrupted,
+                running.clone(),
+                quit.clone(),
+            ),
         ));
-        helpers.spawn(housekeeping::run(self.shared.clone(), quit.clone()));
+        helpers.spawn(quit_after(
+            quit.clone(),
+            housekeeping::run(self.shared.clone(), quit.clone()),
+        ));
         let mut sources = JoinSet::new();
         for source in self.shared.parts.sources.clone() {
             let (service, quit) = (self.service(), quit.clone());
@@ -135,7 +149,9 @@ impl Engine {
             }
         }
         quit.cancel();
-        while helpers.join_next().await.is_some() {}
+        while let Some(ended) = helpers.join_next().await {
+            result = result.and(ended.map_err(|crash| EngineError::Crashed(crash.to_string())));
+        }
         self.wait_for_deliveries(&running).await;
         result
     }
@@ -170,15 +186,25 @@ impl Engine {
     async fn wait_for_deliveries(&self, running: &TaskTracker) {
         running.close();
         self.shared.background.close();
-        let all = async {
-            running.wait().await;
-            self.shared.background.wait().await;
-        };
-        if tokio::time::timeout(STOP_GRACE, all).await.is_err() {
+        if tokio::time::timeout(STOP_GRACE, running.wait())
+            .await
+            .is_err()
+        {
             warn!(
                 deliveries = running.len(),
                 "stopping while agents still run installers; their word is awaited after the next start"
             );
         }
+        // Agents that were not told to stop repeating themselves come again.
+        let told = self.shared.background.wait();
+        if tokio::time::timeout(CLEAR_GRACE, told).await.is_err() {
+            debug!("stopping before all agents were told that their result arrived");
+        }
     }
+}
+
+/// Runs `work`; `quit` follows however it ends, a panic included.
+async fn quit_after(quit: CancellationToken, work: impl Future<Output = ()>) {
+    let _quit = quit.drop_guard();
+    work.await;
 }

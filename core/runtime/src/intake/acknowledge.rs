@@ -2,7 +2,7 @@
 //! (protocol.md, section 6). The task is updated at once; telling the agent to
 //! stop repeating itself happens behind the answer, since agents may be slow.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::BytesMut;
 use tracing::{debug, info, warn};
@@ -41,8 +41,9 @@ pub(super) async fn answer(
         }
     };
     let agents: Vec<AgentId> = ids.iter().filter_map(|id| AgentId::new(*id).ok()).collect();
+    let heard: Vec<Option<AgentId>> = ids.iter().map(|id| hear(shared, *id)).collect();
     let at = crate::clock::now();
-    let moves = (agents.iter())
+    let moves = (heard.iter().flatten())
         .map(|agent| Transition {
             select: Selector::LatestOf(*agent),
             to: to.clone(),
@@ -62,9 +63,9 @@ pub(super) async fn answer(
         }
     };
     let mut results = results.into_iter();
-    let item = |id: &i64| match AgentId::new(*id).ok().and_then(|_| results.next()) {
+    let item = |(id, heard): (&i64, &Option<AgentId>)| match heard.and_then(|_| results.next()) {
         Some(TransitionResult::Moved(task)) => {
-            info!(task = %task.id, agent = %task.agent, status = %task.status, message = ack.message.as_deref(), "the agent reported");
+            info!(task = %task.id, agent = %task.agent, status = %task.status, said = ack.message.as_deref(), "the agent reported");
             Item::task(TaskCode::Success, *id)
         }
         _ => {
@@ -75,15 +76,30 @@ pub(super) async fn answer(
             Item::task(TaskCode::NoTask, *id)
         }
     };
-    let items = ids.iter().map(item).collect();
+    let items = ids.iter().zip(&heard).map(item).collect();
     clear(shared, agents);
     Response::success(items)
 }
 
+/// The agent of an id, if its word can be about its newest task. An agent that
+/// was not told yet to run the installer speaks of an upgrade before this one.
+fn hear(shared: &Shared, id: i64) -> Option<AgentId> {
+    let agent = AgentId::new(id).ok()?;
+    let running = shared.board.get(agent);
+    if running.is_some_and(|running| running.is_before_installer()) {
+        info!(%agent, "an acknowledgement of an earlier upgrade came during a delivery");
+        return None;
+    }
+    Some(agent)
+}
+
 /// Tells agents to stop repeating themselves, without anybody waiting for it.
 fn clear(shared: &Arc<Shared>, mut agents: Vec<AgentId>) {
-    agents.sort_unstable();
-    agents.dedup();
+    {
+        let mut clearing = (shared.clearing.lock()).unwrap_or_else(PoisonError::into_inner);
+        // An agent that repeats itself meanwhile must not get hold of all slots.
+        agents.retain(|agent| clearing.insert(*agent));
+    }
     if agents.is_empty() {
         return;
     }
@@ -105,6 +121,9 @@ fn clear(shared: &Arc<Shared>, mut agents: Vec<AgentId>) {
                         warn!(%agent, %error, "could not be told to stop repeating its result")
                     }
                 }
+                (shared.clearing.lock())
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&agent);
                 drop(slot);
             });
         }
