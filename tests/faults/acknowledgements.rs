@@ -1,0 +1,112 @@
+//! Words of agents that come when nobody asked, too often, or with too much in
+//! them.
+
+use std::time::Duration;
+
+use serde_json::json;
+use wpk_testkit::manager::PATIENCE;
+use wpk_testkit::wdb::agent_row;
+use wpk_testkit::{Manager, Repository};
+
+async fn repository() -> (Repository, Vec<u8>, serde_json::Value) {
+    let repository = Repository::start().await.unwrap();
+    let wpk: Vec<u8> = (0..400_000u32).map(|i| (i % 251) as u8).collect();
+    repository.publish("v4.14.8", &wpk).unwrap();
+    let parameters = json!({"wpk_repo": repository.base(), "use_http": true});
+    (repository, wpk, parameters)
+}
+
+/// An agent that still repeats the result of an earlier upgrade does not end the
+/// one that is being delivered to it.
+#[tokio::test]
+async fn the_word_on_an_earlier_upgrade_does_not_end_this_one() {
+    let (_repository, wpk, parameters) = repository().await;
+    let manager = Manager::start("[delivery]\nchunk_size = 8192")
+        .await
+        .unwrap();
+    manager.wdb.set_agent(agent_row(1, "Wazuh v4.7.0"));
+    manager.remoted.set_latency(Duration::from_millis(50));
+    manager.upgrade(&[1], parameters).await;
+    let sent = manager.remoted.wait_for_nth(1, "write", 3, PATIENCE).await;
+    sent.expect("the delivery goes on");
+    manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
+    let told = manager
+        .remoted
+        .wait_for(1, "clear_upgrade_result", PATIENCE);
+    told.await.expect("the agent is told to stop repeating it");
+    assert_eq!(manager.result(1).await["status"], "Updating");
+    let upgraded = manager.remoted.wait_for(1, "upgrade", PATIENCE).await;
+    upgraded.expect("the upgrade is carried out all the same");
+    let ended = manager.wait_for_status(1, &["Updated", "Error"]).await;
+    assert_eq!(ended.unwrap()["status"], "Updated");
+    assert_eq!(manager.remoted.received(1).unwrap(), wpk);
+}
+
+/// One agent that says the same again and again, and does not listen, keeps the
+/// answers to others from nobody.
+#[tokio::test]
+async fn an_agent_that_repeats_itself_keeps_no_other_waiting() {
+    let manager = Manager::start("").await.unwrap();
+    manager
+        .remoted
+        .set_rules("1 clear_upgrade_result @hang\n")
+        .unwrap();
+    for _ in 0..300 {
+        manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
+    }
+    let first = manager
+        .remoted
+        .wait_for(1, "clear_upgrade_result", PATIENCE);
+    first.await.expect("the first one is told");
+    manager.remoted.acknowledge(2, 0, "Done").await.unwrap();
+    let told = manager
+        .remoted
+        .wait_for(2, "clear_upgrade_result", Duration::from_secs(4));
+    told.await.expect("the other is told meanwhile");
+    assert_eq!(manager.remoted.steps(1).len(), 1, "told once at a time");
+}
+
+/// What an agent says is logged, but writes no line of its own into the log.
+#[tokio::test]
+async fn an_agent_cannot_forge_lines_of_the_log() {
+    let (_repository, _, parameters) = repository().await;
+    let manager = Manager::start("").await.unwrap();
+    manager.wdb.set_agent(agent_row(1, "Wazuh v4.7.0"));
+    manager.remoted.set_rules("* upgrade @noack\n").unwrap();
+    manager.upgrade(&[1], parameters).await;
+    let upgraded = manager.remoted.wait_for(1, "upgrade", PATIENCE).await;
+    upgraded.expect("it is told to run the installer");
+    let request = json!({"command": "upgrade_update_status", "parameters":
+        {"agents": [1], "error": 0, "status": "Done", "message": "fine\nERROR wpkd: all is lost"}});
+    manager.ask(request.to_string()).await.unwrap();
+    manager.wait_for_status(1, &["Updated"]).await.unwrap();
+    let log = manager.output();
+    assert!(log.contains("the agent reported"), "{log}");
+    assert!(
+        !log.lines().any(|line| line.starts_with("ERROR wpkd")),
+        "{log}"
+    );
+}
+
+/// An agent that does not listen does not keep the daemon from stopping.
+#[tokio::test]
+async fn an_agent_that_does_not_listen_does_not_delay_the_stop() {
+    let settings = "[transport]\ntype = \"remoted\"\ntimeout = \"70s\"";
+    let mut manager = Manager::start(settings).await.unwrap();
+    manager
+        .remoted
+        .set_rules("1 clear_upgrade_result @hang\n")
+        .unwrap();
+    manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
+    let told = manager
+        .remoted
+        .wait_for(1, "clear_upgrade_result", PATIENCE);
+    told.await.expect("it is told");
+    let began = std::time::Instant::now();
+    assert!(manager.stop().await.unwrap().success());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+}
