@@ -1,0 +1,71 @@
+//! `type = "mirror"`: WPK files from a folder that mirrors a repository, for
+//! example a mounted share that `rsync` fills.
+//!
+//! An example of a provider in Rust. This file has what every plugin has: the
+//! settings, the function that opens it, and the export. `mirror` implements
+//! the trait, `names` knows what files are called, `sums` reads the list of
+//! digests.
+
+mod mirror;
+mod names;
+mod sums;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use wpk_plugin::api::settings::{ByteSize, Problem};
+use wpk_plugin::api::{BuildError, Context};
+
+pub use mirror::Mirror;
+
+/// The section `[[provider]] type = "mirror"`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The folder with the WPK files and their list `SHA1SUMS`; a relative one
+    /// starts at `home`.
+    pub folder: PathBuf,
+    /// How much is read at a time, 4 KiB to 4 MiB.
+    #[serde(default = "Settings::piece")]
+    #[schemars(with = "String")]
+    pub piece: ByteSize,
+}
+
+impl Settings {
+    /// The piece that is read when the settings name none.
+    pub fn piece() -> ByteSize {
+        ByteSize(1 << 20)
+    }
+}
+
+impl wpk_plugin::Settings for Settings {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.folder.as_os_str().is_empty() {
+            problems.push(Problem::new("folder", "must name a folder"));
+        }
+        if !(4 << 10..=4 << 20).contains(&self.piece.0) {
+            problems.push(Problem::new("piece", "must be 4KiB to 4MiB"));
+        }
+        problems
+    }
+}
+
+/// Opens the mirror. A share may be mounted later than the daemon starts, so a
+/// folder that is missing is only worth a warning.
+///
+/// # Errors
+/// None; another plugin would say here what keeps it from working.
+pub fn open(settings: Settings, context: &Context) -> Result<Mirror, BuildError> {
+    let folder = context.path(&settings.folder);
+    if !folder.is_dir() {
+        tracing::warn!(folder = %folder.display(), "the mirror is no folder yet");
+    }
+    let piece = usize::try_from(settings.piece.0).unwrap_or(1 << 20);
+    Ok(Mirror::new(folder, piece))
+}
+
+wpk_plugin::export_plugin! {
+    provider "mirror" = open;
+}

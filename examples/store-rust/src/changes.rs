@@ -1,0 +1,65 @@
+//! What one call changed: a line of the journal.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wpk_plugin::api::{Claimed, Task, TaskId};
+
+/// A task and what else is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) task: Task,
+    /// The order as it came; nobody looks inside before a claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) order: Option<Value>,
+    /// Whether the installer was begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) begun: bool,
+}
+
+impl Entry {
+    /// The task with its order; `None` if it has none and can never be claimed.
+    pub(crate) fn claimed(&self) -> Option<Claimed> {
+        let order = serde_json::from_value(self.order.clone()?);
+        Some(Claimed {
+            task: self.task.clone(),
+            order: order.map_err(|error| error.to_string()),
+        })
+    }
+}
+
+/// One line: applied as a whole or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    /// The highest id ever given, so that none is given again after a purge.
+    pub(crate) last: i64,
+    /// Tasks as they are now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) put: Vec<Entry>,
+    /// Tasks that are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gone: Vec<TaskId>,
+}
+
+impl Changes {
+    /// The tasks `touched`, as `entries` has them now.
+    pub(crate) fn of(
+        last: i64,
+        touched: impl Iterator<Item = TaskId>,
+        entries: &BTreeMap<TaskId, Entry>,
+    ) -> Self {
+        let mut changes = Self {
+            last,
+            ..Self::default()
+        };
+        for id in touched {
+            match entries.get(&id) {
+                Some(entry) => changes.put.push(entry.clone()),
+                None => changes.gone.push(id),
+            }
+        }
+        changes
+    }
+}
