@@ -341,6 +341,44 @@ async fn what_was_to_be_told_survives_a_lost_connection() {
     drop(agent);
 }
 
+/// What was sent into a connection that broke may never have arrived; the next
+/// repetition may be an hour away, and the manager has given up by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_connection_begins_with_what_was_not_heard() {
+    let ca = Ca::new();
+    let manager = Manager::new(&ca, NAME, &ca).await;
+    let home = home();
+    ca.enroll(home.path());
+    fs::write(home.path().join("VERSION"), "v4.14.0\n").unwrap();
+    fs::write(home.path().join("var/upgrade/upgrade_result"), "0\n").unwrap();
+    let rarely = "notification_wait_max = \"1h\"\nnotification_wait_factor = 100.0";
+    let settings = (manager.settings())
+        .replace(
+            "notification_wait_start = \"30ms\"",
+            "notification_wait_start = \"1s\"",
+        )
+        .replace("notification_wait_max = \"100ms\"", rarely);
+    let agent = start_in(home, &settings).await;
+    for _ in 0..2 {
+        let (mut link, _) = manager.accept(60).await;
+        let message = link.next().await;
+        assert!(
+            matches!(message, Some(ChannelMessage::Acknowledge(_))),
+            "{message:?}"
+        );
+    }
+    let (mut link, _) = manager.accept(60).await;
+    let message = link.next().await;
+    assert!(matches!(message, Some(ChannelMessage::Acknowledge(_))));
+    assert_eq!(link.ask(1, CLEAR).await, answer(0, "ok"));
+    drop(link);
+    // Cleared: nothing is left to be told.
+    let (mut link, _) = manager.accept(60).await;
+    let lock = "com lock_restart -1";
+    assert_eq!(link.ask(2, lock).await, "ok ");
+    drop(agent);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manager_of_another_ca_or_name_hears_nothing() {
     let (ca, other) = (Ca::new(), Ca::new());

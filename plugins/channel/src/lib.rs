@@ -38,7 +38,8 @@
 //!
 //! **Acknowledgements.** The agent sends `acknowledge` with the message of
 //! section 6 at any time after `welcome`, and again by the timetable of section 7
-//! until it gets `clear_upgrade_result`. There is no answer. The manager puts the
+//! and at the start of every later connection until it gets
+//! `clear_upgrade_result`. There is no answer. The manager puts the
 //! agent's own id in; `agents` in the message is not looked at. While one of an
 //! agent is being handled, further ones are left out.
 //!

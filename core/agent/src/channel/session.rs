@@ -234,8 +234,10 @@ impl Session<'_> {
 }
 
 /// Sends what the notification loop leaves, also what it left while there was
-/// no connection.
+/// no connection, or in the one before: that may never have arrived, and the
+/// next repetition may come too late for the manager.
 async fn acknowledge(pending: &mut Pending, outgoing: &mpsc::Sender<ChannelMessage>) -> Ended {
+    pending.mark_changed();
     loop {
         if pending.changed().await.is_err() {
             return Ended::lost("the agent is stopping");
