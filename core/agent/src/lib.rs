@@ -27,6 +27,7 @@ mod result;
 pub mod settings;
 mod socket;
 mod state;
+mod unfinished;
 mod upgrade;
 
 use std::sync::Arc;
@@ -74,6 +75,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         None => None,
     };
 
+    let limit = settings.upgrade.execution_timeout.0;
+    unfinished::finish(&settings.home, &log, limit).await;
     let schedule = notify::Schedule::new(&settings.upgrade);
     let watching = notify::run(Arc::clone(&state), schedule, log.clone(), outbox);
     let (commands, working) = Engine::start(home, &settings, state, log);

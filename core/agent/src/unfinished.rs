@@ -1,0 +1,113 @@
+//! Upgrades that were cut short. An installer made with `wpk-installer` keeps
+//! a journal in `var/installer` and, beside it, the program `finish`, which
+//! rolls back or completes what the journal describes and reports the result.
+//! A start of the agent is when that is due.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::installer::{self, Outcome};
+use crate::installer_log::InstallerLog;
+
+const FOLDER: &str = "var/installer";
+
+/// Runs `finish` where an upgrade was cut short; it returns at once and goes on
+/// in the background.
+pub(crate) async fn finish(home: &Path, log: &InstallerLog, limit: Duration) {
+    let folder = home.join(FOLDER);
+    let program = folder.join("finish");
+    match is_due(&folder, &program) {
+        Ok(false) => return,
+        Ok(true) => {}
+        Err(error) => {
+            tracing::error!("an upgrade was cut short and cannot be finished: {error}");
+            return;
+        }
+    }
+    match installer::run(&program, "finish", home, log, limit).await {
+        Outcome::Exited(0) => tracing::warn!("an upgrade was cut short; it is being finished"),
+        // Another one runs, or its result waits: nothing is left to do for us.
+        Outcome::Exited(status) => tracing::info!(status, "nothing had to be finished"),
+        Outcome::Failed(reason) => {
+            tracing::error!("{} did not finish the upgrade: {reason}", program.display());
+        }
+    }
+}
+
+/// Whether there is something to finish, by a program that only this user (or
+/// root) can have put there.
+fn is_due(folder: &Path, program: &Path) -> io::Result<bool> {
+    let journal = ["journal", "previous"]
+        .iter()
+        .any(|name| folder.join(name).exists());
+    if !journal || !program.exists() {
+        return Ok(false);
+    }
+    for path in [folder, program] {
+        let about = path.symlink_metadata()?;
+        if !is_ours(&about) || about.is_symlink() {
+            return Err(io::Error::other(format!(
+                "{} must belong to the agent's user and be writable by nobody else",
+                path.display()
+            )));
+        }
+    }
+    Ok(true)
+}
+
+fn is_ours(about: &Metadata) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    (about.uid() == user || about.uid() == 0) && about.mode() & 0o022 == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn home() -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join(FOLDER);
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(folder.join("finish"), "#!/bin/sh\necho done > finished\n").unwrap();
+        fs::set_permissions(folder.join("finish"), fs::Permissions::from_mode(0o700)).unwrap();
+        home
+    }
+
+    async fn start(home: &Path) -> bool {
+        let log = InstallerLog::new(home.join("log"), 1 << 20);
+        finish(home, &log, Duration::from_secs(30)).await;
+        home.join("finished").exists()
+    }
+
+    #[tokio::test]
+    async fn only_a_journal_makes_it_due() {
+        let home = home();
+        assert!(!start(home.path()).await);
+        fs::write(home.path().join(FOLDER).join("journal"), "").unwrap();
+        assert!(start(home.path()).await);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_others_could_have_put_there_is_not_run() {
+        let home = home();
+        let folder = home.path().join(FOLDER);
+        let program = folder.join("finish");
+        fs::write(folder.join("journal"), "").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o722)).unwrap();
+        assert!(!start(home.path()).await);
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(!start(home.path()).await);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::rename(&program, folder.join("other")).unwrap();
+        symlink("other", &program).unwrap();
+        assert!(!start(home.path()).await);
+    }
+}
