@@ -29,9 +29,14 @@ impl Fault {
             Self::Nonsense(text) => return StoreError::Damaged(format!("{file}: {text}")),
         };
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly) => {
+            Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => {
                 StoreError::Full(format!("{file}: {error}"))
             }
+            // A quota shows like this, and so does a disk that is about to die.
+            Some(ErrorCode::SystemIoFailure) => StoreError::Full(format!(
+                "{file}: {error} (if there is space, a quota is used up or the disk is failing: \
+                 see the system's log)"
+            )),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 StoreError::Damaged(format!(
                     "{file}: {error}; restore the file from a backup, or move it away and \
@@ -87,6 +92,13 @@ mod tests {
             .unwrap_err();
         let error = Fault::from(error).at(file());
         assert!(matches!(&error, StoreError::Full(text) if text.contains("/x/tasks.db")));
+    }
+
+    #[test]
+    fn a_failing_disk_is_not_just_called_full() {
+        let failure = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_WRITE);
+        let error = Fault::from(rusqlite::Error::SqliteFailure(failure, None)).at(file());
+        assert!(matches!(&error, StoreError::Full(text) if text.contains("failing")));
     }
 
     #[test]
