@@ -110,6 +110,7 @@ fn run(settings: Settings, registry: &Registry) -> ExitCode {
     // Blocking work that hangs (a dead network file system) must not keep a
     // daemon alive that was told to stop.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    registry.settle();
     match ended {
         Ok(()) => {
             info!("stopped");

@@ -100,6 +100,7 @@ pub struct Registry {
     providers: Factories<dyn WpkProvider>,
     transports: Factories<dyn Transport>,
     stores: Factories<dyn TaskStore>,
+    plugins: Vec<LoadedPlugin>,
 }
 
 macro_rules! kind_of_plugin {
@@ -146,7 +147,15 @@ impl Registry {
         self.providers.add("provider", plugin, plugin.providers())?;
         self.transports
             .add("transport", plugin, plugin.transports())?;
-        self.stores.add("store", plugin, plugin.stores())
+        self.stores.add("store", plugin, plugin.stores())?;
+        self.plugins.push(plugin.clone());
+        Ok(())
+    }
+
+    /// Waits, at most 5 seconds for each library, until what its plugins made
+    /// and the engine dropped is closed: a store may have something to write.
+    pub fn settle(&self) {
+        self.plugins.iter().for_each(LoadedPlugin::settle);
     }
 
     /// Makes the parts of an engine. Sources come last, so that nothing is

@@ -34,7 +34,7 @@
  *   is ignored and logged; a plugin that goes on like that is quarantined.
  *
  * DEADLINES AND QUARANTINE
- *   Every operation but WPK_OP_SERVE has a deadline ([[plugin]] deadline in
+ *   Every operation but WPK_OP_SERVE and WPK_OP_CONNECTED has a deadline ([[plugin]] deadline in
  *   wpkd's settings). When it passes, or when wpkd is not interested any more,
  *   wpkd calls `cancel(token)`. The operation must still be completed, within
  *   the grace time ([[plugin]] grace), as WPK_CANCELLED or with its result.
@@ -191,6 +191,10 @@ enum {
     /* Transport: {"agent": id} [the command] -> {} [the agent's answer]. Requests
      * to different agents overlap. Do not retry. */
     WPK_OP_SEND = 64,
+    /* {"agent": id} -> {}: completed when the agent is connected. Without a deadline;
+     * cancelled when nobody waits any more. Do not block a thread for it. A
+     * transport that cannot know completes it at once, or as WPK_UNSUPPORTED. */
+    WPK_OP_CONNECTED = 65,
 
     /* Store. Every call is one transaction: all of it is on disk when it is
      * completed WPK_OK, nothing of it otherwise. The moves between statuses are
@@ -298,16 +302,21 @@ struct wpk_plugin {
     void (*next)(const wpk_plugin *plugin, uint64_t stream, uint64_t max_bytes, uint64_t token);
 
     /* Takes an operation back. It must still be completed, soon. May come after
-     * the completion, because the two may cross: then ignore it. Must not block. */
+     * the completion, because the two may cross: then ignore it. For WPK_OP_SERVE
+     * the first asks for an orderly end, a second one for an end at once; other
+     * operations are cancelled once. Must not block. */
     void (*cancel)(const wpk_plugin *plugin, uint64_t token);
 
     /* wpkd is done with a stream, whether or not it was read to its end. Called
-     * exactly once for each stream, when no `next` is open. Must not block.
+     * exactly once for each stream, when no `next` is open. What it holds is free
+     * again when this returns. Must not block for long.
      * May be NULL in a plugin without providers. */
     void (*close_stream)(const wpk_plugin *plugin, uint64_t stream);
 
     /* wpkd is done with an instance. Called at most once for each, when no
-     * operation or stream of it is open. Must not block. */
+     * operation or stream of it is open. What it holds (sockets, locks, files) is
+     * free again when this returns: the next instance is opened after that. Must
+     * not block for long. */
     void (*close)(const wpk_plugin *plugin, uint64_t instance);
 
     /* Answers the request `token` of wpk_host.request: WPK_OK with the payload of

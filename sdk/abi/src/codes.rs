@@ -67,6 +67,8 @@ pub mod operation {
     pub const FETCH: u32 = 50;
     /// Transport: a command to an agent, and its answer.
     pub const SEND: u32 = 64;
+    /// Transport: ends when an agent is connected.
+    pub const CONNECTED: u32 = 65;
     /// Store: creates tasks.
     pub const CREATE: u32 = 80;
     /// Store: the newest tasks of agents.

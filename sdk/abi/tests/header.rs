@@ -152,6 +152,7 @@ fn expected() -> Expected {
         RESOLVE,
         FETCH,
         SEND,
+        CONNECTED,
         CREATE,
         LATEST,
         TRANSITION,

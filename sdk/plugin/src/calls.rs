@@ -76,10 +76,19 @@ pub(crate) struct Core {
     pub(crate) instances: Mutex<HashMap<u64, Instance>>,
     pub(crate) streams: Mutex<HashMap<u64, Stream>>,
     /// The signals of the operations that run.
-    running: Mutex<HashMap<u64, CancellationToken>>,
+    running: Mutex<HashMap<u64, Running>>,
     /// Requests of sources that wait for the engine's answer.
     pub(crate) requests: Mutex<HashMap<u64, oneshot::Sender<Option<Bytes>>>>,
     last: AtomicU64,
+}
+
+/// The signals of one operation.
+#[derive(Clone, Default)]
+struct Running {
+    /// It is to end in order.
+    stop: CancellationToken,
+    /// It is to end at once.
+    abort: CancellationToken,
 }
 
 /// Locks for a moment; nothing here panics while it holds a lock.
@@ -93,35 +102,35 @@ impl Core {
         self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Runs `work` as the operation `token`. Work that must hear of its
-    /// cancellation gets the signal; other work is dropped.
+    /// Runs `work` as the operation `token`. Work that ends in order gets the
+    /// signal and is dropped only when it is cancelled again.
     fn run<W>(
         self: &Arc<Self>,
         token: u64,
-        drops: bool,
+        in_order: bool,
         work: impl FnOnce(Arc<Self>, CancellationToken) -> W,
     ) where
         W: Future<Output = Result<Answer, Failure>> + Send + 'static,
     {
-        let cancelled = CancellationToken::new();
-        lock(&self.running).insert(token, cancelled.clone());
+        let running = Running::default();
+        let Running { stop, abort } = running.clone();
+        if !in_order {
+            stop.cancel();
+        }
+        lock(&self.running).insert(token, running);
         let mut reply = Reply {
             core: self.clone(),
             token,
             done: false,
         };
-        let work = AssertUnwindSafe(work(self.clone(), cancelled.clone())).catch_unwind();
+        let work = AssertUnwindSafe(work(self.clone(), stop)).catch_unwind();
         self.runtime.spawn(async move {
-            let ended = if drops {
-                tokio::select! {
-                    biased;
-                    ended = work => ended,
-                    () = cancelled.cancelled() => {
-                        return reply.fail(Failure::new(status::CANCELLED, "cancelled"));
-                    }
+            let ended = tokio::select! {
+                biased;
+                ended = work => ended,
+                () = abort.cancelled() => {
+                    return reply.fail(Failure::new(status::CANCELLED, "cancelled"));
                 }
-            } else {
-                work.await
             };
             match ended {
                 Ok(Ok(answer)) => reply.send(answer),
@@ -204,16 +213,16 @@ impl PluginCalls for Calls {
             },
             body: Bytes::copy_from_slice(body),
         };
-        let drops = operation != operation::SERVE;
-        self.0.run(token, drops, |core, cancelled| async move {
-            core.answer(question, cancelled).await
+        let in_order = operation == operation::SERVE;
+        self.0.run(token, in_order, |core, stop| async move {
+            core.answer(question, stop).await
         });
     }
 
     fn next(&self, stream: u64, max_bytes: u64, token: u64) {
         let open = lock(&self.0.streams).get(&stream).cloned();
         let max = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-        self.0.run(token, true, |core, _| async move {
+        self.0.run(token, false, |core, _| async move {
             let open = open.ok_or_else(|| Failure::malformed("there is no such stream"))?;
             let mut open = open.lock().await;
             // A stream that panics once is not asked again.
@@ -232,19 +241,26 @@ impl PluginCalls for Calls {
 
     fn cancel(&self, token: u64) {
         let running = lock(&self.0.running).get(&token).cloned();
-        if let Some(running) = running {
-            running.cancel();
+        if let Some(Running { stop, abort }) = running {
+            // What does not end in order is stopped from the start.
+            if stop.is_cancelled() {
+                abort.cancel();
+            }
+            stop.cancel();
         }
     }
 
     fn close_stream(&self, stream: u64) {
         let closed = lock(&self.0.streams).remove(&stream);
-        self.0.runtime.spawn(async move { drop(closed) });
+        // Here and now, so that it is gone when this returns.
+        let _inside = self.0.runtime.enter();
+        drop(closed);
     }
 
     fn close(&self, instance: u64) {
         let closed = lock(&self.0.instances).remove(&instance);
-        self.0.runtime.spawn(async move { drop(closed) });
+        let _inside = self.0.runtime.enter();
+        drop(closed);
     }
 
     fn answer(&self, token: u64, status: i32, body: &[u8]) {

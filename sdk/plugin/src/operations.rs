@@ -313,6 +313,11 @@ async fn ask_transport(
                 transport.request(agent, question.body).await?,
             ))
         }
+        operation::CONNECTED => {
+            let Agent { agent } = question.read()?;
+            transport.connected(agent).await;
+            Answer::json(json!({}))
+        }
         other => Err(unknown(other)),
     }
 }

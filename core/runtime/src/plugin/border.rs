@@ -5,9 +5,8 @@
 //! library is called again, everything that is open ends as an error, and the
 //! daemon goes on.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,11 +18,9 @@ use wpk_abi::{BadBytes, Received};
 use super::LoadOptions;
 use super::deadlines::{Deadlines, Overdue, TakenBack};
 use super::failure::{CallError, tame};
+use super::handles::{Handle, InstanceHandle, Lives, StreamHandle};
 use super::logs::{self, Logs};
-use super::operation::{
-    self, Completed, Ended, Handle, InstanceHandle, MAX_BODY, MAX_JSON, NEXT, Open, PIECE, Stage,
-    StreamHandle,
-};
+use super::operation::{self, Completed, Ended, MAX_BODY, MAX_JSON, NEXT, Open, PIECE, Stage};
 use super::requests::Serving;
 use super::workers::Workers;
 
@@ -33,6 +30,8 @@ const CALLERS: usize = 16;
 const TOLERATED: u32 = 100;
 /// How long a source may take to stop.
 const STOP: Duration = Duration::from_secs(15);
+/// How long closing what was dropped is waited for.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Tokens are never used twice in the life of the process.
 static LAST_TOKEN: AtomicU64 = AtomicU64::new(0);
@@ -53,8 +52,7 @@ pub(super) struct Border {
     serving: Serving,
     logs: Logs,
     broken_rules: AtomicU32,
-    /// Instances and streams that were not closed.
-    handles: AtomicUsize,
+    lives: Lives,
     quarantine: OnceLock<String>,
 }
 
@@ -77,7 +75,7 @@ impl Border {
             serving: Serving::default(),
             logs: Logs::default(),
             broken_rules: AtomicU32::new(0),
-            handles: AtomicUsize::new(0),
+            lives: Lives::default(),
             quarantine: OnceLock::new(),
         }));
         border.host();
@@ -120,14 +118,9 @@ impl Border {
         self.open.count()
     }
 
-    pub(super) fn open_handles(&self) -> usize {
-        self.handles.load(Ordering::SeqCst)
-    }
-
-    /// Closes an instance or a stream.
-    pub(super) fn close(&'static self, word: impl FnOnce(&PluginView) + Send + 'static) {
-        self.tell(word);
-        self.handles.fetch_sub(1, Ordering::SeqCst);
+    /// The instances and streams that are not closed.
+    pub(super) fn lives(&self) -> &Lives {
+        &self.lives
     }
 
     pub(super) fn serving(&self) -> &Serving {
@@ -193,7 +186,11 @@ impl Border {
 
     fn take_back(&'static self, token: u64, grace: Duration, listen: bool) {
         match self.open.take_back(token, grace, listen) {
-            TakenBack::Tell => self.tell(move |view| view.cancel(token)),
+            TakenBack::Tell(times) => {
+                for _ in 0..times {
+                    self.tell(move |view| view.cancel(token));
+                }
+            }
             TakenBack::Unseen(open) => self.end(open, Err(CallError::Busy("taken back".into()))),
             TakenBack::Nothing => {}
         }
@@ -208,6 +205,15 @@ impl Border {
                 word(view);
             }
         }));
+    }
+
+    /// Waits until what was dropped is closed, within limits.
+    pub(super) fn settle(&'static self) {
+        self.lives.wait(SETTLE);
+        let (send, receive) = mpsc::channel::<()>();
+        self.teller.submit(Box::new(move || drop(send)));
+        // Nothing is ever sent: it ends when the job was run or thrown away.
+        let _ = receive.recv_timeout(SETTLE);
     }
 
     fn end(&self, open: Open, ended: Ended) {
@@ -306,21 +312,14 @@ impl Border {
         let json = json.bytes(MAX_JSON)?.to_vec();
         let body = Bytes::copy_from_slice(body.bytes(most)?);
         let handle = match (&open.about, open.what) {
-            (_, op::OPEN) if status == status::OK => Handle::Instance(Arc::new(InstanceHandle {
-                border: self,
-                number: handle,
-            })),
+            (_, op::OPEN) if status == status::OK => {
+                Handle::Instance(InstanceHandle::new(self, handle))
+            }
             (Handle::Instance(instance), op::FETCH) if status == status::OK => {
-                Handle::Stream(Arc::new(StreamHandle {
-                    number: handle,
-                    instance: instance.clone(),
-                }))
+                Handle::Stream(StreamHandle::new(instance.clone(), handle))
             }
             _ => Handle::None,
         };
-        if !matches!(handle, Handle::None) {
-            self.handles.fetch_add(1, Ordering::SeqCst);
-        }
         Ok(Completed {
             status,
             json,

@@ -50,8 +50,9 @@ impl Table {
 pub(super) enum TakenBack {
     /// The plugin never saw it.
     Unseen(Open),
-    /// The plugin has to be told.
-    Tell,
+    /// The plugin has to be told so many times: what serves ends in order when
+    /// it is told once, and at once when it is told again.
+    Tell(u8),
     /// There is nothing to do.
     Nothing,
 }
@@ -111,6 +112,8 @@ impl Deadlines {
             open.done = None;
         }
         match open.stage {
+            // Who asked for an orderly end does not wait for it any more.
+            Stage::Cancelled if open.what == op::SERVE && !listen => TakenBack::Tell(1),
             Stage::Cancelled => TakenBack::Nothing,
             Stage::Queued => match table.remove(token) {
                 Some(open) => TakenBack::Unseen(open),
@@ -118,9 +121,10 @@ impl Deadlines {
             },
             Stage::Running => {
                 open.stage = Stage::Cancelled;
+                let at_once = open.what == op::SERVE && !listen;
                 table.rearm(token, Some(grace));
                 self.wake.notify_one();
-                TakenBack::Tell
+                TakenBack::Tell(if at_once { 2 } else { 1 })
             }
         }
     }

@@ -10,8 +10,8 @@ use wpk_api::{BuildError, Context, Factory};
 use super::border::Border;
 use super::description::Entry;
 use super::failure::CallError;
+use super::handles::Handle;
 use super::instance::{self, Instance};
-use super::operation::Handle;
 use super::schema;
 
 /// Makes instances of one plugin of a library.
@@ -58,12 +58,13 @@ impl<T: ?Sized> Factory<T> for LoadedFactory<T> {
             Some(schema) => schema::check(schema, settings),
             None => Vec::new(),
         };
-        let asked = self.ask_problems(settings);
-        let asked = asked.unwrap_or_else(|error| vec![Problem::new("", error.to_string())]);
-        for problem in asked {
+        match self.ask_problems(settings) {
             // The plugin's own words are better than those of the schema.
-            problems.retain(|known| known.key != problem.key || known.key.is_empty());
-            problems.push(problem);
+            Ok(asked) => {
+                problems.retain(|known| asked.iter().all(|problem| problem.key != known.key));
+                problems.extend(asked);
+            }
+            Err(error) => problems.push(Problem::new("", error.to_string())),
         }
         problems
     }
@@ -73,6 +74,8 @@ impl<T: ?Sized> Factory<T> for LoadedFactory<T> {
         if let Some(section) = section.as_object_mut() {
             section.insert("context".to_owned(), json!(context));
         }
+        // The one before may hold a socket or a lock until it is closed.
+        instance::wait_here(|| self.border.settle());
         let opened = instance::ask_now(self.border, &Handle::None, op::OPEN, &section)
             .map_err(CallError::build)?;
         let answer = instance::read(self.border, op::OPEN, &opened.json);

@@ -1,6 +1,6 @@
 //! One plugin made from its settings, as the traits ask it.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,7 +11,8 @@ use wpk_abi::codes::status;
 
 use super::border::Border;
 use super::failure::{CallError, Said};
-use super::operation::{self, Completed, Ended, Handle, NEXT, PIECE};
+use super::handles::{Handle, User};
+use super::operation::{self, Completed, Ended, NEXT, PIECE};
 
 /// A plugin made from its settings. Closed when the last copy and all its
 /// streams and operations are gone.
@@ -19,11 +20,16 @@ use super::operation::{self, Completed, Ended, Handle, NEXT, PIECE};
 pub(super) struct Instance {
     border: &'static Border,
     handle: Handle,
+    _user: Arc<User>,
 }
 
 impl Instance {
     pub(super) fn new(border: &'static Border, handle: Handle) -> Self {
-        Self { border, handle }
+        Self {
+            border,
+            handle,
+            _user: User::new(border),
+        }
     }
 
     pub(super) fn border(&self) -> &'static Border {
@@ -124,15 +130,19 @@ pub(super) fn ask_now(
         move |ended| drop(send.send(ended)),
         move |view| view.call(number, what, &json, &[], token),
     );
-    let wait = || receive.recv();
-    // Other work of this thread goes on elsewhere, where the runtime can do that.
-    let ended = match Runtime::try_current() {
+    let ended = wait_here(|| receive.recv());
+    settle(border, what, ended.unwrap_or_else(|_| Err(gone(border))))
+}
+
+/// Waits on this thread. Its other work goes on elsewhere, where the runtime can
+/// do that.
+pub(super) fn wait_here<T>(wait: impl FnOnce() -> T) -> T {
+    match Runtime::try_current() {
         Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
             tokio::task::block_in_place(wait)
         }
         _ => wait(),
-    };
-    settle(border, what, ended.unwrap_or_else(|_| Err(gone(border))))
+    }
 }
 
 /// Takes an operation back when its future is dropped.

@@ -19,6 +19,7 @@ mod error;
 mod factory;
 mod failure;
 mod file;
+mod handles;
 mod instance;
 mod library;
 mod logs;
@@ -160,6 +161,11 @@ impl LoadedPlugin {
         self.border.quarantined()
     }
 
+    /// Waits, at most 5 seconds, until what was dropped is closed.
+    pub fn settle(&self) {
+        self.border.settle();
+    }
+
     /// How many buffers it has given to the host, and how many of them it got
     /// back. Equal whenever nothing is on its way.
     pub fn buffers(&self) -> (u64, u64) {
@@ -172,6 +178,6 @@ impl LoadedPlugin {
     pub fn outstanding(&self) -> usize {
         let (received, released) = self.buffers();
         let buffers = usize::try_from(received.saturating_sub(released)).unwrap_or(usize::MAX);
-        self.border.open_operations() + self.border.open_handles() + buffers
+        self.border.open_operations() + self.border.lives().count() + buffers
     }
 }

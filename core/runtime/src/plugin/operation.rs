@@ -1,14 +1,12 @@
-//! One operation: what it is called, how long it may take, what it ends as, and
-//! the plugin's own numbers it may bring.
+//! One operation: what it is called, how long it may take, what it ends as.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wpk_abi::codes::operation as op;
 
-use super::border::Border;
 use super::failure::CallError;
+use super::handles::Handle;
 
 /// The number of `next`, which has none in the header.
 pub(super) const NEXT: u32 = u32::MAX;
@@ -28,55 +26,6 @@ pub(super) struct Completed {
     pub(super) json: Vec<u8>,
     pub(super) body: Bytes,
     pub(super) handle: Handle,
-}
-
-/// Something of the plugin's that has to be closed. Closing happens when the
-/// last of those that hold it lets go, an open operation included.
-#[derive(Clone)]
-pub(super) enum Handle {
-    None,
-    Instance(Arc<InstanceHandle>),
-    Stream(Arc<StreamHandle>),
-}
-
-impl Handle {
-    /// The number to pass to the plugin.
-    pub(super) fn number(&self) -> u64 {
-        match self {
-            Self::None => 0,
-            Self::Instance(instance) => instance.number,
-            Self::Stream(stream) => stream.number,
-        }
-    }
-}
-
-/// An instance of a plugin.
-pub(super) struct InstanceHandle {
-    pub(super) border: &'static Border,
-    pub(super) number: u64,
-}
-
-impl Drop for InstanceHandle {
-    fn drop(&mut self) {
-        let number = self.number;
-        self.border.close(move |view| view.close(number));
-    }
-}
-
-/// An open stream.
-pub(super) struct StreamHandle {
-    pub(super) number: u64,
-    /// Closed after its streams.
-    pub(super) instance: Arc<InstanceHandle>,
-}
-
-impl Drop for StreamHandle {
-    fn drop(&mut self) {
-        let number = self.number;
-        self.instance
-            .border
-            .close(move |view| view.close_stream(number));
-    }
 }
 
 /// An operation that is not completed.
@@ -117,6 +66,7 @@ pub(super) fn name(what: u32) -> &'static str {
         op::RESOLVE => "resolve",
         op::FETCH => "fetch",
         op::SEND => "send",
+        op::CONNECTED => "connected",
         op::CREATE => "create",
         op::LATEST => "latest",
         op::TRANSITION => "transition",
@@ -135,7 +85,7 @@ pub(super) fn name(what: u32) -> &'static str {
 /// How long it may take where the configuration says nothing; `None`: for ever.
 pub(super) fn usual_limit(what: u32) -> Option<Duration> {
     let seconds = match what {
-        op::SERVE => return None,
+        op::SERVE | op::CONNECTED => return None,
         op::SERVES => 2,
         op::CHECK => 30,
         op::RESOLVE | op::FETCH => 600,

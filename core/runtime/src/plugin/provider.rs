@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tracing::warn;
 use wpk_abi::codes::operation as op;
@@ -84,19 +84,18 @@ impl WpkProvider for Provider {
             .map_err(|error| error.provider(ProviderError::NoFile))?
             .handle;
         let pulled = (self.instance.clone(), Some(stream));
-        Ok(Box::pin(stream::unfold(
-            pulled,
-            |(instance, stream)| async move {
-                let stream = stream?;
-                match instance.next(&stream).await {
-                    Ok(Some(bytes)) => Some((Ok(bytes), (instance, Some(stream)))),
-                    Ok(None) => None,
-                    Err(error) => {
-                        let error = error.provider(ProviderError::NoFile);
-                        Some((Err(error), (instance, None)))
-                    }
+        let pieces = stream::unfold(pulled, |(instance, stream)| async move {
+            let stream = stream?;
+            match instance.next(&stream).await {
+                Ok(Some(bytes)) => Some((Ok(bytes), (instance, Some(stream)))),
+                Ok(None) => None,
+                Err(error) => {
+                    let error = error.provider(ProviderError::NoFile);
+                    Some((Err(error), (instance, None)))
                 }
-            },
-        )))
+            }
+        });
+        // Whoever asks again after the end is told so again.
+        Ok(Box::pin(pieces.fuse()))
     }
 }

@@ -37,6 +37,15 @@ impl Transport for Channel {
             .map_err(|error| error.transport(agent))
     }
 
+    async fn connected(&self, agent: AgentId) {
+        let question = json!({"agent": agent});
+        // A transport that cannot know, or is broken, says so to the request.
+        let _ = self
+            .instance
+            .ask(op::CONNECTED, &question, Bytes::new())
+            .await;
+    }
+
     fn max_command(&self) -> usize {
         self.max_command
     }

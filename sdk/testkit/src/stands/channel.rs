@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::DropGuard;
 use wpk_api::{
     AgentDirectory, AgentId, AgentInfo, CancellationToken, ConnectionStatus, Context, Enrollment,
     Platform, Request, RequestService, RequestSource, SourceError, Transport,
@@ -40,7 +41,8 @@ pub struct ChannelFactories {
 
 /// A channel that is being served.
 struct Serving {
-    stop: CancellationToken,
+    /// Ends the source, at the latest with the stand.
+    stop: DropGuard,
     ended: JoinHandle<Result<(), SourceError>>,
 }
 
@@ -76,7 +78,7 @@ impl Channel {
     async fn open(&self) -> (Arc<dyn Transport>, Arc<dyn AgentDirectory>) {
         let mut serving = self.serving.lock().await;
         if let Some(before) = serving.take() {
-            before.stop.cancel();
+            drop(before.stop);
             let ended = within("the end of the channel", before.ended).await;
             ok("serving", ok("serving", ended));
         }
@@ -90,6 +92,7 @@ impl Channel {
             let stop = stop.clone();
             async move { source.serve(Arc::new(Nobody), stop).await }
         });
+        let stop = stop.drop_guard();
         *serving = Some(Serving { stop, ended });
         (transport, directory)
     }

@@ -1,0 +1,156 @@
+//! Every built-in plugin passes its suite a second time: through the border, as
+//! a dynamic library, with everything that crosses it counted.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use wpk_api::{Factory, TaskStore};
+use wpk_runtime::plugin::{LoadOptions, LoadedFactory, LoadedPlugin, load};
+use wpk_testkit::library::Library;
+use wpk_testkit::stands::{self, ChannelFactories};
+use wpk_testkit::suite::Options;
+use wpk_testkit::{
+    Home, directory_suite, provider_suite, settings_suite, source_suite, store_suite,
+    transport_suite,
+};
+
+/// Loads the library anew, so that each suite counts what is its own.
+fn builtins() -> (LoadedPlugin, Options) {
+    let library = Library::builtins().unwrap();
+    let plugin = load(library.path(), &LoadOptions::default()).unwrap();
+    let counted = plugin.clone();
+    // Several tests share this process, so its memory tells nothing of one.
+    let options = Options::counting(move || counted.outstanding()).huge(24 << 20);
+    (plugin, options)
+}
+
+/// The factory of the built-in plugin `kind`.
+fn named<T: ?Sized>(factories: Vec<LoadedFactory<T>>, kind: &str) -> Arc<LoadedFactory<T>>
+where
+    LoadedFactory<T>: Factory<T>,
+{
+    let kind = format!("border-{kind}");
+    let found = factories.into_iter().find(|one| one.kind() == kind);
+    Arc::new(found.unwrap_or_else(|| panic!("{kind} is not in the library")))
+}
+
+/// There is one channel per daemon, so each stand gets a library of its own.
+#[derive(Clone, Default)]
+struct Channels(Arc<Mutex<Vec<LoadedPlugin>>>);
+
+impl Channels {
+    fn next(&self) -> ChannelFactories {
+        let (plugin, _) = builtins();
+        let factories = ChannelFactories {
+            transport: named(plugin.transports(), "channel"),
+            directory: named(plugin.directories(), "channel"),
+            source: named(plugin.sources(), "channel"),
+        };
+        self.0.lock().unwrap().push(plugin);
+        factories
+    }
+
+    fn options(&self) -> Options {
+        let all = self.clone();
+        Options::counting(move || {
+            let all = all.0.lock().unwrap();
+            all.iter().map(LoadedPlugin::outstanding).sum()
+        })
+    }
+
+    fn are_well(&self) {
+        for plugin in self.0.lock().unwrap().iter() {
+            assert_eq!(plugin.quarantined(), None);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn local_file() {
+    let (plugin, options) = builtins();
+    let factory = named(plugin.providers(), "local-file");
+    let stand = async |file| stands::local_file(factory.clone(), file).await;
+    provider_suite::run_with(stand, &options).await;
+    assert_eq!(plugin.quarantined(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn repository() {
+    let (plugin, options) = builtins();
+    let factory = named(plugin.providers(), "repository");
+    let stand = async |file| stands::repository(factory.clone(), file).await;
+    provider_suite::run_with(stand, &options).await;
+    assert_eq!(plugin.quarantined(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn unix_socket() {
+    let (plugin, options) = builtins();
+    let factory = named(plugin.sources(), "unix-socket");
+    let stand = async || stands::unix_socket(factory.clone()).await;
+    source_suite::run_with(stand, &options).await;
+    assert_eq!(plugin.quarantined(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn remoted() {
+    let (plugin, options) = builtins();
+    let factory = named(plugin.transports(), "remoted");
+    let stand = async |agents| stands::remoted(factory.clone(), agents).await;
+    transport_suite::run_with(stand, &options).await;
+    assert_eq!(plugin.quarantined(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn wazuh_db() {
+    let (plugin, options) = builtins();
+    let factory = named(plugin.directories(), "wazuh-db");
+    let stand = async |count| stands::wazuh_db(factory.clone(), count).await;
+    directory_suite::run_with(stand, &options).await;
+    assert_eq!(plugin.quarantined(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn channel_transport() {
+    let channels = Channels::default();
+    let stand = async |agents| stands::channel_transport(channels.next(), agents).await;
+    transport_suite::run_with(stand, &channels.options()).await;
+    channels.are_well();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn channel_directory() {
+    let channels = Channels::default();
+    let stand = async |count| stands::channel_directory(channels.next(), count).await;
+    directory_suite::run_with(stand, &channels.options()).await;
+    channels.are_well();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sqlite() {
+    let (plugin, options) = builtins();
+    let factory = named(plugin.stores(), "sqlite");
+    let home = Home::new().unwrap();
+    let next = AtomicU32::new(0);
+    let make = async || -> Arc<dyn TaskStore> {
+        let path = format!("{}.db", next.fetch_add(1, Ordering::Relaxed));
+        let settings = json!({"path": path});
+        factory.build(&settings, &home.context()).unwrap()
+    };
+    store_suite::run_with(make, &options).await;
+    assert_eq!(plugin.quarantined(), None);
+}
+
+#[test]
+fn settings() {
+    let (plugin, _) = builtins();
+    let nothing = json!({});
+    settings_suite::run(&*named(plugin.providers(), "local-file"), &nothing);
+    settings_suite::run(&*named(plugin.providers(), "repository"), &nothing);
+    settings_suite::run(&*named(plugin.sources(), "unix-socket"), &nothing);
+    settings_suite::run(&*named(plugin.transports(), "remoted"), &nothing);
+    settings_suite::run(&*named(plugin.directories(), "wazuh-db"), &nothing);
+    settings_suite::run(&*named(plugin.stores(), "sqlite"), &nothing);
+}
