@@ -36,7 +36,7 @@ pub(crate) fn hostile(mode: &str) -> Library {
 /// `[[plugin]]` with short deadlines.
 pub(crate) fn plugin(library: &Library) -> String {
     format!(
-        "[[plugin]]\npath = {:?}\ndeadline = \"1500ms\"\ngrace = \"500ms\"\n",
+        "[[plugin]]\npath = {:?}\ndeadline = \"3s\"\ngrace = \"1500ms\"\n",
         library.path()
     )
 }

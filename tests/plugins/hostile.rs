@@ -2,9 +2,9 @@
 //! delivers what others provide, and says in its log what was wrong.
 
 use serde_json::json;
+use wpk_testkit::Manager;
 use wpk_testkit::library::Library;
 use wpk_testkit::manager::PATIENCE;
-use wpk_testkit::{Manager, wait_until};
 
 use crate::common::{end, enroll, hostile, plugin, repository, sha1};
 
@@ -176,13 +176,19 @@ async fn the_next_provider_takes_over_from_one_in_quarantine() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_plugin_that_will_not_stop() {
-    let mut manager = manager(&hostile("block"), "type = \"hostile\"").await;
+async fn the_daemon_ends_while_a_plugin_will_not() {
+    let library = hostile("block");
+    let settings = format!(
+        "[[plugin]]\npath = {:?}\ndeadline = \"10m\"\n[[provider]]\ntype = \"hostile\"\n",
+        library.path()
+    );
+    let mut manager = Manager::start(&settings).await.unwrap();
+    enroll(&manager);
     manager.upgrade(&[1], json!({})).await;
-    let began = wait_until(PATIENCE, async || {
-        let item = manager.result(1).await;
-        (item["status"] == "Updating").then_some(())
-    });
-    assert!(began.await.is_some());
+    let began = manager.wait_for_status(1, &["Updating"]).await;
+    assert!(began.is_some(), "{}", manager.output());
     assert!(manager.stop().await.unwrap().success());
+    // Nothing was sent, so nothing is lost: the next start begins anew.
+    manager.boot().await.unwrap();
+    assert_eq!(manager.result(1).await["status"], "Updating");
 }

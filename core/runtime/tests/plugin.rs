@@ -21,8 +21,8 @@ const SOURCE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../sdk/testkit/hostile/hostile.c"
 );
-const DEADLINE: Duration = Duration::from_millis(300);
-const GRACE: Duration = Duration::from_millis(200);
+const DEADLINE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn library(mode: &str, more: &[&str]) -> Library {

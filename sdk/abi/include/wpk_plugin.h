@@ -171,7 +171,7 @@ enum {
     WPK_OP_ENROLL = 34,
 
     /* Provider: Wanted -> true or false: whether this provider is the one to ask.
-     * No input or output; must answer within 2 seconds and always the same,
+     * No input or output; must answer within 5 seconds and always the same,
      * because wpkd remembers the answer.
      * Wanted: {"release": {"platform": {"os_platform": ..., as in Agent},
      *     "target": "latest" | {"exactly": "v4.14.0"} | {"invalid": s},

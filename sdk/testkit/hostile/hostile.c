@@ -54,7 +54,7 @@ static void sleep_ms(long ms) {
 }
 
 static void *complete_late(void *token) {
-    sleep_ms(2500);
+    sleep_ms(6000);
     /* An owned buffer, which must come back although nobody wants it. */
     host->complete(host, (uint64_t)(uintptr_t)token, WPK_OK, 0, owned(100), owned(100));
     return NULL;

@@ -60,7 +60,9 @@ pub(super) fn open(path: &Path, sha256: Option<&[u8; 32]>) -> Result<Sealed, Loa
             limit: MAX_LENGTH,
         });
     }
-    let (memory, digest) = copy(&mut file, &name.to_string_lossy()).map_err(io)?;
+    // Shown in the memory map; the kernel takes no more than 249 bytes.
+    let shown: String = name.to_string_lossy().chars().take(60).collect();
+    let (memory, digest) = copy(&mut file, &shown).map_err(io)?;
     match sha256 {
         Some(wanted) if *wanted != digest => Err(LoadError::Digest {
             path: path.to_owned(),

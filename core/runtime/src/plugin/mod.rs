@@ -48,7 +48,7 @@ use description::{Description, Kind};
 pub struct LoadOptions {
     /// The SHA-256 its bytes must have; `None`: any.
     pub sha256: Option<[u8; 32]>,
-    /// How long one operation may take; `None`: what suits each (2 seconds for
+    /// How long one operation may take; `None`: what suits each (5 seconds for
     /// `serves` in any case, 30 seconds to check settings, 1 minute to open an
     /// instance or ask a store or directory, 2 minutes for a piece of a stream,
     /// 5 minutes for an agent, 10 minutes to resolve a wish and begin a download).

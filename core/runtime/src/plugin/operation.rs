@@ -86,7 +86,7 @@ pub(super) fn name(what: u32) -> &'static str {
 pub(super) fn usual_limit(what: u32) -> Option<Duration> {
     let seconds = match what {
         op::SERVE | op::CONNECTED => return None,
-        op::SERVES => 2,
+        op::SERVES => 5,
         op::CHECK => 30,
         op::RESOLVE | op::FETCH => 600,
         op::SEND => 300,
