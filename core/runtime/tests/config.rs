@@ -47,6 +47,14 @@ fn no_file_is_the_embedded_manager() {
 }
 
 #[test]
+fn the_tasks_of_a_worker_node_are_the_master_s() {
+    let worker = "[node]\nrole = \"worker\"\n";
+    assert_eq!(load_text(worker).unwrap().store.kind, "cluster");
+    let other = format!("{worker}[store]\ntype = \"sqlite\"\n");
+    assert_eq!(load_text(&other).unwrap().store.kind, "sqlite");
+}
+
+#[test]
 fn the_whole_example_of_the_house_plan_is_read() {
     let settings = load_text(
         r#"
@@ -134,6 +142,7 @@ fn every_mistake_is_found_with_its_key() {
         [
             "cache.ca_store",
             "colour",
+            "delivery.attempts",
             "delivery.chunk_size",
             "dialect",
             "directory",
@@ -142,6 +151,7 @@ fn every_mistake_is_found_with_its_key() {
             "node.version",
             "provider.0",
             "tasks.cleanup_time",
+            "tasks.task_timeout",
         ]
     );
     for finding in &findings {
@@ -298,5 +308,47 @@ fn a_managers_ossec_conf_lies_below_our_own_file() {
             .to_string()
             .contains("ossec.conf: cannot be read"),
         "{findings:?}"
+    );
+}
+
+#[test]
+fn a_mistake_hides_no_other_and_parts_must_fit_together() {
+    let findings = load_text(
+        r#"
+        home = "/nonexistent"
+        [delivery]
+        chunk_size = "1KiB"
+        attempts = 0
+        max_bandwidth = 5
+        [cache]
+        verify_signature = true
+        ca_store = "etc/ca.pem"
+        [[source]]
+        type = "unix-socket"
+        [[source]]
+        type = "unix-socket"
+        upgrade = "/nonexistent/queue/tasks/upgrade"
+        task = "queue/tasks/other"
+        [[source]]
+        type = "channel"
+        [directory]
+        type = "wazuh-db"
+        [transport]
+        type = "remoted"
+        "#,
+    )
+    .unwrap_err();
+    let mut found = keys(&findings);
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            "cache.ca_store",
+            "delivery.attempts",
+            "delivery.chunk_size",
+            "delivery.max_bandwidth",
+            "source.1.upgrade",
+            "source.2.type",
+        ]
     );
 }

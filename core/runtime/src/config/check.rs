@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use wpk_api::Role;
 use wpk_api::settings::{self, Problem};
 use wpk_wire::Dialect;
 
 use super::load::{Fragments, default_home};
 use super::plugins::{self, PLUGIN_KEY};
+use super::ranges;
 use super::sections::{NodeSection, PluginFile, PluginSection, Settings, WazuhSection};
 use super::{Finding, Findings};
 use crate::registry::{Kinds, Registry};
@@ -93,6 +95,11 @@ impl Check<'_> {
         if node.name.is_empty() || node.name.len() > 255 {
             self.found("node.name", "must be 1 to 255 bytes");
         }
+        // The tasks of a cluster are its master's.
+        let store = match node.role {
+            Role::Master => "sqlite",
+            Role::Worker => "cluster",
+        };
         let settings = Settings {
             home: self.home(),
             dialect: self.dialect(),
@@ -105,7 +112,7 @@ impl Check<'_> {
                 &["repository", "local-file"],
                 registry.map(Registry::providers),
             ),
-            store: self.one("store", "sqlite", registry.map(Registry::stores)),
+            store: self.one("store", store, registry.map(Registry::stores)),
             cache: self.table("cache"),
             delivery: self.table("delivery"),
             tasks: self.table("tasks"),
@@ -151,8 +158,13 @@ impl Check<'_> {
             None => T::default(),
             Some(Ok(table)) => table,
             Some(Err(problems)) => {
+                // What else the section says is looked at all the same.
+                let mut rest = self.get(section).cloned().unwrap_or_default();
+                if let Value::Object(entries) = &mut rest {
+                    entries.retain(|key, _| !problems.iter().any(|problem| problem.key == *key));
+                }
                 self.problems(section, problems);
-                T::default()
+                settings::read(&rest).unwrap_or_default()
             }
         }
     }
@@ -241,32 +253,10 @@ impl Check<'_> {
     }
 
     fn ranges(&mut self, settings: &Settings) {
-        let delivery = &settings.delivery;
-        if delivery.max_concurrent > 100_000 {
-            self.found("delivery.max_concurrent", "must be 0 to 100000");
-        }
-        if !(1..=100).contains(&delivery.attempts) {
-            self.found("delivery.attempts", "must be 1 to 100");
-        }
-        if delivery.max_bandwidth.is_some_and(|rate| rate.0 < 1024) {
-            self.found(
-                "delivery.max_bandwidth",
-                "must be at least \"1KiB/s\"; leave it out for no limit",
-            );
-        }
-        let tasks = &settings.tasks;
-        if tasks.task_timeout.0.as_secs() == 0 {
-            self.found("tasks.task_timeout", "must be at least 1s");
-        }
-        if tasks.cleanup_time < tasks.task_timeout {
-            self.found("tasks.cleanup_time", "must not be below tasks.task_timeout");
-        }
-        if settings.cache.verify_signature && settings.cache.ca_store.is_empty() {
-            self.found(
-                "cache.ca_store",
-                "must name a CA file or folder, since verify_signature is on",
-            );
-        }
+        // A key that could not be read has its default here; that is no news.
+        let mut problems = ranges::check(settings);
+        problems.retain(|problem| !self.findings.iter().any(|found| found.key == problem.key));
+        self.problems("", problems);
         for (name, one) in [
             ("source", &settings.sources),
             ("provider", &settings.providers),
@@ -274,13 +264,6 @@ impl Check<'_> {
             if one.is_empty() && !matches!(self.get(name), Some(value) if !value.is_array()) {
                 self.found(name, format!("at least one [[{name}]] is needed"));
             }
-        }
-        let brings_directory = settings.directory.kind == "channel";
-        if brings_directory && settings.transport.kind != "channel" {
-            self.found(
-                "directory.type",
-                "\"channel\" needs transport.type = \"channel\" as well",
-            );
         }
     }
 }

@@ -13,6 +13,7 @@ mod check;
 mod load;
 mod ossec;
 mod plugins;
+mod ranges;
 mod sections;
 
 use std::fmt;
