@@ -5,3 +5,4 @@
 //! - `recovery`: daemons that are killed
 //! - `conformance`: recordings of a real manager and a real agent, replayed
 //! - `life`: a task's whole life, and the ways of clients
+//! - `plugins`: dynamic libraries, good and hostile, the examples, the guide for authors
