@@ -62,6 +62,7 @@ async fn carry_out(shared: Arc<Shared>, job: Job, mut slot: Slot, stop: Cancella
     let Job {
         claimed,
         held: _held,
+        attempts,
     } = job;
     let Claimed { task, order } = claimed;
     let order = match order {
@@ -73,7 +74,6 @@ async fn carry_out(shared: Arc<Shared>, job: Job, mut slot: Slot, stop: Cancella
             return fail(&shared, &task, &failure, &stop).await;
         }
     };
-    let attempts = shared.settings.delivery.attempts.max(1);
     for attempt in 1..=attempts {
         let delivery = Attempt {
             shared: &shared,

@@ -44,7 +44,7 @@ pub(crate) async fn run(
     // What a crash interrupted comes first: it has waited longest.
     // All are held at once, so that none is timed out while it waits for a slot.
     let jobs: Vec<Job> = (interrupted.into_iter())
-        .map(|claimed| Job::new(&queue.shared, claimed))
+        .map(|claimed| Job::begun_before(&queue.shared, claimed))
         .collect();
     for job in jobs {
         let Some(slot) = queue.slot().await else {
@@ -63,6 +63,8 @@ pub(crate) async fn run(
 pub(super) struct Job {
     pub(super) claimed: Claimed,
     pub(super) held: Held,
+    /// Whole deliveries it may take.
+    pub(super) attempts: u32,
 }
 
 impl Job {
@@ -70,6 +72,17 @@ impl Job {
         Self {
             held: Held::new(shared, claimed.task.id),
             claimed,
+            attempts: shared.settings.delivery.attempts.max(1),
+        }
+    }
+
+    /// What an earlier run of the daemon was writing may still reach the agent
+    /// and spoil the file; that attempt does not count.
+    fn begun_before(shared: &Arc<Shared>, claimed: Claimed) -> Self {
+        let job = Self::new(shared, claimed);
+        Self {
+            attempts: job.attempts.saturating_add(1),
+            ..job
         }
     }
 }
