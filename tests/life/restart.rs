@@ -59,13 +59,9 @@ async fn what_waits_goes_on_or_is_cancelled() {
         assert_eq!(end_of(&manager, 1).await, "Updated", "{about}");
         manager.remoted.set_rules("").unwrap();
         if on_restart == "resume" {
-            // Whoever hung still hangs until the time limit of the channel, and
-            // fails by it; those behind it have their turn then.
-            assert_eq!(
-                end_of(&manager, 2).await,
-                "Error: Send write file error",
-                "{about}"
-            );
+            // Whoever hung fails by the time limit of the channel; what a restart
+            // interrupted has one attempt more.
+            assert_eq!(end_of(&manager, 2).await, "Updated", "{about}");
             for agent in 3..=5 {
                 assert_eq!(end_of(&manager, agent).await, "Updated", "{about}");
                 assert_eq!(manager.result(agent).await["task_id"], agent, "{about}");
