@@ -6,7 +6,7 @@ use wpk_plugin_local_file::LocalFileFactory;
 use wpk_plugin_repository::RepositoryFactory;
 use wpk_plugin_sqlite::SqliteFactory;
 use wpk_plugin_unix_socket::UnixSocketFactory;
-use wpk_plugin_wazuh::{RemotedFactory, WazuhDbFactory};
+use wpk_plugin_wazuh::{ClusterStoreFactory, RemotedFactory, WazuhDbFactory};
 use wpk_runtime::Registry;
 
 /// Every built-in plugin under its `type`.
@@ -22,4 +22,5 @@ pub(crate) fn registry() -> Registry {
         .with_provider(RepositoryFactory)
         .with_provider(LocalFileFactory)
         .with_store(SqliteFactory)
+        .with_store(ClusterStoreFactory)
 }

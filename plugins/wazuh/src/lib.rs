@@ -1,17 +1,22 @@
 //! The parts of a Wazuh 4.x manager that wpkd works with in its place: the
 //! remote daemon as the way to the agents, the database daemon as the directory
-//! that knows them.
+//! that knows them, and, on a worker node, the cluster daemon as the way to the
+//! master's tasks.
 //!
-//! The daemon enters through [`RemotedFactory`] (`[transport] type = "remoted"`)
-//! and [`WazuhDbFactory`] (`[directory] type = "wazuh-db"`). Both daemons are
-//! spoken to in frames over Unix sockets; `peer` is the one place that does it,
-//! with a limit on every length and every wait.
+//! The daemon enters through [`RemotedFactory`] (`[transport] type = "remoted"`),
+//! [`WazuhDbFactory`] (`[directory] type = "wazuh-db"`) and
+//! [`ClusterStoreFactory`] (`[store] type = "cluster"`). The first two daemons
+//! are spoken to in frames over Unix sockets; `peer` is the one place that does
+//! it, with a limit on every length and every wait. The third has frames of its
+//! own, in `cluster`.
 
+mod cluster;
 mod directory;
 mod peer;
 mod pool;
 mod row;
 mod transport;
 
+pub use cluster::{ClusterSettings, ClusterStore, ClusterStoreFactory};
 pub use directory::{WazuhDb, WazuhDbFactory, WazuhDbSettings};
 pub use transport::{Remoted, RemotedFactory, RemotedSettings};

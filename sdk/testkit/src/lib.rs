@@ -7,6 +7,7 @@
 
 pub mod channel_agent;
 pub mod client;
+pub mod cluster;
 pub mod directory_suite;
 pub mod home;
 pub mod http;

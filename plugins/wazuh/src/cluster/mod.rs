@@ -1,0 +1,44 @@
+//! The task store of a worker node (protocol.md, section 10).
+//!
+//! In a cluster the tasks are the master's: every question about one goes
+//! through the cluster daemon's socket to the task manager there, which may be
+//! a plain 4.x manager and knows the messages of section 3 and no others. The
+//! engine needs a little more to carry tasks out (how, and whether the
+//! installer was begun), and that is kept in a small file of our own.
+//!
+//! The daemon enters through [`ClusterStoreFactory`] (`[store] type =
+//! "cluster"`). Inside: `header` (bytes around a message), `link` (one question
+//! with its time limit and attempts), `master` (the messages, in pieces that
+//! fit a frame), `shown` (statuses and times as the master writes them), `local`
+//! (our file), `create` and `settle` (the two procedures that must survive a
+//! crash between the master and our file), `store` (the trait).
+//!
+//! # What a crash or a lost answer leaves behind
+//! A row is written before the master is asked for the task. The task then is
+//! - carried out, if this program died before the answer came (nobody was told
+//!   that there is no task): it is found at the master and adopted;
+//! - ended as Failed with the text of code 4, if the caller was told that the
+//!   task manager did not answer; unless the caller asks again before that, and
+//!   gets this very task.
+//!
+//! A Pending task of this node that no row knows (the file was lost) is adopted
+//! by the next request for its agent, since nothing else would ever end it.
+//!
+//! # What the master alone does
+//! Time-outs and the clean-up of old tasks. There is no message that marks a
+//! task as alive, so the master's `task_timeout` must be longer than a delivery;
+//! a delivery that takes longer is not finished, since the master is asked
+//! before the installer is begun.
+
+mod create;
+mod header;
+mod link;
+mod local;
+mod master;
+mod settings;
+mod settle;
+mod shown;
+mod store;
+
+pub use settings::{ClusterSettings, ClusterStoreFactory};
+pub use store::ClusterStore;
