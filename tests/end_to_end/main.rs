@@ -10,4 +10,5 @@ mod embedded;
 mod failures;
 mod large;
 mod refusals;
+mod takeover;
 mod upgrades;
