@@ -31,7 +31,11 @@ async fn without_a_master_every_question_ends_soon() {
         };
         assert!(text.contains("c-internal.sock"), "{text}");
     }
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
     // What needs no master goes on, and nothing was left behind.
     stand.settle(NOW).await;
     stand.come_back();
@@ -49,7 +53,11 @@ async fn a_silent_master_is_waited_for_no_longer_than_the_limit() {
     for one in futures_util::future::join_all(waits).await {
         assert!(matches!(one, Err(StoreError::Unavailable(_))), "{one:?}");
     }
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -26,7 +26,10 @@ async fn a_task_lives_at_the_master_and_its_order_here() {
         let task = stand.latest(1).await.unwrap();
         assert_eq!((task.id, task.status), (first, Status::Pending));
         assert_eq!((task.created, task.updated), (NOW, None));
-        assert_eq!((task.node.as_str(), task.command.as_str()), (NODE, "upgrade_custom"));
+        assert_eq!(
+            (task.node.as_str(), task.command.as_str()),
+            (NODE, "upgrade_custom")
+        );
 
         let claimed = stand.store.claim(NODE, 1, NOW + 1).await.unwrap();
         assert_eq!(claimed.len(), 1, "no more than asked for");
@@ -55,7 +58,10 @@ async fn a_task_lives_at_the_master_and_its_order_here() {
         let moved = stand.store.transition(vec![failed]).await.unwrap();
         assert!(matches!(&moved[..], [TransitionResult::Moved(task)]
             if task.id == second && task.error_msg.as_deref() == Some(text)));
-        assert_eq!(stand.latest(2).await.unwrap().error_msg.as_deref(), Some(text));
+        assert_eq!(
+            stand.latest(2).await.unwrap().error_msg.as_deref(),
+            Some(text)
+        );
         assert_eq!(stand.table.statuses(1), ["Done"]);
         assert_eq!(stand.cluster().violations(), Vec::<String>::new());
 
@@ -85,7 +91,11 @@ async fn an_agent_has_one_live_task_and_another_node_s_waiting_one_gives_way() {
     };
     assert_eq!(twice, first);
     assert_eq!(Some(foreign), stand.latest(3).await.map(|task| task.id));
-    assert_eq!(stand.table.statuses(2), ["Pending"], "the other was deleted");
+    assert_eq!(
+        stand.table.statuses(2),
+        ["Pending"],
+        "the other was deleted"
+    );
     let again = stand.store.create(vec![upgrade(1)]).await.unwrap();
     assert_eq!(again, [Created::AlreadyLive(first)]);
     assert_eq!(stand.claim().await.len(), 2);
@@ -129,14 +139,23 @@ async fn moves_that_are_not_legal_change_nothing() {
         panic!("{results:?}");
     };
     assert_eq!(pending.id, task);
-    assert!(!stand.cluster().commands().contains(&"upgrade_update_status".to_owned()));
+    assert!(
+        !stand
+            .cluster()
+            .commands()
+            .contains(&"upgrade_update_status".to_owned())
+    );
     // One after the other: the second builds on the first.
     let moves = vec![
         to(Selector::LatestOf(id(1)), Status::InProgress, None),
         to(Selector::LatestOf(id(1)), Status::Legacy, None),
     ];
     let results = stand.store.transition(moves).await.unwrap();
-    assert!(results.iter().all(|one| matches!(one, TransitionResult::Moved(_))));
+    assert!(
+        results
+            .iter()
+            .all(|one| matches!(one, TransitionResult::Moved(_)))
+    );
     assert_eq!(stand.table.statuses(1), ["Legacy"]);
 }
 
@@ -148,7 +167,10 @@ async fn thousands_of_agents_fit_the_frames_of_a_4x_peer() {
     let new = agents.iter().map(|agent| upgrade(*agent)).collect();
     let created = stand.store.create(new).await.unwrap();
     assert_eq!(created.len(), agents.len());
-    assert_eq!(stand.store.claim(NODE, 5_000, NOW).await.unwrap().len(), agents.len());
+    assert_eq!(
+        stand.store.claim(NODE, 5_000, NOW).await.unwrap().len(),
+        agents.len()
+    );
     for agent in &agents {
         stand.table.set_status(*agent, "Timeout");
     }

@@ -34,7 +34,10 @@ async fn a_master_that_is_away_keeps_no_worker_from_starting() {
     let interrupted = stand.store.interrupted(NODE).await.unwrap();
     assert_eq!(interrupted.len(), 1, "from our own file");
     let begun = stand.store.begin_installer(task, NOW).await;
-    assert!(matches!(begun, Err(StoreError::Unavailable(_))), "{begun:?}");
+    assert!(
+        matches!(begun, Err(StoreError::Unavailable(_))),
+        "{begun:?}"
+    );
     stand.come_back();
     // It timed out meanwhile, so the installer must not be run.
     stand.table.set_status(1, "Timeout");
@@ -69,7 +72,11 @@ async fn what_ended_at_the_master_leaves_the_queue() {
     stand.settle(NOW).await;
     let asked = stand.cluster().requests().len();
     stand.settle(NOW).await;
-    assert_eq!(stand.cluster().requests().len(), asked, "nothing is left to ask about");
+    assert_eq!(
+        stand.cluster().requests().len(),
+        asked,
+        "nothing is left to ask about"
+    );
 }
 
 #[tokio::test]
@@ -104,7 +111,11 @@ async fn a_lost_answer_leaves_no_task_that_nobody_carries_out() {
     let lost = stand.store.create(vec![upgrade(1), upgrade(2)]).await;
     assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
     assert_eq!(stand.table.statuses(1), ["Pending"], "asked once");
-    assert_eq!(stand.claim().await, [], "the caller was told that there is none");
+    assert_eq!(
+        stand.claim().await,
+        [],
+        "the caller was told that there is none"
+    );
     // Asked again, the agent gets the very same task.
     let again = stand.create(1).await;
     assert_eq!(stand.table.statuses(1), ["Pending"]);
@@ -112,7 +123,10 @@ async fn a_lost_answer_leaves_no_task_that_nobody_carries_out() {
     stand.settle(NOW).await;
     let ended = stand.latest(2).await.unwrap();
     assert_eq!(ended.status, Status::Failed);
-    assert_eq!(ended.error_msg.as_deref(), Some("Task manager communication error"));
+    assert_eq!(
+        ended.error_msg.as_deref(),
+        Some("Task manager communication error")
+    );
     assert_eq!(stand.claim().await, [again]);
 }
 
@@ -121,7 +135,9 @@ async fn a_late_task_is_looked_for_some_minutes() {
     let stand = Stand::new(TaskTable::wazuh4());
     for late in [true, false] {
         stand.cluster().set_next(Mood::Well);
-        stand.cluster().set_next(Mood::Failing("Timeout".to_owned()));
+        stand
+            .cluster()
+            .set_next(Mood::Failing("Timeout".to_owned()));
         stand.store.create(vec![upgrade(1)]).await.unwrap_err();
         stand.settle(NOW + 30).await;
         if late {
