@@ -73,7 +73,7 @@ impl Bound {
         make_room(path)?;
         let address = SocketAddrUnix::new(path).map_err(|e| fail("use the path", e.into()))?;
         let socket = stream_socket().map_err(|e| fail("create the socket", e))?;
-        // On Linux the file gets the rights of the socket: narrow ones, for now.
+        // On Linux the file gets the rights of the socket: narrow ones until they are set below.
         fchmod(&socket, Mode::from_raw_mode(MODE & 0o600))
             .map_err(|e| fail("narrow the rights", e.into()))?;
         rustix::net::bind(&socket, &address).map_err(|e| fail("bind", e.into()))?;

@@ -190,8 +190,9 @@ fn make_room(path: &Path, address: &SocketAddrUnix) -> Result<(), BuildError> {
         Err(Errno::NOENT) => Ok(()),
         // A full queue and another type of socket also mean: somebody is there.
         Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Err(BuildError::Failed(format!(
-            "{shown}: another daemon serves this socket; stop it first (another wpkd, or the \
-             manager's own upgrade module and task manager), or give this source another path"
+            "{shown}: another daemon serves this socket; stop it first (another wpkd, or a Wazuh \
+             manager's own upgrade module: set <enabled>no</enabled> in <agent-upgrade> of its \
+             ossec.conf and restart it), or give this source another path"
         ))),
         Err(error) => Err(BuildError::Failed(format!(
             "{shown}: a socket lies there and it cannot be told whether somebody serves it: \
