@@ -20,6 +20,19 @@ const WARNINGS: [&str; 6] = [
     "-Wshadow",
 ];
 
+/// Whether there is a C++ compiler. A machine with gcc alone has none; CI must.
+fn has_cpp() -> bool {
+    let found = Command::new("c++").arg("--version").output().is_ok();
+    if !found {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs c++ (Debian: g++)"
+        );
+        println!("skipped: the header as C++17, because c++ is not here");
+    }
+    found
+}
+
 /// Compiles `text` with the header, and links it if `run`; then runs it.
 fn compile(compiler: &str, standard: &str, extension: &str, text: &str, run: bool) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -196,7 +209,9 @@ fn c11_agrees_with_rust() {
 #[test]
 fn cpp17_agrees_with_rust() {
     let (text, values) = program();
-    assert_eq!(compile("c++", "c++17", "cpp", &text, true), values);
+    if has_cpp() {
+        assert_eq!(compile("c++", "c++17", "cpp", &text, true), values);
+    }
 }
 
 #[test]
@@ -242,5 +257,7 @@ static const wpk_plugin plugin = {
 const wpk_plugin *wpk_plugin_entry_v1(const wpk_host *h) { host = h; return &plugin; }
 "#;
     compile("cc", "c11", "c", text, false);
-    compile("c++", "c++17", "cpp", text, false);
+    if has_cpp() {
+        compile("c++", "c++17", "cpp", text, false);
+    }
 }
