@@ -1,4 +1,4 @@
-//! The suites for all transports and directories, on the agent channel.
+//! The suites for all transports, directories and sources of reports, on the agent channel.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use wpk_plugin_channel::ChannelPlugin;
 use wpk_testkit::stands::{self, ChannelFactories};
-use wpk_testkit::{directory_suite, settings_suite, transport_suite};
+use wpk_testkit::{directory_suite, settings_suite, source_suite, transport_suite};
 
 fn factories() -> ChannelFactories {
     let plugin = ChannelPlugin::new();
@@ -25,6 +25,11 @@ async fn the_transport_does_what_every_transport_must() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_directory_does_what_every_directory_must() {
     directory_suite::run(async |count| stands::channel_directory(factories(), count).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_source_does_what_every_source_of_reports_must() {
+    source_suite::one_way::run(async || stands::channel_source(factories()).await).await;
 }
 
 #[test]

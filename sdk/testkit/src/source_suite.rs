@@ -11,7 +11,8 @@
 //! client connects to it. The suite plays the engine and the clients. It panics
 //! with the first thing that is wrong. Its parts: requests and answers
 //! ([`contract`]), clients that are slow, silent or gone ([`patience`]), the
-//! end ([`stop`]).
+//! end ([`stop`]). A source whose requests are never answered has a suite of its
+//! own, [`one_way`].
 
 use std::fmt;
 use std::io;
@@ -26,6 +27,7 @@ use crate::suite::{Keep, Opener, Options, ok, within};
 
 pub mod contract;
 mod engine;
+pub mod one_way;
 pub mod patience;
 pub mod stop;
 

@@ -12,6 +12,7 @@ use wpk_api::{Context, Factory};
 use crate::suite::ok;
 
 mod channel;
+mod channel_source;
 mod local_file;
 mod remoted;
 mod repository;
@@ -19,6 +20,7 @@ mod unix_socket;
 mod wazuh_db;
 
 pub use channel::{ChannelFactories, channel_directory, channel_transport};
+pub use channel_source::channel_source;
 pub use local_file::local_file;
 pub use remoted::remoted;
 pub use repository::repository;

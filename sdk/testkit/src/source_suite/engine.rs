@@ -14,7 +14,7 @@ use crate::suite::{pattern, within};
 pub(super) struct Engine {
     seen: Mutex<Vec<(Endpoint, Peer, Bytes)>>,
     arrived: Notify,
-    /// A permit for each request that begins with `wait`.
+    /// A permit for each request that says `wait`.
     pub(super) turns: Semaphore,
 }
 
@@ -37,15 +37,15 @@ impl Engine {
             .clone()
     }
 
-    /// Waits until so many requests that start so have come.
-    pub(super) async fn wait_for(&self, start: &[u8], count: usize) {
+    /// Waits until so many requests with these words have come.
+    pub(super) async fn wait_for(&self, words: &[u8], count: usize) {
         let enough = async {
             loop {
                 let arrived = self.arrived.notified();
                 let mut arrived = std::pin::pin!(arrived);
                 arrived.as_mut().enable();
                 let seen = self.seen();
-                let of_these = seen.iter().filter(|(_, _, seen)| seen.starts_with(start));
+                let of_these = seen.iter().filter(|(_, _, seen)| says(seen, words));
                 if of_these.count() >= count {
                     return;
                 }
@@ -65,14 +65,21 @@ impl RequestService for Engine {
             .unwrap_or_else(PoisonError::into_inner)
             .push((request.endpoint, request.peer, payload));
         self.arrived.notify_waiters();
-        if request.payload.starts_with(b"wait") {
+        if says(&request.payload, b"wait") {
             self.turns.acquire().await.ok()?.forget();
         }
-        if request.payload.starts_with(b"nothing") {
+        if says(&request.payload, b"nothing") {
             return None;
         }
         Some(answer(request.endpoint, &request.payload))
     }
+}
+
+/// Whether the beginning of a request holds these words; a source may put
+/// something around them.
+fn says(request: &[u8], words: &[u8]) -> bool {
+    let beginning = request.get(..512).unwrap_or(request);
+    beginning.windows(words.len()).any(|found| found == words)
 }
 
 /// The answer to a request: `much` is answered with 8 MiB, `empty` with no

@@ -21,6 +21,9 @@ const MOST: usize = 100_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
+    /// No fault where only reports come in.
+    AnswersNothing,
+    HandsOnTwice,
     OneClientAtATime,
     OneRequestAtATime,
     WrongPeer,
@@ -135,11 +138,17 @@ async fn converse(
             },
             payload,
         };
+        if fault == Fault::HandsOnTwice {
+            service.call(request.clone()).await;
+        }
         let call = service.call(request);
         let answer = match fault {
             Fault::DropsAnswersAtStop => end.run_until_cancelled(call).await.flatten(),
             _ => call.await,
         };
+        if fault == Fault::AnswersNothing {
+            continue;
+        }
         let Some(answer) = answer else { return };
         if pipe.answers.send(answer).is_err() || end.is_cancelled() {
             return;
@@ -148,40 +157,43 @@ async fn converse(
 }
 
 fn run(fault: Fault) -> String {
-    verdict(move || async move {
-        source_suite::run(async || {
-            let door = Door::default();
-            let outside = Arc::clone(&door);
-            Stand::new(
-                Peer::Local { uid: 7 },
-                move || {
-                    let (knock, knocks) = mpsc::unbounded_channel();
-                    *door.lock().unwrap() = Some(knock);
-                    now(Arc::new(Piped {
-                        fault,
-                        knocks: Mutex::new(Some(knocks)),
-                    }) as Arc<dyn RequestSource>)
-                },
-                move |endpoint| {
-                    let (requests, arriving) = mpsc::unbounded_channel();
-                    let (answering, answers) = mpsc::unbounded_channel();
-                    let pipe = Pipe {
-                        endpoint,
-                        requests: arriving,
-                        answers: answering,
-                    };
-                    let knock = outside.lock().unwrap().clone();
-                    let opened = knock.is_some_and(|knock| knock.send(pipe).is_ok());
-                    now(match opened {
-                        true => Ok(Box::new(End { requests, answers }) as Box<dyn SourceClient>),
-                        false => Err(io::ErrorKind::ConnectionRefused.into()),
-                    })
-                },
-            )
-            .max_request(MOST)
-        })
-        .await;
-    })
+    verdict(move || async move { source_suite::run(async || stand(fault)).await })
+}
+
+fn run_one_way(fault: Fault) -> String {
+    verdict(move || async move { source_suite::one_way::run(async || stand(fault)).await })
+}
+
+fn stand(fault: Fault) -> Stand {
+    let door = Door::default();
+    let outside = Arc::clone(&door);
+    Stand::new(
+        Peer::Local { uid: 7 },
+        move || {
+            let (knock, knocks) = mpsc::unbounded_channel();
+            *door.lock().unwrap() = Some(knock);
+            now(Arc::new(Piped {
+                fault,
+                knocks: Mutex::new(Some(knocks)),
+            }) as Arc<dyn RequestSource>)
+        },
+        move |endpoint| {
+            let (requests, arriving) = mpsc::unbounded_channel();
+            let (answering, answers) = mpsc::unbounded_channel();
+            let pipe = Pipe {
+                endpoint,
+                requests: arriving,
+                answers: answering,
+            };
+            let knock = outside.lock().unwrap().clone();
+            let opened = knock.is_some_and(|knock| knock.send(pipe).is_ok());
+            now(match opened {
+                true => Ok(Box::new(End { requests, answers }) as Box<dyn SourceClient>),
+                false => Err(io::ErrorKind::ConnectionRefused.into()),
+            })
+        },
+    )
+    .max_request(MOST)
 }
 
 #[test]
@@ -200,4 +212,18 @@ fn bad_sources_are_found_out() {
     complains(&run(Fault::NeverStops), "the end of a stopped source");
     complains(&run(Fault::DropsAnswersAtStop), "the answer should be");
     complains(&run(Fault::ServesOnWhenDropped), "still answers");
+}
+
+#[test]
+fn sources_of_reports_are_judged_too() {
+    assert_eq!(run_one_way(Fault::AnswersNothing), "");
+    complains(&run_one_way(Fault::HandsOnTwice), "reaches the engine once");
+    complains(
+        &run_one_way(Fault::OneClientAtATime),
+        "on their way to the engine",
+    );
+    complains(
+        &run_one_way(Fault::NeverStops),
+        "the end of a stopped source",
+    );
 }
