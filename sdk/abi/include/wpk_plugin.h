@@ -301,8 +301,9 @@ struct wpk_plugin {
      * May be NULL in a plugin without providers. */
     void (*next)(const wpk_plugin *plugin, uint64_t stream, uint64_t max_bytes, uint64_t token);
 
-    /* Takes an operation back. It must still be completed, soon. May come after
-     * the completion, because the two may cross: then ignore it. For WPK_OP_SERVE
+    /* Takes an operation back. It must still be completed, soon. Comes only after
+     * the function that began it returned; may come after the completion, because
+     * the two may cross: then ignore it. For WPK_OP_SERVE
      * the first asks for an orderly end, a second one for an end at once; other
      * operations are cancelled once. Must not block. */
     void (*cancel)(const wpk_plugin *plugin, uint64_t token);

@@ -155,6 +155,8 @@ impl Border {
             due: None,
             limit,
             stage: Stage::Queued,
+            inside: false,
+            owed: 0,
             done: Some(Box::new(done)),
         };
         self.open.add(token, open);
@@ -164,6 +166,7 @@ impl Border {
                 && self.open.begin(token)
             {
                 run(view);
+                self.tell_to_give_up(token, self.open.returned(token));
             }
             // Not before the plugin's function returned may it be closed.
             drop(kept);
@@ -186,13 +189,15 @@ impl Border {
 
     fn take_back(&'static self, token: u64, grace: Duration, listen: bool) {
         match self.open.take_back(token, grace, listen) {
-            TakenBack::Tell(times) => {
-                for _ in 0..times {
-                    self.tell(move |view| view.cancel(token));
-                }
-            }
+            TakenBack::Tell(times) => self.tell_to_give_up(token, times),
             TakenBack::Unseen(open) => self.end(open, Err(CallError::Busy("taken back".into()))),
             TakenBack::Nothing => {}
+        }
+    }
+
+    fn tell_to_give_up(&'static self, token: u64, times: u8) {
+        for _ in 0..times {
+            self.tell(move |view| view.cancel(token));
         }
     }
 
@@ -225,12 +230,12 @@ impl Border {
     fn watch(&'static self) {
         loop {
             match self.open.wait(self.grace) {
-                Overdue::Tell(token) => {
+                Overdue::Tell(token, times) => {
                     warn!(
                         plugin = self.name(),
                         token, "an operation takes too long; it is cancelled"
                     );
-                    self.tell(move |view| view.cancel(token));
+                    self.tell_to_give_up(token, times);
                 }
                 Overdue::Queued(open) => {
                     let what = operation::name(open.what);

@@ -61,8 +61,9 @@ pub(super) enum TakenBack {
 pub(super) enum Overdue {
     /// It never got a thread.
     Queued(Open),
-    /// The plugin has to be told to give it up.
-    Tell(u64),
+    /// The plugin has to be told to give it up, so many times now (0: when its
+    /// function returned).
+    Tell(u64, u8),
     /// The plugin was told and did not.
     Ignored(Open),
 }
@@ -92,9 +93,20 @@ impl Deadlines {
             return false;
         };
         open.stage = Stage::Running;
+        open.inside = true;
         let limit = open.limit;
         table.rearm(token, limit);
         true
+    }
+
+    /// The plugin's function that begins it returned; how often the plugin has to
+    /// be told to give it up, which had to wait for this.
+    pub(super) fn returned(&self, token: u64) -> u8 {
+        let mut table = self.lock();
+        table.open.get_mut(&token).map_or(0, |open| {
+            open.inside = false;
+            std::mem::take(&mut open.owed)
+        })
     }
 
     /// The plugin completes it; `None`: it is not open.
@@ -113,7 +125,7 @@ impl Deadlines {
         }
         match open.stage {
             // Who asked for an orderly end does not wait for it any more.
-            Stage::Cancelled if open.what == op::SERVE && !listen => TakenBack::Tell(1),
+            Stage::Cancelled if open.what == op::SERVE && !listen => TakenBack::Tell(open.tell(1)),
             Stage::Cancelled => TakenBack::Nothing,
             Stage::Queued => match table.remove(token) {
                 Some(open) => TakenBack::Unseen(open),
@@ -122,9 +134,10 @@ impl Deadlines {
             Stage::Running => {
                 open.stage = Stage::Cancelled;
                 let at_once = open.what == op::SERVE && !listen;
+                let times = open.tell(if at_once { 2 } else { 1 });
                 table.rearm(token, Some(grace));
                 self.wake.notify_one();
-                TakenBack::Tell(if at_once { 2 } else { 1 })
+                TakenBack::Tell(times)
             }
         }
     }
@@ -163,8 +176,9 @@ impl Deadlines {
             let patient = open.stage == Stage::Running && open.what != op::SERVES;
             if patient {
                 open.stage = Stage::Cancelled;
+                let times = open.tell(1);
                 table.rearm(token, Some(grace));
-                return Overdue::Tell(token);
+                return Overdue::Tell(token, times);
             }
             let queued = open.stage == Stage::Queued;
             if let Some(open) = table.remove(token) {

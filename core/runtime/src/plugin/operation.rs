@@ -38,8 +38,24 @@ pub(super) struct Open {
     /// How long it may take once the plugin has begun it.
     pub(super) limit: Option<Duration>,
     pub(super) stage: Stage,
+    /// The plugin's function that begins it has not returned yet. Until then the
+    /// plugin may not know the token, so it is told nothing about it.
+    pub(super) inside: bool,
+    /// How often it has to be told to give it up, once that function returned.
+    pub(super) owed: u8,
     /// Gets the end; `None`: nobody waits any more.
     pub(super) done: Option<Box<dyn FnOnce(Ended) + Send>>,
+}
+
+impl Open {
+    /// How often the plugin is to be told now, of `times`; the rest is owed.
+    pub(super) fn tell(&mut self, times: u8) -> u8 {
+        if self.inside {
+            self.owed = self.owed.saturating_add(times);
+            return 0;
+        }
+        times
+    }
 }
 
 /// How far an operation is.
