@@ -191,3 +191,71 @@ impl Deadlines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::handles::Handle;
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(60);
+
+    fn running(what: u32) -> Deadlines {
+        let open = Open {
+            what,
+            about: Handle::None,
+            due: None,
+            limit: Some(GRACE),
+            stage: Stage::Queued,
+            inside: false,
+            owed: 0,
+            done: None,
+        };
+        let deadlines = Deadlines::default();
+        deadlines.add(1, open);
+        assert!(deadlines.begin(1));
+        deadlines
+    }
+
+    #[test]
+    fn a_plugin_is_told_only_after_its_function_returned() {
+        let deadlines = running(op::CONNECTED);
+        assert!(matches!(
+            deadlines.take_back(1, GRACE, false),
+            TakenBack::Tell(0)
+        ));
+        assert_eq!(deadlines.returned(1), 1);
+        assert_eq!(deadlines.returned(1), 0);
+
+        let deadlines = running(op::CONNECTED);
+        assert_eq!(deadlines.returned(1), 0);
+        assert!(matches!(
+            deadlines.take_back(1, GRACE, false),
+            TakenBack::Tell(1)
+        ));
+    }
+
+    #[test]
+    fn what_serves_is_owed_both_words() {
+        let deadlines = running(op::SERVE);
+        assert!(matches!(
+            deadlines.take_back(1, GRACE, true),
+            TakenBack::Tell(0)
+        ));
+        assert!(matches!(
+            deadlines.take_back(1, GRACE, false),
+            TakenBack::Tell(0)
+        ));
+        assert_eq!(deadlines.returned(1), 2);
+    }
+
+    #[test]
+    fn nothing_is_owed_to_what_was_completed() {
+        let deadlines = running(op::CONNECTED);
+        assert!(matches!(
+            deadlines.take_back(1, GRACE, false),
+            TakenBack::Tell(0)
+        ));
+        assert!(deadlines.complete(1).is_some());
+        assert_eq!(deadlines.returned(1), 0);
+    }
+}
