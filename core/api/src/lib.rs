@@ -11,6 +11,7 @@
 //! [`Order`]) have files of their own.
 
 mod agent;
+mod dialect;
 mod digest;
 mod directory;
 mod id;
@@ -25,6 +26,7 @@ mod transport;
 mod version;
 
 pub use agent::{AgentInfo, ConnectionStatus, Platform};
+pub use dialect::Dialect;
 pub use digest::{ParseSha1Error, Sha1};
 pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
 pub use id::{AgentId, InvalidAgentId, TaskId};

@@ -14,7 +14,6 @@ pub mod agent;
 mod agents;
 pub mod channel;
 pub mod codes;
-pub mod dialect;
 pub mod frame;
 pub mod json;
 pub mod refusal;
@@ -26,8 +25,9 @@ pub use ack::{Acknowledgement, Verdict};
 pub use agent::{AgentCommand, AgentReply, AgentRequest, AgentResponse, CommandForm, Step};
 pub use channel::{ChannelError, ChannelMessage, Hello, Welcome};
 pub use codes::{AgentCode, TaskCode, UpgradeCode};
-pub use dialect::Dialect;
 pub use frame::{FrameDecoder, FrameError, PEER_MAX_PAYLOAD};
 pub use refusal::Refusal;
 pub use task::TaskRequest;
 pub use upgrade::{CustomParams, Item, PackageType, Response, UpgradeParams, UpgradeRequest};
+
+pub use wpk_api::Dialect;

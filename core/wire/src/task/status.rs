@@ -1,6 +1,6 @@
 //! Stored statuses and the texts that clients see (section 3).
 
-use crate::dialect::Dialect;
+use wpk_api::Dialect;
 
 /// The text of a stored status in an `upgrade_result` item. `None` for a word
 /// that is no status: the item then has no `status` member, as recorded.

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::dialect::Dialect;
+use wpk_api::Dialect;
 
 /// Writes times; made once per answer, since it looks up the time zone.
 #[derive(Clone, Debug)]

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use crate::ack::{self, Acknowledgement};
 use crate::agents::{self, AgentsError};
 use crate::codes::UpgradeCode;
-use crate::dialect::Dialect;
 use crate::json;
 use crate::refusal::Refusal;
+use wpk_api::Dialect;
 
 /// Commands of our own, which no 4.x manager knows: the list of agents,
 /// enrolment, and the progress of deliveries.
