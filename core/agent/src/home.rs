@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
+use wpk_api::paths;
 
 /// What staging folders of unpacking are called (see `wpk-package`).
 const STAGING: &str = ".wpk-";
@@ -39,7 +40,13 @@ pub(crate) struct Home {
 impl Home {
     /// Makes the folders and cleans them.
     pub(crate) fn prepare(root: &Path) -> Result<Self, HomeError> {
-        for folder in ["var/run", "var/incoming", "var/upgrade", "tmp", "logs"] {
+        for folder in [
+            "var/run",
+            paths::INCOMING_FOLDER,
+            paths::UPGRADE_FOLDER,
+            "tmp",
+            "logs",
+        ] {
             make_folder(&root.join(folder))?;
         }
         let home = Self {
@@ -64,17 +71,17 @@ impl Home {
 
     /// Where packages arrive.
     pub(crate) fn incoming(&self) -> PathBuf {
-        self.root.join("var/incoming")
+        self.root.join(paths::INCOMING_FOLDER)
     }
 
     /// Where they are unpacked to and their installer runs from.
     pub(crate) fn upgrade(&self) -> PathBuf {
-        self.root.join("var/upgrade")
+        self.root.join(paths::UPGRADE_FOLDER)
     }
 
     /// What an installer leaves there at its end.
     pub(crate) fn upgrade_result(&self) -> PathBuf {
-        self.root.join("var/upgrade/upgrade_result")
+        self.root.join(paths::UPGRADE_RESULT)
     }
 
     /// Where packages are unzipped.

@@ -16,6 +16,7 @@ mod digest;
 mod directory;
 mod id;
 mod order;
+pub mod paths;
 mod plugin;
 mod provider;
 pub mod settings;
@@ -40,7 +41,7 @@ pub use store::{
     Claimed, Created, NewTask, Selector, StoreError, TaskStore, Transition, TransitionResult,
 };
 pub use task::{Command, Status, Task, UnixTime};
-pub use transport::{Transport, TransportError};
+pub use transport::{PEER_MAX_COMMAND, PEER_MAX_PAYLOAD, Transport, TransportError};
 pub use version::{ParseVersionError, Version};
 
 /// The signal that ends long-running work, handed to every [`RequestSource`].

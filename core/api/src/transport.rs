@@ -5,6 +5,18 @@ use bytes::Bytes;
 
 use crate::AgentId;
 
+/// The longest payload of a frame, in bytes, that a 4.x peer accepts
+/// (protocol.md, section 1). Never send more to one.
+pub const PEER_MAX_PAYLOAD: usize = 65_536;
+
+/// The longest address in front of a command on the agent channel, in bytes:
+/// the ten digits of the largest id, and a space (section 5).
+const LONGEST_ADDRESS: usize = "2147483647 ".len();
+
+/// The longest command, in bytes, that fits a frame of a 4.x peer whichever
+/// agent it is for.
+pub const PEER_MAX_COMMAND: usize = PEER_MAX_PAYLOAD - LONGEST_ADDRESS;
+
 /// Carries one command to an agent and its answer back (protocol.md, section 5).
 ///
 /// It knows nothing of upgrades: the steps are the engine's. Implementations
@@ -28,9 +40,9 @@ pub trait Transport: Send + Sync {
     }
 
     /// The largest command this transport can carry, in bytes. The default is
-    /// what a 4.x peer takes: a frame of 65,536 bytes with room for the id.
+    /// what a 4.x peer takes.
     fn max_command(&self) -> usize {
-        65_536 - 11
+        PEER_MAX_COMMAND
     }
 }
 
@@ -62,4 +74,16 @@ pub enum TransportError {
         /// The channel's words, for example `err Cannot send request`.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_command_leaves_room_for_the_longest_address() {
+        let address = format!("{} ", AgentId::new(i64::from(i32::MAX)).unwrap());
+        assert_eq!(PEER_MAX_PAYLOAD, 65_536);
+        assert_eq!(PEER_MAX_COMMAND + address.len(), PEER_MAX_PAYLOAD);
+    }
 }

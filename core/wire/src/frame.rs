@@ -11,8 +11,7 @@ use bytes::{Bytes, BytesMut};
 /// Bytes of the length in front of a payload.
 pub const HEADER_LEN: usize = 4;
 
-/// The longest payload, in bytes, that a 4.x peer accepts. Never send more to one.
-pub const PEER_MAX_PAYLOAD: usize = 65_536;
+pub use wpk_api::PEER_MAX_PAYLOAD;
 
 /// The default limit, in bytes, for requests of clients.
 pub const DEFAULT_MAX_PAYLOAD: usize = 16 * 1024 * 1024;

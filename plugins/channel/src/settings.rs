@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use wpk_api::paths;
 use wpk_api::settings::{Problem, Span, read};
 
 /// Settings of the channel; every key has a default.
@@ -41,7 +42,7 @@ impl Default for Settings {
         Self {
             listen: "0.0.0.0:1517".to_owned(),
             advertise: None,
-            state: PathBuf::from("etc/channel"),
+            state: PathBuf::from(paths::CHANNEL_FOLDER),
             database: PathBuf::from("queue/channel/agents.db"),
             keepalive: Span(Duration::from_secs(10)),
             request_timeout: Span(Duration::from_secs(75)),

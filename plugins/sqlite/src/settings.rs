@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
+use wpk_api::paths;
 use wpk_api::settings::{Problem, read};
 use wpk_api::{BuildError, Context, Factory, TaskStore};
 
@@ -22,7 +23,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            path: PathBuf::from("queue/tasks/tasks.db"),
+            path: PathBuf::from(paths::TASK_DATABASE),
         }
     }
 }
@@ -33,7 +34,7 @@ impl Settings {
         if settings.path.file_name().is_none() {
             return Err(vec![Problem::new(
                 "path",
-                "must name a file, for example \"queue/tasks/tasks.db\"",
+                format!("must name a file, for example {:?}", paths::TASK_DATABASE),
             )]);
         }
         Ok(settings)

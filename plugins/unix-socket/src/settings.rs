@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use wpk_api::paths;
 use wpk_api::settings::{ByteSize, Problem, Span, read};
 
 /// The smallest `max_frame`, in bytes: what every 4.x client may send.
@@ -41,8 +42,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            upgrade: "queue/tasks/upgrade".to_owned(),
-            task: "queue/tasks/task".to_owned(),
+            upgrade: paths::UPGRADE_SOCKET.to_owned(),
+            task: paths::TASK_SOCKET.to_owned(),
             mode: Mode(0o660),
             group: None,
             max_frame: ByteSize(wpk_wire::frame::DEFAULT_MAX_PAYLOAD as u64),

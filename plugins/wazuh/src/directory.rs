@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 use serde_json::Value;
+use wpk_api::paths;
 use wpk_api::settings::{Problem, Span, read};
 use wpk_api::{
     AgentDirectory, AgentId, AgentInfo, AgentPage, BuildError, Context, DirectoryError, Factory,
@@ -40,7 +41,7 @@ pub struct WazuhDbSettings {
 impl Default for WazuhDbSettings {
     fn default() -> Self {
         Self {
-            socket: "queue/db/wdb".to_owned(),
+            socket: paths::DATABASE_SOCKET.to_owned(),
             timeout: Span(Duration::from_secs(15)),
             connections: 8,
         }

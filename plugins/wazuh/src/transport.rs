@@ -13,6 +13,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use wpk_api::paths;
 use wpk_api::settings::{Problem, Span, read};
 use wpk_api::{AgentId, BuildError, Context, Factory, Transport, TransportError};
 use wpk_wire::PEER_MAX_PAYLOAD;
@@ -47,7 +48,7 @@ pub struct RemotedSettings {
 impl Default for RemotedSettings {
     fn default() -> Self {
         Self {
-            socket: "queue/sockets/remote".to_owned(),
+            socket: paths::REMOTE_SOCKET.to_owned(),
             timeout: Span(Duration::from_secs(75)),
             max_connections: 256,
         }

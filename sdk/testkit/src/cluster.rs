@@ -18,11 +18,9 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use wpk_api::PEER_MAX_PAYLOAD;
 
 pub use table::TaskTable;
-
-/// The longest frame a 4.x peer takes, in bytes.
-const LONGEST: usize = 65_536;
 
 type Answer = Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send>>;
 type Master = Box<dyn Fn(Value) -> Answer + Send + Sync>;
@@ -199,7 +197,7 @@ async fn serve(mut stream: UnixStream, state: &State) -> io::Result<()> {
     let [a, b, c, d, e, f, g, h, command @ ..] = header;
     let counter = [a, b, c, d];
     let length = usize::try_from(u32::from_be_bytes([e, f, g, h])).unwrap_or(usize::MAX);
-    if length.saturating_add(header.len()) >= LONGEST || command != *b"sendsync ---" {
+    if length.saturating_add(header.len()) >= PEER_MAX_PAYLOAD || command != *b"sendsync ---" {
         let text = format!("{length} bytes, {:?}", String::from_utf8_lossy(&command));
         state.lock().violations.push(text);
         return Ok(());

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use wpk_api::paths;
 
 use super::span::{ByteSize, Span};
 
@@ -65,7 +66,7 @@ impl Default for CaVerification {
     fn default() -> Self {
         Self {
             enabled: true,
-            ca_store: vec![PathBuf::from("etc/wpk_root.pem")],
+            ca_store: vec![PathBuf::from(paths::CA_STORE)],
         }
     }
 }
@@ -140,8 +141,8 @@ pub struct ListenSettings {
 impl Default for ListenSettings {
     fn default() -> Self {
         Self {
-            socket: PathBuf::from("queue/sockets/upgrade"),
-            queue: PathBuf::from("queue/sockets/queue"),
+            socket: PathBuf::from(paths::AGENT_SOCKET),
+            queue: PathBuf::from(paths::AGENT_QUEUE),
             group: None,
             timeout: Span::seconds(60),
         }
@@ -175,9 +176,9 @@ impl Default for ChannelSettings {
     fn default() -> Self {
         Self {
             address: String::new(),
-            ca: PathBuf::from("etc/channel/ca.pem"),
-            certificate: PathBuf::from("etc/channel/agent.pem"),
-            key: PathBuf::from("etc/channel/agent.key"),
+            ca: PathBuf::from(paths::CHANNEL_CA),
+            certificate: PathBuf::from(paths::CHANNEL_CERTIFICATE),
+            key: PathBuf::from(paths::CHANNEL_KEY),
             server_name: MANAGER_NAME.to_owned(),
             connect_timeout: Span::seconds(10),
             reconnect_min: Span::seconds(1),

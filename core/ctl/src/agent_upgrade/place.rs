@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use wpk_api::paths;
+
 use crate::cli::Global;
 use crate::error::CtlError;
 use crate::online::socket;
@@ -27,7 +29,7 @@ pub(super) fn socket(global: &Global) -> Result<PathBuf, CtlError> {
         .filter(|home| home.join("queue").is_dir())
         .or_else(|| Some(PathBuf::from(USUAL_HOME)).filter(|home| home.is_dir()));
     match home {
-        Some(home) => Ok(home.join("queue/tasks/upgrade")),
+        Some(home) => Ok(home.join(paths::UPGRADE_SOCKET)),
         None => socket::path(global),
     }
 }

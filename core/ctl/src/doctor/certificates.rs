@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tempfile::NamedTempFile;
+use wpk_api::paths;
 use wpk_package::{CaStore, CertificateSummary, Limits, Package, Trust};
 use wpk_runtime::config::Settings;
 
@@ -14,8 +15,6 @@ use super::report::{Check, Level};
 /// Days left from which on to care.
 const SOON: i64 = 30;
 const DAY: i64 = 86_400;
-/// Where a 4.x manager keeps the CA that its WPKs chain to.
-const USUAL_STORE: &str = "etc/wpk_root.pem";
 
 /// Looks at the CA store, and at a WPK: the one named, else `downloaded`, else
 /// the newest of the cache.
@@ -46,7 +45,7 @@ const WPK: &str = "WPK certificates";
 
 fn store(args: &DoctorArgs, settings: &Settings, checks: &mut Vec<Check>) -> Option<CaStore> {
     const NAME: &str = "CA store";
-    let usual = settings.path(USUAL_STORE);
+    let usual = settings.path(paths::CA_STORE);
     let paths: Vec<PathBuf> = if !args.ca.is_empty() {
         args.ca.clone()
     } else if !settings.cache.ca_store.is_empty() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
-use wpk_api::Role;
+use wpk_api::{Role, paths};
 use wpk_runtime::config::Settings;
 
 use super::report::Check;
@@ -38,7 +38,7 @@ pub(super) fn look(settings: &Settings) -> Check {
     }
     let path = settings.store.settings.get("path");
     let path = path.and_then(serde_json::Value::as_str);
-    let file = settings.path(path.unwrap_or("queue/tasks/tasks.db"));
+    let file = settings.path(path.unwrap_or(paths::TASK_DATABASE));
     let meta = match file.metadata() {
         Ok(meta) => meta,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

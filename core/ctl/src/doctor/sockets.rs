@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-use wpk_api::Role;
+use wpk_api::{Role, paths};
 use wpk_runtime::config::{PluginSection, Settings};
 use wpk_wire::{FrameDecoder, Response, UpgradeCode, frame};
 
@@ -39,7 +39,7 @@ pub(super) async fn manager(upgrade: Option<&Path>, settings: &Settings) -> Vec<
     if settings.node.role == Role::Master
         && let Some(section) = settings.sources.iter().find(|s| s.kind == "unix-socket")
     {
-        let task = text(section, "task").unwrap_or("queue/tasks/task");
+        let task = text(section, "task").unwrap_or(paths::TASK_SOCKET);
         if !task.is_empty() {
             checks.extend(task_socket(&settings.path(task), settings).await);
         }
@@ -106,15 +106,15 @@ async fn task_socket(path: &Path, settings: &Settings) -> Vec<Check> {
 pub(super) async fn wazuh(settings: &Settings) -> Vec<Check> {
     let mut checks = Vec::new();
     if settings.directory.kind == "wazuh-db" {
-        let path = text(&settings.directory, "socket").unwrap_or("queue/db/wdb");
+        let path = text(&settings.directory, "socket").unwrap_or(paths::DATABASE_SOCKET);
         checks.push(database_daemon(&settings.path(path)).await);
     }
     if settings.transport.kind == "remoted" {
-        let path = text(&settings.transport, "socket").unwrap_or("queue/sockets/remote");
+        let path = text(&settings.transport, "socket").unwrap_or(paths::REMOTE_SOCKET);
         let advice = "start the manager's remote daemon, or set transport.socket";
         checks.push(accepts("remote daemon", &settings.path(path), advice).await);
         if settings.node.role == Role::Worker {
-            let path = settings.path("queue/cluster/c-internal.sock");
+            let path = settings.path(paths::CLUSTER_SOCKET);
             let advice = "start the manager's cluster daemon: tasks are kept by the master";
             checks.push(accepts("cluster", &path, advice).await);
         }

@@ -6,6 +6,10 @@ use std::path::{Component, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use wpk_api::paths::{
+    AGENT_SETTINGS, CHANNEL_CA as CA, CHANNEL_CERTIFICATE as CERTIFICATE, CHANNEL_FOLDER,
+    CHANNEL_KEY as KEY,
+};
 use wpk_wire::{Item, UpgradeRequest};
 
 use super::client::{Client, accepted};
@@ -15,11 +19,6 @@ use crate::error::CtlError;
 use crate::files::{NewFiles, make_folder, must_be_free};
 use crate::ids;
 use crate::output::{Ending, Output};
-
-const CA: &str = "etc/channel/ca.pem";
-const CERTIFICATE: &str = "etc/channel/agent.pem";
-const KEY: &str = "etc/channel/agent.key";
-const SETTINGS: &str = "etc/wpk-agent.toml";
 
 /// `etc/wpk-agent.toml`, as far as enrolment decides it.
 #[derive(Serialize)]
@@ -49,10 +48,10 @@ pub(crate) async fn run(
             home.display()
         ))
     })?;
-    let paths = [CA, CERTIFICATE, KEY, SETTINGS].map(|name| home.join(name));
+    let paths = [CA, CERTIFICATE, KEY, AGENT_SETTINGS].map(|name| home.join(name));
     // Before the manager is asked: an id must not be wasted on a folder in use.
     must_be_free(paths.iter().map(PathBuf::as_path))?;
-    make_folder(&home.join("etc/channel"), 0o700)?;
+    make_folder(&home.join(CHANNEL_FOLDER), 0o700)?;
 
     let mut client = Client::new(socket::path(global)?);
     let request = UpgradeRequest::Extension {

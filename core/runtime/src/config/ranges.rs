@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
+use wpk_api::paths;
 use wpk_api::settings::Problem;
 
 use super::sections::{CacheSettings, DeliverySettings, PluginSection, Settings, TaskSettings};
@@ -108,8 +109,8 @@ fn sockets_of(source: &PluginSection) -> Vec<(&'static str, &str)> {
         return Vec::new();
     }
     let both = [
-        path("upgrade", "queue/tasks/upgrade"),
-        path("task", "queue/tasks/task"),
+        path("upgrade", paths::UPGRADE_SOCKET),
+        path("task", paths::TASK_SOCKET),
     ];
     both.into_iter().flatten().collect()
 }

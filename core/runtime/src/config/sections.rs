@@ -59,7 +59,7 @@ impl Settings {
             .iter()
             .find(|source| source.kind == "unix-socket")?;
         let path = source.settings.get("upgrade").and_then(Value::as_str);
-        Some(self.path(path.unwrap_or("queue/tasks/upgrade")))
+        Some(self.path(path.unwrap_or(wpk_api::paths::UPGRADE_SOCKET)))
     }
 }
 
@@ -126,7 +126,7 @@ pub struct CacheSettings {
 impl Default for CacheSettings {
     fn default() -> Self {
         Self {
-            dir: PathBuf::from("var/upgrade"),
+            dir: PathBuf::from(wpk_api::paths::UPGRADE_FOLDER),
             verify_signature: false,
             ca_store: Vec::new(),
             max_size: ByteSize(2 << 30),

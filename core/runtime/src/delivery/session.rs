@@ -2,7 +2,7 @@
 //! and, once that is written down, upgrade (protocol.md, section 5).
 
 use bytes::{Bytes, BytesMut};
-use wpk_api::{AgentId, Order};
+use wpk_api::{AgentId, Order, PEER_MAX_COMMAND};
 use wpk_wire::agent::command::max_chunk;
 use wpk_wire::{AgentCommand, AgentReply, CommandForm, Step, UpgradeCode};
 
@@ -19,13 +19,11 @@ const OPEN_ATTEMPTS: usize = 10;
 const BLOCK: usize = 1 << 20;
 /// More than the head and tail of any command, in bytes.
 const COMMAND_ROOM: usize = 1024;
-/// The largest command of a 4.x peer, in bytes: a frame less the longest address.
-const PEER_COMMAND: usize = wpk_wire::PEER_MAX_PAYLOAD - 11;
 
 /// How much of the file fits a command of a transport that carries less than a
 /// 4.x peer does; one that carries as much is limited by the frame alone.
 fn carried(form: CommandForm, max_command: usize) -> usize {
-    if max_command >= PEER_COMMAND {
+    if max_command >= PEER_MAX_COMMAND {
         return usize::MAX;
     }
     let room = max_command.saturating_sub(COMMAND_ROOM);

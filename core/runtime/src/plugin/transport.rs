@@ -6,12 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use wpk_abi::codes::operation as op;
-use wpk_api::{AgentId, Transport, TransportError};
+use wpk_api::{AgentId, PEER_MAX_COMMAND, Transport, TransportError};
 
 use super::instance::Instance;
-
-/// The largest command where the plugin says nothing: the trait's default.
-const MAX_COMMAND: usize = 65_536 - 11;
 
 struct Channel {
     instance: Instance,
@@ -23,7 +20,8 @@ pub(super) fn make(instance: Instance, says: Value) -> Arc<dyn Transport> {
     let max_command = max_command.and_then(|bytes| usize::try_from(bytes).ok());
     Arc::new(Channel {
         instance,
-        max_command: max_command.unwrap_or(MAX_COMMAND),
+        // Where the plugin says nothing: the default of the trait.
+        max_command: max_command.unwrap_or(PEER_MAX_COMMAND),
     })
 }
 

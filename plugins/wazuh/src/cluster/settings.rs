@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use wpk_api::paths;
 use wpk_api::settings::{Problem, Span, read};
 use wpk_api::{BuildError, Context, Factory, Role, TaskStore};
 
@@ -29,13 +30,16 @@ pub struct ClusterSettings {
     pub path: PathBuf,
 }
 
+/// Our own file, unless another is set.
+const OWN_FILE: &str = "queue/tasks/worker.db";
+
 impl Default for ClusterSettings {
     fn default() -> Self {
         Self {
-            socket: PathBuf::from("queue/cluster/c-internal.sock"),
+            socket: PathBuf::from(paths::CLUSTER_SOCKET),
             timeout: Span(Duration::from_secs(10)),
             attempts: 3,
-            path: PathBuf::from("queue/tasks/worker.db"),
+            path: PathBuf::from(OWN_FILE),
         }
     }
 }
@@ -51,7 +55,10 @@ impl ClusterSettings {
         if settings.socket.file_name().is_none() {
             problems.push(Problem::new(
                 "socket",
-                "must name the cluster daemon's socket, for example \"queue/cluster/c-internal.sock\"",
+                format!(
+                    "must name the cluster daemon's socket, for example {:?}",
+                    paths::CLUSTER_SOCKET
+                ),
             ));
         }
         if settings.timeout.0.is_zero() {
@@ -69,7 +76,7 @@ impl ClusterSettings {
         if settings.path.file_name().is_none() {
             problems.push(Problem::new(
                 "path",
-                "must name a file, for example \"queue/tasks/worker.db\"",
+                format!("must name a file, for example {OWN_FILE:?}"),
             ));
         }
         if problems.is_empty() {

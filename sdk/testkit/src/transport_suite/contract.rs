@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
-use wpk_api::{AgentId, Transport, TransportError};
+use wpk_api::{AgentId, PEER_MAX_PAYLOAD, Transport, TransportError};
 
 use super::{Agents, Stand, agents, answered, asked};
 use crate::suite::{pattern, within};
 
 /// The longest answer asked for, in bytes: what a 4.x peer may send.
-const LONGEST_ANSWER: usize = 65_536;
+const LONGEST_ANSWER: usize = PEER_MAX_PAYLOAD;
 
 /// The longest command tried, in bytes, even if more is promised.
 const LONGEST_TRIED: usize = 64 << 20;
