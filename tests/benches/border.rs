@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use serde_json::json;
 use sha1::{Digest, Sha1};
 use wpk_api::{Factory, PackageType, Platform, Target, Wanted, WantedRelease, WpkProvider};
-use wpk_runtime::plugin::{LoadOptions, load};
+use wpk_loader::{LoadOptions, load};
 use wpk_testkit::Home;
 use wpk_testkit::library::Library;
 use wpk_testkit::repository::sha1_hex;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use wpk_api::{Factory, TaskStore};
-use wpk_runtime::plugin::{LoadOptions, LoadedFactory, LoadedPlugin, load};
+use wpk_loader::{LoadOptions, LoadedFactory, LoadedPlugin, load};
 use wpk_testkit::library::Library;
 use wpk_testkit::stands::{self, ChannelFactories};
 use wpk_testkit::suite::Options;

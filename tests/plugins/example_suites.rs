@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use serde_json::json;
 use wpk_api::{Factory, Target, Version, Wanted, WantedFile};
-use wpk_runtime::plugin::{LoadOptions, LoadedPlugin, load};
+use wpk_loader::{LoadOptions, LoadedPlugin, load};
 use wpk_testkit::provider_suite::{self, Published};
 use wpk_testkit::suite::{Options, now};
 use wpk_testkit::{Home, settings_suite, store_suite};

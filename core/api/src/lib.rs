@@ -14,11 +14,13 @@ mod agent;
 mod dialect;
 mod digest;
 mod directory;
+pub mod examine;
 mod id;
 mod order;
 pub mod paths;
 mod plugin;
 mod provider;
+pub mod section;
 pub mod settings;
 mod source;
 mod store;
@@ -34,7 +36,9 @@ pub use id::{AgentId, InvalidAgentId, TaskId};
 pub use order::{
     Order, PackageType, Target, UnknownPackageType, Wanted, WantedFile, WantedRelease,
 };
-pub use plugin::{BuildError, Context, Factory, NodeInfo, Role};
+pub use plugin::{
+    BuildError, Context, Demands, Factory, Need, NodeInfo, Occupied, PluginKind, Resource, Role,
+};
 pub use provider::{ByteStream, Offer, OfferSource, ProviderError, WpkProvider};
 pub use source::{Endpoint, Peer, Request, RequestService, RequestSource, SourceError};
 pub use store::{

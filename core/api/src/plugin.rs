@@ -1,14 +1,70 @@
-//! How a plugin is made from its settings.
+//! How a plugin is made from its settings, and what is asked of it before.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Version;
+use crate::examine::{Check, Examine};
 use crate::settings::Problem;
 
+/// The kinds of plugins: one for each trait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PluginKind {
+    /// [`RequestSource`](crate::RequestSource), `[[source]]`.
+    Source,
+    /// [`AgentDirectory`](crate::AgentDirectory), `[directory]`.
+    Directory,
+    /// [`Transport`](crate::Transport), `[transport]`.
+    Transport,
+    /// [`WpkProvider`](crate::WpkProvider), `[[provider]]`.
+    Provider,
+    /// [`TaskStore`](crate::TaskStore), `[store]`.
+    Store,
+}
+
+impl PluginKind {
+    /// All of them.
+    pub const ALL: [PluginKind; 5] = [
+        Self::Source,
+        Self::Directory,
+        Self::Transport,
+        Self::Provider,
+        Self::Store,
+    ];
+
+    /// Its section in the configuration, and its word across the plugin border.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Directory => "directory",
+            Self::Transport => "transport",
+            Self::Provider => "provider",
+            Self::Store => "store",
+        }
+    }
+
+    /// Whether a daemon has any number of them (`[[source]]`), or exactly one
+    /// (`[store]`).
+    pub const fn is_list(self) -> bool {
+        matches!(self, Self::Source | Self::Provider)
+    }
+}
+
+impl fmt::Display for PluginKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Makes one kind of plugin from its section of the configuration. `T` is one
-/// of the five traits, for example `dyn WpkProvider`.
+/// of the traits, for example `dyn WpkProvider`.
+#[async_trait]
 pub trait Factory<T: ?Sized>: Send + Sync {
     /// The `type = "..."` this factory answers to.
     fn kind(&self) -> &'static str;
@@ -16,6 +72,21 @@ pub trait Factory<T: ?Sized>: Send + Sync {
     /// Every mistake in the settings, without touching anything: what
     /// `wpkd check` prints. `settings` is the section without `type`.
     fn check(&self, settings: &Value) -> Vec<Problem>;
+
+    /// What the section needs beside itself and what nobody else may have, so
+    /// that sections that do not fit together are found before anything starts.
+    /// Touches nothing. Settings with mistakes demand nothing.
+    fn demands(&self, settings: &Value, context: &Context) -> Demands {
+        let _ = (settings, context);
+        Demands::default()
+    }
+
+    /// Looks at what the plugin would meet if it were made now, and changes
+    /// nothing: what `wpkctl doctor` prints. By default there is nothing to say.
+    async fn examine(&self, settings: &Value, context: &Context, asked: &Examine) -> Vec<Check> {
+        let _ = (settings, context, asked);
+        Vec::new()
+    }
 
     /// Makes the plugin. May open files and bind sockets, must not block for long,
     /// and runs inside a tokio runtime.
@@ -26,12 +97,82 @@ pub trait Factory<T: ?Sized>: Send + Sync {
 }
 
 /// What every plugin may know about the daemon it runs in.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     /// Relative paths in settings start here.
     pub home: PathBuf,
     /// The node.
     pub node: NodeInfo,
+    /// The base of the repository that the manager around us names for all its
+    /// parts (`wpk_repository` of a 4.x `ossec.conf`, protocol section 11); a
+    /// provider whose own settings name none uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wpk_repository: Option<String>,
+}
+
+/// What one section of the configuration demands of the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Demands {
+    /// What only one section can have.
+    pub occupies: Vec<Occupied>,
+    /// The sections it cannot be without.
+    pub needs: Vec<Need>,
+}
+
+/// Something that only one section can have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occupied {
+    /// The key of the section that says so.
+    pub key: String,
+    /// What it is.
+    pub what: Resource,
+}
+
+/// Something of the machine that exists once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// The path of a socket or of a file, absolute.
+    Path(PathBuf),
+    /// A TCP address. An unspecified address stands for all of the machine's;
+    /// port 0 collides with nothing.
+    Tcp(SocketAddr),
+}
+
+impl Resource {
+    /// Whether not both can be had.
+    pub fn collides(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Path(one), Self::Path(other)) => one == other,
+            (Self::Tcp(one), Self::Tcp(other)) => {
+                let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+                one.port() != 0
+                    && one.port() == other.port()
+                    && (one.ip() == other.ip() || everywhere)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{path:?}"),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
+}
+
+/// A section that another cannot be without.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// Of this kind,
+    pub kind: PluginKind,
+    /// with this `type`.
+    #[serde(rename = "type")]
+    pub type_name: String,
 }
 
 impl Context {
@@ -42,7 +183,7 @@ impl Context {
 }
 
 /// The manager node the daemon runs on.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeInfo {
     /// Its name.
     pub name: String,
@@ -53,7 +194,7 @@ pub struct NodeInfo {
 }
 
 /// A node's role in the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Runs the task manager.
@@ -72,4 +213,35 @@ pub enum BuildError {
     /// The settings are fine, the world is not; the text says what to do.
     #[error("{0}")]
     Failed(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_port_on_all_addresses_collides_with_it_on_each() {
+        let tcp = |text: &str| Resource::Tcp(text.parse().unwrap());
+        assert!(tcp("0.0.0.0:1517").collides(&tcp("127.0.0.1:1517")));
+        assert!(tcp("127.0.0.1:1517").collides(&tcp("[::]:1517")));
+        assert!(tcp("127.0.0.1:1517").collides(&tcp("127.0.0.1:1517")));
+        assert!(!tcp("127.0.0.2:1517").collides(&tcp("127.0.0.1:1517")));
+        assert!(!tcp("0.0.0.0:1518").collides(&tcp("127.0.0.1:1517")));
+        assert!(!tcp("0.0.0.0:0").collides(&tcp("0.0.0.0:0")));
+    }
+
+    #[test]
+    fn paths_collide_with_the_same_path_only() {
+        let path = |text: &str| Resource::Path(text.into());
+        assert!(path("/a").collides(&path("/a")));
+        assert!(!path("/a").collides(&path("/b")));
+        assert!(!path("/a").collides(&Resource::Tcp("0.0.0.0:1".parse().unwrap())));
+    }
+
+    #[test]
+    fn kinds_are_named_as_their_sections() {
+        for kind in PluginKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
 }

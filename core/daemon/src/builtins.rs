@@ -1,18 +1,20 @@
 //! The list of built-in plugins. The only place that knows both the engine and
 //! the plugins.
 
+use wpk_api::{NodeInfo, PluginKind, Role};
 use wpk_plugin_channel::ChannelPlugin;
 use wpk_plugin_local_file::LocalFileFactory;
 use wpk_plugin_repository::RepositoryFactory;
 use wpk_plugin_sqlite::SqliteFactory;
 use wpk_plugin_unix_socket::UnixSocketFactory;
 use wpk_plugin_wazuh::{ClusterStoreFactory, RemotedFactory, WazuhDbFactory};
-use wpk_runtime::Registry;
+
+use crate::registry::Registry;
 
 /// Every built-in plugin under its `type`.
 pub(crate) fn registry() -> Registry {
     let channel = ChannelPlugin::new();
-    Registry::new()
+    Registry::new(usual)
         .with_source(UnixSocketFactory)
         .with_source(channel.source())
         .with_directory(channel.directory())
@@ -23,4 +25,43 @@ pub(crate) fn registry() -> Registry {
         .with_provider(LocalFileFactory)
         .with_store(SqliteFactory)
         .with_store(ClusterStoreFactory)
+}
+
+/// What stands for sections that nobody wrote: the embedded manager.
+fn usual(kind: PluginKind, node: &NodeInfo) -> Vec<&'static str> {
+    match kind {
+        PluginKind::Source => vec!["unix-socket"],
+        PluginKind::Directory | PluginKind::Transport => vec!["channel"],
+        PluginKind::Provider => vec!["repository", "local-file"],
+        // The tasks of a cluster are its master's.
+        PluginKind::Store if node.role == Role::Worker => vec!["cluster"],
+        PluginKind::Store => vec!["sqlite"],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wpk_config::Plugins;
+
+    use super::*;
+
+    #[test]
+    fn what_stands_for_absent_sections_is_built_in_and_needs_no_settings() {
+        let registry = registry();
+        for role in [Role::Master, Role::Worker] {
+            let node = NodeInfo {
+                name: "n".into(),
+                role,
+                version: None,
+            };
+            for kind in PluginKind::ALL {
+                let usual = registry.usual(kind, &node);
+                assert!(usual.len() == 1 || kind.is_list(), "{kind}: {usual:?}");
+                for name in usual {
+                    let problems = registry.check(kind, name, &serde_json::json!({}));
+                    assert_eq!(problems, Some(Vec::new()), "{kind} {name}");
+                }
+            }
+        }
+    }
 }

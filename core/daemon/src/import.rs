@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde_json::Value;
-use wpk_runtime::config::OssecConf;
+use serde_json::{Value, json};
+use wpk_config::OssecConf;
 
 /// The sample for a 4.x manager, which the printed settings begin with.
 const SAMPLE: &str = include_str!("../../../config/wazuh-manager.toml");
@@ -45,7 +45,11 @@ fn settings(home: &Path, conf: &OssecConf) -> Result<String, String> {
         .map_err(|error| format!("the sample: {error}"))?;
     table.remove("wazuh");
     table.insert("home".into(), home.display().to_string().into());
-    if let Value::Object(sections) = conf.to_settings() {
+    let mut ours = conf.to_settings();
+    if let Some(url) = &conf.wpk_repository {
+        ours["provider"] = json!([{"type": "repository", "url": url}, {"type": "local-file"}]);
+    }
+    if let Value::Object(sections) = ours {
         for (section, value) in sections {
             let value = toml::Value::try_from(value).map_err(|error| error.to_string())?;
             match (table.get_mut(&section), value) {

@@ -6,6 +6,7 @@ mod cli;
 mod generate;
 mod import;
 mod privileges;
+mod registry;
 mod service;
 mod telemetry;
 
@@ -15,10 +16,11 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 use wpk_api::CancellationToken;
-use wpk_runtime::config::{self, Settings};
-use wpk_runtime::{Engine, Registry};
+use wpk_config::{self as config, Settings};
+use wpk_runtime::Engine;
 
 use cli::{Cli, Command};
+use registry::Registry;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -45,13 +47,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match config::load(
-        &config::Sources {
-            file: place.config,
-            home,
-        },
-        Some(&mut registry),
-    ) {
+    let mut fragments = config::collect(&config::Sources {
+        file: place.config,
+        home,
+    });
+    registry.load_libraries(&mut fragments);
+    match fragments.check(Some(&registry)) {
         Ok(settings) => command(settings, &registry),
         Err(findings) => {
             eprintln!("{findings}");
@@ -78,16 +79,12 @@ fn check(settings: Settings, _: &Registry) -> ExitCode {
     println!("dialect    {}", settings.dialect.as_str());
     println!("node       {}", settings.node.name);
     println!("sources    {}", kinds(&settings.sources));
-    println!("directory  {}", settings.directory.kind);
-    println!("transport  {}", settings.transport.kind);
+    println!("directory  {}", kinds(settings.directory.as_slice()));
+    println!("transport  {}", kinds(settings.transport.as_slice()));
     println!("providers  {}", kinds(&settings.providers));
-    println!("store      {}", settings.store.kind);
-    for file in settings
-        .plugins
-        .iter()
-        .filter_map(|file| file.path.as_ref())
-    {
-        println!("plugin     {}", file.display());
+    println!("store      {}", kinds(settings.store.as_slice()));
+    for file in &settings.plugins {
+        println!("plugin     {}", file.path.display());
     }
     ExitCode::SUCCESS
 }

@@ -19,7 +19,7 @@ use wpk_package::CaStore;
 use wpk_wire::UpgradeCode;
 
 use crate::failure::Failure;
-use crate::registry::StartError;
+use crate::parts::StartError;
 use crate::resolver::Resolved;
 use crate::single_flight::SingleFlight;
 

@@ -18,12 +18,12 @@ use wpk_api::{AgentId, CancellationToken, Claimed, RequestService};
 
 use crate::bandwidth::Bandwidth;
 use crate::cache::Cache;
-use crate::config::{OnRestart, Settings};
 use crate::intake::Intake;
+use crate::parts::{Components, StartError};
 use crate::progress::ProgressBoard;
-use crate::registry::{Components, StartError};
 use crate::resolver::Resolver;
 use crate::{delivery, housekeeping, trust};
+use wpk_config::{OnRestart, Settings};
 
 /// How long deliveries that may not be cut short (the agent was told to run the
 /// installer) are waited for when the daemon stops.

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use tracing::{info, warn};
 use wpk_package::{CaStore, Limits, Package, PackageError, Trust};
 
-use crate::config::Settings;
-use crate::registry::StartError;
+use crate::parts::StartError;
+use wpk_config::Settings;
 
 /// The CA store of the settings; `None` where signatures are not checked.
 pub(crate) fn load(settings: &Settings) -> Result<Option<CaStore>, StartError> {

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use serde::Deserialize;
 use serde_json::Value;
 use wpk_api::settings::{Problem, read};
-use wpk_api::{AgentDirectory, BuildError, Context, Factory, RequestSource, Transport};
+use wpk_api::{
+    AgentDirectory, BuildError, Context, Demands, Factory, Need, PluginKind, RequestSource,
+    Transport,
+};
 
 use crate::channel::Channel;
 use crate::settings::Settings;
@@ -77,6 +80,11 @@ impl Factory<dyn Transport> for TransportFactory {
         Settings::from_value(settings).err().unwrap_or_default()
     }
 
+    fn demands(&self, settings: &Value, context: &Context) -> Demands {
+        Settings::from_value(settings)
+            .map_or_else(|_| Demands::default(), |read| read.demands(context))
+    }
+
     fn build(&self, settings: &Value, context: &Context) -> Result<Arc<dyn Transport>, BuildError> {
         let settings = Settings::from_value(settings).map_err(BuildError::Settings)?;
         let mut slot = (self.0.0).lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,6 +108,10 @@ impl Factory<dyn AgentDirectory> for SharedFactory {
         no_settings(settings)
     }
 
+    fn demands(&self, _: &Value, _: &Context) -> Demands {
+        transport_needed()
+    }
+
     fn build(&self, settings: &Value, _: &Context) -> Result<Arc<dyn AgentDirectory>, BuildError> {
         Ok(self.0.shared(settings)?)
     }
@@ -114,8 +126,23 @@ impl Factory<dyn RequestSource> for SharedFactory {
         no_settings(settings)
     }
 
+    fn demands(&self, _: &Value, _: &Context) -> Demands {
+        transport_needed()
+    }
+
     fn build(&self, settings: &Value, _: &Context) -> Result<Arc<dyn RequestSource>, BuildError> {
         Ok(self.0.shared(settings)?)
+    }
+}
+
+/// The channel is one thing with three sides; none is there without the transport.
+fn transport_needed() -> Demands {
+    Demands {
+        occupies: Vec::new(),
+        needs: vec![Need {
+            kind: PluginKind::Transport,
+            type_name: KIND.to_owned(),
+        }],
     }
 }
 

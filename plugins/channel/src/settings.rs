@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use wpk_api::paths;
 use wpk_api::settings::{Problem, Span, read};
+use wpk_api::{Context, Demands, Occupied, Resource};
 
 /// Settings of the channel; every key has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -65,6 +66,24 @@ impl Settings {
             Ok(settings)
         } else {
             Err(problems)
+        }
+    }
+
+    /// The address agents dial, and the file of the enrolled ones.
+    pub fn demands(&self, context: &Context) -> Demands {
+        let occupied = |key: &str, what| Occupied {
+            key: key.to_owned(),
+            what,
+        };
+        let listen = self.listen.parse().ok().map(Resource::Tcp);
+        let mut occupies = vec![occupied(
+            "database",
+            Resource::Path(context.path(&self.database)),
+        )];
+        occupies.extend(listen.map(|what| occupied("listen", what)));
+        Demands {
+            occupies,
+            needs: Vec::new(),
         }
     }
 

@@ -46,6 +46,7 @@ impl Place {
                 role: Role::Master,
                 version: None,
             },
+            wpk_repository: None,
         };
         LocalFileFactory.build(&settings, &context).unwrap()
     }

@@ -46,7 +46,7 @@ impl Factory<dyn WpkProvider> for RepositoryFactory {
         Ok(Arc::new(Repository {
             client: client::build(&settings, context)?,
             allow_hosts: settings.allowed_hosts(),
-            configured: settings.url,
+            configured: settings.url.or_else(|| context.wpk_repository.clone()),
             manager: context.node.version.unwrap_or(UNKNOWN_MANAGER),
             timeout: settings.timeout.0,
             limits: Limits {

@@ -15,8 +15,8 @@ use crate::base::{AllowedHost, Base};
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The repository used when a request names none; absent: the public one of
-    /// the target's version. Without a scheme it gets `https://`, or `http://`
+    /// The repository used when a request names none; absent: the one the
+    /// manager around us names, else the public one of the target's version. Without a scheme it gets `https://`, or `http://`
     /// where the request says `use_http`.
     pub url: Option<String>,
     /// How often a download is tried, 1 to 100. The list of versions is asked

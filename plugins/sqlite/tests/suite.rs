@@ -28,6 +28,7 @@ fn context(home: &std::path::Path) -> Context {
             role: Role::Master,
             version: None,
         },
+        wpk_repository: None,
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use wpk_api::paths;
 use wpk_api::settings::{ByteSize, Problem, Span, read};
+use wpk_api::{Context, Demands, Occupied, Resource};
 
 /// The smallest `max_frame`, in bytes: what every 4.x client may send.
 const SMALLEST_MAX_FRAME: u64 = wpk_wire::PEER_MAX_PAYLOAD as u64;
@@ -66,6 +67,21 @@ impl Settings {
             Ok(settings)
         } else {
             Err(problems)
+        }
+    }
+
+    /// The paths of the sockets it serves.
+    pub fn demands(&self, context: &Context) -> Demands {
+        let served = [("upgrade", &self.upgrade), ("task", &self.task)];
+        let occupies = (served.into_iter().filter(|(_, path)| !path.is_empty()))
+            .map(|(key, path)| Occupied {
+                key: key.to_owned(),
+                what: Resource::Path(context.path(path)),
+            })
+            .collect();
+        Demands {
+            occupies,
+            needs: Vec::new(),
         }
     }
 

@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use wpk_api::settings::Problem;
 use wpk_api::{
-    BuildError, CancellationToken, Context, Endpoint, Factory, RequestService, RequestSource,
-    SourceError,
+    BuildError, CancellationToken, Context, Demands, Endpoint, Factory, RequestService,
+    RequestSource, SourceError,
 };
 
 use crate::bind::Bound;
@@ -34,6 +34,10 @@ impl Factory<dyn RequestSource> for UnixSocketFactory {
 
     fn check(&self, settings: &Value) -> Vec<Problem> {
         Settings::parse(settings).err().unwrap_or_default()
+    }
+
+    fn demands(&self, settings: &Value, context: &Context) -> Demands {
+        Settings::parse(settings).map_or_else(|_| Demands::default(), |read| read.demands(context))
     }
 
     fn build(

@@ -85,6 +85,7 @@ impl Home {
                 role: Role::Master,
                 version: Some(Version::new(4, 14, 9)),
             },
+            wpk_repository: None,
         }
     }
 }

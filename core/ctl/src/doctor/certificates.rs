@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tempfile::NamedTempFile;
 use wpk_api::paths;
+use wpk_config::Settings;
 use wpk_package::{CaStore, CertificateSummary, Limits, Package, Trust};
-use wpk_runtime::config::Settings;
 
 use super::args::DoctorArgs;
 use super::report::{Check, Level};

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 use wpk_api::{Role, paths};
-use wpk_runtime::config::Settings;
+use wpk_config::Settings;
 
 use super::report::Check;
 
@@ -32,11 +32,12 @@ pub(super) fn look(settings: &Settings) -> Check {
     if settings.node.role == Role::Worker {
         return Check::ok(NAME, "this node is a worker: the master keeps the tasks");
     }
-    if settings.store.kind != "sqlite" {
-        let detail = format!("not looked at: store.type is {:?}", settings.store.kind);
+    let store = settings.store.as_ref();
+    if let Some(other) = store.filter(|store| store.kind != "sqlite") {
+        let detail = format!("not looked at: store.type is {:?}", other.kind);
         return Check::ok(NAME, detail);
     }
-    let path = settings.store.settings.get("path");
+    let path = store.and_then(|store| store.settings.get("path"));
     let path = path.and_then(serde_json::Value::as_str);
     let file = settings.path(path.unwrap_or(paths::TASK_DATABASE));
     let meta = match file.metadata() {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use wpk_runtime::config::Settings;
+use wpk_config::Settings;
 
 use super::report::Check;
 

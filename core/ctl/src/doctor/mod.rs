@@ -18,7 +18,7 @@ mod sockets;
 
 use std::path::PathBuf;
 
-use wpk_runtime::config::{Settings, load};
+use wpk_config::{Settings, load};
 
 use crate::cli::Global;
 use crate::error::CtlError;
@@ -53,7 +53,7 @@ async fn look(global: &Global, args: &DoctorArgs, out: &Output) -> Result<Ending
     };
     let upgrade = match &global.socket {
         Some(socket) => Some(socket.clone()),
-        None => settings.upgrade_socket(),
+        None => socket::upgrade_socket(&settings),
     };
     report.add_all(sockets::manager(upgrade.as_deref(), &settings).await)?;
     report.add_all(sockets::wazuh(&settings).await)?;

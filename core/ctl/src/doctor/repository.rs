@@ -5,7 +5,7 @@ use reqwest::Client;
 use reqwest::header::{DATE, HeaderValue};
 use serde::Deserialize;
 use wpk_api::{Sha1, Version};
-use wpk_runtime::config::Settings;
+use wpk_config::Settings;
 use wpk_wire::Dialect;
 
 use super::args::DoctorArgs;
@@ -72,11 +72,20 @@ pub(super) struct Source {
 
 /// The repositories, in the order they are asked.
 pub(super) fn sources(settings: &Settings) -> Vec<Source> {
-    let sections = settings.providers.iter().filter(|p| p.kind == "repository");
+    let usual = [wpk_config::PluginSection::of("repository")];
+    let sections = match settings.providers.is_empty() {
+        true => usual.iter(),
+        false => settings.providers.iter(),
+    };
+    let sections = sections.filter(|p| p.kind == "repository");
+    let named = settings.context().wpk_repository;
     let source = |section: Section| {
         let ca_file = section.ca_file.map(|path| settings.path(path));
         Source {
-            base: base(section.url.as_deref(), settings.node.version),
+            base: base(
+                section.url.as_deref().or(named.as_deref()),
+                settings.node.version,
+            ),
             client: http::client(ca_file.as_deref(), section.proxy.as_deref()),
         }
     };

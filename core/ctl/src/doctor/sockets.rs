@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use wpk_api::{Role, paths};
-use wpk_runtime::config::{PluginSection, Settings};
+use wpk_config::{PluginSection, Settings};
 use wpk_wire::{FrameDecoder, Response, UpgradeCode, frame};
 
 use super::report::Check;
@@ -36,11 +36,11 @@ pub(super) async fn manager(upgrade: Option<&Path>, settings: &Settings) -> Vec<
     };
     checks.extend(open_to_all(NAME, upgrade));
     // The task manager runs on the master only (protocol.md, section 10).
-    if settings.node.role == Role::Master
-        && let Some(section) = settings.sources.iter().find(|s| s.kind == "unix-socket")
-    {
-        let task = text(section, "task").unwrap_or(paths::TASK_SOCKET);
-        if !task.is_empty() {
+    if settings.node.role == Role::Master {
+        let section = settings.sources.iter().find(|s| s.kind == "unix-socket");
+        let task = section.and_then(|section| text(section, "task"));
+        let task = task.unwrap_or(paths::TASK_SOCKET);
+        if !task.is_empty() && (section.is_some() || settings.sources.is_empty()) {
             checks.extend(task_socket(&settings.path(task), settings).await);
         }
     }
@@ -105,12 +105,15 @@ async fn task_socket(path: &Path, settings: &Settings) -> Vec<Check> {
 /// The sockets of a 4.x manager that we need.
 pub(super) async fn wazuh(settings: &Settings) -> Vec<Check> {
     let mut checks = Vec::new();
-    if settings.directory.kind == "wazuh-db" {
-        let path = text(&settings.directory, "socket").unwrap_or(paths::DATABASE_SOCKET);
+    let of = |section: &Option<PluginSection>, kind| {
+        section.clone().filter(|section| section.kind == kind)
+    };
+    if let Some(directory) = of(&settings.directory, "wazuh-db") {
+        let path = text(&directory, "socket").unwrap_or(paths::DATABASE_SOCKET);
         checks.push(database_daemon(&settings.path(path)).await);
     }
-    if settings.transport.kind == "remoted" {
-        let path = text(&settings.transport, "socket").unwrap_or(paths::REMOTE_SOCKET);
+    if let Some(transport) = of(&settings.transport, "remoted") {
+        let path = text(&transport, "socket").unwrap_or(paths::REMOTE_SOCKET);
         let advice = "start the manager's remote daemon, or set transport.socket";
         checks.push(accepts("remote daemon", &settings.path(path), advice).await);
         if settings.node.role == Role::Worker {

@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use wpk_runtime::config::{Sources, load};
+use serde_json::Value;
+use wpk_config::{Settings, Sources, load};
 
 use crate::cli::Global;
 use crate::error::CtlError;
@@ -33,7 +34,20 @@ pub(crate) fn path(global: &Global) -> Result<PathBuf, CtlError> {
     }
     let settings =
         load(&sources(global)?, None).map_err(|found| CtlError::Settings(found.to_string()))?;
-    settings.upgrade_socket().ok_or_else(|| {
+    upgrade_socket(&settings).ok_or_else(|| {
         CtlError::Settings("there is no [[source]] of the type \"unix-socket\"".to_owned())
     })
+}
+
+/// The path of the upgrade socket in the manager's settings; `None` if they have
+/// no `unix-socket` source.
+pub(crate) fn upgrade_socket(settings: &Settings) -> Option<PathBuf> {
+    let usual = || settings.path(wpk_api::paths::UPGRADE_SOCKET);
+    if settings.sources.is_empty() {
+        return Some(usual());
+    }
+    let mut sources = settings.sources.iter();
+    let source = sources.find(|source| source.kind == "unix-socket")?;
+    let path = source.settings.get("upgrade").and_then(Value::as_str);
+    Some(path.map_or_else(usual, |path| settings.path(path)))
 }

@@ -7,10 +7,10 @@ use wpk_wire::agent::command::max_chunk;
 use wpk_wire::{AgentCommand, AgentReply, CommandForm, Step, UpgradeCode};
 
 use crate::cache::WpkFile;
-use crate::config::ChunkSize;
 use crate::engine::Shared;
 use crate::failure::Failure;
 use crate::progress::Entry;
+use wpk_config::ChunkSize;
 
 /// How often `open` is tried (section 5).
 const OPEN_ATTEMPTS: usize = 10;

@@ -52,6 +52,7 @@ pub fn context(home: &Path) -> Context {
             role: Role::Master,
             version: Some(Version::new(4, 14, 0)),
         },
+        wpk_repository: None,
     }
 }
 

@@ -30,6 +30,7 @@ pub fn context() -> Context {
             role: Role::Master,
             version: Some(VERSION),
         },
+        wpk_repository: None,
     }
 }
 

@@ -1,0 +1,261 @@
+//! Stage two: from fragments to typed settings, or to all mistakes.
+
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use wpk_api::Dialect;
+use wpk_api::settings::{self, Problem};
+use wpk_api::{NodeInfo, PluginKind};
+
+use crate::load::{Fragments, default_home};
+use crate::plugins::{self, PLUGIN_KEY, PluginFile, Plugins};
+use crate::sections::{NodeSection, PluginSection, Settings, WazuhSection};
+use crate::{Findings, ranges, together};
+
+/// Sections that are tables, lists of tables, and plain values at the top.
+const TOP_LEVEL: [&str; 12] = [
+    "home",
+    "dialect",
+    "node",
+    "source",
+    "directory",
+    "transport",
+    "provider",
+    "store",
+    "cache",
+    "delivery",
+    "tasks",
+    "wazuh",
+];
+
+impl Fragments {
+    /// Typed settings. Without `plugins` the sections that belong to plugins are
+    /// taken as they are.
+    ///
+    /// # Errors
+    /// Every mistake, those found before included.
+    pub fn check(self, plugins: Option<&dyn Plugins>) -> Result<Settings, Findings> {
+        let mut check = Check {
+            fragments: self,
+            plugins,
+        };
+        let settings = check.settings();
+        let findings = check.fragments.findings;
+        if findings.is_empty() {
+            Ok(settings)
+        } else {
+            Err(Findings(findings))
+        }
+    }
+}
+
+struct Check<'a> {
+    fragments: Fragments,
+    plugins: Option<&'a dyn Plugins>,
+}
+
+impl Check<'_> {
+    fn found(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.fragments.found(key, message);
+    }
+
+    fn problems(&mut self, section: &str, problems: Vec<Problem>) {
+        for problem in problems {
+            let problem = problem.inside(section);
+            self.found(problem.key, problem.message);
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.fragments.value.get(key)
+    }
+
+    fn settings(&mut self) -> Settings {
+        let known = |key: &str| TOP_LEVEL.contains(&key) || key == PLUGIN_KEY;
+        let unknown: Vec<String> = (self.fragments.value.as_object().into_iter().flatten())
+            .map(|(key, _)| key.clone())
+            .filter(|key| !known(key))
+            .collect();
+        for key in unknown {
+            let expected = TOP_LEVEL.join(", ");
+            self.found(
+                key,
+                format!("unknown setting; known at the top are {expected}, {PLUGIN_KEY}"),
+            );
+        }
+        let node = self.table::<NodeSection>("node").into_info();
+        if node.name.is_empty() || node.name.len() > 255 {
+            self.found("node.name", "must be 1 to 255 bytes");
+        }
+        let settings = Settings {
+            home: self.home(),
+            dialect: self.dialect(),
+            sources: self.list(PluginKind::Source, &node),
+            directory: self.one(PluginKind::Directory, &node),
+            transport: self.one(PluginKind::Transport, &node),
+            providers: self.list(PluginKind::Provider, &node),
+            store: self.one(PluginKind::Store, &node),
+            cache: self.table("cache"),
+            delivery: self.table("delivery"),
+            tasks: self.table("tasks"),
+            plugins: self.plugins(),
+            ossec: self.fragments.ossec.clone(),
+            node,
+        };
+        // Read before everything else (`load.rs`); here only its mistakes count.
+        let _: WazuhSection = self.table("wazuh");
+        self.ranges(&settings);
+        settings
+    }
+
+    fn home(&mut self) -> PathBuf {
+        match self.get("home") {
+            None => default_home(),
+            Some(Value::String(path)) if path.starts_with('/') => PathBuf::from(path),
+            Some(_) => {
+                self.found(
+                    "home",
+                    "must be an absolute path, for example \"/var/ossec\"",
+                );
+                default_home()
+            }
+        }
+    }
+
+    fn dialect(&mut self) -> Dialect {
+        match self
+            .get("dialect")
+            .map(|value| serde_json::from_value(value.clone()))
+        {
+            None => Dialect::default(),
+            Some(Ok(dialect)) => dialect,
+            Some(Err(_)) => {
+                self.found("dialect", "must be \"documented\" or \"wazuh-4\"");
+                Dialect::default()
+            }
+        }
+    }
+
+    fn table<T: DeserializeOwned + Default>(&mut self, section: &str) -> T {
+        match self.get(section).map(settings::read) {
+            None => T::default(),
+            Some(Ok(table)) => table,
+            Some(Err(problems)) => {
+                // What else the section says is looked at all the same.
+                let mut rest = self.get(section).cloned().unwrap_or_default();
+                if let Value::Object(entries) = &mut rest {
+                    entries.retain(|key, _| !problems.iter().any(|problem| problem.key == *key));
+                }
+                self.problems(section, problems);
+                settings::read(&rest).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The sections of a kind that nobody wrote.
+    fn usual(&self, kind: PluginKind, node: &NodeInfo) -> Vec<PluginSection> {
+        let types = self.plugins.map(|plugins| plugins.usual(kind, node));
+        let types = types.into_iter().flatten();
+        types.map(PluginSection::of).collect()
+    }
+
+    /// The one section of a kind.
+    fn one(&mut self, kind: PluginKind, node: &NodeInfo) -> Option<PluginSection> {
+        match self.get(kind.as_str()).cloned() {
+            None => self.usual(kind, node).pop(),
+            Some(value) => Some(self.plugin_section(kind, kind.as_str(), value)),
+        }
+    }
+
+    /// All sections of a kind.
+    fn list(&mut self, kind: PluginKind, node: &NodeInfo) -> Vec<PluginSection> {
+        match self.get(kind.as_str()).cloned() {
+            None => self.usual(kind, node),
+            Some(Value::Array(entries)) => (entries.into_iter().enumerate())
+                .map(|(i, entry)| self.plugin_section(kind, &format!("{kind}.{i}"), entry))
+                .collect(),
+            Some(_) => {
+                self.found(kind.as_str(), format!("must be a list: write [[{kind}]]"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn plugin_section(&mut self, kind: PluginKind, section: &str, value: Value) -> PluginSection {
+        let Value::Object(mut entries) = value else {
+            self.found(section, "must be a table of settings");
+            return PluginSection::of("");
+        };
+        let type_name = match entries.remove("type") {
+            Some(Value::String(name)) => name,
+            Some(_) => {
+                self.found(format!("{section}.type"), "must be a text");
+                return PluginSection::of("");
+            }
+            None => {
+                self.found(section, "has no `type`; it names the plugin");
+                return PluginSection::of("");
+            }
+        };
+        let settings = Value::Object(entries);
+        if let Some(plugins) = self.plugins {
+            match plugins.check(kind, &type_name, &settings) {
+                Some(problems) => self.problems(section, problems),
+                None => {
+                    let known = plugins.types(kind).join(", ");
+                    let message = format!("{type_name:?} is unknown; known are {known}");
+                    self.found(format!("{section}.type"), message);
+                }
+            }
+        }
+        PluginSection {
+            kind: type_name,
+            settings,
+        }
+    }
+
+    fn plugins(&mut self) -> Vec<PluginFile> {
+        let entries = match self.get(PLUGIN_KEY).cloned() {
+            None => return Vec::new(),
+            Some(Value::Array(entries)) => entries,
+            Some(_) => {
+                self.found(PLUGIN_KEY, "must be a list: write [[plugin]]");
+                return Vec::new();
+            }
+        };
+        let mut files = Vec::new();
+        for (i, entry) in entries.iter().enumerate() {
+            match plugins::read(entry) {
+                Ok(file) => files.push(file),
+                Err(problems) => self.problems(&format!("{PLUGIN_KEY}.{i}"), problems),
+            }
+        }
+        files
+    }
+
+    fn ranges(&mut self, settings: &Settings) {
+        let mut problems = ranges::check(settings);
+        if let Some(plugins) = self.plugins {
+            problems.extend(together::check(settings, plugins));
+        }
+        // A key that could not be read has its default here; that is no news.
+        let known = &self.fragments.findings;
+        problems.retain(|problem| !known.iter().any(|found| found.key == problem.key));
+        self.problems("", problems);
+        for (kind, sections) in [
+            (PluginKind::Source, &settings.sources),
+            (PluginKind::Provider, &settings.providers),
+        ] {
+            // Without plugins nobody knows what stands for an absent list.
+            let written = self.get(kind.as_str());
+            let empty = match written {
+                None => self.plugins.is_some(),
+                Some(value) => value.is_array(),
+            };
+            if sections.is_empty() && empty {
+                self.found(kind.as_str(), format!("at least one [[{kind}]] is needed"));
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The typed sections of the settings. Names and defaults are those of the
+//! house plan; every field says its unit and range.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use wpk_api::Dialect;
+use wpk_api::settings::{ByteSize, Span};
+use wpk_api::{Context, NodeInfo, PluginKind, Role, Version};
+
+use crate::ossec::OssecConf;
+use crate::plugins::PluginFile;
+
+/// Everything the daemon is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Every relative path starts here.
+    pub home: PathBuf,
+    /// Whose texts, times and default target (protocol.md, section 12).
+    pub dialect: Dialect,
+    /// The node this daemon is.
+    pub node: NodeInfo,
+    /// Where requests come from.
+    pub sources: Vec<PluginSection>,
+    /// Who the agents are; `None` where nobody knew a default (a tool without
+    /// plugins reads the file), as for the two below.
+    pub directory: Option<PluginSection>,
+    /// The agent channel.
+    pub transport: Option<PluginSection>,
+    /// Where WPKs come from, asked in this order.
+    pub providers: Vec<PluginSection>,
+    /// Where tasks are kept.
+    pub store: Option<PluginSection>,
+    /// Downloaded WPKs.
+    pub cache: CacheSettings,
+    /// How WPKs reach agents.
+    pub delivery: DeliverySettings,
+    /// The task manager.
+    pub tasks: TaskSettings,
+    /// Libraries to load.
+    pub plugins: Vec<PluginFile>,
+    /// What a 4.x manager's `ossec.conf` says, where `[wazuh] ossec_conf` names it.
+    pub ossec: Option<OssecConf>,
+}
+
+impl Settings {
+    /// A path from the settings, made absolute.
+    pub fn path(&self, path: impl AsRef<std::path::Path>) -> PathBuf {
+        self.home.join(path)
+    }
+
+    /// What plugins may know about the daemon.
+    pub fn context(&self) -> Context {
+        Context {
+            home: self.home.clone(),
+            node: self.node.clone(),
+            wpk_repository: (self.ossec.as_ref()).and_then(|ossec| ossec.wpk_repository.clone()),
+        }
+    }
+
+    /// The sections of one kind; none where nobody knew a default for what is
+    /// left out.
+    pub fn sections(&self, kind: PluginKind) -> &[PluginSection] {
+        match kind {
+            PluginKind::Source => &self.sources,
+            PluginKind::Directory => self.directory.as_slice(),
+            PluginKind::Transport => self.transport.as_slice(),
+            PluginKind::Provider => &self.providers,
+            PluginKind::Store => self.store.as_slice(),
+        }
+    }
+}
+
+/// A section that belongs to a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginSection {
+    /// Its `type`.
+    pub kind: String,
+    /// Its other settings.
+    pub settings: Value,
+}
+
+impl PluginSection {
+    /// A section with a type and nothing else.
+    pub fn of(kind: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            settings: Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// `[node]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct NodeSection {
+    pub(crate) name: Option<String>,
+    pub(crate) role: Role,
+    pub(crate) version: Option<Version>,
+}
+
+impl NodeSection {
+    pub(crate) fn into_info(self) -> NodeInfo {
+        NodeInfo {
+            name: self.name.unwrap_or_else(|| "node01".to_owned()),
+            role: self.role,
+            version: self.version,
+        }
+    }
+}
+
+/// `[wazuh]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct WazuhSection {
+    /// The manager's `ossec.conf`; its options count as defaults.
+    ossec_conf: Option<PathBuf>,
+}
+
+/// `[cache]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheSettings {
+    /// Folder of downloaded WPKs.
+    pub dir: PathBuf,
+    /// Check the signature of a WPK before it is sent to any agent.
+    pub verify_signature: bool,
+    /// CA files or folders for `verify_signature`.
+    pub ca_store: Vec<PathBuf>,
+    /// The largest WPK that is downloaded, in bytes.
+    pub max_size: ByteSize,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from(wpk_api::paths::UPGRADE_FOLDER),
+            verify_signature: false,
+            ca_store: Vec::new(),
+            max_size: ByteSize(2 << 30),
+        }
+    }
+}
+
+/// `[delivery]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeliverySettings {
+    /// How many agents are written to at the same time; 0: the number of cores.
+    pub max_concurrent: usize,
+    /// Bytes of the file per write command.
+    pub chunk_size: ChunkSize,
+    /// Whole deliveries per task, 1 to 100.
+    pub attempts: u32,
+    /// All deliveries together, in bytes of WPK per second; absent: no limit.
+    pub max_bandwidth: Option<ByteSize>,
+}
+
+impl Default for DeliverySettings {
+    fn default() -> Self {
+        Self {
+            max_concurrent: 8,
+            chunk_size: ChunkSize::Bytes(32_768),
+            attempts: 1,
+            max_bandwidth: None,
+        }
+    }
+}
+
+impl DeliverySettings {
+    /// [`max_concurrent`](Self::max_concurrent) with 0 replaced by the number of cores.
+    pub fn concurrency(&self) -> usize {
+        match self.max_concurrent {
+            0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            n => n,
+        }
+    }
+}
+
+/// How much of the file one write command carries (protocol.md, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkSize {
+    /// 64 to 60000 bytes; the JSON form is capped where the frame would not fit.
+    Bytes(usize),
+    /// The largest that fits a frame.
+    Auto,
+}
+
+impl<'de> Deserialize<'de> for ChunkSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(word) if word == "auto" => Ok(Self::Auto),
+            Value::Number(number) => number
+                .as_u64()
+                .filter(|bytes| (64..=60_000).contains(bytes))
+                .map(|bytes| Self::Bytes(bytes as usize))
+                .ok_or_else(|| D::Error::custom("must be 64 to 60000 (bytes), or \"auto\"")),
+            _ => Err(D::Error::custom("must be 64 to 60000 (bytes), or \"auto\"")),
+        }
+    }
+}
+
+/// `[tasks]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskSettings {
+    /// How long a task may be In progress without an update.
+    pub task_timeout: Span,
+    /// How long tasks are kept.
+    pub cleanup_time: Span,
+    /// What becomes of waiting tasks when the daemon starts.
+    pub on_restart: OnRestart,
+}
+
+impl Default for TaskSettings {
+    fn default() -> Self {
+        Self {
+            task_timeout: Span(Duration::from_secs(15 * 60)),
+            cleanup_time: Span(Duration::from_secs(7 * 86_400)),
+            on_restart: OnRestart::Resume,
+        }
+    }
+}
+
+/// What becomes of waiting tasks when the daemon starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRestart {
+    /// They are carried out.
+    Resume,
+    /// They end as Cancelled, as under 4.x.
+    Cancel,
+}

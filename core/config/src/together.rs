@@ -1,0 +1,90 @@
+//! Sections of plugins that do not fit together: two that want what exists
+//! once, and one that needs another which is not there. Which plugin wants what
+//! is the plugins' own knowledge ([`Plugins::demands`]); here it is compared.
+
+use wpk_api::settings::Problem;
+use wpk_api::{Context, Demands, PluginKind};
+
+use crate::plugins::Plugins;
+use crate::sections::{PluginSection, Settings};
+
+/// Every mistake, with its full key.
+pub(crate) fn check(settings: &Settings, plugins: &dyn Plugins) -> Vec<Problem> {
+    let context = settings.context();
+    let sections: Vec<Section> = (PluginKind::ALL.into_iter())
+        .flat_map(|kind| {
+            let sections = settings.sections(kind).iter().enumerate();
+            sections.map(move |(i, section)| (kind, i, section))
+        })
+        .map(|(kind, i, section)| Section::new(kind, i, section, plugins, &context))
+        .collect();
+    let mut problems = occupied_twice(&sections);
+    problems.extend(missing(&sections, settings));
+    problems
+}
+
+struct Section<'a> {
+    key: String,
+    section: &'a PluginSection,
+    demands: Demands,
+}
+
+impl<'a> Section<'a> {
+    fn new(
+        kind: PluginKind,
+        number: usize,
+        section: &'a PluginSection,
+        plugins: &dyn Plugins,
+        context: &Context,
+    ) -> Self {
+        let key = match kind.is_list() {
+            true => format!("{kind}.{number}"),
+            false => kind.to_string(),
+        };
+        let demands = plugins.demands(kind, &section.kind, &section.settings, context);
+        Self {
+            key,
+            section,
+            demands,
+        }
+    }
+}
+
+fn occupied_twice(sections: &[Section]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut first: Vec<(String, &wpk_api::Resource)> = Vec::new();
+    for section in sections {
+        for occupied in &section.demands.occupies {
+            let key = format!("{}.{}", section.key, occupied.key);
+            match first.iter().find(|(_, what)| what.collides(&occupied.what)) {
+                Some((other, what)) => {
+                    problems.push(Problem::new(
+                        key,
+                        format!("{what} is served by {other} already"),
+                    ));
+                }
+                None => first.push((key, &occupied.what)),
+            }
+        }
+    }
+    problems
+}
+
+fn missing(sections: &[Section], settings: &Settings) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for section in sections {
+        for need in &section.demands.needs {
+            let there = settings.sections(need.kind);
+            if there.iter().all(|other| other.kind != need.type_name) {
+                problems.push(Problem::new(
+                    format!("{}.type", section.key),
+                    format!(
+                        "{:?} needs {}.type = {:?} as well",
+                        section.section.kind, need.kind, need.type_name
+                    ),
+                ));
+            }
+        }
+    }
+    problems
+}

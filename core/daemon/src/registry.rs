@@ -1,0 +1,311 @@
+//! The plugins the daemon knows by name: the built-ins (`builtins.rs`) and what
+//! the libraries of `[[plugin]]` bring. Configuration checks ask it
+//! ([`Plugins`]), and [`Registry::build`] makes the parts of an engine out of
+//! checked settings.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use wpk_api::settings::Problem;
+use wpk_api::{
+    AgentDirectory, BuildError, Context, Demands, Factory, NodeInfo, PluginKind, RequestSource,
+    TaskStore, Transport, WpkProvider,
+};
+use wpk_config::{Fragments, PluginFile, PluginSection, Plugins, Settings};
+use wpk_loader::{LoadError, LoadOptions, LoadedPlugin};
+use wpk_runtime::Components;
+
+/// A named set of factories of one trait.
+struct Factories<T: ?Sized>(Vec<Box<dyn Factory<T>>>);
+
+impl<T: ?Sized> Default for Factories<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: ?Sized> Factories<T> {
+    fn find(&self, type_name: &str) -> Option<&dyn Factory<T>> {
+        let found = self.0.iter().find(|factory| factory.kind() == type_name);
+        found.map(|factory| &**factory)
+    }
+
+    fn build(
+        &self,
+        kind: PluginKind,
+        section: &PluginSection,
+        context: &Context,
+    ) -> Result<Arc<T>, StartError> {
+        let type_name = &section.kind;
+        let factory = self
+            .find(type_name)
+            .ok_or_else(|| StartError::UnknownType {
+                kind,
+                type_name: type_name.clone(),
+            })?;
+        factory
+            .build(&section.settings, context)
+            .map_err(|cause| StartError::Build {
+                kind,
+                type_name: type_name.clone(),
+                cause,
+            })
+    }
+}
+
+/// What is asked of factories whatever they make.
+trait Asked: Send + Sync {
+    fn types(&self) -> Vec<&'static str>;
+    fn check(&self, type_name: &str, settings: &Value) -> Option<Vec<Problem>>;
+    fn demands(&self, type_name: &str, settings: &Value, context: &Context) -> Option<Demands>;
+}
+
+impl<T: ?Sized> Asked for Factories<T> {
+    fn types(&self) -> Vec<&'static str> {
+        self.0.iter().map(|factory| factory.kind()).collect()
+    }
+
+    fn check(&self, type_name: &str, settings: &Value) -> Option<Vec<Problem>> {
+        self.find(type_name).map(|factory| factory.check(settings))
+    }
+
+    fn demands(&self, type_name: &str, settings: &Value, context: &Context) -> Option<Demands> {
+        let factory = self.find(type_name)?;
+        Some(factory.demands(settings, context))
+    }
+}
+
+/// The types of the sections of a kind that nobody wrote, on a node.
+pub(crate) type Usual = fn(PluginKind, &NodeInfo) -> Vec<&'static str>;
+
+/// All plugins known by name.
+pub(crate) struct Registry {
+    sources: Factories<dyn RequestSource>,
+    directories: Factories<dyn AgentDirectory>,
+    providers: Factories<dyn WpkProvider>,
+    transports: Factories<dyn Transport>,
+    stores: Factories<dyn TaskStore>,
+    libraries: Vec<LoadedPlugin>,
+    usual: Usual,
+}
+
+macro_rules! kind_of_plugin {
+    ($with:ident, $list:ident, $what:literal, $trait:ty) => {
+        #[doc = concat!("Adds a ", $what, ".")]
+        #[must_use]
+        pub(crate) fn $with(mut self, factory: impl Factory<$trait> + 'static) -> Self {
+            self.$list.0.push(Box::new(factory));
+            self
+        }
+    };
+}
+
+impl Registry {
+    /// A registry without plugins; `usual` names those that stand for sections
+    /// nobody wrote.
+    pub(crate) fn new(usual: Usual) -> Self {
+        Self {
+            sources: Factories::default(),
+            directories: Factories::default(),
+            providers: Factories::default(),
+            transports: Factories::default(),
+            stores: Factories::default(),
+            libraries: Vec::new(),
+            usual,
+        }
+    }
+
+    kind_of_plugin!(with_source, sources, "request source", dyn RequestSource);
+    kind_of_plugin!(
+        with_directory,
+        directories,
+        "agent directory",
+        dyn AgentDirectory
+    );
+    kind_of_plugin!(with_provider, providers, "WPK provider", dyn WpkProvider);
+    kind_of_plugin!(with_transport, transports, "transport", dyn Transport);
+    kind_of_plugin!(with_store, stores, "task store", dyn TaskStore);
+
+    /// Loads the libraries of `[[plugin]]` that are named well, and tells the
+    /// configuration what is wrong with the others.
+    pub(crate) fn load_libraries(&mut self, fragments: &mut Fragments) {
+        for (number, file) in fragments.plugin_files() {
+            let added = wpk_loader::load(&file.path, &options(&file))
+                .map_err(LibraryError::from)
+                .and_then(|library| self.add_library(&library));
+            if let Err(error) = added {
+                fragments.reject_plugin(number, error.to_string());
+            }
+        }
+    }
+
+    /// Adds everything a library brings, unless a type of it is known already.
+    fn add_library(&mut self, library: &LoadedPlugin) -> Result<(), LibraryError> {
+        let brought: [(PluginKind, Vec<&'static str>); 5] = [
+            (PluginKind::Source, types(&library.sources())),
+            (PluginKind::Directory, types(&library.directories())),
+            (PluginKind::Transport, types(&library.transports())),
+            (PluginKind::Provider, types(&library.providers())),
+            (PluginKind::Store, types(&library.stores())),
+        ];
+        for (kind, names) in brought {
+            let known = self.of(kind).types();
+            if let Some(name) = names.into_iter().find(|name| known.contains(name)) {
+                return Err(LibraryError::Known {
+                    path: library.path().to_owned(),
+                    kind,
+                    name,
+                });
+            }
+        }
+        self.sources.0.extend(boxed(library.sources()));
+        self.directories.0.extend(boxed(library.directories()));
+        self.providers.0.extend(boxed(library.providers()));
+        self.transports.0.extend(boxed(library.transports()));
+        self.stores.0.extend(boxed(library.stores()));
+        self.libraries.push(library.clone());
+        Ok(())
+    }
+
+    /// Waits, at most 5 seconds for each library, until what its plugins made
+    /// and the engine dropped is closed: a store may have something to write.
+    pub(crate) fn settle(&self) {
+        self.libraries.iter().for_each(LoadedPlugin::settle);
+    }
+
+    fn of(&self, kind: PluginKind) -> &dyn Asked {
+        match kind {
+            PluginKind::Source => &self.sources,
+            PluginKind::Directory => &self.directories,
+            PluginKind::Transport => &self.transports,
+            PluginKind::Provider => &self.providers,
+            PluginKind::Store => &self.stores,
+        }
+    }
+
+    /// Makes the parts of an engine. Sources come last, so that nothing is
+    /// accepted before everything it needs is there. A source with the type of
+    /// the transport is added by itself: a transport over which agents also
+    /// report brings their acknowledgements with it.
+    ///
+    /// # Errors
+    /// [`StartError`] names the plugin and what to do.
+    pub(crate) fn build(&self, settings: &Settings) -> Result<Components, StartError> {
+        let context = settings.context();
+        let one = |kind| (settings.sections(kind).first()).ok_or(StartError::NoSection(kind));
+        let store = one(PluginKind::Store)?;
+        let store = self.stores.build(PluginKind::Store, store, &context)?;
+        let transport_section = one(PluginKind::Transport)?;
+        let transport =
+            self.transports
+                .build(PluginKind::Transport, transport_section, &context)?;
+        let directory = one(PluginKind::Directory)?;
+        let directory = self
+            .directories
+            .build(PluginKind::Directory, directory, &context)?;
+        let providers = (settings.providers.iter())
+            .map(|section| {
+                self.providers
+                    .build(PluginKind::Provider, section, &context)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut sections = settings.sources.clone();
+        let companion = &transport_section.kind;
+        if self.sources.find(companion).is_some() && !sections.iter().any(|s| s.kind == *companion)
+        {
+            sections.push(PluginSection::of(companion));
+        }
+        let sources = (sections.iter())
+            .map(|section| self.sources.build(PluginKind::Source, section, &context))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Components {
+            sources,
+            directory,
+            providers,
+            transport,
+            store,
+        })
+    }
+}
+
+fn types<T: ?Sized>(factories: &[impl Factory<T>]) -> Vec<&'static str> {
+    factories.iter().map(Factory::kind).collect()
+}
+
+fn boxed<T: ?Sized>(
+    factories: Vec<impl Factory<T> + 'static>,
+) -> impl Iterator<Item = Box<dyn Factory<T>>> {
+    let boxed = |factory| Box::new(factory) as Box<dyn Factory<T>>;
+    factories.into_iter().map(boxed)
+}
+
+/// How the configuration wants a library to be loaded.
+fn options(file: &PluginFile) -> LoadOptions {
+    let usual = LoadOptions::default();
+    LoadOptions {
+        sha256: file.sha256,
+        deadline: file.deadline,
+        grace: file.grace.unwrap_or(usual.grace),
+    }
+}
+
+impl Plugins for Registry {
+    fn types(&self, kind: PluginKind) -> Vec<&'static str> {
+        self.of(kind).types()
+    }
+
+    fn usual(&self, kind: PluginKind, node: &NodeInfo) -> Vec<&'static str> {
+        (self.usual)(kind, node)
+    }
+
+    fn check(&self, kind: PluginKind, type_name: &str, settings: &Value) -> Option<Vec<Problem>> {
+        self.of(kind).check(type_name, settings)
+    }
+
+    fn demands(
+        &self,
+        kind: PluginKind,
+        type_name: &str,
+        settings: &Value,
+        context: &Context,
+    ) -> Demands {
+        let demands = self.of(kind).demands(type_name, settings, context);
+        demands.unwrap_or_default()
+    }
+}
+
+/// Why a library of `[[plugin]]` is not used.
+#[derive(Debug, thiserror::Error)]
+enum LibraryError {
+    /// It cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It brings a type that is known already.
+    #[error(
+        "{path}: brings the {kind} type {name:?}, which is known already; rename it or leave one of the two out",
+        path = .path.display()
+    )]
+    Known {
+        path: std::path::PathBuf,
+        kind: PluginKind,
+        name: &'static str,
+    },
+}
+
+/// Why the parts of an engine cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// A section that nobody wrote and that has no default.
+    #[error("[{0}] is missing, and nothing stands for it; write one")]
+    NoSection(PluginKind),
+    /// A `type` nobody answers to.
+    #[error("{kind}.type: {type_name:?} is unknown")]
+    UnknownType { kind: PluginKind, type_name: String },
+    /// A plugin could not be made.
+    #[error("{kind} {type_name:?}: {cause}")]
+    Build {
+        kind: PluginKind,
+        type_name: String,
+        cause: BuildError,
+    },
+}

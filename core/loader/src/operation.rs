@@ -1,0 +1,113 @@
+//! One operation: what it is called, how long it may take, what it ends as.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use wpk_abi::codes::operation as op;
+
+use crate::failure::CallError;
+use crate::handles::Handle;
+
+/// The number of `next`, which has none in the header.
+pub(crate) const NEXT: u32 = u32::MAX;
+/// The most JSON of an answer, in bytes.
+pub(crate) const MAX_JSON: usize = 64 << 20;
+/// The most raw bytes of an answer, in bytes.
+pub(crate) const MAX_BODY: usize = 64 << 20;
+/// The most bytes one `next` asks for.
+pub(crate) const PIECE: usize = 1 << 20;
+
+/// How an operation ended.
+pub(crate) type Ended = Result<Completed, CallError>;
+
+/// What a plugin completed an operation with.
+pub(crate) struct Completed {
+    pub(crate) status: i32,
+    pub(crate) json: Vec<u8>,
+    pub(crate) body: Bytes,
+    pub(crate) handle: Handle,
+}
+
+/// An operation that is not completed.
+pub(crate) struct Open {
+    pub(crate) what: u32,
+    /// Whom it is about; kept from being closed.
+    pub(crate) about: Handle,
+    /// When its deadline passes; `None`: never.
+    pub(crate) due: Option<Instant>,
+    /// How long it may take once the plugin has begun it.
+    pub(crate) limit: Option<Duration>,
+    pub(crate) stage: Stage,
+    /// The plugin's function that begins it has not returned yet. Until then the
+    /// plugin may not know the token, so it is told nothing about it.
+    pub(crate) inside: bool,
+    /// How often it has to be told to give it up, once that function returned.
+    pub(crate) owed: u8,
+    /// Gets the end; `None`: nobody waits any more.
+    pub(crate) done: Option<Box<dyn FnOnce(Ended) + Send>>,
+}
+
+impl Open {
+    /// How often the plugin is to be told now, of `times`; the rest is owed.
+    pub(crate) fn tell(&mut self, times: u8) -> u8 {
+        if self.inside {
+            self.owed = self.owed.saturating_add(times);
+            return 0;
+        }
+        times
+    }
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It waits for a thread.
+    Queued,
+    /// The plugin has it.
+    Running,
+    /// The plugin was told to give it up.
+    Cancelled,
+}
+
+/// Its name in messages.
+pub(crate) fn name(what: u32) -> &'static str {
+    match what {
+        op::CHECK => "check",
+        op::OPEN => "open",
+        op::SERVE => "serve",
+        op::LOOKUP => "lookup",
+        op::LIST => "list",
+        op::ENROLL => "enroll",
+        op::SERVES => "serves",
+        op::RESOLVE => "resolve",
+        op::FETCH => "fetch",
+        op::SEND => "send",
+        op::CONNECTED => "connected",
+        op::CREATE => "create",
+        op::LATEST => "latest",
+        op::TRANSITION => "transition",
+        op::CLAIM => "claim",
+        op::INTERRUPTED => "interrupted",
+        op::BEGIN_INSTALLER => "begin_installer",
+        op::TOUCH => "touch",
+        op::CANCEL => "cancel",
+        op::WITHDRAW => "withdraw",
+        op::EXPIRE => "expire",
+        op::PURGE => "purge",
+        _ => "next",
+    }
+}
+
+/// How long it may take where the configuration says nothing; `None`: for ever.
+pub(crate) fn usual_limit(what: u32) -> Option<Duration> {
+    let seconds = match what {
+        op::SERVE | op::CONNECTED => return None,
+        op::SERVES => 5,
+        op::CHECK => 30,
+        op::RESOLVE | op::FETCH => 600,
+        op::SEND => 300,
+        NEXT => 120,
+        _ => 60,
+    };
+    Some(Duration::from_secs(seconds))
+}

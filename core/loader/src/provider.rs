@@ -1,0 +1,101 @@
+//! A provider behind the border.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+use tracing::warn;
+use wpk_abi::codes::operation as op;
+use wpk_api::{ByteStream, Offer, ProviderError, Wanted, WpkProvider};
+
+use crate::failure::CallError;
+use crate::instance::{self, Instance};
+
+/// Answers to `serves` that are remembered.
+const REMEMBERED: usize = 1024;
+
+struct Provider {
+    instance: Instance,
+    /// `serves` is asked for every task and always answers the same.
+    serves: Mutex<HashMap<Wanted, bool>>,
+}
+
+pub(crate) fn make(instance: Instance, _: Value) -> Arc<dyn WpkProvider> {
+    Arc::new(Provider {
+        instance,
+        serves: Mutex::default(),
+    })
+}
+
+impl Provider {
+    fn ask_serves(&self, wanted: &Wanted) -> Result<bool, CallError> {
+        let border = self.instance.border();
+        let answer = instance::ask_now(border, self.instance.handle(), op::SERVES, wanted)?;
+        instance::read(border, op::SERVES, &answer.json)
+    }
+}
+
+#[async_trait]
+impl WpkProvider for Provider {
+    fn serves(&self, wanted: &Wanted) -> bool {
+        let known = |serves: &HashMap<Wanted, bool>| serves.get(wanted).copied();
+        let locked = || self.serves.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known(&locked()) {
+            return known;
+        }
+        match self.ask_serves(wanted) {
+            Ok(answer) => {
+                let mut serves = locked();
+                if serves.len() >= REMEMBERED {
+                    serves.clear();
+                }
+                serves.insert(wanted.clone(), answer);
+                answer
+            }
+            // It may be the one; whoever asks it hears why it cannot answer.
+            Err(CallError::Quarantined(_)) => true,
+            Err(error) => {
+                warn!(plugin = self.instance.border().name(), %error, "the provider is passed over");
+                false
+            }
+        }
+    }
+
+    fn out_of_service(&self) -> Option<String> {
+        let border = self.instance.border();
+        let reason = border.quarantined()?;
+        let name = border.name();
+        Some(format!(
+            "plugin {name} is quarantined until wpkd is restarted: {reason}"
+        ))
+    }
+
+    async fn resolve(&self, wanted: &Wanted) -> Result<Offer, ProviderError> {
+        let answer = self.instance.ask_for(op::RESOLVE, wanted).await;
+        answer.map_err(|error| error.provider(ProviderError::NotReachable))
+    }
+
+    async fn fetch(&self, offer: &Offer) -> Result<ByteStream, ProviderError> {
+        let answer = self.instance.ask(op::FETCH, offer, Bytes::new()).await;
+        let stream = answer
+            .map_err(|error| error.provider(ProviderError::NoFile))?
+            .handle;
+        let pulled = (self.instance.clone(), Some(stream));
+        let pieces = stream::unfold(pulled, |(instance, stream)| async move {
+            let stream = stream?;
+            match instance.next(&stream).await {
+                Ok(Some(bytes)) => Some((Ok(bytes), (instance, Some(stream)))),
+                Ok(None) => None,
+                Err(error) => {
+                    let error = error.provider(ProviderError::NoFile);
+                    Some((Err(error), (instance, None)))
+                }
+            }
+        });
+        // Whoever asks again after the end is told so again.
+        Ok(Box::pin(pieces.fuse()))
+    }
+}
