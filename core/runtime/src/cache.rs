@@ -15,13 +15,13 @@ use sha1::{Digest, Sha1 as Hasher};
 use tokio::io::AsyncWriteExt;
 use tracing::{debug, info, warn};
 use wpk_api::{Offer, OfferSource, Sha1};
-use wpk_package::CaStore;
 use wpk_wire::UpgradeCode;
 
 use crate::failure::Failure;
 use crate::parts::StartError;
 use crate::resolver::Resolved;
 use crate::single_flight::SingleFlight;
+use crate::trust::Signers;
 
 /// Unfinished downloads start with this, so that a restart knows them.
 const PART_PREFIX: &str = ".wpkd-download-";
@@ -102,7 +102,7 @@ struct Shared {
     folder: PathBuf,
     max_size: u64,
     /// Signatures are checked against it before a file is used.
-    trust: Option<CaStore>,
+    trust: Option<Signers>,
     /// Digests of files that were hashed (and whose signature was checked), so
     /// that thousands of agents do not mean thousands of readings.
     known: Mutex<HashMap<PathBuf, (Stamp, Sha1)>>,
@@ -114,7 +114,7 @@ impl Cache {
     pub(crate) fn open(
         folder: PathBuf,
         max_size: u64,
-        trust: Option<CaStore>,
+        trust: Option<Signers>,
     ) -> Result<Self, StartError> {
         let failed = |cause| StartError::Folder {
             path: folder.clone(),
@@ -257,7 +257,9 @@ impl Shared {
         };
         let failed = |cause: String| Failure::local(format!("{}: {cause}", path.display()));
         file.rewind().map_err(|error| failed(error.to_string()))?;
-        crate::trust::verify(file, path, trust).map_err(|error| failed(error.to_string()))
+        trust
+            .verify(file, path)
+            .map_err(|error| failed(error.to_string()))
     }
 
     /// Streams the offer into a temporary file beside its place, checks size

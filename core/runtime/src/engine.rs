@@ -18,6 +18,7 @@ use wpk_api::{AgentId, CancellationToken, Claimed, RequestService};
 
 use crate::bandwidth::Bandwidth;
 use crate::cache::Cache;
+use crate::clock::{Clock, SharedClock, WallClock};
 use crate::intake::Intake;
 use crate::parts::{Components, StartError};
 use crate::progress::ProgressBoard;
@@ -37,6 +38,7 @@ const CLEARS_AT_ONCE: usize = 64;
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) parts: Components,
+    pub(crate) clock: SharedClock,
     pub(crate) resolver: Resolver,
     pub(crate) cache: Cache,
     pub(crate) bandwidth: Bandwidth,
@@ -73,12 +75,27 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// Puts the parts together and opens the cache.
+    /// Puts the parts together and opens the cache. Time is the machine's.
     ///
     /// # Errors
     /// [`StartError`] if the cache folder or the CA files cannot be used.
     pub fn new(settings: Settings, parts: Components) -> Result<Self, StartError> {
-        let trust = trust::load(&settings)?;
+        Self::with_clock(settings, parts, Arc::new(WallClock))
+    }
+
+    /// Like [`new`](Engine::new), with another clock than the machine's. All
+    /// that waits, the time-outs included, waits by tokio's timers in any case;
+    /// a test that pauses them wants a [`TimerClock`](crate::TimerClock) here,
+    /// made inside the same runtime.
+    ///
+    /// # Errors
+    /// As for [`new`](Engine::new).
+    pub fn with_clock(
+        settings: Settings,
+        parts: Components,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let trust = trust::load(&settings, &clock)?;
         let cache = Cache::open(
             settings.path(&settings.cache.dir),
             settings.cache.max_size.0,
@@ -94,6 +111,7 @@ impl Engine {
             clearing: Mutex::default(),
             started: Instant::now(),
             background: TaskTracker::new(),
+            clock,
             settings,
             parts,
         };
@@ -161,7 +179,7 @@ impl Engine {
         let (store, node) = (&self.shared.parts.store, &self.shared.settings.node.name);
         match self.shared.settings.tasks.on_restart {
             OnRestart::Cancel => {
-                let cancelled = store.cancel(node, crate::clock::now()).await?;
+                let cancelled = store.cancel(node, self.shared.clock.now()).await?;
                 if cancelled > 0 {
                     warn!(
                         cancelled,

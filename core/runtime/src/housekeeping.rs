@@ -7,6 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{debug, error, info, warn};
 use wpk_api::CancellationToken;
 
+use crate::clock::whole_seconds;
 use crate::engine::Shared;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -33,14 +34,10 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
-}
-
 /// Tasks without an update for too long end as Timeout; those that are being
 /// delivered right now are updated first.
 async fn expire(shared: &Shared, timeout: Duration) {
-    let (store, now) = (&shared.parts.store, crate::clock::now());
+    let (store, now) = (&shared.parts.store, shared.clock.now());
     let running = shared.board.tasks();
     if !running.is_empty()
         && let Err(error) = store.touch(&running, now).await
@@ -50,7 +47,7 @@ async fn expire(shared: &Shared, timeout: Duration) {
         return;
     }
     match store
-        .expire(now.saturating_sub(seconds(timeout)), now)
+        .expire(now.saturating_sub(whole_seconds(timeout)), now)
         .await
     {
         Ok(ended) => {
@@ -63,7 +60,7 @@ async fn expire(shared: &Shared, timeout: Duration) {
 }
 
 async fn purge(shared: &Shared, keep: Duration) {
-    let until = crate::clock::now().saturating_sub(seconds(keep));
+    let until = shared.clock.now().saturating_sub(whole_seconds(keep));
     match shared.parts.store.purge(until).await {
         Ok(0) => debug!("no old tasks to delete"),
         Ok(deleted) => info!(deleted, "old tasks deleted"),

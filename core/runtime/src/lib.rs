@@ -21,5 +21,6 @@ pub mod rules;
 mod single_flight;
 mod trust;
 
+pub use clock::{Clock, TimerClock, WallClock};
 pub use engine::{Engine, EngineError};
 pub use parts::{Components, StartError};

@@ -119,7 +119,7 @@ async fn delivered(shared: &Shared, task: &Task, legacy: bool, stop: &Cancellati
     } else if let Err(error) = shared
         .parts
         .store
-        .touch(&[task.id], crate::clock::now())
+        .touch(&[task.id], shared.clock.now())
         .await
     {
         // The time-out then counts from the moment the installer was begun.
@@ -151,7 +151,7 @@ async fn finish(
         to: to.clone(),
         node: shared.settings.node.name.clone(),
         error_msg: error_msg.clone(),
-        at: crate::clock::now(),
+        at: shared.clock.now(),
     };
     let store = &shared.parts.store;
     let ended = persist(stop, || async { store.transition(vec![moves()]).await }).await;
@@ -233,7 +233,7 @@ impl Attempt<'_> {
         // From here on nothing may be cut short: the agent is told to run the
         // installer at most once, and that is written down first.
         let store = &shared.parts.store;
-        let begin = || store.begin_installer(task.id, crate::clock::now());
+        let begin = || store.begin_installer(task.id, shared.clock.now());
         match persist(stop, begin).await {
             None => return Err(Ended::Stopped),
             Some(false) => return Err(Ended::NotOurs),

@@ -147,7 +147,7 @@ impl Queue {
             .shared
             .parts
             .store
-            .claim(node, slots.len(), crate::clock::now())
+            .claim(node, slots.len(), self.shared.clock.now())
             .await
         {
             Ok(claimed) => claimed,

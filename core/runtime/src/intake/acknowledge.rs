@@ -42,7 +42,7 @@ pub(super) async fn answer(
     };
     let agents: Vec<AgentId> = ids.iter().filter_map(|id| AgentId::new(*id).ok()).collect();
     let heard: Vec<Option<AgentId>> = ids.iter().map(|id| hear(shared, *id)).collect();
-    let at = crate::clock::now();
+    let at = shared.clock.now();
     let moves = (heard.iter().flatten())
         .map(|agent| Transition {
             select: Selector::LatestOf(*agent),

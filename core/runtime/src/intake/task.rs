@@ -56,7 +56,7 @@ async fn create(
         CreateCommand::Upgrade => Command::Upgrade,
         CreateCommand::UpgradeCustom => Command::UpgradeCustom,
     };
-    let created = crate::clock::now();
+    let created = shared.clock.now();
     let tasks = (ids.iter())
         .filter_map(|id| AgentId::new(*id).ok())
         .map(|agent| NewTask {
@@ -107,7 +107,7 @@ async fn update(
     status: &str,
     error_msg: Option<String>,
 ) -> Result<Vec<Item>, StoreError> {
-    let at = crate::clock::now();
+    let at = shared.clock.now();
     let moves = (ids.iter())
         .filter_map(|id| AgentId::new(*id).ok())
         .map(|agent| Transition {
@@ -127,7 +127,7 @@ async fn update(
 }
 
 async fn cancel(shared: &Shared, node: &str) -> Result<Vec<Item>, StoreError> {
-    shared.parts.store.cancel(node, crate::clock::now()).await?;
+    shared.parts.store.cancel(node, shared.clock.now()).await?;
     Ok(vec![Item {
         agent: None,
         ..Item::task(TaskCode::Success, 0)

@@ -211,7 +211,7 @@ fn new_task(shared: &Shared, plan: &Plan, order: Order) -> NewTask {
         node: shared.settings.node.name.clone(),
         module: task::UPGRADE_MODULE.to_owned(),
         command: plan.command.clone(),
-        created: crate::clock::now(),
+        created: shared.clock.now(),
         order: Some(order),
         exclusive: true,
     }
