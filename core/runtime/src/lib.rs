@@ -1,7 +1,7 @@
 //! The engine of wpkd.
 //!
-//! Where things are: requests enter in [`intake`]; what may be upgraded is
-//! decided in [`rules`]; bytes leave to agents in [`delivery`]; WPKs lie in
+//! Where things are: requests enter in `intake`; what may be upgraded is
+//! decided in [`rules`]; bytes leave to agents in `delivery`; WPKs lie in
 //! `cache`; time-outs and clean-up are in `housekeeping`. Settings come from
 //! `wpk-config`. The engine knows plugins only through the traits of `wpk-api`,
 //! and is handed them ([`Components`]).
