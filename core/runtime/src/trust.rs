@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tracing::{info, warn};
-use wpk_package::{CaStore, Limits, Package, PackageError, Trust};
+use wpk_package::{CaStore, Limits, Package, PackageError, SignatureError, Trust};
 
 use crate::clock::SharedClock;
 use crate::parts::StartError;
@@ -46,15 +46,40 @@ pub(crate) fn load(
     }))
 }
 
+/// Why a file is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Distrust {
+    /// Nobody we trust signed this content; it stays so as long as neither the
+    /// clock nor the CA store changes.
+    Signature(String),
+    /// The file could not be read to its end; nothing is known of its content.
+    Unreadable(String),
+}
+
 impl Signers {
     /// Checks one open file that stands at its start, streaming. `path` names it
     /// in messages: whatever lies there by now is not what is sent.
-    pub(crate) fn verify(&self, file: &File, path: &Path) -> Result<(), PackageError> {
+    pub(crate) fn verify(&self, file: &File, path: &Path) -> Result<(), Distrust> {
         let since = u64::try_from(self.clock.now()).unwrap_or_default();
         let now = UNIX_EPOCH.checked_add(Duration::from_secs(since));
-        let mut package = Package::read(file, path.display().to_string(), &Limits::default())?;
-        package
-            .verify(Trust::Store(&self.store), now.unwrap_or(UNIX_EPOCH))
-            .map(|_| ())
+        let now = now.unwrap_or(UNIX_EPOCH);
+        Package::read(file, path.display().to_string(), &Limits::default())
+            .and_then(|mut package| package.verify(Trust::Store(&self.store), now))
+            .map(drop)
+            .map_err(Distrust::from)
+    }
+}
+
+impl From<PackageError> for Distrust {
+    /// Without the name of the file: whoever asks says where it came from.
+    fn from(error: PackageError) -> Self {
+        match error {
+            PackageError::Signature {
+                source: SignatureError::Io(error),
+                ..
+            } => Self::Unreadable(error.to_string()),
+            PackageError::Signature { source, .. } => Self::Signature(source.to_string()),
+            other => Self::Signature(other.to_string()),
+        }
     }
 }

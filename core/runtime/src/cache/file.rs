@@ -1,0 +1,59 @@
+//! A WPK that was found good, as deliveries read it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use wpk_api::Sha1;
+
+/// A WPK ready to be sent. Holds the open file: what was checked is what is
+/// sent, whatever happens to the name meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct WpkFile {
+    file: Arc<File>,
+    /// The bare name the agent will know it by.
+    pub(crate) name: String,
+    /// Its length in bytes.
+    pub(crate) len: u64,
+    /// Its digest.
+    pub(crate) sha1: Sha1,
+}
+
+impl WpkFile {
+    /// An open file whose length and digest are known.
+    pub(super) fn new(file: File, name: String, len: u64, sha1: Sha1) -> Self {
+        Self {
+            file: Arc::new(file),
+            name,
+            len,
+            sha1,
+        }
+    }
+
+    /// Up to `len` bytes at `offset`; shorter only at the end of the file.
+    pub(crate) async fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let file = self.file.clone();
+        let read = move || {
+            let mut block = BytesMut::zeroed(len);
+            let mut filled = 0;
+            while filled < len {
+                match file.read_at(
+                    block.get_mut(filled..).unwrap_or_default(),
+                    offset + filled as u64,
+                ) {
+                    Ok(0) => break,
+                    Ok(n) => filled += n,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            block.truncate(filled);
+            Ok(block.freeze())
+        };
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(io::Error::other)?
+    }
+}

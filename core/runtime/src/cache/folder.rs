@@ -1,0 +1,154 @@
+//! The folder of downloaded WPKs: what lies there has its full length, its
+//! listed digest and, where the settings ask for it, a good signature. A file
+//! gets its name only when all of that is certain.
+
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use tempfile::{NamedTempFile, TempPath};
+use tracing::{debug, info, warn};
+use wpk_api::Sha1;
+use wpk_wire::UpgradeCode;
+
+use super::file::WpkFile;
+use super::inspector::{Identified, Inspector};
+use crate::failure::Failure;
+use crate::trust::{Distrust, Signers};
+
+/// Unfinished downloads start with this, so that a restart knows them.
+const PART_PREFIX: &str = ".wpkd-download-";
+
+/// The folder, and whoever looks at its files.
+pub(super) struct Folder {
+    path: PathBuf,
+    inspector: Inspector,
+}
+
+impl Folder {
+    /// Opens the folder, creates it if need be, and removes downloads that an
+    /// earlier run left unfinished.
+    pub(super) fn open(path: PathBuf, signers: Option<Signers>) -> io::Result<Self> {
+        std::fs::DirBuilder::new().recursive(true).create(&path)?;
+        for entry in std::fs::read_dir(&path)?.flatten() {
+            let name = entry.file_name();
+            if name.as_encoded_bytes().starts_with(PART_PREFIX.as_bytes()) {
+                debug!(file = %entry.path().display(), "removing an unfinished download");
+                if let Err(error) = std::fs::remove_file(entry.path()) {
+                    warn!(file = %entry.path().display(), %error, "an unfinished download cannot be removed");
+                }
+            }
+        }
+        let inspector = Inspector::new(signers);
+        Ok(Self { path, inspector })
+    }
+
+    /// The file `name` of the folder, if it is this one. Blocks.
+    ///
+    /// # Errors
+    /// It is, but nobody may have it; then it is removed.
+    pub(super) fn find(&self, name: &str, sha1: Sha1) -> Result<Option<WpkFile>, Failure> {
+        let mut found = match self.inspector.identify(self.path.join(name)) {
+            Ok(found) if found.sha1() == sha1 => found,
+            Ok(other) => {
+                info!(file = %other.path().display(), "the cached WPK has another SHA-1 and is downloaded again");
+                return Ok(None);
+            }
+            Err(error) => {
+                debug!(file = name, %error, "not in the cache");
+                return Ok(None);
+            }
+        };
+        if let Err(distrust) = self.inspector.admit(&mut found) {
+            let path = found.path();
+            if matches!(distrust, Distrust::Signature(_)) {
+                warn!(file = %path.display(), "removing a badly signed WPK from the cache");
+                if let Err(error) = std::fs::remove_file(path) {
+                    warn!(file = %path.display(), %error, "a badly signed WPK cannot be removed");
+                }
+            }
+            return Err(distrusted(&path.display().to_string(), distrust));
+        }
+        Ok(Some(found.into_wpk(name.to_owned())))
+    }
+
+    /// A file outside the folder, read where it is. Blocks.
+    pub(super) fn elsewhere(&self, path: PathBuf, name: String) -> Result<WpkFile, Failure> {
+        let shown = path.display().to_string();
+        let mut found = self.inspector.identify(path).map_err(|error| {
+            Failure::new(UpgradeCode::FileNotFound, format!("{shown}: {error}"))
+        })?;
+        (self.inspector.admit(&mut found)).map_err(|distrust| distrusted(&shown, distrust))?;
+        Ok(found.into_wpk(name))
+    }
+
+    /// Whether it is worth while to download what has this digest.
+    ///
+    /// # Errors
+    /// It was badly signed when it was seen last.
+    pub(super) fn expect(&self, location: &str, sha1: Sha1) -> Result<(), Failure> {
+        match self.inspector.refusal(sha1) {
+            None => Ok(()),
+            Some(distrust) => Err(distrusted(location, distrust)),
+        }
+    }
+
+    /// A file for a download to be written to; gone when it is dropped. Blocks.
+    pub(super) fn part(&self) -> Result<NamedTempFile, Failure> {
+        tempfile::Builder::new()
+            .prefix(PART_PREFIX)
+            .permissions(Permissions::from_mode(0o640))
+            .tempfile_in(&self.path)
+            .map_err(|error| self.disk(&error))
+    }
+
+    /// Gives a whole download its name. What is answered is the file that was
+    /// written: another repository's file of the same name may have taken its
+    /// place by now. Blocks.
+    ///
+    /// # Errors
+    /// The disk's, or the file is badly signed; then it never had a name.
+    pub(super) fn settle(&self, download: Downloaded) -> Result<WpkFile, Failure> {
+        let Downloaded {
+            file,
+            part,
+            name,
+            location,
+            sha1,
+        } = download;
+        let disk = |error| self.disk(&error);
+        let place = self.path.join(&name);
+        let mut written = Identified::written(file, place, sha1).map_err(disk)?;
+        (self.inspector.admit(&mut written)).map_err(|distrust| distrusted(&location, distrust))?;
+        (part.persist(written.path())).map_err(|error| disk(error.error))?;
+        (File::open(&self.path).and_then(|folder| folder.sync_all())).map_err(disk)?;
+        let file = written.into_wpk(name);
+        info!(file = %file.name, bytes = file.len, from = %location, "downloaded");
+        Ok(file)
+    }
+
+    /// A failure to write here.
+    pub(super) fn disk(&self, error: &io::Error) -> Failure {
+        Failure::local(format!(
+            "{} cannot be written: {error}",
+            self.path.display()
+        ))
+    }
+}
+
+/// A download that is whole and on disk, but has no name yet.
+pub(super) struct Downloaded {
+    pub(super) file: File,
+    pub(super) part: TempPath,
+    /// The name it is to have.
+    pub(super) name: String,
+    /// Where it came from, for messages.
+    pub(super) location: String,
+    pub(super) sha1: Sha1,
+}
+
+fn distrusted(location: &str, distrust: Distrust) -> Failure {
+    let (Distrust::Signature(cause) | Distrust::Unreadable(cause)) = distrust;
+    Failure::local(format!("{location}: {cause}"))
+}

@@ -1,0 +1,137 @@
+//! Looking at a file before it is used: its digest, and its signature where the
+//! settings ask for it. Everything here may read a whole file and belongs on a
+//! thread that may block.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use sha1::{Digest, Sha1 as Hasher};
+use wpk_api::Sha1;
+
+use super::file::WpkFile;
+use super::memory::{Known, Memory, Stamp};
+use crate::trust::{Distrust, Signers};
+
+/// Finds out about files, and remembers it.
+pub(super) struct Inspector {
+    /// `None`: signatures are not checked.
+    signers: Option<Signers>,
+    memory: Memory,
+}
+
+/// An open file whose digest is known.
+pub(super) struct Identified {
+    file: File,
+    path: PathBuf,
+    stamp: Stamp,
+    known: Known,
+}
+
+impl Identified {
+    /// A file that was just written and hashed on the way. `path` is where it
+    /// is going to lie.
+    pub(super) fn written(file: File, path: PathBuf, sha1: Sha1) -> io::Result<Self> {
+        let admitted = false;
+        Ok(Self {
+            stamp: Stamp::of(&file.metadata()?),
+            file,
+            path,
+            known: Known { sha1, admitted },
+        })
+    }
+
+    pub(super) fn sha1(&self) -> Sha1 {
+        self.known.sha1
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file under the name an agent will know it by.
+    pub(super) fn into_wpk(self, name: String) -> WpkFile {
+        WpkFile::new(self.file, name, self.stamp.len, self.known.sha1)
+    }
+}
+
+impl Inspector {
+    pub(super) fn new(signers: Option<Signers>) -> Self {
+        let memory = Memory::default();
+        Self { signers, memory }
+    }
+
+    /// Opens the file at `path`, and hashes it if that was not done for exactly
+    /// this content.
+    pub(super) fn identify(&self, path: PathBuf) -> io::Result<Identified> {
+        // O_NONBLOCK: a FIFO put in the file's place must not hang the daemon.
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
+            .open(&path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("is no regular file"));
+        }
+        let stamp = Stamp::of(&metadata);
+        let known = match self.memory.of(&path, stamp) {
+            Some(known) => known,
+            None => {
+                let sha1 = hash(&mut file)?;
+                let admitted = false;
+                let known = Known { sha1, admitted };
+                self.memory.keep(&path, stamp, known);
+                known
+            }
+        };
+        Ok(Identified {
+            file,
+            path,
+            stamp,
+            known,
+        })
+    }
+
+    /// Lets the file pass if its signature is good, or nobody asks for one.
+    pub(super) fn admit(&self, file: &mut Identified) -> Result<(), Distrust> {
+        if file.known.admitted {
+            return Ok(());
+        }
+        if let Some(signers) = &self.signers {
+            if let Some(cause) = self.memory.refusal(file.known.sha1) {
+                return Err(Distrust::Signature(cause));
+            }
+            let verdict = (file.file.rewind())
+                .map_err(|error| Distrust::Unreadable(error.to_string()))
+                .and_then(|()| signers.verify(&file.file, &file.path));
+            if let Err(Distrust::Signature(cause)) = &verdict {
+                self.memory.refuse(file.known.sha1, cause);
+            }
+            verdict?;
+        }
+        file.known.admitted = true;
+        self.memory.keep(&file.path, file.stamp, file.known);
+        Ok(())
+    }
+
+    /// Why a content with this digest need not be had at all: it was badly
+    /// signed when it was seen last.
+    pub(super) fn refusal(&self, sha1: Sha1) -> Option<Distrust> {
+        self.memory.refusal(sha1).map(Distrust::Signature)
+    }
+}
+
+/// The SHA-1 of what is left to read.
+fn hash(file: &mut File) -> io::Result<Sha1> {
+    let mut hasher = Hasher::new();
+    let mut block = vec![0u8; 128 << 10];
+    loop {
+        match file.read(&mut block) {
+            Ok(0) => return Ok(Sha1(hasher.finalize().into())),
+            Ok(n) => hasher.update(block.get(..n).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! WPK files on this machine: one download per file however many agents wait
+//! for it, checked while it streams, put in place by a rename. Files of
+//! `upgrade_custom` are read where they are.
+//!
+//! Deliveries enter with an offer ([`Cache::get`]) and leave with a [`WpkFile`].
+//! `folder.rs` keeps the files, `download.rs` fetches them, `inspector.rs` looks
+//! at them before they are used, `memory.rs` remembers what it saw.
+
+mod blocking;
+mod download;
+mod file;
+mod folder;
+mod inspector;
+mod memory;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use wpk_api::{OfferSource, Sha1};
+use wpk_wire::UpgradeCode;
+
+pub(crate) use file::WpkFile;
+
+use crate::failure::Failure;
+use crate::parts::StartError;
+use crate::resolver::Resolved;
+use crate::single_flight::SingleFlight;
+use crate::trust::Signers;
+use blocking::blocking;
+use download::Download;
+use folder::Folder;
+
+/// Who asks for the same at the same time is served together.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Download(String, Sha1),
+    Local(PathBuf),
+}
+
+/// The WPK files of this machine.
+pub(crate) struct Cache {
+    folder: Arc<Folder>,
+    max_size: u64,
+    flights: SingleFlight<Key, Result<WpkFile, Failure>>,
+}
+
+impl Cache {
+    /// Opens the folder, creates it if need be, and removes downloads that an
+    /// earlier run left unfinished. `max_size` is the most that one download
+    /// may have, in bytes; with `signers` only what they signed is given out.
+    pub(crate) fn open(
+        folder: PathBuf,
+        max_size: u64,
+        signers: Option<Signers>,
+    ) -> Result<Self, StartError> {
+        let opened = Folder::open(folder.clone(), signers);
+        Ok(Self {
+            folder: Arc::new(opened.map_err(|cause| StartError::Folder {
+                path: folder,
+                cause,
+            })?),
+            max_size,
+            flights: SingleFlight::new(),
+        })
+    }
+
+    /// The file of an offer, downloaded if it is not here yet.
+    ///
+    /// # Errors
+    /// Why there is none, with the code that the task ends with.
+    pub(crate) async fn get(&self, resolved: &Resolved) -> Result<WpkFile, Failure> {
+        let (offer, folder) = (&resolved.offer, self.folder.clone());
+        let name = offer.file_name.clone();
+        let (key, flight) = match &offer.source {
+            OfferSource::Local(path) => {
+                let key = Key::Local(path.clone());
+                let path = path.clone();
+                let look = blocking(move || folder.elsewhere(path, name));
+                (key, look.boxed())
+            }
+            OfferSource::Download(location) => {
+                let sha1 = offer.sha1.ok_or_else(|| {
+                    Failure::new(
+                        UpgradeCode::Sha1Mismatch,
+                        format!("the provider offers {location} without a SHA-1"),
+                    )
+                })?;
+                let download = Download {
+                    resolved: resolved.clone(),
+                    location: location.clone(),
+                    sha1,
+                    max_size: self.max_size,
+                };
+                (Key::Download(name, sha1), have(folder, download).boxed())
+            }
+        };
+        self.flights.run(key, || flight).await
+    }
+}
+
+/// What is to be downloaded, from the folder if it is there.
+async fn have(folder: Arc<Folder>, download: Download) -> Result<WpkFile, Failure> {
+    folder.expect(&download.location, download.sha1)?;
+    let here = {
+        let (folder, sha1) = (folder.clone(), download.sha1);
+        let name = download.resolved.offer.file_name.clone();
+        blocking(move || folder.find(&name, sha1)).await?
+    };
+    if let Some(file) = here {
+        return Ok(file);
+    }
+    let whole = download.run(&folder).await?;
+    blocking(move || folder.settle(whole)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use sha1::{Digest, Sha1 as Hasher};
+    use tempfile::TempDir;
+    use wpk_api::{ByteStream, Offer, ProviderError, Wanted, WpkProvider};
+    use wpk_config::Sources;
+    use wpk_testkit::wpk::SigningCa;
+
+    use super::memory::REFUSED_FOR;
+    use super::*;
+    use crate::clock::{SharedClock, WallClock};
+    use crate::trust;
+
+    /// Making keys is slow.
+    static TRUSTED: LazyLock<SigningCa> = LazyLock::new(|| SigningCa::new().unwrap());
+    static STRANGER: LazyLock<SigningCa> = LazyLock::new(|| SigningCa::new().unwrap());
+
+    /// Offers what it holds, and counts how often it was fetched.
+    struct Holder {
+        content: Vec<u8>,
+        fetched: AtomicUsize,
+    }
+
+    impl Holder {
+        fn of(content: Vec<u8>) -> Arc<Self> {
+            let fetched = AtomicUsize::new(0);
+            Arc::new(Self { content, fetched })
+        }
+
+        fn signed_by(ca: &SigningCa) -> Arc<Self> {
+            Self::of(ca.package(&[("upgrade.sh", b"#!/bin/sh\n")]).unwrap())
+        }
+
+        fn offer(self: &Arc<Self>) -> Resolved {
+            Resolved {
+                offer: Offer {
+                    file_name: "agent.wpk".into(),
+                    version: None,
+                    sha1: Some(sha1(&self.content)),
+                    source: OfferSource::Download("somewhere".into()),
+                },
+                provider: self.clone(),
+            }
+        }
+
+        fn fetched(&self) -> usize {
+            self.fetched.load(Ordering::SeqCst)
+        }
+    }
+
+    #[async_trait]
+    impl WpkProvider for Holder {
+        fn serves(&self, _: &Wanted) -> bool {
+            true
+        }
+
+        async fn resolve(&self, _: &Wanted) -> Result<Offer, ProviderError> {
+            Err(ProviderError::NotListed("nobody asks".into()))
+        }
+
+        async fn fetch(&self, _: &Offer) -> Result<ByteStream, ProviderError> {
+            self.fetched.fetch_add(1, Ordering::SeqCst);
+            let piece = Ok(Bytes::from(self.content.clone()));
+            Ok(Box::pin(futures_util::stream::iter([piece])))
+        }
+    }
+
+    fn sha1(content: &[u8]) -> Sha1 {
+        Sha1(Hasher::digest(content).into())
+    }
+
+    /// A cache with `cache.verify_signature` in a folder of its own, as the
+    /// settings ask for it.
+    fn verifying() -> (TempDir, Cache) {
+        let home = TempDir::new().unwrap();
+        std::fs::write(home.path().join("ca.pem"), TRUSTED.certificate_pem()).unwrap();
+        let file = home.path().join("wpkd.toml");
+        let toml = "[cache]\ndir = \"wpks\"\nverify_signature = true\nca_store = [\"ca.pem\"]\n";
+        std::fs::write(&file, toml).unwrap();
+        let sources = Sources {
+            file: Some(file),
+            home: Some(home.path().to_owned()),
+        };
+        let settings = wpk_config::load(&sources, None).unwrap();
+        let clock: SharedClock = Arc::new(WallClock);
+        let signers = trust::load(&settings, &clock).unwrap();
+        assert!(signers.is_some());
+        let cache = Cache::open(settings.path(&settings.cache.dir), 1 << 20, signers).unwrap();
+        (home, cache)
+    }
+
+    /// The names in the cache's folder.
+    fn names(home: &TempDir) -> Vec<std::ffi::OsString> {
+        let folder = std::fs::read_dir(home.path().join("wpks")).unwrap();
+        folder.map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_well_signed_file_is_downloaded_once_and_kept() {
+        let (home, cache) = verifying();
+        let holder = Holder::signed_by(&TRUSTED);
+        for _ in 0..2 {
+            let file = cache.get(&holder.offer()).await.unwrap();
+            assert_eq!(file.sha1, sha1(&holder.content));
+        }
+        assert_eq!((names(&home).len(), holder.fetched()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_badly_signed_file_gets_no_name_and_is_downloaded_once() {
+        let (home, cache) = verifying();
+        let holder = Holder::signed_by(&STRANGER);
+        for _ in 0..3 {
+            let failure = cache.get(&holder.offer()).await.unwrap_err();
+            assert!(failure.cause.contains("somewhere"), "{failure}");
+            assert!(failure.cause.contains("Test signer"), "{failure}");
+        }
+        assert_eq!(names(&home), [""; 0], "nothing lies in the cache");
+        assert_eq!(holder.fetched(), 1);
+    }
+
+    /// It came into the folder before signatures were checked.
+    #[tokio::test]
+    async fn a_badly_signed_file_that_is_in_the_cache_is_taken_away() {
+        let (home, cache) = verifying();
+        let holder = Holder::signed_by(&STRANGER);
+        std::fs::write(home.path().join("wpks/agent.wpk"), &holder.content).unwrap();
+        for _ in 0..2 {
+            cache.get(&holder.offer()).await.unwrap_err();
+        }
+        assert_eq!(names(&home), [""; 0]);
+        // The repository lists exactly these bytes: asking it for them is in vain.
+        assert_eq!(holder.fetched(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_badly_signed_file_gives_way_to_a_good_one_of_its_name() {
+        let (home, cache) = verifying();
+        let (bad, good) = (Holder::signed_by(&STRANGER), Holder::signed_by(&TRUSTED));
+        std::fs::write(home.path().join("wpks/agent.wpk"), &bad.content).unwrap();
+        for _ in 0..2 {
+            cache.get(&bad.offer()).await.unwrap_err();
+            let file = cache.get(&good.offer()).await.unwrap();
+            assert_eq!(file.sha1, sha1(&good.content));
+        }
+        assert_eq!((bad.fetched(), good.fetched()), (0, 1));
+        let kept = std::fs::read(home.path().join("wpks/agent.wpk")).unwrap();
+        assert_eq!(kept, good.content);
+    }
+
+    /// A clock may have been wrong: the verdict is not for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_thought_over_after_a_while() {
+        let (_home, cache) = verifying();
+        let holder = Holder::signed_by(&STRANGER);
+        cache.get(&holder.offer()).await.unwrap_err();
+        tokio::time::advance(REFUSED_FOR - Duration::from_secs(1)).await;
+        cache.get(&holder.offer()).await.unwrap_err();
+        assert_eq!(holder.fetched(), 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        cache.get(&holder.offer()).await.unwrap_err();
+        assert_eq!(holder.fetched(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_badly_signed_custom_file_is_refused_and_left_where_it_is() {
+        let (home, cache) = verifying();
+        let path = home.path().join("custom.wpk");
+        let offer = |path: &Path| Resolved {
+            offer: Offer {
+                file_name: "custom.wpk".into(),
+                version: None,
+                sha1: None,
+                source: OfferSource::Local(path.to_owned()),
+            },
+            provider: Holder::of(Vec::new()),
+        };
+        std::fs::write(&path, &Holder::signed_by(&STRANGER).content).unwrap();
+        for _ in 0..2 {
+            let failure = cache.get(&offer(&path)).await.unwrap_err();
+            assert!(failure.cause.contains("custom.wpk"), "{failure}");
+        }
+        assert!(path.exists());
+        std::fs::write(&path, &Holder::signed_by(&TRUSTED).content).unwrap();
+        cache.get(&offer(&path)).await.unwrap();
+    }
+
+    /// Two repositories may have different files of one name. Whoever asks for
+    /// one must never be given the other, whichever is put into place last.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn files_of_one_name_are_not_mixed_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path().to_owned(), 1 << 20, None).unwrap();
+        let cache = Arc::new(cache);
+        let offers: Vec<Resolved> = (0..8u8)
+            .map(|content| Holder::of(vec![content; 10]).offer())
+            .collect();
+        for _ in 0..25 {
+            let asked = offers.iter().cloned().map(|offer| {
+                let cache = cache.clone();
+                tokio::spawn(async move { (cache.get(&offer).await, offer) })
+            });
+            for asked in futures_util::future::join_all(asked).await {
+                let (file, offer) = asked.unwrap();
+                let file = file.unwrap();
+                assert_eq!(Some(file.sha1), offer.offer.sha1);
+                let bytes = file.read_at(0, 100).await.unwrap();
+                assert_eq!(Some(sha1(&bytes)), offer.offer.sha1);
+            }
+        }
+    }
+}
