@@ -15,12 +15,21 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, ProviderError>> + 
 
 /// Where WPK files come from (protocol.md, section 4).
 ///
-/// The engine asks the configured providers in order and takes the first that
-/// [`serves`](WpkProvider::serves) the wish.
+/// The engine asks the configured providers in order
+/// ([`would_serve`](WpkProvider::would_serve)) and takes the first that serves
+/// the wish.
 #[async_trait]
 pub trait WpkProvider: Send + Sync {
     /// Whether this provider is the one to ask. Must not do I/O.
     fn serves(&self, wanted: &Wanted) -> bool;
+
+    /// The same question, asked where it may be waited for: what the engine asks.
+    /// For a provider that has to ask somebody else first and must not block the
+    /// thread meanwhile, as one behind the plugin border; all others leave it as
+    /// it is. It may be asked often and concurrently, and given up at any time.
+    async fn would_serve(&self, wanted: &Wanted) -> bool {
+        self.serves(wanted)
+    }
 
     /// Why this provider cannot be asked until the daemon starts anew; `None`,
     /// the default: it can. The engine goes on to the next provider that serves

@@ -31,24 +31,16 @@ pub(crate) fn make(instance: Instance, _: Value) -> Arc<dyn WpkProvider> {
 }
 
 impl Provider {
-    fn ask_serves(&self, wanted: &Wanted) -> Result<bool, CallError> {
-        let border = self.instance.border();
-        let answer = instance::ask_now(border, self.instance.handle(), op::SERVES, wanted)?;
-        instance::read(border, op::SERVES, &answer.json)
+    fn remembered(&self, wanted: &Wanted) -> Option<bool> {
+        let serves = self.serves.lock().unwrap_or_else(PoisonError::into_inner);
+        serves.get(wanted).copied()
     }
-}
 
-#[async_trait]
-impl WpkProvider for Provider {
-    fn serves(&self, wanted: &Wanted) -> bool {
-        let known = |serves: &HashMap<Wanted, bool>| serves.get(wanted).copied();
-        let locked = || self.serves.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known(&locked()) {
-            return known;
-        }
-        match self.ask_serves(wanted) {
+    /// What an answer to `serves` comes to, remembered if it was one.
+    fn conclude(&self, wanted: &Wanted, answer: Result<bool, CallError>) -> bool {
+        match answer {
             Ok(answer) => {
-                let mut serves = locked();
+                let mut serves = self.serves.lock().unwrap_or_else(PoisonError::into_inner);
                 if serves.len() >= REMEMBERED {
                     serves.clear();
                 }
@@ -60,6 +52,31 @@ impl WpkProvider for Provider {
             Err(error) => {
                 warn!(plugin = self.instance.border().name(), %error, "the provider is passed over");
                 false
+            }
+        }
+    }
+
+    /// Asks on this thread, which waits.
+    fn ask_here(&self, wanted: &Wanted) -> Result<bool, CallError> {
+        let border = self.instance.border();
+        let answer = instance::ask_now(border, self.instance.handle(), op::SERVES, wanted)?;
+        instance::read(border, op::SERVES, &answer.json)
+    }
+}
+
+#[async_trait]
+impl WpkProvider for Provider {
+    fn serves(&self, wanted: &Wanted) -> bool {
+        self.remembered(wanted)
+            .unwrap_or_else(|| self.conclude(wanted, self.ask_here(wanted)))
+    }
+
+    async fn would_serve(&self, wanted: &Wanted) -> bool {
+        match self.remembered(wanted) {
+            Some(known) => known,
+            None => {
+                let answer = self.instance.ask_for(op::SERVES, wanted).await;
+                self.conclude(wanted, answer)
             }
         }
     }

@@ -80,7 +80,10 @@ async fn a_good_plugin_in_c_serves_its_file_and_leaves_nothing_behind() {
     let (plugin, provider) = loaded("good", &["SIZE=2500000"]);
     assert_eq!((plugin.name(), plugin.version()), ("hostile", "1"));
     assert!(provider.serves(&wanted()));
-    assert!(!provider.serves(&Wanted::File(wpk_api::WantedFile { path: None })));
+    assert!(provider.would_serve(&wanted()).await);
+    let file = Wanted::File(wpk_api::WantedFile { path: None });
+    assert!(!provider.would_serve(&file).await);
+    assert!(!provider.serves(&file));
     let offer = provider.resolve(&wanted()).await.unwrap();
     assert_eq!(offer.file_name, "hostile.wpk");
     let file = fetch(&*provider, &offer).await.unwrap();
@@ -271,6 +274,29 @@ async fn a_question_without_async_is_not_waited_for_long() {
         "it may be the one: whoever asks hears why not"
     );
     assert!(plugin.quarantined().unwrap().contains("`serves`"));
+}
+
+/// A request asks it for every wish, on a thread that serves other requests too.
+#[tokio::test]
+async fn a_provider_that_is_slow_to_say_what_it_serves_keeps_nobody_else() {
+    let (plugin, provider) = loaded("block_in_serves", &[]);
+    let (began, patience) = (Instant::now(), Duration::from_millis(50));
+    for _ in 0..3 {
+        let wanted = wanted();
+        let asked = tokio::time::timeout(patience, provider.would_serve(&wanted));
+        assert!(asked.await.is_err(), "it cannot have answered");
+    }
+    let took = began.elapsed();
+    assert!(
+        took < Duration::from_secs(4),
+        "the thread was kept {took:?}"
+    );
+    let quarantined = wait_until(PATIENCE, async || plugin.quarantined().map(str::to_owned));
+    assert!(quarantined.await.unwrap().contains("`serves`"));
+    assert!(
+        provider.would_serve(&wanted()).await,
+        "it may be the one: whoever asks hears why not"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,35 +32,24 @@ impl Resolver {
 
     /// The offer of the first provider that serves the wish and is in service.
     pub(crate) async fn resolve(&self, wanted: &Wanted) -> Result<Resolved, ProviderError> {
-        let serving: Vec<_> = (self.providers.iter())
-            .filter(|provider| provider.serves(wanted))
-            .cloned()
-            .collect();
-        if serving.is_empty() {
-            return Err(match wanted {
-                Wanted::Release(_) => {
-                    ProviderError::NotReachable("no configured provider serves `upgrade`".into())
-                }
-                Wanted::File(_) => {
-                    ProviderError::NoFile("no configured provider serves `upgrade_custom`".into())
-                }
-            });
-        }
-        let asked = wanted.clone();
+        let (providers, asked) = (self.providers.clone(), wanted.clone());
         self.flights
-            .run(wanted.clone(), || ask(serving, asked))
+            .run(wanted.clone(), || ask(providers, asked))
             .await
     }
 }
 
-/// The answer of the first of `providers` that is in service, and stays so until
-/// it has answered.
+/// The answer of the first of `providers` that serves the wish, is in service,
+/// and stays so until it has answered.
 async fn ask(
     providers: Vec<Arc<dyn WpkProvider>>,
     wanted: Wanted,
 ) -> Result<Resolved, ProviderError> {
     let mut out_of_service = Vec::new();
     for provider in providers {
+        if !provider.would_serve(&wanted).await {
+            continue;
+        }
         let answer = match provider.out_of_service() {
             None => provider.resolve(&wanted).await,
             Some(reason) => Err(ProviderError::NotReachable(reason)),
@@ -77,7 +66,21 @@ async fn ask(
             }
         }
     }
+    if out_of_service.is_empty() {
+        return Err(nobody_serves(&wanted));
+    }
     Err(ProviderError::NotReachable(out_of_service.join("; ")))
+}
+
+fn nobody_serves(wanted: &Wanted) -> ProviderError {
+    match wanted {
+        Wanted::Release(_) => {
+            ProviderError::NotReachable("no configured provider serves `upgrade`".into())
+        }
+        Wanted::File(_) => {
+            ProviderError::NoFile("no configured provider serves `upgrade_custom`".into())
+        }
+    }
 }
 
 /// A provider may be a third party's: its file name is a path on this machine
@@ -100,7 +103,63 @@ fn check_name(name: &str) -> Result<(), ProviderError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use wpk_api::{ByteStream, OfferSource, WantedFile};
+
     use super::*;
+
+    /// Behind a border: whoever cannot wait for its answer blocks a thread.
+    struct Far {
+        serves_after: Duration,
+    }
+
+    #[async_trait]
+    impl WpkProvider for Far {
+        fn serves(&self, _: &Wanted) -> bool {
+            panic!("asked without waiting")
+        }
+
+        async fn would_serve(&self, _: &Wanted) -> bool {
+            tokio::time::sleep(self.serves_after).await;
+            true
+        }
+
+        async fn resolve(&self, _: &Wanted) -> Result<Offer, ProviderError> {
+            Ok(Offer {
+                file_name: "far.wpk".into(),
+                version: None,
+                sha1: None,
+                source: OfferSource::Local("/far.wpk".into()),
+            })
+        }
+
+        async fn fetch(&self, _: &Offer) -> Result<ByteStream, ProviderError> {
+            Err(ProviderError::NoFile("never asked".into()))
+        }
+    }
+
+    fn file() -> Wanted {
+        Wanted::File(WantedFile { path: None })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_may_take_its_time_to_say_what_it_serves() {
+        let serves_after = Duration::from_secs(4);
+        let resolver = Resolver::new(vec![Arc::new(Far { serves_after })]);
+        let wish = file();
+        let hasty = tokio::time::timeout(Duration::from_secs(3), resolver.resolve(&wish));
+        assert!(hasty.await.is_err());
+        let resolved = resolver.resolve(&wish).await.unwrap();
+        assert_eq!(resolved.offer.file_name, "far.wpk");
+    }
+
+    #[tokio::test]
+    async fn without_a_provider_the_code_is_that_of_the_command() {
+        let error = Resolver::new(Vec::new()).resolve(&file()).await.err();
+        assert!(matches!(error, Some(ProviderError::NoFile(_))));
+    }
 
     #[test]
     fn only_bare_names_pass() {

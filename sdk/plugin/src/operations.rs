@@ -260,7 +260,7 @@ impl Core {
         mut question: Question,
     ) -> Result<Answer, Failure> {
         match question.operation {
-            operation::SERVES => Answer::json(provider.serves(&question.read()?)),
+            operation::SERVES => Answer::json(provider.would_serve(&question.read()?).await),
             operation::RESOLVE => Answer::json(provider.resolve(&question.read()?).await?),
             operation::FETCH => {
                 let stream = provider.fetch(&question.read()?).await?;

@@ -36,6 +36,10 @@ async fn a_published_file_is_offered(
         provider.serves(wanted),
         "the wish is not served: {wanted:?}"
     );
+    assert!(
+        within("would_serve", provider.would_serve(wanted)).await,
+        "the wish is served by one answer and not by the other: {wanted:?}"
+    );
     let offer = resolved(provider, wanted).await;
     is_well_formed(&offer);
     let sha1 = offer.sha1.map(|sha1| sha1.to_string());
@@ -89,6 +93,8 @@ async fn what_is_for_another_is_not_served(provider: &dyn WpkProvider, published
             !provider.serves(wanted),
             "{wanted:?} is for another provider"
         );
+        let would = within("would_serve", provider.would_serve(wanted)).await;
+        assert!(!would, "{wanted:?} is for another provider");
         let resolved = within("resolve", provider.resolve(wanted)).await;
         assert!(resolved.is_err(), "{wanted:?} was answered by {resolved:?}");
     }
