@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use wpk_api::AgentId;
 use wpk_wire::channel::{MAX_PAYLOAD, PROTOCOL};
 use wpk_wire::{ChannelMessage, FrameDecoder, Hello, Welcome};
 
@@ -122,7 +123,7 @@ impl Manager {
         };
         let welcome = Welcome {
             protocol: PROTOCOL,
-            agent: 7,
+            agent: AgentId::new(7).unwrap(),
             name: "seven".to_owned(),
             keepalive_seconds,
         };

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use wpk_api::PackageType;
 use wpk_api::Version;
 use wpk_api::settings::Span;
-use wpk_wire::PackageType;
 
 use crate::agent_upgrade::args::ToolArgs;
 use crate::doctor::args::DoctorArgs;

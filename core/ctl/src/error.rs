@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use wpk_package::{PackageError, SignerError, StoreError};
-use wpk_wire::FrameError;
 use wpk_wire::upgrade::response::ResponseError;
+use wpk_wire::{Code, FrameError, UpgradeCommand};
 
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub(crate) enum CtlError {
     )]
     Lost {
         socket: PathBuf,
-        command: String,
+        command: UpgradeCommand,
         source: io::Error,
     },
     #[error(
@@ -37,7 +37,7 @@ pub(crate) enum CtlError {
     )]
     Silent {
         socket: PathBuf,
-        command: String,
+        command: UpgradeCommand,
         seconds: u64,
     },
     #[error("{socket}: {source}; is it the upgrade socket of a manager?")]
@@ -49,8 +49,8 @@ pub(crate) enum CtlError {
     },
     #[error("the manager refused `{command}` with code {code}: {message}")]
     Refused {
-        command: String,
-        code: u8,
+        command: UpgradeCommand,
+        code: Code,
         message: String,
     },
     #[error("{0}")]
@@ -101,8 +101,8 @@ fn advice(error: &io::Error) -> &'static str {
 }
 
 /// A request that creates something may have been carried out unheard.
-fn afterwards(command: &str) -> &'static str {
-    if command.starts_with("upgrade") && command != "upgrade_result" {
+fn afterwards(command: &UpgradeCommand) -> &'static str {
+    if command.creates_tasks() {
         "; tasks may have been created: see `wpkctl result`"
     } else {
         ""

@@ -31,9 +31,9 @@ impl FromStr for IdRanges {
 
 fn range(text: &str) -> Result<RangeInclusive<u32>, String> {
     match text.split_once('-') {
-        None => number(text).map(|id| id..=id),
+        None => number(text).map(|id| id.get()..=id.get()),
         Some((first, last)) => {
-            let (first, last) = (number(first)?, number(last)?);
+            let (first, last) = (number(first)?.get(), number(last)?.get());
             if first > last {
                 return Err(format!("{text:?} runs backwards; write {last}-{first}"));
             }
@@ -43,13 +43,12 @@ fn range(text: &str) -> Result<RangeInclusive<u32>, String> {
 }
 
 /// One id: 0 to 2147483647, in digits only.
-pub(crate) fn number(text: &str) -> Result<u32, String> {
+pub(crate) fn number(text: &str) -> Result<AgentId, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse::<i64>()
         .ok()
         .filter(|_| digits)
         .and_then(|id| AgentId::new(id).ok())
-        .map(AgentId::get)
         .ok_or_else(|| {
             format!("{text:?} is no agent id; ids are 0 to 2147483647, ranges are written 1-50")
         })
@@ -59,7 +58,7 @@ pub(crate) fn number(text: &str) -> Result<u32, String> {
 ///
 /// # Errors
 /// [`CtlError::Usage`] if there are more than a million.
-pub(crate) fn expand(arguments: &[IdRanges]) -> Result<Vec<i64>, CtlError> {
+pub(crate) fn expand(arguments: &[IdRanges]) -> Result<Vec<AgentId>, CtlError> {
     let ranges = || arguments.iter().flat_map(|argument| &argument.0);
     let total: u64 = ranges()
         .map(|range| u64::from(range.end() - range.start()) + 1)
@@ -73,40 +72,35 @@ pub(crate) fn expand(arguments: &[IdRanges]) -> Result<Vec<i64>, CtlError> {
     Ok(ranges()
         .flat_map(Clone::clone)
         .filter(|id| seen.insert(*id))
-        .map(i64::from)
+        .filter_map(|id| AgentId::new(id.into()).ok())
         .collect())
 }
 
-/// An id as the field writes it: at least three digits.
-pub(crate) fn show(id: i64) -> String {
-    format!("{id:03}")
-}
-
 /// Ids in ascending order as short as it goes: `001-003, 007`.
-pub(crate) fn compact(ids: impl IntoIterator<Item = i64>) -> String {
-    let mut ids: Vec<i64> = ids.into_iter().collect();
+pub(crate) fn compact(ids: impl IntoIterator<Item = AgentId>) -> String {
+    let mut ids: Vec<AgentId> = ids.into_iter().collect();
     ids.sort_unstable();
-    let mut ranges: Vec<(i64, i64)> = Vec::new();
+    let mut ranges: Vec<(AgentId, AgentId)> = Vec::new();
     for id in ids {
         match ranges.last_mut() {
-            Some((_, last)) if *last == id || *last + 1 == id => *last = id,
+            Some((_, last)) if id.get() - last.get() <= 1 => *last = id,
             _ => ranges.push((id, id)),
         }
     }
     let mut shown: Vec<String> = ranges
         .iter()
         .take(MAX_SHOWN)
-        .map(|(first, last)| match last - first {
-            0 => show(*first),
-            1 => format!("{}, {}", show(*first), show(*last)),
-            _ => format!("{}-{}", show(*first), show(*last)),
+        .map(|(first, last)| match last.get() - first.get() {
+            0 => first.to_string(),
+            1 => format!("{first}, {last}"),
+            _ => format!("{first}-{last}"),
         })
         .collect();
     if ranges.len() > MAX_SHOWN {
-        let hidden: i64 = ranges
+        let hidden: u64 = ranges
             .iter()
             .skip(MAX_SHOWN)
-            .map(|(first, last)| last - first + 1)
+            .map(|(first, last)| u64::from(last.get() - first.get()) + 1)
             .sum();
         shown.push(format!("and {hidden} more"));
     }
@@ -117,9 +111,14 @@ pub(crate) fn compact(ids: impl IntoIterator<Item = i64>) -> String {
 mod tests {
     use super::*;
 
-    fn ids(arguments: &[&str]) -> Vec<i64> {
+    fn ids(arguments: &[&str]) -> Vec<u32> {
         let parsed: Vec<IdRanges> = arguments.iter().map(|a| a.parse().unwrap()).collect();
-        expand(&parsed).unwrap()
+        let ids = expand(&parsed).unwrap();
+        ids.into_iter().map(AgentId::get).collect()
+    }
+
+    fn shown(ids: impl IntoIterator<Item = i64>) -> String {
+        compact(ids.into_iter().map(|id| AgentId::new(id).unwrap()))
     }
 
     #[test]
@@ -150,8 +149,8 @@ mod tests {
 
     #[test]
     fn lists_are_short() {
-        assert_eq!(compact([3, 1, 2, 7, 9, 10]), "001-003, 007, 009, 010");
+        assert_eq!(shown([3, 1, 2, 7, 9, 10]), "001-003, 007, 009, 010");
         let scattered = (0..100).map(|n| n * 2);
-        assert!(compact(scattered).ends_with("038, and 80 more"));
+        assert!(shown(scattered).ends_with("038, and 80 more"));
     }
 }

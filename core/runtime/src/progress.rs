@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wpk_api::{AgentId, TaskId};
 use wpk_wire::Step;
+use wpk_wire::own::DeliveryStep;
 
 use crate::engine::Shared;
 
@@ -15,8 +16,8 @@ use crate::engine::Shared;
 pub(crate) struct Progress {
     /// The task.
     pub(crate) task: TaskId,
-    /// The step: `download` or one of section 5.
-    pub(crate) step: &'static str,
+    /// What is being done.
+    pub(crate) step: DeliveryStep,
     /// Bytes of the WPK the agent has.
     pub(crate) sent: u64,
     /// Bytes of the WPK; 0 until it is known.
@@ -27,7 +28,7 @@ impl Progress {
     /// Whether the agent has not been told to run the installer yet, so that
     /// nothing it reports can be about this delivery.
     pub(crate) fn is_before_installer(&self) -> bool {
-        self.step != Step::Upgrade.name()
+        self.step != DeliveryStep::Agent(Step::Upgrade)
     }
 }
 
@@ -43,7 +44,7 @@ impl ProgressBoard {
     pub(crate) fn enter(&self, agent: AgentId, task: TaskId) -> Entry<'_> {
         let progress = Progress {
             task,
-            step: "download",
+            step: DeliveryStep::Download,
             sent: 0,
             total: 0,
         };
@@ -111,8 +112,8 @@ pub(crate) struct Entry<'a> {
 
 impl Entry<'_> {
     /// A new step begins.
-    pub(crate) fn step(&mut self, step: &'static str) {
-        self.progress.step = step;
+    pub(crate) fn step(&mut self, step: Step) {
+        self.progress.step = step.into();
         self.board.set(self.agent, self.progress);
     }
 

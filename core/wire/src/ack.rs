@@ -6,13 +6,18 @@
 //! upgrade socket, where [`crate::UpgradeRequest::parse`] reads it.
 
 use serde_json::{Map, Value};
+use wpk_api::Status;
 
+use crate::agents;
+use crate::asked::AskedId;
 use crate::codes::UpgradeCode;
 use crate::json;
+use crate::parameters::{should_be, text};
 use crate::refusal::Refusal;
+use crate::upgrade::command::UpgradeCommand;
 
 /// The command in every acknowledgement.
-pub const COMMAND: &str = "upgrade_update_status";
+const COMMAND: UpgradeCommand = UpgradeCommand::UpgradeUpdateStatus;
 
 /// What stands before the JSON in the datagram to the agent's queue.
 pub const DATAGRAM_PREFIX: &str = "u:upgrade_module:";
@@ -24,8 +29,8 @@ pub struct Acknowledgement {
     pub error: Option<i64>,
     /// Text for the log.
     pub message: Option<String>,
-    /// `Done` or `Failed`; other words are judged by [`Acknowledgement::verdict`].
-    pub status: Option<String>,
+    /// Done or Failed; others are judged by [`Acknowledgement::verdict`].
+    pub status: Option<Status>,
 }
 
 /// What an acknowledgement asks of the task.
@@ -49,15 +54,15 @@ impl Acknowledgement {
     /// `None` for any other number, which is no result.
     pub fn for_result(result: u8) -> Option<Self> {
         let (message, status) = match result {
-            0 => ("Upgrade was successful", "Done"),
-            1 => ("Upgrade failed due missing dependency", "Failed"),
-            2 => ("Upgrade failed", "Failed"),
+            0 => ("Upgrade was successful", Status::Done),
+            1 => ("Upgrade failed due missing dependency", Status::Failed),
+            2 => ("Upgrade failed", Status::Failed),
             _ => return None,
         };
         Some(Self {
             error: Some(result.into()),
             message: Some(message.to_owned()),
-            status: Some(status.to_owned()),
+            status: Some(status),
         })
     }
 
@@ -73,7 +78,7 @@ impl Acknowledgement {
         else {
             return Err(Refusal::upgrade(UpgradeCode::RequiredParameters));
         };
-        if command != COMMAND {
+        if command != COMMAND.as_str() {
             return Err(Refusal::upgrade(UpgradeCode::NotRecognized));
         }
         Self::from_parameters(parameters)
@@ -91,37 +96,26 @@ impl Acknowledgement {
     }
 
     pub(crate) fn from_parameters(parameters: &Map<String, Value>) -> Result<Self, Refusal> {
-        let text = |key: &str| match parameters.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(Refusal::not_recognized(format!(
-                "Parameter \"{key}\" should be a string"
-            ))),
-        };
         let error = match parameters.get("error") {
             None => None,
             Some(Value::Number(number)) => Some(whole(number)),
-            Some(_) => {
-                return Err(Refusal::not_recognized(
-                    "Parameter \"error\" should be a number",
-                ));
-            }
+            Some(_) => return Err(should_be("error", "a number")),
         };
         Ok(Self {
             error,
-            message: text("message")?,
-            status: text("status")?,
+            message: text(parameters, "message")?,
+            status: text(parameters, "status")?.map(|word| Status::from_word(&word)),
         })
     }
 
     /// What the task becomes. `error` decides over `status` where they
     /// contradict each other; a status that is none makes the whole unusable.
     pub fn verdict(&self) -> Verdict {
-        let done = match self.status.as_deref() {
-            Some("Done") => true,
-            Some("Failed") => false,
-            Some("In progress") => return Verdict::InProgress,
-            Some("Legacy") => return Verdict::Legacy,
+        let done = match &self.status {
+            Some(Status::Done) => true,
+            Some(Status::Failed) => false,
+            Some(Status::InProgress) => return Verdict::InProgress,
+            Some(Status::Legacy) => return Verdict::Legacy,
             _ => return Verdict::Unusable,
         };
         match self.error {
@@ -138,7 +132,7 @@ impl Acknowledgement {
     }
 
     /// The message as the manager's event pipeline hands it on, with `agents`.
-    pub fn to_bytes_for(&self, agents: &[i64]) -> Vec<u8> {
+    pub fn to_bytes_for(&self, agents: &[AskedId]) -> Vec<u8> {
         self.print(Some(agents))
     }
 
@@ -151,7 +145,7 @@ impl Acknowledgement {
         out
     }
 
-    fn print(&self, agents: Option<&[i64]>) -> Vec<u8> {
+    fn print(&self, agents: Option<&[AskedId]>) -> Vec<u8> {
         let mut out = format!("{{\"command\":\"{COMMAND}\",\"parameters\":{{");
         let mut members = Vec::new();
         if let Some(error) = self.error {
@@ -161,10 +155,10 @@ impl Acknowledgement {
             members.push(format!("\"message\":{}", json::quote(message)));
         }
         if let Some(status) = &self.status {
-            members.push(format!("\"status\":{}", json::quote(status)));
+            members.push(format!("\"status\":{}", json::quote(status.as_str())));
         }
         if let Some(agents) = agents {
-            members.push(format!("\"agents\":{}", json::numbers(agents)));
+            members.push(agents::listed(agents));
         }
         out.push_str(&members.join(","));
         out.push_str("}}");

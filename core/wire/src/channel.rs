@@ -9,6 +9,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use wpk_api::AgentId;
 
 use crate::frame;
 
@@ -51,12 +52,12 @@ pub struct Hello {
 }
 
 /// The manager's answer to [`Hello`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
     /// [`PROTOCOL`].
     pub protocol: u32,
     /// The agent's id, as its certificate says.
-    pub agent: u32,
+    pub agent: AgentId,
     /// The agent's name.
     pub name: String,
     /// Seconds between two signs of life; silence of three times that is a lost connection.
@@ -145,69 +146,124 @@ pub enum ChannelError {
     Protocol(u32),
 }
 
-const HELLO: u8 = 1;
-const WELCOME: u8 = 2;
-const COMMAND: u8 = 3;
-const ANSWER: u8 = 4;
-const ACKNOWLEDGE: u8 = 5;
-const PING: u8 = 6;
-const PONG: u8 = 7;
-const GOODBYE: u8 = 8;
+/// The kind of a message: its byte on the wire.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    Hello = 1,
+    Welcome = 2,
+    Command = 3,
+    Answer = 4,
+    Acknowledge = 5,
+    Ping = 6,
+    Pong = 7,
+    Goodbye = 8,
+}
 
-impl ChannelMessage {
-    /// The name of the kind, for logs.
-    pub fn name(&self) -> &'static str {
+impl Kind {
+    fn read(byte: u8) -> Result<Self, ChannelError> {
+        Ok(match byte {
+            1 => Self::Hello,
+            2 => Self::Welcome,
+            3 => Self::Command,
+            4 => Self::Answer,
+            5 => Self::Acknowledge,
+            6 => Self::Ping,
+            7 => Self::Pong,
+            8 => Self::Goodbye,
+            other => return Err(ChannelError::Kind(other)),
+        })
+    }
+
+    fn name(self) -> &'static str {
         match self {
-            Self::Hello(_) => "hello",
-            Self::Welcome(_) => "welcome",
-            Self::Command { .. } => "command",
-            Self::Answer { .. } => "answer",
-            Self::Acknowledge(_) => "acknowledge",
+            Self::Hello => "hello",
+            Self::Welcome => "welcome",
+            Self::Command => "command",
+            Self::Answer => "answer",
+            Self::Acknowledge => "acknowledge",
             Self::Ping => "ping",
             Self::Pong => "pong",
-            Self::Goodbye { .. } => "goodbye",
+            Self::Goodbye => "goodbye",
         }
+    }
+
+    /// Whether it belongs to a stream.
+    fn has_stream(self) -> bool {
+        matches!(self, Self::Command | Self::Answer)
+    }
+
+    /// The longest body, in bytes.
+    fn limit(self) -> usize {
+        match self {
+            Self::Command | Self::Answer => MAX_PAYLOAD - PREFIX_LEN,
+            Self::Hello | Self::Welcome | Self::Acknowledge | Self::Goodbye => MAX_JSON,
+            Self::Ping | Self::Pong => 0,
+        }
+    }
+
+    /// What must hold for a message of this kind, whichever way it goes.
+    fn check(self, stream: u32, length: usize) -> Result<(), ChannelError> {
+        if self.has_stream() != (stream != 0) {
+            let kind = self as u8;
+            return Err(ChannelError::Stream { kind, stream });
+        }
+        if length > self.limit() {
+            return Err(ChannelError::TooLong {
+                kind: self.name(),
+                length,
+                limit: self.limit(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl ChannelMessage {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Hello(_) => Kind::Hello,
+            Self::Welcome(_) => Kind::Welcome,
+            Self::Command { .. } => Kind::Command,
+            Self::Answer { .. } => Kind::Answer,
+            Self::Acknowledge(_) => Kind::Acknowledge,
+            Self::Ping => Kind::Ping,
+            Self::Pong => Kind::Pong,
+            Self::Goodbye { .. } => Kind::Goodbye,
+        }
+    }
+
+    /// The name of the kind, for logs.
+    pub fn name(&self) -> &'static str {
+        self.kind().name()
     }
 
     /// The whole frame, length included, ready to be written.
     ///
     /// # Errors
-    /// [`ChannelError::TooLong`] over [`MAX_PAYLOAD`], [`ChannelError::Stream`]
-    /// for a command or answer on stream 0.
+    /// [`ChannelError::TooLong`] over the limit of its kind ([`MAX_PAYLOAD`] for
+    /// commands and answers), [`ChannelError::Stream`] for a command or answer
+    /// on stream 0.
     pub fn encode(&self) -> Result<Bytes, ChannelError> {
-        let (kind, stream, body) = match self {
-            Self::Hello(hello) => (HELLO, 0, json_body("hello", hello)?),
-            Self::Welcome(welcome) => (WELCOME, 0, json_body("welcome", welcome)?),
-            Self::Command { stream, bytes } => (COMMAND, *stream, bytes.clone()),
-            Self::Answer { stream, bytes } => (ANSWER, *stream, bytes.clone()),
-            Self::Acknowledge(bytes) => (ACKNOWLEDGE, 0, bytes.clone()),
-            Self::Ping => (PING, 0, Bytes::new()),
-            Self::Pong => (PONG, 0, Bytes::new()),
+        let kind = self.kind();
+        let (stream, body) = match self {
+            Self::Hello(hello) => (0, json_body(kind, hello)?),
+            Self::Welcome(welcome) => (0, json_body(kind, welcome)?),
+            Self::Command { stream, bytes } | Self::Answer { stream, bytes } => {
+                (*stream, bytes.clone())
+            }
+            Self::Acknowledge(bytes) => (0, bytes.clone()),
+            Self::Ping | Self::Pong => (0, Bytes::new()),
             Self::Goodbye { reason } => {
-                let goodbye = Goodbye {
-                    reason: clip(reason),
-                };
-                (GOODBYE, 0, json_body("goodbye", &goodbye)?)
+                let reason = clip(reason);
+                (0, json_body(kind, &Goodbye { reason })?)
             }
         };
-        if matches!(kind, COMMAND | ANSWER) && stream == 0 {
-            return Err(ChannelError::Stream { kind, stream });
-        }
-        let limit = match kind {
-            COMMAND | ANSWER => MAX_PAYLOAD - PREFIX_LEN,
-            _ => MAX_JSON,
-        };
-        if body.len() > limit {
-            return Err(ChannelError::TooLong {
-                kind: self.name(),
-                length: body.len(),
-                limit,
-            });
-        }
+        kind.check(stream, body.len())?;
         let length = PREFIX_LEN + body.len();
         let mut out = BytesMut::with_capacity(frame::HEADER_LEN + length);
         out.put_slice(&frame::header(length));
-        out.put_u8(kind);
+        out.put_u8(kind as u8);
         out.put_u32(stream);
         out.put_slice(&body);
         Ok(out.freeze())
@@ -221,62 +277,28 @@ impl ChannelMessage {
         let Some((&[kind, a, b, c, d], body)) = payload.split_first_chunk::<PREFIX_LEN>() else {
             return Err(ChannelError::Short(payload.len()));
         };
+        let kind = Kind::read(kind)?;
         let stream = u32::from_be_bytes([a, b, c, d]);
-        let needs_stream = match kind {
-            COMMAND | ANSWER => true,
-            HELLO | WELCOME | ACKNOWLEDGE | PING | PONG | GOODBYE => false,
-            other => return Err(ChannelError::Kind(other)),
-        };
-        if needs_stream != (stream != 0) {
-            return Err(ChannelError::Stream { kind, stream });
-        }
-        let limited = |name, limit| {
-            if body.len() > limit {
-                return Err(ChannelError::TooLong {
-                    kind: name,
-                    length: body.len(),
-                    limit,
-                });
-            }
-            Ok(())
-        };
+        kind.check(stream, body.len())?;
+        let bytes = payload.slice(PREFIX_LEN..);
         Ok(match kind {
-            HELLO => {
-                limited("hello", MAX_JSON)?;
-                let hello: Hello = from_json("hello", body)?;
+            Kind::Hello => {
+                let hello: Hello = from_json(kind, body)?;
                 hello.check()?;
                 Self::Hello(hello)
             }
-            WELCOME => {
-                limited("welcome", MAX_JSON)?;
-                let welcome: Welcome = from_json("welcome", body)?;
+            Kind::Welcome => {
+                let welcome: Welcome = from_json(kind, body)?;
                 welcome.check()?;
                 Self::Welcome(welcome)
             }
-            COMMAND | ANSWER => {
-                let name = if kind == COMMAND { "command" } else { "answer" };
-                limited(name, MAX_PAYLOAD - PREFIX_LEN)?;
-                let bytes = payload.slice(PREFIX_LEN..);
-                match kind {
-                    COMMAND => Self::Command { stream, bytes },
-                    _ => Self::Answer { stream, bytes },
-                }
-            }
-            ACKNOWLEDGE => {
-                limited("acknowledge", MAX_JSON)?;
-                Self::Acknowledge(payload.slice(PREFIX_LEN..))
-            }
-            PING => {
-                limited("ping", 0)?;
-                Self::Ping
-            }
-            PONG => {
-                limited("pong", 0)?;
-                Self::Pong
-            }
-            _ => {
-                limited("goodbye", MAX_JSON)?;
-                let goodbye: Goodbye = from_json("goodbye", body)?;
+            Kind::Command => Self::Command { stream, bytes },
+            Kind::Answer => Self::Answer { stream, bytes },
+            Kind::Acknowledge => Self::Acknowledge(bytes),
+            Kind::Ping => Self::Ping,
+            Kind::Pong => Self::Pong,
+            Kind::Goodbye => {
+                let goodbye: Goodbye = from_json(kind, body)?;
                 Self::Goodbye {
                     reason: clip(&goodbye.reason),
                 }
@@ -294,10 +316,10 @@ impl Hello {
             ("os_minor", &self.os_minor),
             ("arch", &self.arch),
         ];
-        check_text("hello", "platform", &self.platform)?;
-        check_text("hello", "version", &self.version)?;
+        check_text(Kind::Hello, "platform", &self.platform)?;
+        check_text(Kind::Hello, "version", &self.version)?;
         for (key, text) in optional {
-            check_text("hello", key, text.as_deref().unwrap_or_default())?;
+            check_text(Kind::Hello, key, text.as_deref().unwrap_or_default())?;
         }
         Ok(())
     }
@@ -306,12 +328,9 @@ impl Hello {
 impl Welcome {
     fn check(&self) -> Result<(), ChannelError> {
         check_protocol(self.protocol)?;
-        check_text("welcome", "name", &self.name)?;
+        check_text(Kind::Welcome, "name", &self.name)?;
         if self.keepalive_seconds == 0 {
-            return Err(ChannelError::Body {
-                kind: "welcome",
-                reason: "keepalive_seconds is 0".to_owned(),
-            });
+            return Err(not_understood(Kind::Welcome, "keepalive_seconds is 0"));
         }
         Ok(())
     }
@@ -325,31 +344,30 @@ fn check_protocol(protocol: u32) -> Result<(), ChannelError> {
     }
 }
 
-fn check_text(kind: &'static str, key: &str, text: &str) -> Result<(), ChannelError> {
+fn check_text(kind: Kind, key: &str, text: &str) -> Result<(), ChannelError> {
     // Control characters would reach logs, tables and the agents' directory.
     if text.len() > MAX_TEXT || text.chars().any(char::is_control) {
-        return Err(ChannelError::Body {
-            kind,
-            reason: format!("`{key}` is over {MAX_TEXT} bytes or holds control characters"),
-        });
+        let reason = format!("`{key}` is over {MAX_TEXT} bytes or holds control characters");
+        return Err(not_understood(kind, reason));
     }
     Ok(())
 }
 
-fn json_body<T: Serialize>(kind: &'static str, value: &T) -> Result<Bytes, ChannelError> {
+fn json_body<T: Serialize>(kind: Kind, value: &T) -> Result<Bytes, ChannelError> {
     serde_json::to_vec(value)
         .map(Bytes::from)
-        .map_err(|error| ChannelError::Body {
-            kind,
-            reason: error.to_string(),
-        })
+        .map_err(|error| not_understood(kind, error))
 }
 
-fn from_json<T: DeserializeOwned>(kind: &'static str, body: &[u8]) -> Result<T, ChannelError> {
-    serde_json::from_slice(body).map_err(|error| ChannelError::Body {
-        kind,
-        reason: error.to_string(),
-    })
+fn from_json<T: DeserializeOwned>(kind: Kind, body: &[u8]) -> Result<T, ChannelError> {
+    serde_json::from_slice(body).map_err(|error| not_understood(kind, error))
+}
+
+fn not_understood(kind: Kind, reason: impl std::fmt::Display) -> ChannelError {
+    ChannelError::Body {
+        kind: kind.name(),
+        reason: reason.to_string(),
+    }
 }
 
 /// A reason as one short line.

@@ -2,8 +2,12 @@
 //! bytes of the wire: the upgrade socket's (section 2), the task socket's
 //! (section 3) and the agent's (section 7).
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 macro_rules! codes {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $number:literal $text:literal,)* }) => {
+    ($($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $number:literal $text:literal,)* })*) => {$(
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
@@ -36,12 +40,12 @@ macro_rules! codes {
             }
         }
 
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(self.text())
             }
         }
-    };
+    )*};
 }
 
 codes! {
@@ -77,9 +81,7 @@ codes! {
         MissingDependency = 25 "Upgrade procedure exited with error code, missing dependency in agent",
         Unknown = 26 "Upgrade procedure could not start",
     }
-}
 
-codes! {
     /// Codes of the task socket (section 3).
     TaskCode {
         Success = 0 "Success",
@@ -91,9 +93,7 @@ codes! {
         DatabaseRequest = 6 "Error in DB request",
         Unknown = 7 "Unknown error",
     }
-}
 
-codes! {
     /// Codes of the agent's upgrade socket (section 7).
     AgentCode {
         Ok = 0 "ok",
@@ -117,5 +117,66 @@ codes! {
         Chmod = 17 "Could not chmod",
         Execute = 18 "Error executing command",
         EraseResult = 19 "Could not erase upgrade_result file",
+    }
+}
+
+/// A code as an answer has it. Which table it belongs to only the asked command
+/// knows, and a peer may send numbers that no table has.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Code(u8);
+
+impl Code {
+    /// The number on the wire.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// 0, which is success in every table.
+    pub const fn is_success(self) -> bool {
+        self.0 == UpgradeCode::Success.code()
+    }
+
+    /// Its meaning on the upgrade socket.
+    pub const fn upgrade(self) -> Option<UpgradeCode> {
+        UpgradeCode::from_code(self.0)
+    }
+
+    /// Its meaning on the task socket, and in answers to `upgrade_result` and
+    /// `upgrade_update_status` on the upgrade socket.
+    pub const fn task(self) -> Option<TaskCode> {
+        TaskCode::from_code(self.0)
+    }
+}
+
+impl From<UpgradeCode> for Code {
+    fn from(code: UpgradeCode) -> Self {
+        Self(code.code())
+    }
+}
+
+impl From<TaskCode> for Code {
+    fn from(code: TaskCode) -> Self {
+        Self(code.code())
+    }
+}
+
+impl PartialEq<UpgradeCode> for Code {
+    fn eq(&self, code: &UpgradeCode) -> bool {
+        self.0 == code.code()
+    }
+}
+
+impl PartialEq<TaskCode> for Code {
+    fn eq(&self, code: &TaskCode) -> bool {
+        self.0 == code.code()
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }

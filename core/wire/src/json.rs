@@ -88,20 +88,6 @@ pub(crate) fn quote_into(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
-/// Numbers in brackets, without white space.
-pub(crate) fn numbers(numbers: &[i64]) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(2 + numbers.len() * 6);
-    out.push('[');
-    for (index, number) in numbers.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        // Writing into a string cannot fail.
-        let _ = write!(out, "{comma}{number}");
-    }
-    out.push(']');
-    out
-}
-
 /// An array or object that is not closed yet.
 enum Open {
     Array(Vec<Value>),

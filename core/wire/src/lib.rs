@@ -12,22 +12,28 @@
 pub mod ack;
 pub mod agent;
 mod agents;
+mod asked;
 pub mod channel;
 pub mod codes;
 pub mod frame;
 pub mod json;
+pub mod own;
+mod parameters;
 pub mod refusal;
 pub mod remoted;
 pub mod task;
 pub mod upgrade;
+mod word;
 
 pub use ack::{Acknowledgement, Verdict};
 pub use agent::{AgentCommand, AgentReply, AgentRequest, AgentResponse, CommandForm, Step};
+pub use asked::AskedId;
 pub use channel::{ChannelError, ChannelMessage, Hello, Welcome};
-pub use codes::{AgentCode, TaskCode, UpgradeCode};
+pub use codes::{AgentCode, Code, TaskCode, UpgradeCode};
 pub use frame::{FrameDecoder, FrameError, PEER_MAX_PAYLOAD};
+pub use own::OwnRequest;
 pub use refusal::Refusal;
-pub use task::TaskRequest;
-pub use upgrade::{CustomParams, Item, PackageType, Response, UpgradeParams, UpgradeRequest};
+pub use task::{TaskCommand, TaskRequest};
+pub use upgrade::{CustomParams, Item, Response, UpgradeCommand, UpgradeParams, UpgradeRequest};
 
 pub use wpk_api::Dialect;

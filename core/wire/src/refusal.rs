@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use crate::codes::{TaskCode, UpgradeCode};
+use crate::codes::{Code, TaskCode, UpgradeCode};
 use crate::upgrade::response::{Item, Response};
 
 /// Why a whole request was refused; prints its answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("request refused with code {code}: {detail}")]
 pub struct Refusal {
-    code: u8,
+    code: Code,
     text: &'static str,
     detail: Cow<'static, str>,
 }
@@ -19,7 +19,7 @@ impl Refusal {
     /// A refusal of the upgrade socket with the plain text of the code.
     pub fn upgrade(code: UpgradeCode) -> Self {
         Self {
-            code: code.code(),
+            code: code.into(),
             text: code.text(),
             detail: Cow::Borrowed(code.text()),
         }
@@ -28,7 +28,7 @@ impl Refusal {
     /// A refusal of the task socket.
     pub fn task(code: TaskCode) -> Self {
         Self {
-            code: code.code(),
+            code: code.into(),
             text: code.text(),
             detail: Cow::Borrowed(code.text()),
         }
@@ -42,8 +42,8 @@ impl Refusal {
         }
     }
 
-    /// The number of the code.
-    pub fn code(&self) -> u8 {
+    /// The code of the answer.
+    pub fn code(&self) -> Code {
         self.code
     }
 

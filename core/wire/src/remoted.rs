@@ -1,21 +1,23 @@
 //! The address in front of a command on the remote daemon's socket, and that
 //! daemon's own errors (section 5).
 
+use wpk_api::AgentId;
+
 /// What stands before a command: the agent's id with at least three digits, and a space.
-pub fn address(agent: u32) -> String {
-    format!("{agent:03} ")
+pub fn address(agent: AgentId) -> String {
+    format!("{agent} ")
 }
 
 /// Takes a request apart into the agent and its command; for those who play
 /// the remote daemon. `None` where no address of three digits or more is found.
-pub fn split_address(request: &[u8]) -> Option<(u32, &[u8])> {
+pub fn split_address(request: &[u8]) -> Option<(AgentId, &[u8])> {
     let space = request.iter().take(16).position(|&byte| byte == b' ')?;
     let (digits, rest) = request.split_at_checked(space)?;
     if digits.len() < 3 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let agent = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    Some((agent, rest.get(1..)?))
+    let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some((AgentId::new(number).ok()?, rest.get(1..)?))
 }
 
 /// Whether an answer is the remote daemon's own error, which is plain text, or

@@ -5,8 +5,10 @@
 //! of it is printed by [`Response::to_bytes`]. The tools enter from the other
 //! side: they print requests and read responses.
 
+pub mod command;
 pub mod request;
 pub mod response;
 
-pub use request::{CustomParams, EXTENSIONS, PackageType, UpgradeParams, UpgradeRequest};
+pub use command::UpgradeCommand;
+pub use request::{CustomParams, UpgradeParams, UpgradeRequest};
 pub use response::{Item, Response, ResponseError};

@@ -3,12 +3,17 @@
 
 use bytes::BytesMut;
 use proptest::prelude::*;
+use wpk_api::{AgentId, Version};
 use wpk_wire::agent::command::max_chunk;
 use wpk_wire::agent::{ReplyError, Routed, route};
 use wpk_wire::{
     AgentCode, AgentCommand, AgentReply, AgentRequest, AgentResponse, CommandForm,
     PEER_MAX_PAYLOAD, Step, remoted,
 };
+
+fn agent(id: i64) -> AgentId {
+    AgentId::new(id).unwrap()
+}
 
 fn encode(command: AgentCommand<'_>, form: CommandForm) -> Vec<u8> {
     let mut out = BytesMut::new();
@@ -26,17 +31,29 @@ fn read(command: AgentCommand<'_>) -> AgentRequest {
 
 #[test]
 fn the_form_follows_the_version() {
-    assert_eq!(CommandForm::for_version(4, 1, 0), CommandForm::Json);
-    assert_eq!(CommandForm::for_version(10, 0, 0), CommandForm::Json);
-    assert_eq!(CommandForm::for_version(4, 0, 99), CommandForm::Com);
-    assert_eq!(CommandForm::for_version(3, 13, 0), CommandForm::Com);
+    assert_eq!(
+        CommandForm::for_version(Version::new(4, 1, 0)),
+        CommandForm::Json
+    );
+    assert_eq!(
+        CommandForm::for_version(Version::new(10, 0, 0)),
+        CommandForm::Json
+    );
+    assert_eq!(
+        CommandForm::for_version(Version::new(4, 0, 99)),
+        CommandForm::Com
+    );
+    assert_eq!(
+        CommandForm::for_version(Version::new(3, 13, 0)),
+        CommandForm::Com
+    );
 }
 
 #[test]
 fn the_largest_chunk_fills_a_frame_and_one_more_would_not_fit() {
     for (file, agent) in [
-        ("f", 1),
-        ("wazuh_agent_v4.14.9_linux_amd64.deb.wpk", 123_456),
+        ("f", agent(1)),
+        ("wazuh_agent_v4.14.9_linux_amd64.deb.wpk", agent(123_456)),
     ] {
         for (form, unit) in [(CommandForm::Json, 3), (CommandForm::Com, 1)] {
             let size = |len: usize| {
@@ -53,8 +70,8 @@ fn the_largest_chunk_fills_a_frame_and_one_more_would_not_fit() {
         }
     }
     let absurd = "x".repeat(70_000);
-    assert_eq!(max_chunk(CommandForm::Json, &absurd, 1), 0);
-    assert_eq!(max_chunk(CommandForm::Com, &absurd, 1), 0);
+    assert_eq!(max_chunk(CommandForm::Json, &absurd, agent(1)), 0);
+    assert_eq!(max_chunk(CommandForm::Com, &absurd, agent(1)), 0);
 }
 
 #[test]
@@ -144,12 +161,17 @@ fn responses() {
 
 #[test]
 fn digests_are_compared() {
-    let reply = AgentReply::parse(CommandForm::Com, b"ok ABCDEF", Step::Sha1).unwrap();
-    assert!(reply.check_sha1("abcdef").is_ok());
-    assert!(matches!(
-        reply.check_sha1("abcde0"),
-        Err(ReplyError::Sha1 { .. })
-    ));
+    let digest = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+    let other = "da39a3ee5e6b4b0d3255bfef95601890afd80700";
+    for answer in [digest.to_uppercase(), format!(" {digest}\n")] {
+        let answer = format!("ok {answer}");
+        let reply = AgentReply::parse(CommandForm::Com, answer.as_bytes(), Step::Sha1).unwrap();
+        assert!(reply.check_sha1(digest.parse().unwrap()).is_ok());
+        assert!(matches!(
+            reply.check_sha1(other.parse().unwrap()),
+            Err(ReplyError::Sha1 { .. })
+        ));
+    }
 }
 
 #[test]
@@ -163,6 +185,7 @@ fn a_hostile_answer_makes_a_short_error() {
 #[test]
 fn addresses() {
     for (id, text) in [(0, "000 "), (7, "007 "), (999, "999 "), (1000, "1000 ")] {
+        let id = agent(id);
         assert_eq!(remoted::address(id), text);
         let request = format!("{text}com x y");
         assert_eq!(
@@ -170,7 +193,15 @@ fn addresses() {
             Some((id, &b"com x y"[..]))
         );
     }
-    for bad in ["", "007", "07 x", "-07 x", "99999999999 x", "+007 x"] {
+    for bad in [
+        "",
+        "007",
+        "07 x",
+        "-07 x",
+        "99999999999 x",
+        "2147483648 x",
+        "+007 x",
+    ] {
         assert_eq!(remoted::split_address(bad.as_bytes()), None, "{bad}");
     }
 }

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use wpk_api::AgentId;
 use wpk_wire::frame::{self, FrameDecoder, FrameError};
 use wpk_wire::{ChannelError, ChannelMessage, Hello, Welcome, channel};
 
@@ -25,7 +26,7 @@ fn messages() -> Vec<ChannelMessage> {
         }),
         ChannelMessage::Welcome(Welcome {
             protocol: channel::PROTOCOL,
-            agent: 7,
+            agent: AgentId::new(7).unwrap(),
             name: "web-7".into(),
             keepalive_seconds: 20,
         }),

@@ -6,10 +6,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::process::Command;
+use wpk_api::{AgentId, ConnectionStatus, paths};
 use wpk_testkit::process::Process;
 use wpk_testkit::wait_until;
+use wpk_wire::own::{ListAgents, ListedAgent};
+use wpk_wire::{Item, UpgradeRequest};
 
 use crate::agents::{CAST, Member};
 use crate::error::DemoError;
@@ -28,7 +30,7 @@ pub(crate) struct Fleet {
 
 /// One of them.
 pub(crate) struct Agent {
-    pub(crate) id: i64,
+    pub(crate) id: AgentId,
     pub(crate) member: &'static Member,
     home: PathBuf,
     /// The version of its program before the upgrade.
@@ -50,7 +52,7 @@ pub(crate) struct Ending {
 /// What became of one agent.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(crate) id: i64,
+    pub(crate) id: AgentId,
     pub(crate) member: &'static Member,
     /// What its program said before and after: a version, or why it does not run.
     pub(crate) from: String,
@@ -101,20 +103,20 @@ impl Fleet {
     }
 
     /// Their ids.
-    pub(crate) fn ids(&self) -> Vec<i64> {
+    pub(crate) fn ids(&self) -> Vec<AgentId> {
         self.agents.iter().map(|agent| agent.id).collect()
     }
 
     /// Waits until the manager lists all of them as active.
     pub(crate) async fn wait_until_active(&self, manager: &Manager) -> Result<(), DemoError> {
-        let is_active = |item: &Value| {
-            item.get("agent")
-                .and_then(Value::as_i64)
-                .filter(|_| item.get("connection_status").and_then(Value::as_str) == Some("active"))
+        let is_active = |item: &Item| {
+            let listed = ListedAgent::from_item(item)?;
+            (listed.connection == ConnectionStatus::Active).then_some(listed.agent)
         };
         let all = async || {
-            let items = manager.items("agent_list", &json!({})).await.ok()?;
-            let active: Vec<i64> = items.iter().filter_map(is_active).collect();
+            let request = UpgradeRequest::Own(ListAgents::default().into());
+            let items = manager.items(&request).await.ok()?;
+            let active: Vec<AgentId> = items.iter().filter_map(is_active).collect();
             self.agents
                 .iter()
                 .all(|agent| active.contains(&agent.id))
@@ -169,20 +171,20 @@ impl Outcome {
     }
 }
 
-fn label(id: i64, member: &Member) -> String {
-    format!("{id:03} {}", member.name)
+fn label(id: AgentId, member: &Member) -> String {
+    format!("{id} {}", member.name)
 }
 
 /// The agent's settings, which enrolment began.
 fn settings(home: &Path) -> PathBuf {
-    home.join("etc/wpk-agent.toml")
+    home.join(paths::AGENT_SETTINGS)
 }
 
 /// Puts the old program into the home, the CA that the agent trusts, and the
 /// rest of its settings.
 fn prepare(home: &Path, member: &Member, trusted_ca: &str) -> io::Result<()> {
     install_old_program(home)?;
-    fs::write(home.join("etc/wpk_root.pem"), trusted_ca)?;
+    fs::write(home.join(paths::CA_STORE), trusted_ca)?;
     let system = &member.system;
     // Real agents take their system from the machine, and report a result after
     // 30 s; here six machines must fit into one, and nobody wants to wait.

@@ -96,7 +96,7 @@ async fn story(programs: &Programs, scratch: &Scratch) -> Result<bool, DemoError
     // No version: the last one that the repository has.
     let request = format!(
         r#"{{"origin":{{"module":"api"}},"command":"upgrade","parameters":{{"agents":{agents:?},"wpk_repo":"{repo}","use_http":true}}}}"#,
-        agents = fleet.ids(),
+        agents = fleet.ids().into_iter().map(i64::from).collect::<Vec<_>>(),
         repo = repository.base(),
     );
     say(format_args!(

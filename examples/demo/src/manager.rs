@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
+use wpk_api::AgentId;
 use wpk_testkit::client::ask;
 use wpk_testkit::process::{Process, Signal};
+use wpk_wire::{Item, Response, UpgradeRequest};
 
 use crate::error::DemoError;
 use crate::programs::{Programs, output_of};
@@ -62,21 +64,13 @@ impl Manager {
         })
     }
 
-    /// The items of the answer to a request about some agents.
-    pub(crate) async fn items(
-        &self,
-        command: &str,
-        parameters: &Value,
-    ) -> Result<Vec<Value>, DemoError> {
-        let request =
-            json!({"origin": {"module": "api"}, "command": command, "parameters": parameters});
-        let request = request.to_string();
+    /// The items of the answer to a request.
+    pub(crate) async fn items(&self, request: &UpgradeRequest) -> Result<Vec<Item>, DemoError> {
+        let request = String::from_utf8_lossy(&request.to_bytes()).into_owned();
         let answer = self.ask(&request).await?;
-        let mut parsed: Value = serde_json::from_str(&answer).unwrap_or_default();
-        // 0: the request was understood, whatever is to say about single agents.
-        let understood = parsed.get("error") == Some(&Value::from(0));
-        match parsed.get_mut("data").map(Value::take) {
-            Some(Value::Array(items)) if understood => Ok(items),
+        match Response::parse(answer.as_bytes()) {
+            // It was understood, whatever is to say about single agents.
+            Ok(response) if response.error.is_success() => Ok(response.data),
             _ => Err(DemoError::Answer { request, answer }),
         }
     }
@@ -88,7 +82,7 @@ impl Manager {
         programs: &Programs,
         name: &str,
         home: &Path,
-    ) -> Result<i64, DemoError> {
+    ) -> Result<AgentId, DemoError> {
         let mut command = programs.command("wpkctl");
         command
             .args(["agent", "enroll", name, "--json", "--out"])
@@ -98,7 +92,7 @@ impl Manager {
         let answer: Option<Value> = serde_json::from_str(&printed).ok();
         answer
             .as_ref()
-            .and_then(|answer| answer.get("agent")?.as_i64())
+            .and_then(|answer| AgentId::new(answer.get("agent")?.as_i64()?).ok())
             .ok_or_else(|| DemoError::Answer {
                 request: format!("wpkctl agent enroll {name}"),
                 answer: printed,

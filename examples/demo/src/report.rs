@@ -77,7 +77,7 @@ mod tests {
 
     fn outcome(at: usize, to: &str, status: &str, reason: &str) -> Outcome {
         Outcome {
-            id: 1,
+            id: wpk_api::AgentId::new(1).unwrap(),
             member: &CAST[at],
             from: OLD.to_owned(),
             to: to.to_owned(),

@@ -4,14 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use wpk_api::paths;
 
 use crate::error::DemoError;
 use crate::screen::scold;
 
 /// The longest path of a socket, in bytes.
 const LONGEST_SOCKET: usize = 107;
-/// The manager's socket inside the folder.
-const SOCKET: &str = "manager/queue/tasks/upgrade";
 /// How much of each log is shown when something went wrong.
 const LAST_LINES: usize = 25;
 
@@ -54,7 +53,7 @@ impl Scratch {
 
     /// The socket that takes upgrade requests.
     pub(crate) fn manager_socket(&self) -> PathBuf {
-        self.path(SOCKET)
+        self.manager_home().join(paths::UPGRADE_SOCKET)
     }
 
     /// An agent's home.

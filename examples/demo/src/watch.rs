@@ -6,8 +6,9 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
+use wpk_wire::own::{AskProgress, Delivery, DeliveryStep};
+use wpk_wire::{Item, Step, UpgradeRequest};
 
 use crate::error::DemoError;
 use crate::fleet::{Agent, Ending, Fleet};
@@ -23,20 +24,25 @@ pub(crate) async fn until_ended(
     fleet: &Fleet,
 ) -> Result<Vec<Ending>, DemoError> {
     let begun = Instant::now();
-    let agents = json!({"agents": fleet.ids()});
+    let agents = fleet.ids();
+    let results = UpgradeRequest::Result {
+        agents: agents.iter().copied().map(Into::into).collect(),
+    };
+    let deliveries = UpgradeRequest::Own(AskProgress { agents }.into());
     let mut view = View::new(fleet);
     let mut endings: Vec<Option<Ending>> = vec![None; fleet.agents().len()];
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let results = manager.items("upgrade_result", &agents).await?;
-        let deliveries = manager.items("upgrade_progress", &agents).await?;
+        let results = manager.items(&results).await?;
+        let deliveries = manager.items(&deliveries).await?;
         for (at, agent) in fleet.agents().iter().enumerate() {
             let Some(slot) = endings.get_mut(at).filter(|slot| slot.is_none()) else {
                 continue;
             };
-            let state = State::read(item_of(&results, agent), item_of(&deliveries, agent));
+            let delivery = item_of(&deliveries, agent).and_then(Delivery::from_item);
+            let state = State::read(item_of(&results, agent), delivery.as_ref());
             view.show(at, agent, &state, begun.elapsed());
             if state.has_ended() {
                 *slot = Some(state.into_ending(begun.elapsed()));
@@ -48,10 +54,8 @@ pub(crate) async fn until_ended(
     }
 }
 
-fn item_of<'a>(items: &'a [Value], agent: &Agent) -> Option<&'a Value> {
-    items
-        .iter()
-        .find(|item| item.get("agent") == Some(&Value::from(agent.id)))
+fn item_of<'a>(items: &'a [Item], agent: &Agent) -> Option<&'a Item> {
+    items.iter().find(|item| item.agent_id() == Some(agent.id))
 }
 
 /// What the manager says of one agent right now.
@@ -66,44 +70,44 @@ struct State {
 }
 
 impl State {
-    fn read(result: Option<&Value>, delivery: Option<&Value>) -> Self {
-        let text = |item: Option<&Value>, key: &str| {
-            let text = item.and_then(|item| item.get(key)?.as_str());
-            text.unwrap_or_default().to_owned()
+    fn read(result: Option<&Item>, delivery: Option<&Delivery>) -> Self {
+        let Some(result) = result else {
+            return Self::default();
         };
-        let number = |key: &str| {
-            delivery
-                .and_then(|item| item.get(key)?.as_u64())
-                .unwrap_or(0)
-        };
-        let mut state = Self {
-            status: text(result, "status"),
-            ..Self::default()
-        };
-        if result.is_some_and(|item| item.get("error") != Some(&Value::from(0))) {
+        if !result.error.is_success() {
             // The request was refused for this agent; the answer to it said why.
             return Self {
                 status: "No task".to_owned(),
-                detail: text(result, "message"),
+                detail: result.message.to_string(),
                 percent: 0,
             };
         }
+        let mut state = Self {
+            status: result.status.as_deref().unwrap_or_default().to_owned(),
+            ..Self::default()
+        };
         if state.status == "In queue" {
             return state;
         }
-        let step = text(delivery, "step");
-        (state.detail, state.percent) = match step.as_str() {
-            _ if state.has_ended() => (text(result, "error_msg"), 100),
+        if state.has_ended() {
+            state.detail = result.error_msg.clone().unwrap_or_default();
+            state.percent = 100;
+            return state;
+        }
+        let (detail, percent) = match delivery {
             // The manager has done its part.
-            "" => ("waiting for the agent's word".to_owned(), 100),
-            "download" => ("fetching the package".to_owned(), 0),
-            "lock_restart" | "open" | "write" => {
-                let percent = number("sent") * 100 / number("total").max(1);
-                ("sending the package".to_owned(), percent)
-            }
-            "close" | "sha1" => ("comparing digests".to_owned(), 100),
-            _ => ("starting the installer".to_owned(), 100),
+            None => ("waiting for the agent's word", 100),
+            Some(delivery) => match delivery.step {
+                DeliveryStep::Download => ("fetching the package", 0),
+                DeliveryStep::Agent(Step::LockRestart | Step::Open | Step::Write) => {
+                    let percent = delivery.sent * 100 / delivery.total.max(1);
+                    ("sending the package", percent)
+                }
+                DeliveryStep::Agent(Step::Close | Step::Sha1) => ("comparing digests", 100),
+                _ => ("starting the installer", 100),
+            },
         };
+        (state.detail, state.percent) = (detail.to_owned(), percent);
         state
     }
 
@@ -186,22 +190,47 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wpk_api::{AgentId, TaskId};
+    use wpk_wire::TaskCode;
+
+    fn agent() -> AgentId {
+        AgentId::new(1).unwrap()
+    }
+
+    fn shown(status: &'static str) -> Item {
+        Item {
+            status: Some(status.into()),
+            ..Item::created(agent(), TaskId(1))
+        }
+    }
+
+    fn delivery(step: Step, sent: u64, total: u64) -> Delivery {
+        Delivery {
+            agent: agent(),
+            task_id: TaskId(1),
+            step: step.into(),
+            sent,
+            total,
+        }
+    }
 
     #[test]
     fn deliveries_become_percent_and_words() {
-        let updating = json!({"error": 0, "agent": 1, "status": "Updating"});
-        let half = json!({"agent": 1, "step": "write", "sent": 512, "total": 1024});
+        let updating = shown("Updating");
+        let half = delivery(Step::Write, 512, 1024);
         let state = State::read(Some(&updating), Some(&half));
         assert_eq!(state.percent, 50);
         assert_eq!(state.text(), "Updating: sending the package");
-        let unknown = json!({"agent": 1, "step": "open", "sent": 0, "total": 0});
+        let unknown = delivery(Step::Open, 0, 0);
         assert_eq!(State::read(Some(&updating), Some(&unknown)).percent, 0);
     }
 
     #[test]
     fn an_end_carries_its_reason() {
-        let failed =
-            json!({"error": 0, "agent": 1, "status": "Error", "error_msg": "Send open file error"});
+        let failed = Item {
+            error_msg: Some("Send open file error".to_owned()),
+            ..shown("Error")
+        };
         let state = State::read(Some(&failed), None);
         assert!(state.has_ended());
         let ending = state.into_ending(Duration::from_secs(3));
@@ -213,7 +242,7 @@ mod tests {
 
     #[test]
     fn an_agent_without_a_task_is_not_waited_for() {
-        let none = json!({"error": 3, "message": "No task in DB", "agent": 1});
+        let none = Item::task(TaskCode::NoTask, agent());
         let state = State::read(Some(&none), None);
         assert!(state.has_ended());
         assert_eq!(state.text(), "No task: No task in DB");
@@ -221,17 +250,11 @@ mod tests {
 
     #[test]
     fn a_task_under_way_is_no_end() {
-        for (result, text) in [
-            (
-                json!({"error": 0, "agent": 1, "status": "In queue"}),
-                "In queue",
-            ),
-            (
-                json!({"error": 0, "agent": 1, "status": "Updating"}),
-                "Updating: waiting for the agent's word",
-            ),
+        for (status, text) in [
+            ("In queue", "In queue"),
+            ("Updating", "Updating: waiting for the agent's word"),
         ] {
-            let state = State::read(Some(&result), None);
+            let state = State::read(Some(&shown(status)), None);
             assert!(!state.has_ended());
             assert_eq!(state.text(), text);
         }

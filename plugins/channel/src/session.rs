@@ -183,7 +183,7 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
     // First in the queue, before anybody can find the link.
     link.send(&ChannelMessage::Welcome(Welcome {
         protocol: PROTOCOL,
-        agent: agent.get(),
+        agent,
         name: name.clone(),
         keepalive_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
     }));

@@ -36,7 +36,7 @@ async fn an_enrolled_agent_connects_takes_a_command_and_answers() {
     );
 
     let (mut agent, welcome) = ChannelAgent::connect(&enrollment).await.unwrap();
-    assert_eq!((welcome.agent, welcome.name.as_str()), (1, "web01"));
+    assert_eq!((welcome.agent.get(), welcome.name.as_str()), (1, "web01"));
     assert_eq!(welcome.keepalive_seconds, 10);
     let info = manager.info(id).await;
     assert_eq!(info.connection, ConnectionStatus::Active);
@@ -140,7 +140,7 @@ async fn a_restart_keeps_ids_certificates_and_what_agents_said() {
         ConnectionStatus::NeverConnected
     );
     let (_agent, welcome) = ChannelAgent::connect(&other).await.unwrap();
-    assert_eq!(i64::from(welcome.agent), i64::from(other.id));
+    assert_eq!(welcome.agent, other.id);
     assert_eq!(manager.status(other.id).await, ConnectionStatus::Active);
     let third = manager.enroll("web03").await;
     assert_eq!(third.id.get(), 3);

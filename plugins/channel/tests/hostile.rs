@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use wpk_api::{ConnectionStatus, Transport, TransportError};
+use wpk_api::{AgentId, ConnectionStatus, Transport, TransportError};
 use wpk_plugin_channel::Settings;
 use wpk_testkit::channel_agent::{self, ChannelAgent, DEADLINE, client_config, client_config_with};
 use wpk_wire::{Acknowledgement, ChannelMessage, Hello, Welcome, frame};
@@ -165,7 +165,7 @@ async fn a_connected_agent_that_breaks_the_rules_ends_its_own_connection_only() 
     let encoded = |message: ChannelMessage| message.encode().unwrap().to_vec();
     let welcome = Welcome {
         protocol: 1,
-        agent: 1,
+        agent: AgentId::new(1).unwrap(),
         name: "me".into(),
         keepalive_seconds: 1,
     };

@@ -143,7 +143,7 @@ impl Transport for Remoted {
     async fn request(&self, agent: AgentId, command: Bytes) -> Result<Bytes, TransportError> {
         let refused = |reason: String| TransportError::Refused { agent, reason };
         let closed = |reason: String| TransportError::Closed { agent, reason };
-        let address = wpk_wire::remoted::address(agent.get());
+        let address = wpk_wire::remoted::address(agent);
         let length = address.len() + command.len();
         if length > PEER_MAX_PAYLOAD {
             return Err(refused(format!(

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser};
-use wpk_wire::{CustomParams, PackageType, UpgradeParams};
+use wpk_api::{AgentId, PackageType};
+use wpk_wire::{CustomParams, UpgradeParams};
 
 use crate::cli::{Global, LinuxPackage, duration};
 use crate::error::CtlError;
@@ -46,7 +47,7 @@ impl Tool {
 pub(crate) struct ToolArgs {
     /// Agents to upgrade, by id.
     #[arg(short, long, value_name = "ID", num_args = 1.., value_parser = ids::number)]
-    pub(crate) agents: Vec<u32>,
+    pub(crate) agents: Vec<AgentId>,
     /// Repository of the WPK files.
     #[arg(short, long, value_name = "URL")]
     repository: Option<String>,

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use wpk_wire::UpgradeRequest;
 
 use super::{Say, versions};
 use crate::error::CtlError;
-use crate::online::client::{Client, accepted};
+use crate::online::client::Client;
 use crate::online::fleet;
-use crate::online::result::CHUNK;
+use crate::online::result::{self, CHUNK};
 use crate::watch::board::Board;
 use crate::watch::passing;
 
@@ -49,9 +48,7 @@ pub(super) async fn follow(
 
 async fn round(client: &mut Client, board: &mut Board) -> Result<(), CtlError> {
     for chunk in board.live().chunks(CHUNK) {
-        let agents = chunk.to_vec();
-        let answer = client.ask(&UpgradeRequest::Result { agents }).await?;
-        let items = accepted("upgrade_result", answer)?;
+        let items = result::of(client, chunk).await?;
         items.into_iter().for_each(|item| board.result(item));
     }
     Ok(())

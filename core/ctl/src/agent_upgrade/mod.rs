@@ -15,6 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 
 use tokio::signal::unix::{SignalKind, signal};
+use wpk_api::AgentId;
 
 use crate::cli::Global;
 use crate::error::CtlError;
@@ -65,8 +66,8 @@ async fn work(global: &Global, args: &ToolArgs) -> Result<(), CtlError> {
 
 async fn upgrade(client: &mut Client, args: &ToolArgs, say: &Say) -> Result<(), CtlError> {
     let ask = args.ask()?;
-    let ids: BTreeSet<i64> = args.agents.iter().map(|id| i64::from(*id)).collect();
-    let ids: Vec<i64> = ids.into_iter().collect();
+    let ids: BTreeSet<AgentId> = args.agents.iter().copied().collect();
+    let ids: Vec<AgentId> = ids.into_iter().collect();
     let known = match fleet::find(client, ids.iter().copied()).await {
         Ok(agents) => Some(agents),
         // The manager cannot tell; the upgrade itself may still be possible.
@@ -104,10 +105,10 @@ async fn upgrade(client: &mut Client, args: &ToolArgs, say: &Say) -> Result<(), 
 }
 
 /// The version texts of agents, as the manager shows them.
-fn versions(agents: &HashMap<i64, Agent>) -> HashMap<i64, String> {
+fn versions(agents: &HashMap<AgentId, Agent>) -> HashMap<AgentId, String> {
     let texts = agents
         .values()
-        .filter_map(|agent| Some((agent.id, agent.text("version")?)));
+        .filter_map(|agent| Some((agent.id(), agent.version_text()?)));
     texts.collect()
 }
 

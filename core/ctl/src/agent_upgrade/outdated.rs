@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use wpk_api::AgentId;
+use wpk_wire::own::VersionFilter;
+
 use crate::error::CtlError;
-use crate::ids::show;
 use crate::online::client::Client;
 use crate::online::fleet;
 use crate::output;
@@ -13,15 +15,19 @@ use crate::output;
 /// # Errors
 /// A manager that cannot be asked, or that does not know its version.
 pub(super) async fn list(client: &mut Client) -> Result<(), CtlError> {
-    let mut agents = fleet::list(client, fleet::Show::Different).await?;
-    agents.retain(|agent| agent.id != 0);
+    let mut agents = fleet::list(client, Some(VersionFilter::Different)).await?;
+    agents.retain(|agent| agent.id() != AgentId::MANAGER);
     if agents.is_empty() {
         return output::print("All agents are updated.\n");
     }
     let mut text = row("ID", "Name", "Version");
     for agent in &agents {
-        let member = |name| agent.text(name).unwrap_or_default();
-        text.push_str(&row(&show(agent.id), &member("name"), &member("version")));
+        let (name, version) = (agent.name(), agent.version_text());
+        text.push_str(&row(
+            &agent.id().to_string(),
+            &name.unwrap_or_default(),
+            &version.unwrap_or_default(),
+        ));
     }
     // Writing into memory cannot fail.
     let _ = writeln!(text, "\nTotal outdated agents: {}", agents.len());

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use wpk_api::AgentId;
 use wpk_wire::UpgradeCode;
 
 use super::Say;
@@ -46,7 +47,7 @@ pub(super) async fn send(
                     return Err(refused(ask, UpgradeCode::TaskManagerCommunication, None));
                 }
                 let code = UpgradeCode::TaskManagerCommunication;
-                board.refused(*agent, Some(code.code()), code.text().to_owned());
+                board.refused(*agent, Some(code.into()), code.text().to_owned());
             }
             _ => {
                 size = (size.min(chunk.len()) / 2).max(1);
@@ -61,23 +62,23 @@ pub(super) async fn send(
 async fn chunk_sent(
     client: &mut Client,
     ask: &Ask,
-    chunk: &[i64],
+    chunk: &[AgentId],
     board: &mut Board,
-) -> Result<Vec<i64>, CtlError> {
-    const BUSY: u8 = UpgradeCode::TaskManagerCommunication.code();
+) -> Result<Vec<AgentId>, CtlError> {
+    const BUSY: UpgradeCode = UpgradeCode::TaskManagerCommunication;
     let response = client.send(&ask.request(chunk)).await?;
     let items = match accepted(ask.command(), response) {
         Ok(items) => items,
-        Err(CtlError::Refused { code: BUSY, .. }) => return Ok(chunk.to_vec()),
+        Err(CtlError::Refused { code, .. }) if code == BUSY => return Ok(chunk.to_vec()),
         Err(error) => return Err(error),
     };
     let high = UpgradeCode::AboveManager;
-    let above = items.iter().find(|item| item.error == high.code());
+    let above = items.iter().find(|item| item.error == high);
     let above = above.map(|item| refused(ask, high, Some(item.message.to_string())));
     let some_busy = items.iter().any(|item| item.error == BUSY);
     let mut answered = HashSet::new();
     for item in items.into_iter().filter(|item| item.error != BUSY) {
-        answered.extend(item.agent);
+        answered.extend(item.agent_id());
         board.answered(item);
     }
     if let Some(error) = above {
@@ -89,8 +90,8 @@ async fn chunk_sent(
 
 fn refused(ask: &Ask, code: UpgradeCode, message: Option<String>) -> CtlError {
     CtlError::Refused {
-        command: ask.command().to_owned(),
-        code: code.code(),
+        command: ask.command(),
+        code: code.into(),
         message: message.unwrap_or_else(|| code.text().to_owned()),
     }
 }

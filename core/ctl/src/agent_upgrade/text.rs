@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use wpk_api::{AgentId, Dialect, Status};
+use wpk_wire::UpgradeCode;
 use wpk_wire::task::show_status;
-use wpk_wire::{Dialect, UpgradeCode};
 
 use crate::error::CtlError;
-use crate::ids::show;
 use crate::online::state::State;
 use crate::output::clean;
 use crate::watch::board::{Board, Entry};
@@ -19,7 +19,11 @@ const BASE: u32 = 1810;
 pub(super) fn failure(error: &CtlError) -> String {
     match error {
         CtlError::Refused { code, message, .. } => {
-            format!("Error {}: {}", BASE + u32::from(*code), clean(message))
+            format!(
+                "Error {}: {}",
+                BASE + u32::from(code.number()),
+                clean(message)
+            )
         }
         other => format!("Internal error: {}", clean(&other.to_string())),
     }
@@ -27,11 +31,14 @@ pub(super) fn failure(error: &CtlError) -> String {
 
 /// The agents without a task, a line for each distinct reason; empty if there
 /// are none. `known` tells whether the manager lists an agent.
-pub(super) fn refusals(board: &Board, known: impl Fn(i64) -> bool) -> String {
+pub(super) fn refusals(board: &Board, known: impl Fn(AgentId) -> bool) -> String {
     let mut reasons: BTreeMap<(u32, String), Vec<String>> = BTreeMap::new();
     for entry in board.entries().iter().filter(|entry| entry.task.is_none()) {
         let reason = refusal(entry, known(entry.agent));
-        reasons.entry(reason).or_default().push(show(entry.agent));
+        reasons
+            .entry(reason)
+            .or_default()
+            .push(entry.agent.to_string());
     }
     if reasons.is_empty() {
         return String::new();
@@ -51,7 +58,7 @@ pub(super) fn refusals(board: &Board, known: impl Fn(i64) -> bool) -> String {
 /// The number and the text of a refusal.
 fn refusal(entry: &Entry, known: bool) -> (u32, String) {
     let code = entry.code.unwrap_or_default();
-    match UpgradeCode::from_code(code) {
+    match code.upgrade() {
         Some(UpgradeCode::AgentNotFound) if !known => (1701, "Agent does not exist".to_owned()),
         Some(UpgradeCode::ActionNotAvailable) => (
             1703,
@@ -61,7 +68,7 @@ fn refusal(entry: &Entry, known: bool) -> (u32, String) {
             (1707, "Cannot send request, agent is not active".to_owned())
         }
         _ => (
-            BASE + u32::from(code),
+            BASE + u32::from(code.number()),
             entry.reason.clone().unwrap_or_default(),
         ),
     }
@@ -77,12 +84,12 @@ pub(super) fn endings(board: &Board, target: Option<&str>) -> String {
             let from = entry.from.clone().unwrap_or_else(unknown);
             let to = target.map(clean).or_else(|| entry.reported.clone());
             let to = to.unwrap_or_else(unknown);
-            format!("\tAgent {} upgraded: {from} -> {to}\n", show(entry.agent))
+            format!("\tAgent {} upgraded: {from} -> {to}\n", entry.agent)
         })
         .collect();
     let failed: String = tasks()
         .filter(|entry| !entry.state.well())
-        .map(|entry| format!("\tAgent {} status: {}\n", show(entry.agent), reason(entry)))
+        .map(|entry| format!("\tAgent {} status: {}\n", entry.agent, reason(entry)))
         .collect();
     let mut text = String::new();
     for (title, lines) in [("Upgraded agents:", upgraded), ("Failed upgrades:", failed)] {
@@ -96,12 +103,12 @@ pub(super) fn endings(board: &Board, target: Option<&str>) -> String {
 /// Why a task failed: its own text, else the 4.x text of its status.
 fn reason(entry: &Entry) -> String {
     let stored = match entry.state {
-        State::Timeout => "Timeout",
-        State::Cancelled => "Cancelled",
-        _ => "Failed",
+        State::Timeout => Status::Timeout,
+        State::Cancelled => Status::Cancelled,
+        _ => Status::Failed,
     };
     entry.reason.clone().unwrap_or_else(|| {
-        let shown = show_status(stored, Dialect::Wazuh4);
-        shown.unwrap_or(stored).to_owned()
+        let shown = show_status(&stored, Dialect::Wazuh4);
+        shown.unwrap_or(stored.as_str()).to_owned()
     })
 }

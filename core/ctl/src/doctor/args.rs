@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use wpk_api::AgentId;
 
 use crate::cli::LinuxPackage;
 use crate::ids;
@@ -12,7 +13,7 @@ pub(crate) struct DoctorArgs {
     /// Look at this agent too: whether it is listed and active, and what a dry run says.
     /// Its platform is the one whose files are looked at.
     #[arg(long, value_name = "ID", value_parser = ids::number)]
-    pub(super) agent: Option<u32>,
+    pub(super) agent: Option<AgentId>,
     /// Platform whose files are looked at.
     #[arg(
         long,

@@ -65,7 +65,7 @@ async fn look(global: &Global, args: &DoctorArgs, out: &Output) -> Result<Ending
     report.add(folders::space(&settings))?;
     let mut platform = repository::Platform::new(args);
     if let (Some(id), Some(socket)) = (args.agent, upgrade) {
-        let (checks, found) = agent::look(&mut Client::new(socket), i64::from(id), args).await;
+        let (checks, found) = agent::look(&mut Client::new(socket), id, args).await;
         report.add_all(checks)?;
         platform = found.unwrap_or(platform);
     }

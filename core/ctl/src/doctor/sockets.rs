@@ -6,13 +6,13 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use wpk_api::{Role, paths};
 use wpk_config::{PluginSection, Settings};
-use wpk_wire::{FrameDecoder, Response, UpgradeCode, frame};
+use wpk_wire::own::ListAgents;
+use wpk_wire::{FrameDecoder, Response, TaskRequest, UpgradeCode, frame};
 
 use super::report::Check;
 use crate::error::CtlError;
@@ -41,7 +41,7 @@ pub(super) async fn manager(upgrade: Option<&Path>, settings: &Settings) -> Vec<
         let task = section.and_then(|section| text(section, "task"));
         let task = task.unwrap_or(paths::TASK_SOCKET);
         if !task.is_empty() && (section.is_some() || settings.sources.is_empty()) {
-            checks.extend(task_socket(&settings.path(task), settings).await);
+            checks.extend(task_socket(&settings.path(task)).await);
         }
     }
     checks
@@ -51,10 +51,13 @@ const START: &str = "start wpkd, or name the right place with --config, --home o
 
 async fn upgrade_answer(name: &'static str, path: &Path) -> Check {
     let began = Instant::now();
-    let parameters = Map::from_iter([("limit".to_owned(), json!(1))]);
+    let one = ListAgents {
+        limit: Some(1),
+        ..ListAgents::default()
+    };
     let mut client = Client::new(path.to_owned());
     let shown = path.display();
-    match client.extension("agent_list", parameters).await {
+    match client.own(one).await {
         Ok(_) => Check::ok(name, format!("{shown}: {}", answered(began))),
         // What a 4.x module says to a command without agents, or unknown to it.
         Err(CtlError::Refused { message, .. })
@@ -78,19 +81,17 @@ async fn upgrade_answer(name: &'static str, path: &Path) -> Check {
     }
 }
 
-async fn task_socket(path: &Path, settings: &Settings) -> Vec<Check> {
+async fn task_socket(path: &Path) -> Vec<Check> {
     const NAME: &str = "task socket";
     if let Some(failure) = there(NAME, path, START) {
         return vec![failure];
     }
     // Reads only; there is no such agent.
-    let request = json!({
-        "origin": {"name": settings.node.name, "module": "api"},
-        "command": "upgrade_result",
-        "parameters": {"agents": [i32::MAX]},
-    });
+    let request = TaskRequest::Result {
+        agents: vec![i64::from(i32::MAX).into()],
+    };
     let began = Instant::now();
-    let answer = exchange(path, request.to_string().as_bytes()).await;
+    let answer = exchange(path, &request.to_bytes()).await;
     let shown = path.display();
     let first = match answer.map(|answer| Response::parse(&answer)) {
         Ok(Ok(_)) => Check::ok(NAME, format!("{shown}: {}", answered(began))),

@@ -1,11 +1,11 @@
 //! `wpkctl agents`: the list of agents.
 
+use wpk_wire::own::VersionFilter;
+
 use super::client::Client;
-use super::fleet::Show;
 use super::{fleet, socket};
 use crate::cli::{AgentsArgs, Global};
 use crate::error::CtlError;
-use crate::ids;
 use crate::output::{Ending, Output, render, table};
 
 /// Lists them; with `--json` one object per agent.
@@ -15,14 +15,10 @@ pub(crate) async fn run(
     out: &Output,
 ) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
-    let show = if args.outdated {
-        Show::Older
-    } else {
-        Show::All
-    };
-    let agents = fleet::list(&mut client, show).await?;
+    let version = args.outdated.then_some(VersionFilter::Older);
+    let agents = fleet::list(&mut client, version).await?;
     for agent in &agents {
-        out.event(&agent.object())?;
+        out.event(agent.listed())?;
     }
     if out.json {
         return Ok(Ending::Well);
@@ -38,30 +34,20 @@ pub(crate) async fn run(
         "agent", "name", "version", "status", "system", "arch", "group", "node",
     ]);
     for agent in &agents {
-        let member = |name| agent.text(name).unwrap_or_else(|| "-".to_owned());
-        let system: Vec<String> = [
-            agent.text("os_platform"),
-            match (agent.text("os_major"), agent.text("os_minor")) {
-                (Some(major), Some(minor)) => Some(format!("{major}.{minor}")),
-                (major, _) => major,
-            },
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let system = match (agent.system(), agent.system_version()) {
+            (Some(name), Some(version)) => Some(format!("{name} {version}")),
+            (name, version) => name.or(version),
+        };
         table.add_row([
-            ids::show(agent.id),
-            member("name"),
-            agent.version().unwrap_or_else(|| "-".to_owned()),
-            member("connection_status"),
-            if system.is_empty() {
-                "-".to_owned()
-            } else {
-                system.join(" ")
-            },
-            member("os_arch"),
-            member("group"),
-            member("node_name"),
+            agent.id().to_string(),
+            or_dash(agent.name()),
+            or_dash(agent.version()),
+            agent.connection().as_str().to_owned(),
+            or_dash(system),
+            or_dash(agent.arch()),
+            or_dash(agent.group()),
+            or_dash(agent.node()),
         ]);
     }
     out.line(render(&table))?;

@@ -6,11 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-use wpk_wire::{FrameDecoder, Item, Response, UpgradeRequest, frame};
+use wpk_wire::{FrameDecoder, Item, OwnRequest, Response, UpgradeCommand, UpgradeRequest, frame};
 
 use crate::error::CtlError;
 
@@ -71,20 +70,16 @@ impl Client {
         self.exchange(stream, request, WRITING).await
     }
 
-    /// Asks one of our own commands.
+    /// Asks one of our own commands that only reads.
     ///
     /// # Errors
     /// As [`Client::ask`], and [`CtlError::Refused`].
-    pub(crate) async fn extension(
+    pub(crate) async fn own(
         &mut self,
-        command: &str,
-        parameters: Map<String, Value>,
+        request: impl Into<OwnRequest>,
     ) -> Result<Vec<Item>, CtlError> {
-        let request = UpgradeRequest::Extension {
-            command: command.to_owned(),
-            parameters,
-        };
-        accepted(command, self.ask(&request).await?)
+        let request = UpgradeRequest::Own(request.into());
+        accepted(request.command(), self.ask(&request).await?)
     }
 
     async fn connect(&self) -> Result<UnixStream, CtlError> {
@@ -108,7 +103,7 @@ impl Client {
             let payload = frame::frame(&request.to_bytes());
             let lost = |source| CtlError::Lost {
                 socket: self.socket.clone(),
-                command: name(request).to_owned(),
+                command: request.command(),
                 source,
             };
             stream.write_all(&payload).await.map_err(lost)?;
@@ -131,7 +126,7 @@ impl Client {
         let answer = timeout(within, talk).await.unwrap_or_else(|_| {
             Err(CtlError::Silent {
                 socket: self.socket.clone(),
-                command: name(request).to_owned(),
+                command: request.command(),
                 seconds: within.as_secs(),
             })
         })?;
@@ -148,8 +143,8 @@ impl Client {
 ///
 /// # Errors
 /// [`CtlError::Refused`] with what the answer says.
-pub(crate) fn accepted(command: &str, response: Response) -> Result<Vec<Item>, CtlError> {
-    if response.error == 0 {
+pub(crate) fn accepted(command: UpgradeCommand, response: Response) -> Result<Vec<Item>, CtlError> {
+    if response.error.is_success() {
         return Ok(response.data);
     }
     // The item has the more specific text.
@@ -158,19 +153,8 @@ pub(crate) fn accepted(command: &str, response: Response) -> Result<Vec<Item>, C
         None => &response.message,
     };
     Err(CtlError::Refused {
-        command: command.to_owned(),
+        command,
         code: response.error,
         message: message.clone().into_owned(),
     })
-}
-
-/// The command of a request, for messages.
-fn name(request: &UpgradeRequest) -> &str {
-    match request {
-        UpgradeRequest::Upgrade { .. } => "upgrade",
-        UpgradeRequest::UpgradeCustom { .. } => "upgrade_custom",
-        UpgradeRequest::Result { .. } => "upgrade_result",
-        UpgradeRequest::UpdateStatus { .. } => "upgrade_update_status",
-        UpgradeRequest::Extension { command, .. } => command,
-    }
 }

@@ -4,8 +4,10 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value, json};
-use wpk_wire::Item;
+use serde_json::{Value, json};
+use wpk_api::AgentId;
+use wpk_wire::own::{Forecast, ListAgents};
+use wpk_wire::{Code, Item, UpgradeCode, UpgradeCommand};
 
 use super::client::{Client, accepted};
 use super::send::{Ask, CHUNK};
@@ -21,16 +23,16 @@ use crate::output::{Ending, Output, clean, render, table};
 pub(crate) async fn run(
     client: &mut Client,
     ask: &Ask,
-    agents: &[i64],
+    agents: &[AgentId],
     out: &Output,
 ) -> Result<Ending, CtlError> {
     check_support(client).await?;
-    let mut found: HashMap<i64, Item> = HashMap::new();
+    let mut found: HashMap<AgentId, Item> = HashMap::new();
     for chunk in agents.chunks(CHUNK) {
         let answer = client.send(&ask.request(chunk)).await?;
         let items = accepted(ask.command(), answer)?;
         let begun = items.iter().filter(|item| item.task_id.is_some());
-        let begun: Vec<i64> = begun.filter_map(|item| item.agent).collect();
+        let begun: Vec<AgentId> = begun.filter_map(Item::agent_id).collect();
         if !begun.is_empty() {
             return Err(CtlError::Unexpected(format!(
                 "the manager at {} took the dry run for an upgrade and began that of agent {}: \
@@ -40,7 +42,7 @@ pub(crate) async fn run(
             )));
         }
         let items = items.into_iter();
-        found.extend(items.filter_map(|item| Some((item.agent?, item))));
+        found.extend(items.filter_map(|item| Some((item.agent_id()?, item))));
     }
     let verdicts: Vec<Verdict> = agents
         .iter()
@@ -52,14 +54,18 @@ pub(crate) async fn run(
 /// A manager that knows our own commands knows dry runs; one that does not
 /// would upgrade.
 async fn check_support(client: &mut Client) -> Result<(), CtlError> {
-    let parameters = Map::from_iter([("limit".to_owned(), json!(1))]);
-    match client.extension("agent_list", parameters).await {
+    let one = ListAgents {
+        limit: Some(1),
+        ..ListAgents::default()
+    };
+    match client.own(one).await {
         Ok(_) => Ok(()),
         Err(CtlError::Refused { code, message, .. }) => Err(CtlError::Unexpected(format!(
-            "the manager at {} cannot be trusted with a dry run: it refuses `agent_list` with \
-             code {code} ({message}), as one does that would upgrade instead; nothing was asked \
-             for. Ask wpkd itself, and look into its log if it is",
-            client.socket().display()
+            "the manager at {} cannot be trusted with a dry run: it refuses `{}` with code \
+             {code} ({message}), as one does that would upgrade instead; nothing was asked for. \
+             Ask wpkd itself, and look into its log if it is",
+            client.socket().display(),
+            UpgradeCommand::AgentList
         ))),
         Err(other) => Err(other),
     }
@@ -67,46 +73,35 @@ async fn check_support(client: &mut Client) -> Result<(), CtlError> {
 
 /// What would become of one agent.
 struct Verdict {
-    agent: i64,
-    code: u8,
+    agent: AgentId,
+    code: Code,
     message: String,
-    target: Option<String>,
-    file: Option<String>,
-    location: Option<String>,
-    /// Why no WPK was found for an agent that may be upgraded.
-    reason: Option<String>,
+    forecast: Forecast,
 }
 
 impl Verdict {
-    fn new(agent: i64, item: Option<Item>) -> Self {
+    fn new(agent: AgentId, item: Option<Item>) -> Self {
         let item = item.unwrap_or_else(|| Item {
-            error: 26,
+            error: UpgradeCode::Unknown.into(),
             message: "the manager did not answer for this agent".into(),
             ..Item::default()
         });
-        let text = |name| match item.extra.get(name) {
-            Some(Value::String(text)) => Some(text.clone()),
-            _ => None,
-        };
         Self {
             agent,
             code: item.error,
-            target: text("target"),
-            file: text("file"),
-            location: text("location"),
-            reason: text("reason"),
+            forecast: Forecast::from_item(&item),
             message: item.message.into_owned(),
         }
     }
 
     fn good(&self) -> bool {
-        self.code == 0
+        self.code.is_success()
     }
 
     /// Why not; a dash where nothing stands against it.
     fn why(&self) -> String {
         let Self { code, message, .. } = self;
-        match &self.reason {
+        match &self.forecast.reason {
             _ if self.good() => "-".to_owned(),
             Some(reason) => clean(&format!("code {code}: {message}: {reason}")),
             None => clean(&format!("code {code}: {message}")),
@@ -114,15 +109,16 @@ impl Verdict {
     }
 
     fn object(&self) -> Value {
+        let forecast = &self.forecast;
         json!({
             "event": "verdict",
             "agent": self.agent,
             "error": self.code,
             "message": self.message,
-            "target": self.target,
-            "file": self.file,
-            "location": self.location,
-            "reason": self.reason,
+            "target": forecast.target(),
+            "file": forecast.file,
+            "location": forecast.location,
+            "reason": forecast.reason,
         })
     }
 }
@@ -134,11 +130,11 @@ fn print(verdicts: &[Verdict], out: &Output) -> Result<Ending, CtlError> {
         let or_dash = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), clean);
         let word = if verdict.good() { "upgrade" } else { "refused" };
         table.add_row([
-            ids::show(verdict.agent),
+            verdict.agent.to_string(),
             word.to_owned(),
-            or_dash(&verdict.target),
-            or_dash(&verdict.file),
-            or_dash(&verdict.location),
+            or_dash(&verdict.forecast.target()),
+            or_dash(&verdict.forecast.file),
+            or_dash(&verdict.forecast.location),
             verdict.why(),
         ]);
     }

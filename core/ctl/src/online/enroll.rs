@@ -5,19 +5,19 @@
 use std::path::{Component, PathBuf};
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use wpk_api::paths::{
     AGENT_SETTINGS, CHANNEL_CA as CA, CHANNEL_CERTIFICATE as CERTIFICATE, CHANNEL_FOLDER,
     CHANNEL_KEY as KEY,
 };
-use wpk_wire::{Item, UpgradeRequest};
+use wpk_wire::UpgradeRequest;
+use wpk_wire::own::{EnrollAgent, EnrolledAgent};
 
 use super::client::{Client, accepted};
 use super::socket;
 use crate::cli::{EnrollArgs, Global};
 use crate::error::CtlError;
 use crate::files::{NewFiles, make_folder, must_be_free};
-use crate::ids;
 use crate::output::{Ending, Output};
 
 /// `etc/wpk-agent.toml`, as far as enrolment decides it.
@@ -54,12 +54,7 @@ pub(crate) async fn run(
     make_folder(&home.join(CHANNEL_FOLDER), 0o700)?;
 
     let mut client = Client::new(socket::path(global)?);
-    let request = UpgradeRequest::Extension {
-        command: "agent_enroll".to_owned(),
-        parameters: Map::from_iter([("name".to_owned(), json!(args.name))]),
-    };
-    let items = accepted("agent_enroll", client.send(&request).await?)?;
-    let enrolled = Enrolled::read(items, &client)?;
+    let enrolled = enroll(&mut client, &args.name).await?;
 
     let address = args.address.clone().or(enrolled.address);
     let settings = toml::to_string(&AgentSettings {
@@ -81,7 +76,7 @@ pub(crate) async fn run(
         .and_then(|()| files.write(certificate, enrolled.certificate.as_bytes(), 0o644))
         .and_then(|()| files.write(ca, enrolled.ca.as_bytes(), 0o644))
         .and_then(|()| files.write(config, settings.as_bytes(), 0o640));
-    let id = ids::show(enrolled.id);
+    let id = enrolled.agent;
     written.map_err(|error| {
         CtlError::Unexpected(format!(
             "{error}; the manager enrolled agent {id} already, but its key is lost: \
@@ -92,7 +87,7 @@ pub(crate) async fn run(
 
     out.last(&json!({
         "event": "enrolled",
-        "agent": enrolled.id,
+        "agent": id,
         "name": args.name,
         "address": address,
         "home": home_text,
@@ -137,53 +132,27 @@ fn home(args: &EnrollArgs) -> Result<PathBuf, CtlError> {
     std::path::absolute(&folder).map_err(|error| CtlError::file("find the folder", &folder, error))
 }
 
-/// What the manager issued.
-struct Enrolled {
-    id: i64,
-    key: String,
-    certificate: String,
-    ca: String,
-    /// Where agents reach the manager, if it knows.
-    address: Option<String>,
-}
-
-impl Enrolled {
-    fn read(items: Vec<Item>, client: &Client) -> Result<Self, CtlError> {
-        let incomplete = |what: &str| {
-            CtlError::Unexpected(format!(
-                "the answer of the manager at {} to `agent_enroll` {what}",
-                client.socket().display()
-            ))
-        };
-        let item = items
-            .into_iter()
-            .next()
-            .ok_or_else(|| incomplete("is empty"))?;
-        if item.error != 0 {
-            return Err(CtlError::Refused {
-                command: "agent_enroll".to_owned(),
-                code: item.error,
-                message: item.message.into_owned(),
-            });
-        }
-        let text = |member: &str| match item.extra.get(member) {
-            Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-            _ => Err(incomplete(&format!("has no `{member}`"))),
-        };
-        let pem = |member: &str| {
-            let text = text(member)?;
-            if text.trim_start().starts_with("-----BEGIN ") {
-                Ok(text)
-            } else {
-                Err(incomplete(&format!("has no PEM in `{member}`")))
-            }
-        };
-        Ok(Self {
-            id: item.agent.ok_or_else(|| incomplete("has no `agent`"))?,
-            key: pem("key")?,
-            certificate: pem("certificate")?,
-            ca: pem("ca")?,
-            address: text("address").ok(),
-        })
+/// What the manager issues. Asked once only: each time makes an agent.
+async fn enroll(client: &mut Client, name: &str) -> Result<EnrolledAgent, CtlError> {
+    let name = name.to_owned();
+    let request = UpgradeRequest::Own(EnrollAgent { name }.into());
+    let command = request.command();
+    let items = accepted(command, client.send(&request).await?)?;
+    let unusable = |what: String| {
+        CtlError::Unexpected(format!(
+            "the answer of the manager at {} to `{command}` {what}",
+            client.socket().display()
+        ))
+    };
+    let item = items
+        .first()
+        .ok_or_else(|| unusable("is empty".to_owned()))?;
+    if !item.error.is_success() {
+        return Err(CtlError::Refused {
+            command,
+            code: item.error,
+            message: item.message.to_string(),
+        });
     }
+    EnrolledAgent::from_item(item).map_err(|incomplete| unusable(incomplete.to_string()))
 }

@@ -4,72 +4,101 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde_json::{Map, Value, json};
-use wpk_api::Version;
-use wpk_wire::Item;
+use wpk_api::{AgentId, ConnectionStatus, Version};
+use wpk_wire::own::{ListAgents, ListedAgent, VersionFilter};
 
 use super::client::Client;
 use crate::error::CtlError;
 use crate::output::clean;
 
-/// Agents per page.
-const PAGE: i64 = 1_000;
 /// The most agents that are listed.
 const MAX_LISTED: usize = 2_000_000;
 
-/// An agent as the manager describes it.
+/// An agent as the manager describes it; its texts are fit for a terminal.
 #[derive(Debug, Clone)]
-pub(crate) struct Agent {
-    pub(crate) id: i64,
-    members: Map<String, Value>,
-}
+pub(crate) struct Agent(ListedAgent);
 
 impl Agent {
-    /// One of the members `name`, `version`, `connection_status`, `os_platform`,
-    /// `os_major`, `os_minor`, `os_arch`, `group`, `node_name`; fit for a terminal.
-    pub(crate) fn text(&self, member: &str) -> Option<String> {
-        match self.members.get(member) {
-            Some(Value::String(text)) if !text.is_empty() => Some(clean(text)),
-            Some(Value::Number(number)) => Some(number.to_string()),
-            _ => None,
-        }
+    pub(crate) fn id(&self) -> AgentId {
+        self.0.agent
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> Option<String> {
+        shown(&self.0.name)
+    }
+
+    /// Its version as it reports it.
+    pub(crate) fn version_text(&self) -> Option<String> {
+        shown(&self.0.version)
     }
 
     /// Its version: `vX.Y.Z` where its text holds one, else the text.
     pub(crate) fn version(&self) -> Option<String> {
-        let text = self.text("version")?;
+        let text = self.version_text()?;
         Some(Version::find(&text).map_or(text, |version| version.to_string()))
     }
 
-    /// All members as an object.
-    pub(crate) fn object(&self) -> Value {
-        let mut object = Map::from_iter([("agent".to_owned(), json!(self.id))]);
-        object.extend(self.members.clone());
-        Value::Object(object)
+    /// Its operating system: `ubuntu`.
+    pub(crate) fn system(&self) -> Option<String> {
+        shown(&self.0.platform.name)
+    }
+
+    /// The version of that, as far as it is known: `22.04` or `22`.
+    pub(crate) fn system_version(&self) -> Option<String> {
+        match (shown(&self.0.platform.major), shown(&self.0.platform.minor)) {
+            (Some(major), Some(minor)) => Some(format!("{major}.{minor}")),
+            (major, _) => major,
+        }
+    }
+
+    /// Its architecture.
+    pub(crate) fn arch(&self) -> Option<String> {
+        shown(&self.0.platform.arch)
+    }
+
+    /// Its groups.
+    pub(crate) fn group(&self) -> Option<String> {
+        shown(&self.0.group)
+    }
+
+    /// The node it is connected to.
+    pub(crate) fn node(&self) -> Option<String> {
+        shown(&self.0.node)
+    }
+
+    /// Whether it can be reached.
+    pub(crate) fn connection(&self) -> ConnectionStatus {
+        self.0.connection
+    }
+
+    /// All of it, as the manager sent it.
+    pub(crate) fn listed(&self) -> &ListedAgent {
+        &self.0
     }
 }
 
-/// Which agents are listed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Show {
-    /// Every one.
-    All,
-    /// Those older than the manager.
-    Older,
-    /// Those with another version than the manager's.
-    Different,
+fn shown(text: &Option<String>) -> Option<String> {
+    text.as_deref().filter(|text| !text.is_empty()).map(clean)
 }
 
-/// The agents, ascending by id.
+/// The agents, ascending by id: all, or those with such a version.
 ///
 /// # Errors
 /// [`CtlError::Refused`] from a manager that does not know the command, and
 /// those of the connection.
-pub(crate) async fn list(client: &mut Client, show: Show) -> Result<Vec<Agent>, CtlError> {
+pub(crate) async fn list(
+    client: &mut Client,
+    version: Option<VersionFilter>,
+) -> Result<Vec<Agent>, CtlError> {
     let mut agents: Vec<Agent> = Vec::new();
     loop {
-        let after = agents.last().map(|agent| agent.id);
-        let page = page(client, after, PAGE, show).await?;
+        let asked = ListAgents {
+            after: agents.last().map(Agent::id),
+            limit: Some(ListAgents::LONGEST_PAGE),
+            version,
+        };
+        let page = page(client, asked).await?;
         if page.is_empty() {
             return Ok(agents);
         }
@@ -88,11 +117,11 @@ pub(crate) async fn list(client: &mut Client, show: Show) -> Result<Vec<Agent>, 
 /// As [`list`].
 pub(crate) async fn versions(
     client: &mut Client,
-    ids: impl IntoIterator<Item = i64>,
-) -> Result<HashMap<i64, String>, CtlError> {
+    ids: impl IntoIterator<Item = AgentId>,
+) -> Result<HashMap<AgentId, String>, CtlError> {
     let agents = find(client, ids).await?.into_values();
     Ok(agents
-        .filter_map(|agent| Some((agent.id, agent.version()?)))
+        .filter_map(|agent| Some((agent.id(), agent.version()?)))
         .collect())
 }
 
@@ -102,60 +131,50 @@ pub(crate) async fn versions(
 /// As [`list`].
 pub(crate) async fn find(
     client: &mut Client,
-    ids: impl IntoIterator<Item = i64>,
-) -> Result<HashMap<i64, Agent>, CtlError> {
-    let mut wanted: BTreeSet<i64> = ids.into_iter().collect();
+    ids: impl IntoIterator<Item = AgentId>,
+) -> Result<HashMap<AgentId, Agent>, CtlError> {
+    let mut wanted: BTreeSet<AgentId> = ids.into_iter().collect();
     let mut found = HashMap::new();
-    while let (Some(&first), Some(&last)) = (wanted.first(), wanted.last()) {
-        let after = (first > 0).then(|| first - 1);
-        let limit = (last - first + 1).min(PAGE);
-        let page = page(client, after, limit, Show::All).await?;
-        let Some(end) = page.last().map(|agent| agent.id) else {
+    while let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
+        let span = usize::try_from(last.get() - first.get()).unwrap_or(usize::MAX);
+        let asked = ListAgents {
+            after: AgentId::new(i64::from(*first) - 1).ok(),
+            limit: Some(span.saturating_add(1).min(ListAgents::LONGEST_PAGE)),
+            version: None,
+        };
+        let page = page(client, asked).await?;
+        let Some(end) = page.last().map(Agent::id) else {
             break;
         };
-        let page = page.into_iter().filter(|agent| wanted.contains(&agent.id));
-        found.extend(page.map(|agent| (agent.id, agent)));
-        wanted = wanted.split_off(&(end + 1));
+        let page = page
+            .into_iter()
+            .filter(|agent| wanted.contains(&agent.id()));
+        found.extend(page.map(|agent| (agent.id(), agent)));
+        let Ok(next) = AgentId::new(i64::from(end) + 1) else {
+            break;
+        };
+        wanted = wanted.split_off(&next);
     }
     Ok(found)
 }
 
-/// One page: agents above `after`, ascending.
-async fn page(
-    client: &mut Client,
-    after: Option<i64>,
-    limit: i64,
-    show: Show,
-) -> Result<Vec<Agent>, CtlError> {
-    let mut parameters = Map::from_iter([("limit".to_owned(), json!(limit))]);
-    if let Some(after) = after {
-        parameters.insert("after".to_owned(), json!(after));
-    }
-    let version = match show {
-        Show::All => None,
-        Show::Older => Some("older"),
-        Show::Different => Some("different"),
-    };
-    if let Some(version) = version {
-        parameters.insert("version".to_owned(), json!(version));
-    }
-    let items = client.extension("agent_list", parameters).await?;
-    let mut agents: Vec<Agent> = items.into_iter().filter_map(agent).collect();
-    agents.sort_by_key(|agent| agent.id);
+/// One page, ascending.
+async fn page(client: &mut Client, asked: ListAgents) -> Result<Vec<Agent>, CtlError> {
+    let after = asked.after;
+    let items = client.own(asked).await?;
+    let mut agents: Vec<Agent> = items
+        .iter()
+        .filter_map(ListedAgent::from_item)
+        .map(Agent)
+        .collect();
+    agents.sort_by_key(Agent::id);
     // A page that does not go on would be asked for ever.
-    let from = after.unwrap_or(-1);
-    if agents.first().is_some_and(|first| first.id <= from) {
+    if let (Some(first), Some(after)) = (agents.first(), after)
+        && first.id() <= after
+    {
         return Err(CtlError::Unexpected(format!(
-            "the manager lists agents again that it listed before (asked for those after {from})"
+            "the manager lists agents again that it listed before (asked for those after {after})"
         )));
     }
     Ok(agents)
-}
-
-fn agent(item: Item) -> Option<Agent> {
-    // Our own members come flattened; `version` and the like are no fields of an item.
-    Some(Agent {
-        id: item.agent?,
-        members: item.extra,
-    })
 }

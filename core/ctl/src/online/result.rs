@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use wpk_wire::{Item, UpgradeRequest};
+use wpk_api::AgentId;
+use wpk_wire::{Item, TaskCode, UpgradeRequest};
 
 use super::client::{Client, accepted};
 use super::socket;
@@ -25,17 +26,10 @@ pub(crate) async fn run(
 ) -> Result<Ending, CtlError> {
     let agents = ids::expand(&args.agents)?;
     let mut client = Client::new(socket::path(global)?);
-    let mut found: HashMap<i64, Item> = HashMap::new();
+    let mut found: HashMap<AgentId, Item> = HashMap::new();
     for chunk in agents.chunks(CHUNK) {
-        let request = UpgradeRequest::Result {
-            agents: chunk.to_vec(),
-        };
-        let items = accepted("upgrade_result", client.ask(&request).await?)?;
-        found.extend(
-            items
-                .into_iter()
-                .filter_map(|item| Some((item.agent?, item))),
-        );
+        let items = of(&mut client, chunk).await?.into_iter();
+        found.extend(items.filter_map(|item| Some((item.agent_id()?, item))));
     }
     let mut good = true;
     let mut table = table(&[
@@ -43,19 +37,25 @@ pub(crate) async fn run(
     ]);
     for agent in agents {
         let item = found.remove(&agent).unwrap_or_else(|| Item {
-            error: 7,
+            error: TaskCode::Unknown.into(),
             message: "the manager did not answer for this agent".into(),
             ..Item::default()
         });
         let state = item.status.as_deref().and_then(State::from_shown);
-        good &= item.error == 0 && state.is_some_and(|state| state.well() || !state.ended());
+        good &=
+            item.error.is_success() && state.is_some_and(|state| state.well() || !state.ended());
         out.event(&object(agent, &item, state))?;
         let or_dash = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), clean);
         table.add_row([
-            ids::show(agent),
+            agent.to_string(),
             item.task_id.map_or("-".to_owned(), |task| task.to_string()),
             or_dash(&item.node),
-            or_dash(&item.command),
+            or_dash(
+                &item
+                    .command
+                    .as_ref()
+                    .map(|command| command.as_str().to_owned()),
+            ),
             status(&item, state),
             reason(&item),
             or_dash(&item.create_time),
@@ -65,6 +65,16 @@ pub(crate) async fn run(
     }
     out.line(render(&table))?;
     Ok(Ending::when(good))
+}
+
+/// The last task of each of these agents, at most [`CHUNK`] of them.
+///
+/// # Errors
+/// Those of [`Client::ask`], and [`CtlError::Refused`].
+pub(crate) async fn of(client: &mut Client, agents: &[AgentId]) -> Result<Vec<Item>, CtlError> {
+    let agents = agents.iter().copied().map(Into::into).collect();
+    let request = UpgradeRequest::Result { agents };
+    accepted(request.command(), client.ask(&request).await?)
 }
 
 /// The documented word, an unknown text as it is, or a dash.
@@ -79,12 +89,14 @@ fn status(item: &Item, state: Option<State>) -> String {
 fn reason(item: &Item) -> String {
     match &item.error_msg {
         Some(text) => clean(text),
-        None if item.error != 0 => format!("code {}: {}", item.error, clean(&item.message)),
+        None if !item.error.is_success() => {
+            format!("code {}: {}", item.error, clean(&item.message))
+        }
         None => "-".to_owned(),
     }
 }
 
-fn object(agent: i64, item: &Item, state: Option<State>) -> serde_json::Value {
+fn object(agent: AgentId, item: &Item, state: Option<State>) -> serde_json::Value {
     json!({
         "agent": agent,
         "error": item.error,

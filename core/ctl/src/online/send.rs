@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use wpk_wire::{CustomParams, PackageType, UpgradeParams, UpgradeRequest};
+use wpk_api::{AgentId, PackageType};
+use wpk_wire::{CustomParams, UpgradeCommand, UpgradeParams, UpgradeRequest};
 
 use super::client::{Client, accepted};
 use crate::cli::UpgradeArgs;
@@ -46,8 +47,8 @@ impl Ask {
     }
 
     /// The request for some agents.
-    pub(crate) fn request(&self, agents: &[i64]) -> UpgradeRequest {
-        let agents = agents.to_vec();
+    pub(crate) fn request(&self, agents: &[AgentId]) -> UpgradeRequest {
+        let agents = agents.iter().copied().map(Into::into).collect();
         match self.clone() {
             Self::Release(params) => UpgradeRequest::Upgrade { agents, params },
             Self::File(params) => UpgradeRequest::UpgradeCustom { agents, params },
@@ -55,10 +56,10 @@ impl Ask {
     }
 
     /// The command on the wire.
-    pub(crate) fn command(&self) -> &'static str {
+    pub(crate) fn command(&self) -> UpgradeCommand {
         match self {
-            Self::Release(_) => "upgrade",
-            Self::File(_) => "upgrade_custom",
+            Self::Release(_) => UpgradeCommand::Upgrade,
+            Self::File(_) => UpgradeCommand::UpgradeCustom,
         }
     }
 }
@@ -87,7 +88,7 @@ pub(crate) fn absolute(file: &Path) -> Result<String, CtlError> {
 pub(crate) async fn send(
     client: &mut Client,
     ask: &Ask,
-    agents: &[i64],
+    agents: &[AgentId],
     board: &mut Board,
 ) -> Result<(), CtlError> {
     for (index, chunk) in agents.chunks(CHUNK).enumerate() {

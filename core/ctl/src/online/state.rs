@@ -1,8 +1,8 @@
 //! The state of an agent's upgrade as the tool sees it: what the manager shows
 //! in either dialect (protocol.md, section 3), and what only the asker knows.
 
-use wpk_wire::Dialect;
-use wpk_wire::task::show_status;
+use wpk_api::Status;
+use wpk_wire::task::read_status;
 
 /// Where an upgrade stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,23 +30,16 @@ pub(crate) enum State {
 impl State {
     /// The state behind a `status` text of either dialect; `None` for any other text.
     pub(crate) fn from_shown(text: &str) -> Option<Self> {
-        const STORED: [(&str, State); 7] = [
-            ("Pending", State::Queued),
-            ("In progress", State::Updating),
-            ("Done", State::Updated),
-            ("Failed", State::Error),
-            ("Cancelled", State::Cancelled),
-            ("Timeout", State::Timeout),
-            ("Legacy", State::Legacy),
-        ];
-        STORED
-            .into_iter()
-            .find(|(stored, _)| {
-                [Dialect::Documented, Dialect::Wazuh4]
-                    .into_iter()
-                    .any(|dialect| show_status(stored, dialect) == Some(text))
-            })
-            .map(|(_, state)| state)
+        Some(match read_status(text)? {
+            Status::Pending => Self::Queued,
+            Status::InProgress => Self::Updating,
+            Status::Done => Self::Updated,
+            Status::Failed => Self::Error,
+            Status::Cancelled => Self::Cancelled,
+            Status::Timeout => Self::Timeout,
+            Status::Legacy => Self::Legacy,
+            Status::Other(_) => return None,
+        })
     }
 
     /// The word that is printed: the documented one.

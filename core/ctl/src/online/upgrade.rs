@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 
-use wpk_api::Version;
+use wpk_api::{AgentId, Version};
 
 use super::client::Client;
 use super::send::{self, Ask};
@@ -57,9 +57,12 @@ pub(crate) async fn run(
 }
 
 /// Every agent but the manager itself.
-async fn everyone(client: &mut Client) -> Result<Vec<i64>, CtlError> {
-    let agents = fleet::list(client, fleet::Show::All).await?.into_iter();
-    Ok(agents.map(|agent| agent.id).filter(|id| *id != 0).collect())
+async fn everyone(client: &mut Client) -> Result<Vec<AgentId>, CtlError> {
+    let agents = fleet::list(client, None).await?.into_iter();
+    Ok(agents
+        .map(|agent| agent.id())
+        .filter(|id| *id != AgentId::MANAGER)
+        .collect())
 }
 
 async fn ask_and_watch(

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use wpk_api::AgentId;
 
-use super::board::{Board, Entry};
-use crate::ids;
+use super::board::{Board, Entry, percent};
 use crate::online::state::State;
 
 /// Agents with a bar of their own: with the total, a screen of 24 lines.
@@ -21,8 +21,8 @@ const TICK: Duration = Duration::from_millis(250);
 pub(crate) struct Bars {
     multi: MultiProgress,
     total: ProgressBar,
-    rows: HashMap<i64, ProgressBar>,
-    told: HashSet<i64>,
+    rows: HashMap<AgentId, ProgressBar>,
+    told: HashSet<AgentId>,
 }
 
 impl Bars {
@@ -48,11 +48,7 @@ impl Bars {
         let few = tasks().count() <= FEW;
         for entry in tasks().filter(|entry| entry.state.ended()) {
             if self.told.insert(entry.agent) && (few || !entry.state.well()) {
-                self.note(&format!(
-                    "agent {}: {}",
-                    ids::show(entry.agent),
-                    entry.describe(1)
-                ));
+                self.note(&format!("agent {}: {}", entry.agent, entry.describe(1)));
             }
         }
         let count = |which: fn(&State) -> bool| tasks().filter(|e| which(&e.state)).count();
@@ -78,13 +74,10 @@ impl Bars {
             let bar = self.rows.entry(entry.agent).or_insert_with(|| {
                 let bar = multi.add(ProgressBar::new(100));
                 bar.set_style(style("{prefix} [{bar:30}] {msg}"));
-                bar.set_prefix(format!("agent {}", ids::show(entry.agent)));
+                bar.set_prefix(format!("agent {}", entry.agent));
                 bar
             });
-            let percent = entry
-                .delivery
-                .as_ref()
-                .and_then(|delivery| delivery.percent());
+            let percent = entry.delivery.as_ref().and_then(percent);
             bar.set_position(percent.unwrap_or(if entry.delivered { 100 } else { 0 }));
             bar.set_message(entry.describe(1));
         }
@@ -113,7 +106,7 @@ impl Drop for Bars {
 
 /// The agents that get a bar: those that have one keep it, then those that are
 /// being written to, then others being updated.
-fn choose<'a>(entries: &'a [Entry], rows: &HashMap<i64, ProgressBar>) -> Vec<&'a Entry> {
+fn choose<'a>(entries: &'a [Entry], rows: &HashMap<AgentId, ProgressBar>) -> Vec<&'a Entry> {
     let mut updating: Vec<&Entry> = entries
         .iter()
         .filter(|entry| entry.task.is_some() && entry.state == State::Updating)
@@ -132,28 +125,40 @@ fn style(template: &str) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wpk_wire::Item;
+    use wpk_api::TaskId;
+    use wpk_wire::own::Delivery;
+    use wpk_wire::{Item, Step};
+
+    fn id(agent: i64) -> AgentId {
+        AgentId::new(agent).unwrap()
+    }
 
     #[test]
     fn a_screenful_is_chosen_and_bars_keep_their_place() {
-        let agents: Vec<i64> = (1..=40).collect();
+        let agents: Vec<AgentId> = (1..=40).map(id).collect();
         let mut board = Board::new(&agents);
         for agent in &agents {
-            board.answered(Item::created(*agent, *agent));
+            let created = || Item::created(*agent, TaskId(i64::from(*agent)));
+            board.answered(created());
             board.result(Item {
                 status: Some("Updating".into()),
-                ..Item::created(*agent, *agent)
+                ..created()
             });
         }
-        let mut written = Item::created(30, 30);
-        written.extra.insert("step".into(), "write".into());
-        board.deliveries(&agents, vec![written]);
-        let rows = HashMap::from([(40, ProgressBar::hidden())]);
-        let chosen: Vec<i64> = choose(board.entries(), &rows)
+        let written = Delivery {
+            agent: id(30),
+            task_id: TaskId(30),
+            step: Step::Write.into(),
+            sent: 0,
+            total: 0,
+        };
+        board.deliveries(&agents, &[written]);
+        let rows = HashMap::from([(id(40), ProgressBar::hidden())]);
+        let chosen: Vec<AgentId> = choose(board.entries(), &rows)
             .iter()
             .map(|e| e.agent)
             .collect();
         assert_eq!(chosen.len(), ROWS);
-        assert_eq!(chosen[..3], [40, 30, 1]);
+        assert_eq!(chosen[..3], [id(40), id(30), id(1)]);
     }
 }

@@ -4,40 +4,28 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use wpk_wire::Item;
-use wpk_wire::codes::TaskCode;
+use wpk_api::{AgentId, TaskId};
+use wpk_wire::own::{Delivery, DeliveryStep};
+use wpk_wire::{Code, Item, Step, TaskCode};
 
 use crate::online::state::State;
 use crate::output::clean;
 
-/// Where a delivery is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Delivery {
-    /// `download`, or a step of protocol.md, section 5.
-    pub(crate) step: String,
-    /// Bytes that the agent has.
-    pub(crate) sent: u64,
-    /// Bytes of the WPK; 0 until known.
-    pub(crate) total: u64,
-}
-
-impl Delivery {
-    /// How much of the file the agent has, 0 to 100; `None` until its size is known.
-    pub(crate) fn percent(&self) -> Option<u64> {
-        let sent = u128::from(self.sent.min(self.total)) * 100;
-        sent.checked_div(u128::from(self.total))
-            .and_then(|percent| u64::try_from(percent).ok())
-    }
+/// How much of the file the agent has, 0 to 100; `None` until its size is known.
+pub(crate) fn percent(delivery: &Delivery) -> Option<u64> {
+    let sent = u128::from(delivery.sent.min(delivery.total)) * 100;
+    sent.checked_div(u128::from(delivery.total))
+        .and_then(|percent| u64::try_from(percent).ok())
 }
 
 /// One agent.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    pub(crate) agent: i64,
-    pub(crate) task: Option<i64>,
+    pub(crate) agent: AgentId,
+    pub(crate) task: Option<TaskId>,
     pub(crate) state: State,
     /// Code of a refusal.
-    pub(crate) code: Option<u8>,
+    pub(crate) code: Option<Code>,
     /// Why it is refused or failed.
     pub(crate) reason: Option<String>,
     /// The version before.
@@ -53,7 +41,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn new(agent: i64) -> Self {
+    fn new(agent: AgentId) -> Self {
         Self {
             agent,
             task: None,
@@ -74,8 +62,9 @@ impl Entry {
         let word = self.state.word();
         match (&self.delivery, &self.reason) {
             (Some(delivery), _) if self.state == State::Updating => {
-                let step = &delivery.step;
-                match delivery.percent().filter(|_| step == "write") {
+                let step = delivery.step;
+                let writes = step == DeliveryStep::Agent(Step::Write);
+                match percent(delivery).filter(|_| writes) {
                     Some(percent) => {
                         let percent = percent.checked_div(grain).unwrap_or(0) * grain;
                         format!("{word} ({step} {percent}%)")
@@ -109,13 +98,13 @@ impl Entry {
 #[derive(Debug)]
 pub(crate) struct Board {
     entries: Vec<Entry>,
-    index: HashMap<i64, usize>,
+    index: HashMap<AgentId, usize>,
     started: Instant,
 }
 
 impl Board {
     /// `agents` holds no doubles.
-    pub(crate) fn new(agents: &[i64]) -> Self {
+    pub(crate) fn new(agents: &[AgentId]) -> Self {
         Self {
             entries: agents.iter().copied().map(Entry::new).collect(),
             index: agents.iter().copied().zip(0..).collect(),
@@ -128,39 +117,39 @@ impl Board {
     }
 
     /// Their ids.
-    pub(crate) fn agents(&self) -> Vec<i64> {
+    pub(crate) fn agents(&self) -> Vec<AgentId> {
         self.entries.iter().map(|entry| entry.agent).collect()
     }
 
     /// Those whose task is under way.
-    pub(crate) fn live(&self) -> Vec<i64> {
+    pub(crate) fn live(&self) -> Vec<AgentId> {
         self.ids(Entry::live)
     }
 
     /// Those that got a task.
-    pub(crate) fn with_task(&self) -> Vec<i64> {
+    pub(crate) fn with_task(&self) -> Vec<AgentId> {
         self.ids(|entry| entry.task.is_some())
     }
 
     /// Up to `most` of those being updated.
-    pub(crate) fn updating(&self, most: usize) -> Vec<i64> {
+    pub(crate) fn updating(&self, most: usize) -> Vec<AgentId> {
         let mut ids = self.ids(|entry| entry.live() && entry.state == State::Updating);
         ids.truncate(most);
         ids
     }
 
-    fn ids(&self, which: impl Fn(&Entry) -> bool) -> Vec<i64> {
+    fn ids(&self, which: impl Fn(&Entry) -> bool) -> Vec<AgentId> {
         let chosen = self.entries.iter().filter(|entry| which(entry));
         chosen.map(|entry| entry.agent).collect()
     }
 
-    fn get(&mut self, agent: i64) -> Option<&mut Entry> {
+    fn get(&mut self, agent: AgentId) -> Option<&mut Entry> {
         let index = *self.index.get(&agent)?;
         self.entries.get_mut(index)
     }
 
     /// The versions before.
-    pub(crate) fn came_from(&mut self, mut versions: HashMap<i64, String>) {
+    pub(crate) fn came_from(&mut self, mut versions: HashMap<AgentId, String>) {
         for entry in &mut self.entries {
             entry.from = versions.remove(&entry.agent);
         }
@@ -168,7 +157,7 @@ impl Board {
     }
 
     /// The versions now.
-    pub(crate) fn report(&mut self, mut versions: HashMap<i64, String>) {
+    pub(crate) fn report(&mut self, mut versions: HashMap<AgentId, String>) {
         for entry in &mut self.entries {
             if let Some(version) = versions.remove(&entry.agent) {
                 entry.reported = Some(version);
@@ -178,22 +167,18 @@ impl Board {
 
     /// The manager's answer to the request, for one agent.
     pub(crate) fn answered(&mut self, item: Item) {
-        let Some(agent) = item.agent else { return };
-        match (item.error, item.task_id) {
-            (0, Some(task)) => {
-                if let Some(entry) = self.get(agent) {
-                    entry.task = Some(task);
-                    entry.state = State::Queued;
-                    entry.reason = None;
-                }
-            }
-            (0, None) => {}
-            (code, _) => self.refused(agent, Some(code), clean(&item.message)),
+        let Some(agent) = item.agent_id() else { return };
+        if !item.error.is_success() {
+            self.refused(agent, Some(item.error), clean(&item.message));
+        } else if let (Some(task), Some(entry)) = (item.task_id, self.get(agent)) {
+            entry.task = Some(task);
+            entry.state = State::Queued;
+            entry.reason = None;
         }
     }
 
     /// This agent got no task.
-    pub(crate) fn refused(&mut self, agent: i64, code: Option<u8>, reason: String) {
+    pub(crate) fn refused(&mut self, agent: AgentId, code: Option<Code>, reason: String) {
         if let Some(entry) = self.get(agent) {
             entry.state = State::Refused;
             entry.code = code;
@@ -204,16 +189,16 @@ impl Board {
     /// An item of `upgrade_result`.
     pub(crate) fn result(&mut self, item: Item) {
         let took = self.started.elapsed();
-        let Some(entry) = item.agent.and_then(|agent| self.get(agent)) else {
+        let Some(entry) = item.agent_id().and_then(|agent| self.get(agent)) else {
             return;
         };
         if !entry.live() {
             return;
         }
-        if item.error == TaskCode::NoTask.code() {
+        if item.error == TaskCode::NoTask {
             entry.state = State::Unknown;
             entry.reason = Some("the manager no longer knows the task".to_owned());
-        } else if item.error != 0 {
+        } else if !item.error.is_success() {
             // Of this round only: the next may succeed.
             return;
         } else if item.task_id > entry.task {
@@ -233,29 +218,20 @@ impl Board {
         }
     }
 
-    /// What `upgrade_progress` answered when asked for `asked`.
-    pub(crate) fn deliveries(&mut self, asked: &[i64], items: Vec<Item>) {
-        let mut running: HashMap<i64, (Option<i64>, Delivery)> = items
-            .into_iter()
-            .filter_map(|item| {
-                let number = |member| item.extra.get(member).and_then(serde_json::Value::as_u64);
-                let step = clean(item.extra.get("step")?.as_str()?);
-                let delivery = Delivery {
-                    step,
-                    sent: number("sent").unwrap_or(0),
-                    total: number("total").unwrap_or(0),
-                };
-                Some((item.agent?, (item.task_id, delivery)))
-            })
+    /// The deliveries that are under way to those among `asked`.
+    pub(crate) fn deliveries(&mut self, asked: &[AgentId], running: &[Delivery]) {
+        let running: HashMap<AgentId, &Delivery> = running
+            .iter()
+            .map(|delivery| (delivery.agent, delivery))
             .collect();
         for agent in asked {
-            let found = running.remove(agent);
+            let found = running.get(agent);
             let Some(entry) = self.get(*agent).filter(|entry| entry.live()) else {
                 continue;
             };
             match found {
-                Some((task, delivery)) if task.is_none() || task == entry.task => {
-                    entry.delivery = Some(delivery);
+                Some(delivery) if Some(delivery.task_id) == entry.task => {
+                    entry.delivery = Some(**delivery);
                 }
                 _ => entry.delivered |= entry.delivery.take().is_some(),
             }
@@ -267,36 +243,57 @@ impl Board {
 mod tests {
     use super::*;
 
+    fn id(agent: i64) -> AgentId {
+        AgentId::new(agent).unwrap()
+    }
+
+    fn created(agent: i64, task: i64) -> Item {
+        Item::created(id(agent), TaskId(task))
+    }
+
     fn item(agent: i64, task: i64, status: &'static str) -> Item {
         Item {
             status: Some(status.into()),
-            ..Item::created(agent, task)
+            ..created(agent, task)
+        }
+    }
+
+    fn delivery(sent: u64, total: u64) -> Delivery {
+        Delivery {
+            agent: id(1),
+            task_id: TaskId(10),
+            step: Step::Write.into(),
+            sent,
+            total,
         }
     }
 
     fn board() -> Board {
-        let mut board = Board::new(&[1, 2]);
-        board.answered(Item::created(1, 10));
-        board.answered(Item::created(2, 11));
+        let mut board = Board::new(&[id(1), id(2)]);
+        board.answered(created(1, 10));
+        board.answered(created(2, 11));
         board
     }
 
     fn state(board: &Board, agent: i64) -> String {
-        let entry = board.entries().iter().find(|entry| entry.agent == agent);
+        let entry = board
+            .entries()
+            .iter()
+            .find(|entry| entry.agent == id(agent));
         entry.unwrap().describe(10)
     }
 
     #[test]
     fn an_agent_without_an_answer_is_refused() {
-        let mut board = Board::new(&[1, 2]);
-        board.answered(Item::created(1, 10));
-        board.answered(Item::created(99, 11));
+        let mut board = Board::new(&[id(1), id(2)]);
+        board.answered(created(1, 10));
+        board.answered(created(99, 11));
         assert_eq!(state(&board, 1), "In queue");
         assert_eq!(
             state(&board, 2),
             "Refused: the manager did not answer for this agent"
         );
-        assert_eq!(board.live(), [1]);
+        assert_eq!(board.live(), [id(1)]);
     }
 
     #[test]
@@ -309,9 +306,9 @@ mod tests {
             state(&board, 1),
             "Unknown: task 12 followed before the end of this one was seen"
         );
-        board.result(Item::task(TaskCode::Database, 2));
+        board.result(Item::task(TaskCode::Database, id(2)));
         assert_eq!(state(&board, 2), "In queue", "the next round may succeed");
-        board.result(Item::task(TaskCode::NoTask, 2));
+        board.result(Item::task(TaskCode::NoTask, id(2)));
         assert_eq!(
             state(&board, 2),
             "Unknown: the manager no longer knows the task"
@@ -333,14 +330,11 @@ mod tests {
     fn deliveries_show_their_step_and_then_that_the_agent_is_awaited() {
         let mut board = board();
         board.result(item(1, 10, "Updating"));
-        let mut progress = Item::created(1, 10);
-        progress.extra.insert("step".into(), "write".into());
-        progress.extra.insert("sent".into(), 57.into());
-        progress.extra.insert("total".into(), 100.into());
-        board.deliveries(&[1], vec![progress]);
+        let running = delivery(57, 100);
+        board.deliveries(&[id(1)], &[running]);
         assert_eq!(state(&board, 1), "Updating (write 50%)");
         assert_eq!(board.entries()[0].describe(1), "Updating (write 57%)");
-        board.deliveries(&[1], vec![]);
+        board.deliveries(&[id(1)], &[]);
         assert_eq!(
             state(&board, 1),
             "Updating (waiting for the agent's report)"
@@ -349,10 +343,7 @@ mod tests {
 
     #[test]
     fn percentages_stay_in_range() {
-        let percent = |sent, total| {
-            let step = "write".to_owned();
-            Delivery { step, sent, total }.percent()
-        };
+        let percent = |sent, total| percent(&delivery(sent, total));
         assert_eq!(percent(0, 0), None);
         assert_eq!(percent(u64::MAX, u64::MAX), Some(100));
         assert_eq!(percent(9, 3), Some(100));

@@ -10,14 +10,15 @@ pub(crate) mod view;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::{Map, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use wpk_wire::UpgradeRequest;
+use wpk_api::AgentId;
+use wpk_wire::UpgradeCode;
+use wpk_wire::own::{AskProgress, Delivery};
 
 use crate::error::CtlError;
-use crate::online::client::{Client, accepted};
+use crate::online::client::Client;
 use crate::online::fleet;
-use crate::online::result::CHUNK;
+use crate::online::result::{self, CHUNK};
 use board::Board;
 use report::Asked;
 use view::View;
@@ -111,7 +112,10 @@ async fn until_ended(
 pub(crate) fn passing(error: &CtlError) -> bool {
     match error {
         CtlError::Unreachable { .. } | CtlError::Lost { .. } | CtlError::Silent { .. } => true,
-        CtlError::Refused { code, .. } => matches!(code, 4 | 5),
+        CtlError::Refused { code, .. } => matches!(
+            code.upgrade(),
+            Some(UpgradeCode::TaskManagerCommunication | UpgradeCode::TaskManagerFailure)
+        ),
         _ => false,
     }
 }
@@ -123,19 +127,21 @@ async fn round(
     deliveries: &mut bool,
 ) -> Result<(), CtlError> {
     for chunk in board.live().chunks(CHUNK) {
-        let request = UpgradeRequest::Result {
-            agents: chunk.to_vec(),
-        };
-        let items = accepted("upgrade_result", client.ask(&request).await?)?;
+        let items = result::of(client, chunk).await?;
         items.into_iter().for_each(|item| board.result(item));
     }
     let updating = board.updating(DELIVERIES);
     if !*deliveries || updating.is_empty() {
         return Ok(());
     }
-    let parameters = Map::from_iter([("agents".to_owned(), json!(updating))]);
-    match client.extension("upgrade_progress", parameters).await {
-        Ok(items) => board.deliveries(&updating, items),
+    let asked = AskProgress {
+        agents: updating.clone(),
+    };
+    match client.own(asked).await {
+        Ok(items) => {
+            let running: Vec<Delivery> = items.iter().filter_map(Delivery::from_item).collect();
+            board.deliveries(&updating, &running);
+        }
         // A manager without the command: the results alone must do.
         Err(CtlError::Refused { .. }) => *deliveries = false,
         Err(error) => return Err(error),
@@ -149,8 +155,8 @@ async fn round(
 /// If the manager cannot be reached.
 pub(crate) async fn versions(
     client: &mut Client,
-    agents: &[i64],
-) -> Result<HashMap<i64, String>, CtlError> {
+    agents: &[AgentId],
+) -> Result<HashMap<AgentId, String>, CtlError> {
     match fleet::versions(client, agents.iter().copied()).await {
         Err(error @ CtlError::Unreachable { .. }) => Err(error),
         other => Ok(other.unwrap_or_default()),

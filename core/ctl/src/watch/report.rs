@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 use wpk_api::settings::Span;
+use wpk_api::{AgentId, TaskId};
+use wpk_wire::Code;
 
 use super::board::{Board, Entry};
 use crate::error::CtlError;
@@ -41,15 +43,15 @@ pub(crate) enum Closing {
 /// One row.
 #[derive(Debug, PartialEq, Serialize)]
 struct Row {
-    agent: i64,
-    task_id: Option<i64>,
+    agent: AgentId,
+    task_id: Option<TaskId>,
     from: Option<String>,
     /// The version the agent has now as far as is known, else the one asked for.
     to: Option<String>,
     /// Whether the agent itself reported `to`.
     confirmed: bool,
     status: &'static str,
-    code: Option<u8>,
+    code: Option<Code>,
     reason: Option<String>,
     seconds: Option<f64>,
 }
@@ -86,7 +88,7 @@ impl Row {
     fn cells(&self) -> [String; 6] {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         [
-            ids::show(self.agent),
+            self.agent.to_string(),
             or_dash(&self.from),
             match &self.to {
                 Some(version) if !self.confirmed => format!("{version} (not confirmed)"),
@@ -141,7 +143,7 @@ pub(crate) fn unconfirmed(board: &Board, asked: &Asked) -> bool {
 /// # Errors
 /// [`CtlError::Print`].
 pub(crate) fn print_answers(board: &Board, out: &Output) -> Result<(), CtlError> {
-    let mut refused: BTreeMap<(Option<u8>, String), Vec<i64>> = BTreeMap::new();
+    let mut refused: BTreeMap<(Option<Code>, String), Vec<AgentId>> = BTreeMap::new();
     for entry in board.entries() {
         match entry.task {
             Some(task) => {
@@ -165,7 +167,7 @@ pub(crate) fn print_answers(board: &Board, out: &Output) -> Result<(), CtlError>
     }
     for entry in board.entries() {
         if let Some(task) = entry.task {
-            out.line(format!("agent {}: task {task}", ids::show(entry.agent)))?;
+            out.line(format!("agent {}: task {task}", entry.agent))?;
         }
     }
     Ok(())
@@ -276,16 +278,18 @@ mod tests {
     use wpk_wire::Item;
 
     fn row(status: &'static str, reported: Option<&str>, asked: &Asked) -> Row {
-        let mut board = Board::new(&[1]);
-        board.came_from(HashMap::from([(1, "v4.7.0".to_owned())]));
-        board.answered(Item::created(1, 5));
+        let agent = AgentId::new(1).unwrap();
+        let created = || Item::created(agent, TaskId(5));
+        let mut board = Board::new(&[agent]);
+        board.came_from(HashMap::from([(agent, "v4.7.0".to_owned())]));
+        board.answered(created());
         board.result(Item {
             status: Some(status.into()),
-            ..Item::created(1, 5)
+            ..created()
         });
         board.report(
             reported
-                .map(|version| (1, version.to_owned()))
+                .map(|version| (agent, version.to_owned()))
                 .into_iter()
                 .collect(),
         );

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
+use wpk_api::AgentId;
 
 use super::bars::Bars;
 use super::board::{Board, Entry};
 use crate::error::CtlError;
-use crate::ids;
 use crate::output::Output;
 
 /// Up to this many agents each tenth of a delivery is a change worth a line.
@@ -24,7 +24,7 @@ pub(crate) enum View {
     /// Anywhere else.
     Lines {
         /// The last text of each agent.
-        shown: HashMap<i64, String>,
+        shown: HashMap<AgentId, String>,
         /// Percentages are rounded to this.
         grain: u64,
         /// Where to.
@@ -59,7 +59,7 @@ impl View {
                         continue;
                     }
                     out.event(&event(entry))?;
-                    out.line(format!("agent {}: {text}", ids::show(entry.agent)))?;
+                    out.line(format!("agent {}: {text}", entry.agent))?;
                     shown.insert(entry.agent, text);
                 }
             }
@@ -100,7 +100,7 @@ fn event(entry: &Entry) -> Value {
         "task_id": entry.task,
         "status": entry.state.word(),
         "reason": entry.reason,
-        "step": delivery.map(|delivery| &delivery.step),
+        "step": delivery.map(|delivery| delivery.step),
         "sent": delivery.map(|delivery| delivery.sent),
         "total": delivery.map(|delivery| delivery.total),
     })

@@ -64,9 +64,7 @@ impl<'a, 'b> Session<'a, 'b> {
     ) -> Result<Self, Failure> {
         let agent = order.agent.id;
         let version = order.agent.parsed_version();
-        let form = version.map_or(CommandForm::Json, |v| {
-            CommandForm::for_version(v.major, v.minor, v.patch)
-        });
+        let form = version.map_or(CommandForm::Json, CommandForm::for_version);
         let windows = order.agent.platform.name.as_deref() == Some("windows");
         let default = if windows { "upgrade.bat" } else { "upgrade.sh" };
         let installer = order.installer.as_deref().unwrap_or(default);
@@ -87,7 +85,7 @@ impl<'a, 'b> Session<'a, 'b> {
                 format!("agents below v4.1.0 take no installer with spaces: {installer:?}"),
             ));
         }
-        let fits = max_chunk(form, &file.name, agent.get())
+        let fits = max_chunk(form, &file.name, agent)
             .min(carried(form, shared.parts.transport.max_command()));
         let chunk = match shared.settings.delivery.chunk_size {
             ChunkSize::Auto => fits,
@@ -119,7 +117,7 @@ impl<'a, 'b> Session<'a, 'b> {
         self.step(AgentCommand::Close { file: name }).await?;
         let digest = self.step(AgentCommand::Sha1 { file: name }).await?;
         digest
-            .check_sha1(&self.file.sha1.to_string())
+            .check_sha1(self.file.sha1)
             .map_err(|error| Failure::new(UpgradeCode::SendSha1, error.to_string()))
     }
 
@@ -194,7 +192,7 @@ impl<'a, 'b> Session<'a, 'b> {
     /// Sends one command; what the agent says, whatever it is.
     async fn ask(&mut self, command: &AgentCommand<'_>) -> Result<Bytes, Failure> {
         let step = command.step();
-        self.entry.step(step.name());
+        self.entry.step(step);
         let mut bytes = BytesMut::with_capacity(COMMAND_ROOM);
         command.encode(self.form, &mut bytes);
         let transport = &self.shared.parts.transport;

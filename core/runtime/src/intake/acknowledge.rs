@@ -8,7 +8,8 @@ use bytes::BytesMut;
 use tracing::{debug, info, warn};
 use wpk_api::{AgentId, Peer, Selector, Status, Transition, TransitionResult};
 use wpk_wire::{
-    Acknowledgement, AgentCommand, CommandForm, Item, Response, TaskCode, UpgradeCode, Verdict,
+    Acknowledgement, AgentCommand, AskedId, CommandForm, Item, Response, TaskCode, UpgradeCode,
+    Verdict,
 };
 
 use crate::engine::Shared;
@@ -17,7 +18,7 @@ use crate::engine::Shared;
 pub(super) async fn answer(
     shared: &Arc<Shared>,
     peer: Peer,
-    ids: &[i64],
+    ids: &[AskedId],
     ack: &Acknowledgement,
 ) -> Response {
     let (to, error_msg) = match ack.verdict() {
@@ -29,18 +30,18 @@ pub(super) async fn answer(
         Verdict::Legacy if !matches!(peer, Peer::Agent(_)) => (Status::Legacy, None),
         Verdict::InProgress | Verdict::Legacy | Verdict::Unusable => {
             warn!(
-                status = ack.status.as_deref(),
+                status = ack.status.as_ref().map(Status::as_str),
                 "an acknowledgement with a status that is none"
             );
             clear(
                 shared,
-                ids.iter().filter_map(|id| AgentId::new(*id).ok()).collect(),
+                ids.iter().filter_map(|id| id.agent().ok()).collect(),
             );
-            let item = |id: &i64| Item::upgrade(UpgradeCode::TaskManagerCommunication, *id);
+            let item = |id: &AskedId| Item::upgrade(UpgradeCode::TaskManagerCommunication, *id);
             return Response::success(ids.iter().map(item).collect());
         }
     };
-    let agents: Vec<AgentId> = ids.iter().filter_map(|id| AgentId::new(*id).ok()).collect();
+    let agents: Vec<AgentId> = ids.iter().filter_map(|id| id.agent().ok()).collect();
     let heard: Vec<Option<AgentId>> = ids.iter().map(|id| hear(shared, *id)).collect();
     let at = shared.clock.now();
     let moves = (heard.iter().flatten())
@@ -58,19 +59,20 @@ pub(super) async fn answer(
             // The agents are not told to stop: they repeat their word until the
             // store can keep it.
             warn!(%error, "an acknowledgement cannot be stored; the agent will repeat it");
-            let item = |id: &i64| Item::upgrade(UpgradeCode::TaskManagerCommunication, *id);
+            let item = |id: &AskedId| Item::upgrade(UpgradeCode::TaskManagerCommunication, *id);
             return Response::success(ids.iter().map(item).collect());
         }
     };
     let mut results = results.into_iter();
-    let item = |(id, heard): (&i64, &Option<AgentId>)| match heard.and_then(|_| results.next()) {
+    let item = |(id, heard): (&AskedId, &Option<AgentId>)| match heard.and_then(|_| results.next())
+    {
         Some(TransitionResult::Moved(task)) => {
             info!(task = %task.id, agent = %task.agent, status = %task.status, said = ack.message.as_deref(), "the agent reported");
             Item::task(TaskCode::Success, *id)
         }
         _ => {
             debug!(
-                agent = *id,
+                agent = %id,
                 "an acknowledgement without a task that waits for it"
             );
             Item::task(TaskCode::NoTask, *id)
@@ -83,8 +85,8 @@ pub(super) async fn answer(
 
 /// The agent of an id, if its word can be about its newest task. An agent that
 /// was not told yet to run the installer speaks of an upgrade before this one.
-fn hear(shared: &Shared, id: i64) -> Option<AgentId> {
-    let agent = AgentId::new(id).ok()?;
+fn hear(shared: &Shared, id: AskedId) -> Option<AgentId> {
+    let agent = id.agent().ok()?;
     let running = shared.board.get(agent);
     if running.is_some_and(|running| running.is_before_installer()) {
         info!(%agent, "an acknowledgement of an earlier upgrade came during a delivery");

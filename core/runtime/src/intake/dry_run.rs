@@ -6,10 +6,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::{Map, Value};
 use tracing::error;
 use wpk_api::{AgentId, OfferSource, Order, ProviderError, Target, Wanted};
-use wpk_wire::{Item, Response, UpgradeCode};
+use wpk_wire::own::Forecast;
+use wpk_wire::{AskedId, Item, Response, UpgradeCode};
 
 use crate::engine::Shared;
 use crate::failure::Failure;
@@ -22,30 +22,24 @@ const ASKED_AT_ONCE: usize = 8;
 /// What would become of each id, in the order asked.
 pub(super) async fn answer(
     shared: &Shared,
-    ids: &[i64],
+    ids: &[AskedId],
     verdicts: Vec<Result<Order, UpgradeCode>>,
 ) -> Response {
     let live = live_agents(shared, &verdicts).await;
     let answers = resolve(shared, &verdicts).await;
     let mut seen = HashSet::new();
-    let item = |(id, verdict): (&i64, &Result<Order, UpgradeCode>)| match verdict {
+    let item = |(id, verdict): (&AskedId, &Result<Order, UpgradeCode>)| match verdict {
         Err(code) => Item::upgrade(*code, *id),
         Ok(order) if live.contains(&order.agent.id) || !seen.insert(order.agent.id) => {
             Item::upgrade(UpgradeCode::AlreadyUpgrading, *id)
         }
         Ok(order) => match answers.get(&order.wanted) {
-            Some(Ok(extra)) => Item {
-                extra: extra.clone(),
-                ..Item::upgrade(UpgradeCode::Success, *id)
-            },
-            Some(Err(failure)) => {
-                let mut extra = wish(&order.wanted);
-                extra.insert("reason".into(), Value::from(failure.cause.as_str()));
-                Item {
-                    extra,
-                    ..Item::upgrade(failure.code, *id)
-                }
+            Some(Ok(forecast)) => forecast.to_item(UpgradeCode::Success, *id),
+            Some(Err(failure)) => Forecast {
+                reason: Some(failure.cause.clone()),
+                ..wish(&order.wanted)
             }
+            .to_item(failure.code, *id),
             None => Item::upgrade(UpgradeCode::Unknown, *id),
         },
     };
@@ -85,7 +79,7 @@ async fn live_agents(shared: &Shared, verdicts: &[Result<Order, UpgradeCode>]) -
 async fn resolve(
     shared: &Shared,
     verdicts: &[Result<Order, UpgradeCode>],
-) -> HashMap<Wanted, Result<Map<String, Value>, Failure>> {
+) -> HashMap<Wanted, Result<Forecast, Failure>> {
     let wishes: HashSet<&Wanted> = verdicts
         .iter()
         .flatten()
@@ -99,43 +93,35 @@ async fn resolve(
     answers
 }
 
-async fn ask(shared: &Shared, wanted: &Wanted) -> (Wanted, Result<Map<String, Value>, Failure>) {
+async fn ask(shared: &Shared, wanted: &Wanted) -> (Wanted, Result<Forecast, Failure>) {
     let resolved = tokio::time::timeout(RESOLVE_WITHIN, shared.resolver.resolve(wanted)).await;
     let answer = match resolved {
         Err(_) => Err(ProviderError::NotReachable("no answer within 30 s".into()).into()),
         Ok(Err(error)) => Err(error.into()),
         Ok(Ok(resolved)) => {
-            let mut extra = wish(wanted);
             let offer = resolved.offer;
-            if let Some(version) = offer.version {
-                extra.insert("target".into(), Value::from(version.to_string()));
-            }
-            extra.insert("file".into(), Value::from(offer.file_name));
-            let location = match offer.source {
-                OfferSource::Download(location) => location,
-                OfferSource::Local(path) => path.display().to_string(),
-            };
-            extra.insert("location".into(), Value::from(location));
-            Ok(extra)
+            let wish = wish(wanted);
+            Ok(Forecast {
+                target: offer.version.map_or(wish.target, Target::Exactly),
+                file: Some(offer.file_name),
+                location: Some(match offer.source {
+                    OfferSource::Download(location) => location,
+                    OfferSource::Local(path) => path.display().to_string(),
+                }),
+                reason: None,
+            })
         }
     };
     (wanted.clone(), answer)
 }
 
 /// What is known without a provider.
-fn wish(wanted: &Wanted) -> Map<String, Value> {
-    let target = match wanted {
-        Wanted::Release(release) => match &release.target {
-            Target::Latest => None,
-            Target::Exactly(version) => Some(version.to_string()),
-            Target::Invalid(text) => Some(text.clone()),
+fn wish(wanted: &Wanted) -> Forecast {
+    match wanted {
+        Wanted::Release(release) => Forecast {
+            target: release.target.clone(),
+            ..Forecast::default()
         },
-        Wanted::File(_) => None,
-    };
-    let mut extra = Map::new();
-    for key in ["file", "location"] {
-        extra.insert(key.into(), Value::Null);
+        Wanted::File(_) => Forecast::default(),
     }
-    extra.insert("target".into(), target.map_or(Value::Null, Value::from));
-    extra
 }

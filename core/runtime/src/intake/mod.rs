@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tracing::{debug, warn};
 use wpk_api::{AgentId, Endpoint, Peer, Request, RequestService};
-use wpk_wire::{Refusal, TaskRequest, UpgradeRequest};
+use wpk_wire::{AskedId, Refusal, TaskRequest, UpgradeRequest};
 
 use crate::engine::Shared;
 
@@ -34,7 +34,7 @@ impl Intake {
             Ok(request) => request,
             Err(refusal) => {
                 debug!(
-                    code = refusal.code(),
+                    code = refusal.code().number(),
                     detail = refusal.detail(),
                     "request refused"
                 );
@@ -59,10 +59,7 @@ impl Intake {
             UpgradeRequest::UpdateStatus { agents, ack } => {
                 acknowledge::answer(shared, peer, &agents, &ack).await
             }
-            UpgradeRequest::Extension {
-                command,
-                parameters,
-            } => match extension::answer(shared, peer, &command, &parameters).await {
+            UpgradeRequest::Own(request) => match extension::answer(shared, peer, request).await {
                 Ok(response) => response,
                 Err(refusal) => refusal.to_response(),
             },
@@ -100,12 +97,12 @@ impl RequestService for Intake {
 /// Whether an agent's request is the acknowledgement of exactly that agent.
 fn is_own_word(request: &UpgradeRequest, agent: AgentId) -> bool {
     matches!(request, UpgradeRequest::UpdateStatus { agents, .. }
-        if agents.iter().all(|id| *id == i64::from(agent)))
+        if agents.iter().all(|id| *id == agent))
 }
 
 /// The ids among those sent that can be agents at all, without doubles.
-fn distinct(ids: &[i64]) -> Vec<AgentId> {
-    let mut distinct: Vec<AgentId> = ids.iter().filter_map(|id| AgentId::new(*id).ok()).collect();
+fn distinct(ids: &[AskedId]) -> Vec<AgentId> {
+    let mut distinct: Vec<AgentId> = ids.iter().filter_map(|id| id.agent().ok()).collect();
     distinct.sort_unstable();
     distinct.dedup();
     distinct

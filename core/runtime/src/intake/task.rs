@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use tracing::error;
 use wpk_api::{
-    AgentId, Command, Created, NewTask, Selector, Status, StoreError, Transition, TransitionResult,
+    Command, Created, NewTask, Selector, Status, StoreError, Transition, TransitionResult,
 };
 use wpk_wire::task::CreateCommand;
-use wpk_wire::{Item, Response, TaskCode, TaskRequest};
+use wpk_wire::{AskedId, Item, Response, TaskCode, TaskRequest};
 
 use super::result;
 use crate::engine::Shared;
@@ -27,7 +27,7 @@ pub(super) async fn answer(shared: &Shared, request: TaskRequest) -> Response {
             agents,
             status,
             error_msg,
-        } => update(shared, &node, &agents, &status, error_msg).await,
+        } => update(shared, &node, &agents, status, error_msg).await,
         TaskRequest::Result { agents } => result::items(shared, &agents).await,
         TaskRequest::Cancel { node } => cancel(shared, &node).await,
     };
@@ -35,10 +35,7 @@ pub(super) async fn answer(shared: &Shared, request: TaskRequest) -> Response {
         Ok(items) => Response::task(TaskCode::Success, items),
         Err(error) => {
             error!(%error, "a request of the task socket failed");
-            let item = Item {
-                agent: None,
-                ..Item::task(TaskCode::Database, 0)
-            };
+            let item = Item::of_request(TaskCode::Database);
             Response::task(TaskCode::Database, vec![item])
         }
     }
@@ -50,15 +47,12 @@ async fn create(
     node: String,
     module: String,
     command: CreateCommand,
-    ids: &[i64],
+    ids: &[AskedId],
 ) -> Result<Vec<Item>, StoreError> {
-    let command = match command {
-        CreateCommand::Upgrade => Command::Upgrade,
-        CreateCommand::UpgradeCustom => Command::UpgradeCustom,
-    };
+    let command = Command::from(command);
     let created = shared.clock.now();
     let tasks = (ids.iter())
-        .filter_map(|id| AgentId::new(*id).ok())
+        .filter_map(|id| id.agent().ok())
         .map(|agent| NewTask {
             agent,
             node: node.clone(),
@@ -70,8 +64,8 @@ async fn create(
         })
         .collect();
     let mut created = shared.parts.store.create(tasks).await?.into_iter();
-    let item = |id: &i64| match AgentId::new(*id).ok().and_then(|_| created.next()) {
-        Some(Created::Task(task) | Created::AlreadyLive(task)) => Item::created(*id, task.0),
+    let item = |id: &AskedId| match id.agent().ok().and_then(|_| created.next()) {
+        Some(Created::Task(task) | Created::AlreadyLive(task)) => Item::created(*id, task),
         None => Item::task(TaskCode::DatabaseRequest, *id),
     };
     Ok(ids.iter().map(item).collect())
@@ -79,7 +73,7 @@ async fn create(
 
 /// The stored status; a Pending task of another node is deleted, since the
 /// node that asks is about to create its own.
-async fn status(shared: &Shared, node: &str, ids: &[i64]) -> Result<Vec<Item>, StoreError> {
+async fn status(shared: &Shared, node: &str, ids: &[AskedId]) -> Result<Vec<Item>, StoreError> {
     let tasks = result::latest(shared, ids).await?;
     let foreign = |task: &wpk_api::Task| task.status == Status::Pending && task.node != node;
     let withdrawn: Vec<_> = tasks
@@ -91,7 +85,7 @@ async fn status(shared: &Shared, node: &str, ids: &[i64]) -> Result<Vec<Item>, S
     if !withdrawn.is_empty() {
         shared.parts.store.withdraw(&withdrawn).await?;
     }
-    let item = |(id, task): (&i64, Option<wpk_api::Task>)| Item {
+    let item = |(id, task): (&AskedId, Option<wpk_api::Task>)| Item {
         status: task
             .filter(|task| !foreign(task))
             .map(|task| Cow::Owned(task.status.as_str().to_owned())),
@@ -103,23 +97,23 @@ async fn status(shared: &Shared, node: &str, ids: &[i64]) -> Result<Vec<Item>, S
 async fn update(
     shared: &Shared,
     node: &str,
-    ids: &[i64],
-    status: &str,
+    ids: &[AskedId],
+    status: Status,
     error_msg: Option<String>,
 ) -> Result<Vec<Item>, StoreError> {
     let at = shared.clock.now();
     let moves = (ids.iter())
-        .filter_map(|id| AgentId::new(*id).ok())
+        .filter_map(|id| id.agent().ok())
         .map(|agent| Transition {
             select: Selector::LatestOf(agent),
-            to: Status::from_word(status),
+            to: status.clone(),
             node: node.to_owned(),
             error_msg: error_msg.clone(),
             at,
         })
         .collect();
     let mut results = shared.parts.store.transition(moves).await?.into_iter();
-    let item = |id: &i64| match AgentId::new(*id).ok().and_then(|_| results.next()) {
+    let item = |id: &AskedId| match id.agent().ok().and_then(|_| results.next()) {
         Some(TransitionResult::Moved(_)) => Item::task(TaskCode::Success, *id),
         _ => Item::task(TaskCode::NoTask, *id),
     };
@@ -128,8 +122,5 @@ async fn update(
 
 async fn cancel(shared: &Shared, node: &str) -> Result<Vec<Item>, StoreError> {
     shared.parts.store.cancel(node, shared.clock.now()).await?;
-    Ok(vec![Item {
-        agent: None,
-        ..Item::task(TaskCode::Success, 0)
-    }])
+    Ok(vec![Item::of_request(TaskCode::Success)])
 }

@@ -10,7 +10,7 @@ use wpk_api::{
     AgentId, AgentInfo, Command, Created, NewTask, Order, PackageType, Target, Version, Wanted,
     WantedFile, WantedRelease,
 };
-use wpk_wire::{CustomParams, Dialect, Item, Response, UpgradeCode, UpgradeParams, task};
+use wpk_wire::{AskedId, CustomParams, Dialect, Item, Response, UpgradeCode, UpgradeParams, task};
 
 use super::{distinct, dry_run};
 use crate::engine::Shared;
@@ -25,14 +25,11 @@ const MOST_QUESTIONS: usize = 64;
 /// Answers `upgrade`.
 pub(super) async fn from_repository(
     shared: &Shared,
-    ids: &[i64],
+    ids: &[AskedId],
     params: UpgradeParams,
 ) -> Response {
-    let target = target(shared, params.version.as_deref());
-    let asked = params.package_type.map(|kind| match kind {
-        wpk_wire::PackageType::Rpm => PackageType::Rpm,
-        wpk_wire::PackageType::Deb => PackageType::Deb,
-    });
+    let target = params.target().unwrap_or_else(|| default_target(shared));
+    let asked = params.package_type;
     let force = params.force_upgrade;
     let wanted = |agent: &AgentInfo, own: Option<PackageType>| {
         Wanted::Release(WantedRelease {
@@ -56,7 +53,7 @@ pub(super) async fn from_repository(
 }
 
 /// Answers `upgrade_custom`.
-pub(super) async fn from_file(shared: &Shared, ids: &[i64], params: CustomParams) -> Response {
+pub(super) async fn from_file(shared: &Shared, ids: &[AskedId], params: CustomParams) -> Response {
     let file = WantedFile {
         path: params.file_path.map(Into::into),
     };
@@ -78,32 +75,25 @@ struct Plan {
     dry_run: bool,
 }
 
-/// The version asked for. Without one it is, by dialect, the repository's
-/// latest or the manager's own.
-fn target(shared: &Shared, version: Option<&str>) -> Target {
-    let default = || match (shared.settings.dialect, shared.settings.node.version) {
+/// The version where none was asked for: by dialect, the repository's latest or
+/// the manager's own.
+fn default_target(shared: &Shared) -> Target {
+    match (shared.settings.dialect, shared.settings.node.version) {
         (Dialect::Wazuh4, Some(manager)) => Target::Exactly(manager),
         _ => Target::Latest,
-    };
-    match version {
-        None => default(),
-        Some(text) => text.parse().map_or_else(
-            |_| Target::Invalid(text.chars().take(64).collect()),
-            Target::Exactly,
-        ),
     }
 }
 
 async fn create(
     shared: &Shared,
-    ids: &[i64],
+    ids: &[AskedId],
     plan: Plan,
     wanted: impl Fn(&AgentInfo, Option<PackageType>) -> Wanted,
 ) -> Response {
     let known = lookup(shared, ids).await;
     let passed: Vec<Result<(&AgentInfo, Wanted), UpgradeCode>> = (ids.iter())
         .map(|id| {
-            let id = AgentId::new(*id).map_err(|_| UpgradeCode::AgentNotFound)?;
+            let id = id.agent().map_err(|_| UpgradeCode::AgentNotFound)?;
             let (agent, own) = rules::check_agent(id, known.get(&id))?;
             Ok((agent, wanted(agent, own)))
         })
@@ -126,7 +116,7 @@ async fn create(
 }
 
 /// All agents of the request in one question.
-async fn lookup(shared: &Shared, ids: &[i64]) -> HashMap<AgentId, AgentInfo> {
+async fn lookup(shared: &Shared, ids: &[AskedId]) -> HashMap<AgentId, AgentInfo> {
     match shared.parts.directory.lookup(&distinct(ids)).await {
         Ok(agents) => agents.into_iter().map(|agent| (agent.id, agent)).collect(),
         Err(error) => {
@@ -240,7 +230,11 @@ async fn store(shared: &Shared, tasks: Vec<NewTask>) -> Option<Vec<Created>> {
 /// Refused agents first, in the order of their check: the rules are applied to
 /// all agents before the store is asked about live tasks. Then the created tasks.
 /// `created` has one entry for each id that was not refused.
-fn answer(ids: &[i64], refused: &[Option<UpgradeCode>], created: Option<Vec<Created>>) -> Response {
+fn answer(
+    ids: &[AskedId],
+    refused: &[Option<UpgradeCode>],
+    created: Option<Vec<Created>>,
+) -> Response {
     let mut created = created.unwrap_or_default().into_iter();
     let (mut items, mut live, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     for (id, refused) in ids.iter().zip(refused) {
@@ -249,7 +243,7 @@ fn answer(ids: &[i64], refused: &[Option<UpgradeCode>], created: Option<Vec<Crea
             continue;
         }
         match created.next() {
-            Some(Created::Task(task)) => tasks.push(Item::created(*id, task.0)),
+            Some(Created::Task(task)) => tasks.push(Item::created(*id, task)),
             Some(Created::AlreadyLive(_)) => {
                 live.push(Item::upgrade(UpgradeCode::AlreadyUpgrading, *id));
             }

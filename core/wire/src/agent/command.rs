@@ -1,11 +1,13 @@
 //! The steps of a delivery as bytes (section 5): what follows the address.
 
 use bytes::{BufMut, BytesMut};
+use wpk_api::{AgentId, Version};
 
 use crate::codes::UpgradeCode;
 use crate::frame::PEER_MAX_PAYLOAD;
 use crate::json;
 use crate::remoted;
+use crate::word::words;
 
 /// How an agent wants its commands, which its version decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,8 +20,8 @@ pub enum CommandForm {
 
 impl CommandForm {
     /// The form for an agent of that version.
-    pub fn for_version(major: u32, minor: u32, patch: u32) -> Self {
-        if (major, minor, patch) >= (4, 1, 0) {
+    pub fn for_version(version: Version) -> Self {
+        if version >= Version::new(4, 1, 0) {
             Self::Json
         } else {
             Self::Com
@@ -27,39 +29,27 @@ impl CommandForm {
     }
 }
 
-/// The steps of a delivery, and what follows an acknowledgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Step {
-    /// Keep the agent from restarting in between.
-    LockRestart,
-    /// Open the file in the agent's incoming folder.
-    Open,
-    /// Append a chunk.
-    Write,
-    /// Close the file.
-    Close,
-    /// Ask for the digest of what arrived.
-    Sha1,
-    /// Unpack and run the installer.
-    Upgrade,
-    /// Stop the agent's acknowledgements.
-    ClearUpgradeResult,
+words! {
+    /// The steps of a delivery, and what follows an acknowledgement.
+    Step {
+        /// Keep the agent from restarting in between.
+        LockRestart = "lock_restart",
+        /// Open the file in the agent's incoming folder.
+        Open = "open",
+        /// Append a chunk.
+        Write = "write",
+        /// Close the file.
+        Close = "close",
+        /// Ask for the digest of what arrived.
+        Sha1 = "sha1",
+        /// Unpack and run the installer.
+        Upgrade = "upgrade",
+        /// Stop the agent's acknowledgements.
+        ClearUpgradeResult = "clear_upgrade_result",
+    }
 }
 
 impl Step {
-    /// The word on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LockRestart => "lock_restart",
-            Self::Open => "open",
-            Self::Write => "write",
-            Self::Close => "close",
-            Self::Sha1 => "sha1",
-            Self::Upgrade => "upgrade",
-            Self::ClearUpgradeResult => "clear_upgrade_result",
-        }
-    }
-
     /// The code of the task when this step fails; none for the last, which
     /// changes no task.
     pub fn failure(self) -> Option<UpgradeCode> {
@@ -154,7 +144,7 @@ impl AgentCommand<'_> {
     }
 
     fn small_json(&self) -> String {
-        let name = self.step().name();
+        let name = self.step().as_str();
         let parameters = match self {
             Self::Open { file } => format!("\"mode\":\"wb\",\"file\":{}", json::quote(file)),
             Self::Close { file } | Self::Sha1 { file } => {
@@ -171,7 +161,7 @@ impl AgentCommand<'_> {
     }
 
     fn small_com(&self) -> String {
-        let name = self.step().name();
+        let name = self.step().as_str();
         match self {
             Self::Open { file } => format!("com {name} wb {file}"),
             Self::Close { file } | Self::Sha1 { file } => format!("com {name} {file}"),
@@ -205,7 +195,7 @@ fn encode_write(file: &str, chunk: &[u8], out: &mut BytesMut) {
 /// The most bytes of a file that one `write` may carry so that the whole
 /// payload, address included, fits [`PEER_MAX_PAYLOAD`]; 0 for a name that
 /// leaves no room at all.
-pub fn max_chunk(form: CommandForm, file: &str, agent: u32) -> usize {
+pub fn max_chunk(form: CommandForm, file: &str, agent: AgentId) -> usize {
     // Room for the digits of the length: no chunk has more than five.
     const LENGTH_DIGITS: usize = 5;
     let address = remoted::address(agent).len();

@@ -5,6 +5,7 @@
 //! is there; `upgrade` needs a message that starts with `0` besides.
 
 use serde_json::Value;
+use wpk_api::Sha1;
 
 use super::command::{CommandForm, Step};
 use crate::json;
@@ -24,13 +25,13 @@ pub struct AgentReply {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// Closed without an answer, or an empty one.
-    #[error("{} was not answered", step.name())]
+    #[error("{} was not answered", step.as_str())]
     Empty {
         /// The step.
         step: Step,
     },
     /// `err TEXT`, of the remote daemon or of an agent below v4.1.0.
-    #[error("{} was answered `{text}`", step.name())]
+    #[error("{} was answered `{text}`", step.as_str())]
     Err {
         /// The step.
         step: Step,
@@ -38,7 +39,7 @@ pub enum ReplyError {
         text: String,
     },
     /// The agent answered with an error of section 7.
-    #[error("{} failed in the agent: {message} (error {code})", step.name())]
+    #[error("{} failed in the agent: {message} (error {code})", step.as_str())]
     Agent {
         /// The step.
         step: Step,
@@ -48,7 +49,7 @@ pub enum ReplyError {
         message: String,
     },
     /// Nothing that section 5 knows.
-    #[error("{} was answered `{text}`, which is not understood", step.name())]
+    #[error("{} was answered `{text}`, which is not understood", step.as_str())]
     Garbage {
         /// The step.
         step: Step,
@@ -65,7 +66,7 @@ pub enum ReplyError {
     #[error("the agent has SHA-1 {found} where {expected} was sent")]
     Sha1 {
         /// Digest of what was sent.
-        expected: String,
+        expected: Sha1,
         /// Digest reported by the agent, shortened.
         found: String,
     },
@@ -102,12 +103,12 @@ impl AgentReply {
     ///
     /// # Errors
     /// [`ReplyError::Sha1`] where it differs.
-    pub fn check_sha1(&self, expected: &str) -> Result<(), ReplyError> {
-        if self.message.trim().eq_ignore_ascii_case(expected) {
+    pub fn check_sha1(&self, expected: Sha1) -> Result<(), ReplyError> {
+        if self.message.trim().parse() == Ok(expected) {
             return Ok(());
         }
         Err(ReplyError::Sha1 {
-            expected: expected.to_owned(),
+            expected,
             found: shorten(self.message.as_bytes()),
         })
     }

@@ -99,18 +99,11 @@ impl AgentRequest {
         let Some(Value::String(command)) = root.remove("command") else {
             return Err(refuse(not_found, false, None));
         };
-        if command == Step::ClearUpgradeResult.name() {
+        // A restart is not locked on this way ([`route`] knows it).
+        let step = Step::from_word(&command).filter(|step| *step != Step::LockRestart);
+        if step == Some(Step::ClearUpgradeResult) {
             return Ok(Self::ClearUpgradeResult);
         }
-        let step = [
-            Step::Open,
-            Step::Write,
-            Step::Close,
-            Step::Sha1,
-            Step::Upgrade,
-        ]
-        .into_iter()
-        .find(|step| step.name() == command);
         let Some(parameters) = root.remove("parameters") else {
             return Err(refuse(AgentCode::ParametersNotFound, true, step));
         };

@@ -6,11 +6,14 @@
 //! may set (4), texts that are too long (6).
 
 use serde_json::{Map, Value};
+use wpk_api::{Command, Status};
 
-use crate::agents;
+use crate::agents::{self, listed};
+use crate::asked::AskedId;
 use crate::codes::TaskCode;
 use crate::json;
 use crate::refusal::Refusal;
+use crate::task::command::TaskCommand;
 
 /// The module that our own requests come from.
 pub const UPGRADE_MODULE: &str = "upgrade_module";
@@ -28,12 +31,24 @@ pub enum CreateCommand {
     UpgradeCustom,
 }
 
-impl CreateCommand {
-    /// The word on the wire and in the table.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Upgrade => "upgrade",
-            Self::UpgradeCustom => "upgrade_custom",
+impl From<CreateCommand> for Command {
+    fn from(command: CreateCommand) -> Self {
+        match command {
+            CreateCommand::Upgrade => Self::Upgrade,
+            CreateCommand::UpgradeCustom => Self::UpgradeCustom,
+        }
+    }
+}
+
+impl TryFrom<&Command> for CreateCommand {
+    /// A command that no task manager creates.
+    type Error = String;
+
+    fn try_from(command: &Command) -> Result<Self, String> {
+        match command {
+            Command::Upgrade => Ok(Self::Upgrade),
+            Command::UpgradeCustom => Ok(Self::UpgradeCustom),
+            Command::Other(word) => Err(word.clone()),
         }
     }
 }
@@ -50,7 +65,7 @@ pub enum TaskRequest {
         /// The kind.
         command: CreateCommand,
         /// For whom.
-        agents: Vec<i64>,
+        agents: Vec<AskedId>,
     },
     /// The stored status of the last task of each agent; deletes Pending tasks
     /// of other nodes.
@@ -58,23 +73,23 @@ pub enum TaskRequest {
         /// The asking node.
         node: String,
         /// Of whom.
-        agents: Vec<i64>,
+        agents: Vec<AskedId>,
     },
     /// A task moves on.
     UpdateStatus {
         /// The asking node.
         node: String,
         /// Whose tasks.
-        agents: Vec<i64>,
+        agents: Vec<AskedId>,
         /// One of [`TaskRequest::STATUSES`].
-        status: String,
+        status: Status,
         /// Why it failed.
         error_msg: Option<String>,
     },
     /// The whole last task of each agent.
     Result {
         /// Of whom.
-        agents: Vec<i64>,
+        agents: Vec<AskedId>,
     },
     /// Pending tasks of the node become Cancelled.
     Cancel {
@@ -85,7 +100,12 @@ pub enum TaskRequest {
 
 impl TaskRequest {
     /// The stored statuses that a request may set.
-    pub const STATUSES: &'static [&'static str] = &["In progress", "Done", "Failed", "Legacy"];
+    pub const STATUSES: [Status; 4] = [
+        Status::InProgress,
+        Status::Done,
+        Status::Failed,
+        Status::Legacy,
+    ];
 
     /// Reads the payload of a frame.
     ///
@@ -105,32 +125,37 @@ impl TaskRequest {
         else {
             return Err(invalid());
         };
-        match command.as_str() {
-            "upgrade" => create(origin, parameters, CreateCommand::Upgrade),
-            "upgrade_custom" => create(origin, parameters, CreateCommand::UpgradeCustom),
-            "upgrade_get_status" => Ok(Self::GetStatus {
+        let Some(command) = TaskCommand::from_word(command) else {
+            return Err(Refusal::task(TaskCode::InvalidCommand));
+        };
+        match command {
+            TaskCommand::Upgrade => create(origin, parameters, CreateCommand::Upgrade),
+            TaskCommand::UpgradeCustom => create(origin, parameters, CreateCommand::UpgradeCustom),
+            TaskCommand::UpgradeGetStatus => Ok(Self::GetStatus {
                 agents: ids(parameters)?,
                 node: limited(text(origin, "name")?)?,
             }),
-            "upgrade_update_status" => update_status(origin, parameters),
-            "upgrade_result" => Ok(Self::Result {
+            TaskCommand::UpgradeUpdateStatus => update_status(origin, parameters),
+            TaskCommand::UpgradeResult => Ok(Self::Result {
                 agents: ids(parameters)?,
             }),
-            "upgrade_cancel_tasks" => Ok(Self::Cancel {
+            TaskCommand::UpgradeCancelTasks => Ok(Self::Cancel {
                 node: limited(text(origin, "name")?)?,
             }),
-            _ => Err(Refusal::task(TaskCode::InvalidCommand)),
         }
     }
 
-    /// The word of the command.
-    pub fn command(&self) -> &'static str {
+    /// The command that asks it.
+    pub fn command(&self) -> TaskCommand {
         match self {
-            Self::Create { command, .. } => command.as_str(),
-            Self::GetStatus { .. } => "upgrade_get_status",
-            Self::UpdateStatus { .. } => "upgrade_update_status",
-            Self::Result { .. } => "upgrade_result",
-            Self::Cancel { .. } => "upgrade_cancel_tasks",
+            Self::Create { command, .. } => match command {
+                CreateCommand::Upgrade => TaskCommand::Upgrade,
+                CreateCommand::UpgradeCustom => TaskCommand::UpgradeCustom,
+            },
+            Self::GetStatus { .. } => TaskCommand::UpgradeGetStatus,
+            Self::UpdateStatus { .. } => TaskCommand::UpgradeUpdateStatus,
+            Self::Result { .. } => TaskCommand::UpgradeResult,
+            Self::Cancel { .. } => TaskCommand::UpgradeCancelTasks,
         }
     }
 
@@ -151,7 +176,7 @@ impl TaskRequest {
                 error_msg,
             } => {
                 let mut parameters = listed(agents);
-                parameters.push_str(&format!(",\"status\":{}", json::quote(status)));
+                parameters.push_str(&format!(",\"status\":{}", json::quote(status.as_str())));
                 if let Some(error_msg) = error_msg {
                     parameters.push_str(&format!(",\"error_msg\":{}", json::quote(error_msg)));
                 }
@@ -197,8 +222,8 @@ fn update_status(
 ) -> Result<TaskRequest, Refusal> {
     let node = text(origin, "name")?;
     let agents = ids(parameters)?;
-    let status = text(parameters, "status")?;
-    if !TaskRequest::STATUSES.contains(&status.as_str()) {
+    let status = Status::from_word(&text(parameters, "status")?);
+    if !TaskRequest::STATUSES.contains(&status) {
         return Err(Refusal::task(TaskCode::Database));
     }
     // A message that is no text is ignored, as recorded.
@@ -214,7 +239,7 @@ fn update_status(
     })
 }
 
-fn ids(parameters: &Map<String, Value>) -> Result<Vec<i64>, Refusal> {
+fn ids(parameters: &Map<String, Value>) -> Result<Vec<AskedId>, Refusal> {
     agents::elements(parameters)
         .and_then(|elements| agents::ids(elements).ok())
         .ok_or_else(invalid)
@@ -232,8 +257,4 @@ fn limited(text: String) -> Result<String, Refusal> {
         return Err(Refusal::task(TaskCode::DatabaseRequest));
     }
     Ok(text)
-}
-
-fn listed(agents: &[i64]) -> String {
-    format!("\"agents\":{}", json::numbers(agents))
 }

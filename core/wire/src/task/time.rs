@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use wpk_api::Dialect;
+use wpk_api::{Dialect, UnixTime};
 
 /// Writes times; made once per answer, since it looks up the time zone.
 #[derive(Clone, Debug)]
@@ -23,15 +23,15 @@ impl TaskTimes {
         Self { dialect, zone }
     }
 
-    /// `create_time` of a task created at that Unix time, in seconds.
-    pub fn create(&self, seconds: i64) -> String {
+    /// `create_time` of a task created at that time.
+    pub fn create(&self, seconds: UnixTime) -> String {
         self.write(seconds)
     }
 
     /// `update_time` of a task: before the first update `0`, and under 4.x no
     /// such member. A stored 0 counts as no update, which is how some tables
     /// hold it.
-    pub fn update(&self, seconds: Option<i64>) -> Option<String> {
+    pub fn update(&self, seconds: Option<UnixTime>) -> Option<String> {
         match (seconds.filter(|&seconds| seconds != 0), self.dialect) {
             (Some(seconds), _) => Some(self.write(seconds)),
             (None, Dialect::Documented) => Some("0".to_owned()),
@@ -39,7 +39,7 @@ impl TaskTimes {
         }
     }
 
-    fn write(&self, seconds: i64) -> String {
+    fn write(&self, seconds: UnixTime) -> String {
         // Beyond the calendar only a damaged table can lead; it shows as the edge.
         let limit = if seconds < 0 {
             Timestamp::MIN

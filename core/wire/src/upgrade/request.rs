@@ -6,45 +6,20 @@
 //! (3), and last each parameter of the command (3).
 
 use serde_json::{Map, Value};
+use wpk_api::{Dialect, PackageType, Target};
 
-use crate::ack::{self, Acknowledgement};
+use crate::ack::Acknowledgement;
 use crate::agents::{self, AgentsError};
+use crate::asked::AskedId;
 use crate::codes::UpgradeCode;
 use crate::json;
+use crate::own::OwnRequest;
+use crate::parameters::{flag, text};
 use crate::refusal::Refusal;
-use wpk_api::Dialect;
+use crate::upgrade::command::UpgradeCommand;
 
-/// Commands of our own, which no 4.x manager knows: the list of agents,
-/// enrolment, and the progress of deliveries.
-pub const EXTENSIONS: &[&str] = &["agent_list", "agent_enroll", "upgrade_progress"];
-
-/// The kinds of package that a request may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PackageType {
-    /// `rpm`
-    Rpm,
-    /// `deb`
-    Deb,
-}
-
-impl PackageType {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rpm => "rpm",
-            Self::Deb => "deb",
-        }
-    }
-
-    /// The type with that word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "rpm" => Some(Self::Rpm),
-            "deb" => Some(Self::Deb),
-            _ => None,
-        }
-    }
-}
+/// The longest text of a target that is no version which is kept, in characters.
+const MAX_INVALID: usize = 64;
 
 /// Parameters of `upgrade`. Texts are as the client wrote them: a version may
 /// be any text, an empty repository is `Some("")`.
@@ -58,10 +33,22 @@ pub struct UpgradeParams {
     pub use_http: bool,
     /// Skip the checks of versions.
     pub force_upgrade: bool,
-    /// Package type for agents that have none of their own, or another with force.
+    /// Package type for agents that have none of their own, or another with
+    /// force: rpm or deb, since managers refuse a request with another.
     pub package_type: Option<PackageType>,
     /// Ours, unknown to a 4.x manager: say what would be done, create nothing.
     pub dry_run: bool,
+}
+
+impl UpgradeParams {
+    /// The version asked for; `None` where the request leaves it to the manager.
+    pub fn target(&self) -> Option<Target> {
+        let text = self.version.as_deref()?;
+        Some(text.parse().map_or_else(
+            |_| Target::Invalid(text.chars().take(MAX_INVALID).collect()),
+            Target::Exactly,
+        ))
+    }
 }
 
 /// Parameters of `upgrade_custom`.
@@ -75,43 +62,38 @@ pub struct CustomParams {
     pub dry_run: bool,
 }
 
-/// A request that was understood. Ids are as sent: the caller refuses those
-/// outside 0 to 2147483647 one by one (code 6), and there may be doubles.
-#[derive(Clone, Debug, PartialEq)]
+/// A request that was understood. Ids are as sent: the caller refuses those that
+/// are none one by one (code 6), and there may be doubles.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpgradeRequest {
     /// From a repository.
     Upgrade {
         /// Not empty.
-        agents: Vec<i64>,
+        agents: Vec<AskedId>,
         /// What to upgrade to, and from where.
         params: UpgradeParams,
     },
     /// From a file.
     UpgradeCustom {
         /// Not empty.
-        agents: Vec<i64>,
+        agents: Vec<AskedId>,
         /// Which file.
         params: CustomParams,
     },
     /// What became of the last task of each agent.
     Result {
         /// Not empty.
-        agents: Vec<i64>,
+        agents: Vec<AskedId>,
     },
     /// The acknowledgement of agents (section 6).
     UpdateStatus {
         /// Not empty.
-        agents: Vec<i64>,
+        agents: Vec<AskedId>,
         /// What they say.
         ack: Acknowledgement,
     },
-    /// One of [`EXTENSIONS`].
-    Extension {
-        /// Which.
-        command: String,
-        /// Its parameters, empty where none were sent.
-        parameters: Map<String, Value>,
-    },
+    /// One of our own commands.
+    Own(OwnRequest),
 }
 
 impl UpgradeRequest {
@@ -125,8 +107,9 @@ impl UpgradeRequest {
         let Some(Value::String(command)) = root.get("command") else {
             return Err(missing());
         };
-        if EXTENSIONS.contains(&command.as_str()) {
-            return extension(command, root.get("parameters"));
+        let command = UpgradeCommand::from_word(command);
+        if let Some(own) = command.and_then(|own| OwnRequest::read(own, root.get("parameters"))) {
+            return own.map(Self::Own);
         }
         let Some(Value::Object(parameters)) = root.get("parameters") else {
             return Err(missing());
@@ -134,13 +117,13 @@ impl UpgradeRequest {
         let Some(ids) = agents::elements(parameters) else {
             return Err(missing());
         };
-        let command = Command::from_word(command)
-            .ok_or_else(|| Refusal::upgrade(UpgradeCode::NotRecognized))?;
+        let unknown = || Refusal::upgrade(UpgradeCode::NotRecognized);
+        let command = command.ok_or_else(unknown)?;
         if dialect == Dialect::Documented {
-            if command != Command::UpdateStatus {
+            if command != UpgradeCommand::UpgradeUpdateStatus {
                 check_origin(&root)?;
             }
-            if command == Command::UpgradeCustom && !parameters.contains_key("file_path") {
+            if command == UpgradeCommand::UpgradeCustom && !parameters.contains_key("file_path") {
                 return Err(missing());
             }
         }
@@ -148,11 +131,11 @@ impl UpgradeRequest {
             Refusal::not_recognized("Agent id not recognized")
         })?;
         Ok(match command {
-            Command::Upgrade => Self::Upgrade {
+            UpgradeCommand::Upgrade => Self::Upgrade {
                 agents,
                 params: upgrade_params(parameters)?,
             },
-            Command::UpgradeCustom => Self::UpgradeCustom {
+            UpgradeCommand::UpgradeCustom => Self::UpgradeCustom {
                 agents,
                 params: CustomParams {
                     file_path: text(parameters, "file_path")?,
@@ -160,18 +143,33 @@ impl UpgradeRequest {
                     dry_run: flag(parameters, "dry_run")?,
                 },
             },
-            Command::Result => Self::Result { agents },
-            Command::UpdateStatus => Self::UpdateStatus {
+            UpgradeCommand::UpgradeResult => Self::Result { agents },
+            UpgradeCommand::UpgradeUpdateStatus => Self::UpdateStatus {
                 agents,
                 ack: Acknowledgement::from_parameters(parameters)?,
             },
+            // Read above.
+            UpgradeCommand::AgentList
+            | UpgradeCommand::AgentEnroll
+            | UpgradeCommand::UpgradeProgress => return Err(unknown()),
         })
+    }
+
+    /// The command that asks it.
+    pub fn command(&self) -> UpgradeCommand {
+        match self {
+            Self::Upgrade { .. } => UpgradeCommand::Upgrade,
+            Self::UpgradeCustom { .. } => UpgradeCommand::UpgradeCustom,
+            Self::Result { .. } => UpgradeCommand::UpgradeResult,
+            Self::UpdateStatus { .. } => UpgradeCommand::UpgradeUpdateStatus,
+            Self::Own(own) => own.command(),
+        }
     }
 
     /// The request as a client of either dialect sends it.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let (command, agents, more) = match self {
-            Self::Upgrade { agents, params } => ("upgrade", agents, print_upgrade(params)),
+        let (agents, more) = match self {
+            Self::Upgrade { agents, params } => (agents, print_upgrade(params)),
             Self::UpgradeCustom { agents, params } => {
                 let mut more = String::new();
                 for (key, text) in [
@@ -183,59 +181,19 @@ impl UpgradeRequest {
                     }
                 }
                 more.push_str(print_dry_run(params.dry_run));
-                ("upgrade_custom", agents, more)
+                (agents, more)
             }
-            Self::Result { agents } => ("upgrade_result", agents, String::new()),
+            Self::Result { agents } => (agents, String::new()),
             Self::UpdateStatus { agents, ack } => return ack.to_bytes_for(agents),
-            Self::Extension {
-                command,
-                parameters,
-            } => {
-                return serde_json::json!({
-                    "origin": {"module": "api"}, "command": command, "parameters": parameters,
-                })
-                .to_string()
-                .into_bytes();
-            }
+            Self::Own(own) => return own.to_bytes(),
         };
         format!(
-            "{{\"origin\":{{\"module\":\"api\"}},\"command\":\"{command}\",\"parameters\":{{\"agents\":{}{more}}}}}",
-            json::numbers(agents)
+            "{{\"origin\":{{\"module\":\"api\"}},\"command\":\"{}\",\"parameters\":{{{}{more}}}}}",
+            self.command(),
+            agents::listed(agents)
         )
         .into_bytes()
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Command {
-    Upgrade,
-    UpgradeCustom,
-    Result,
-    UpdateStatus,
-}
-
-impl Command {
-    fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "upgrade" => Some(Self::Upgrade),
-            "upgrade_custom" => Some(Self::UpgradeCustom),
-            "upgrade_result" => Some(Self::Result),
-            ack::COMMAND => Some(Self::UpdateStatus),
-            _ => None,
-        }
-    }
-}
-
-fn extension(command: &str, parameters: Option<&Value>) -> Result<UpgradeRequest, Refusal> {
-    let parameters = match parameters {
-        None => Map::new(),
-        Some(Value::Object(parameters)) => parameters.clone(),
-        Some(_) => return Err(Refusal::upgrade(UpgradeCode::RequiredParameters)),
-    };
-    Ok(UpgradeRequest::Extension {
-        command: command.to_owned(),
-        parameters,
-    })
 }
 
 fn check_origin(root: &Value) -> Result<(), Refusal> {
@@ -257,9 +215,9 @@ fn upgrade_params(parameters: &Map<String, Value>) -> Result<UpgradeParams, Refu
         dry_run: flag(parameters, "dry_run")?,
         package_type: match text(parameters, "package_type")? {
             None => None,
-            Some(word) => match PackageType::from_word(&word) {
-                Some(package_type) => Some(package_type),
-                None => {
+            Some(word) => match word.parse() {
+                Ok(kind @ (PackageType::Rpm | PackageType::Deb)) => Some(kind),
+                _ => {
                     return Err(Refusal::not_recognized(
                         "Invalid parameter \"package_type\", value should be \"rpm\" or \"deb\"",
                     ));
@@ -267,26 +225,6 @@ fn upgrade_params(parameters: &Map<String, Value>) -> Result<UpgradeParams, Refu
             },
         },
     })
-}
-
-fn text(parameters: &Map<String, Value>, key: &str) -> Result<Option<String>, Refusal> {
-    match parameters.get(key) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(Refusal::not_recognized(format!(
-            "Parameter \"{key}\" should be a string"
-        ))),
-    }
-}
-
-fn flag(parameters: &Map<String, Value>, key: &str) -> Result<bool, Refusal> {
-    match parameters.get(key) {
-        None => Ok(false),
-        Some(Value::Bool(flag)) => Ok(*flag),
-        Some(_) => Err(Refusal::not_recognized(format!(
-            "Parameter \"{key}\" should be true or false"
-        ))),
-    }
 }
 
 fn print_upgrade(params: &UpgradeParams) -> String {
@@ -301,7 +239,7 @@ fn print_upgrade(params: &UpgradeParams) -> String {
         params.use_http, params.force_upgrade
     ));
     if let Some(package_type) = params.package_type {
-        more.push_str(&format!(",\"package_type\":\"{}\"", package_type.as_str()));
+        more.push_str(&format!(",\"package_type\":\"{package_type}\""));
     }
     more.push_str(print_dry_run(params.dry_run));
     more

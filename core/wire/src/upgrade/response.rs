@@ -4,35 +4,47 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use wpk_api::{AgentId, Command, TaskId};
 
-use crate::codes::{TaskCode, UpgradeCode};
+use crate::asked::AskedId;
+use crate::codes::{Code, TaskCode, UpgradeCode};
 use crate::json::quote_into;
+
+const AGENT: &str = "agent";
+const TASK_ID: &str = "task_id";
+
+/// Members of an item beside those of sections 2 and 3, in the order of their
+/// names, which only the types of [`crate::own`] know.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct Members(Map<String, Value>);
 
 /// One entry of `data`. Members that are `None` are not printed; the printed
 /// order is that of the fields.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Item {
     /// Code of the socket that answers.
-    pub error: u8,
+    pub error: Code,
     /// Its text, or a more specific one.
     pub message: Cow<'static, str>,
-    /// The agent's id.
+    /// The agent's id, as it was asked for.
     #[serde(default)]
-    pub agent: Option<i64>,
+    pub agent: Option<AskedId>,
     /// The task's id.
     #[serde(default)]
-    pub task_id: Option<i64>,
+    pub task_id: Option<TaskId>,
     /// Name of the manager node of the task.
     #[serde(default)]
     pub node: Option<String>,
     /// Module that asked for the task: `upgrade_module`.
     #[serde(default)]
     pub module: Option<String>,
-    /// `upgrade` or `upgrade_custom`.
+    /// What the task carries out.
     #[serde(default)]
-    pub command: Option<String>,
+    pub command: Option<Command>,
     /// As shown ([`crate::task::show_status`]), or as stored in answers to `upgrade_get_status`.
     #[serde(default)]
     pub status: Option<Cow<'static, str>>,
@@ -45,15 +57,16 @@ pub struct Item {
     /// Likewise, or `0`.
     #[serde(default)]
     pub update_time: Option<String>,
-    /// Members of our own commands, printed last, in the order of their names.
+    /// Members of our own commands ([`crate::own`]), printed last, in the order
+    /// of their names.
     #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    pub own: Members,
 }
 
 impl Default for Item {
     fn default() -> Self {
         Self {
-            error: 0,
+            error: UpgradeCode::Success.into(),
             message: Cow::Borrowed("Success"),
             agent: None,
             task_id: None,
@@ -64,47 +77,86 @@ impl Default for Item {
             error_msg: None,
             create_time: None,
             update_time: None,
-            extra: Map::new(),
+            own: Members::default(),
         }
     }
 }
 
 impl Item {
     /// An agent with a code of the upgrade socket: refused, or plain success.
-    pub fn upgrade(code: UpgradeCode, agent: i64) -> Self {
+    pub fn upgrade(code: UpgradeCode, agent: impl Into<AskedId>) -> Self {
         Self {
-            error: code.code(),
+            error: code.into(),
             message: Cow::Borrowed(code.text()),
-            agent: Some(agent),
+            agent: Some(agent.into()),
             ..Self::default()
         }
     }
 
     /// An agent with a code of the task socket.
-    pub fn task(code: TaskCode, agent: i64) -> Self {
+    pub fn task(code: TaskCode, agent: impl Into<AskedId>) -> Self {
         Self {
-            error: code.code(),
+            agent: Some(agent.into()),
+            ..Self::of_request(code)
+        }
+    }
+
+    /// What the task socket says of a request as a whole.
+    pub fn of_request(code: TaskCode) -> Self {
+        Self {
+            error: code.into(),
             message: Cow::Borrowed(code.text()),
-            agent: Some(agent),
             ..Self::default()
         }
     }
 
     /// An agent with a new task.
-    pub fn created(agent: i64, task_id: i64) -> Self {
+    pub fn created(agent: impl Into<AskedId>, task: TaskId) -> Self {
         Self {
-            agent: Some(agent),
-            task_id: Some(task_id),
+            agent: Some(agent.into()),
+            task_id: Some(task),
             ..Self::default()
         }
     }
 
+    /// The agent it is about; `None` where it names none, or nobody's id.
+    pub fn agent_id(&self) -> Option<AgentId> {
+        self.agent?.agent().ok()
+    }
+
+    /// This item with the members of an answer to one of our own commands; its
+    /// own `agent` and `task_id` stay.
+    pub(crate) fn with(mut self, own: &impl Serialize) -> Self {
+        if let Ok(Value::Object(mut members)) = serde_json::to_value(own) {
+            members.remove(AGENT);
+            members.remove(TASK_ID);
+            self.own = Members(members);
+        }
+        self
+    }
+
+    /// The answer to one of our own commands that this item is, with its `agent`
+    /// and `task_id` where it has them.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        let mut members = self.own.0.clone();
+        if let Some(agent) = self.agent {
+            members.insert(AGENT.to_owned(), agent.number().into());
+        }
+        if let Some(task) = self.task_id {
+            members.insert(TASK_ID.to_owned(), task.0.into());
+        }
+        serde_json::from_value(Value::Object(members))
+    }
+
     fn print(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"error\":");
-        number(out, self.error.into());
+        number(out, self.error.number().into());
         out.extend_from_slice(b",\"message\":");
         quote_into(out, &self.message);
-        let numbers = [("agent", self.agent), ("task_id", self.task_id)];
+        let numbers = [
+            (AGENT, self.agent.map(AskedId::number)),
+            (TASK_ID, self.task_id.map(|task| task.0)),
+        ];
         for (key, value) in numbers {
             if let Some(value) = value {
                 member(out, key);
@@ -114,7 +166,7 @@ impl Item {
         let texts = [
             ("node", self.node.as_deref()),
             ("module", self.module.as_deref()),
-            ("command", self.command.as_deref()),
+            ("command", self.command.as_ref().map(Command::as_str)),
             ("status", self.status.as_deref()),
             ("error_msg", self.error_msg.as_deref()),
             ("create_time", self.create_time.as_deref()),
@@ -126,7 +178,7 @@ impl Item {
                 quote_into(out, value);
             }
         }
-        for (key, value) in &self.extra {
+        for (key, value) in &self.own.0 {
             out.push(b',');
             quote_into(out, key);
             out.push(b':');
@@ -141,7 +193,7 @@ impl Item {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Response {
     /// 0 once the request was understood, whatever became of single agents.
-    pub error: u8,
+    pub error: Code,
     /// The items.
     pub data: Vec<Item>,
     /// The text of `error`.
@@ -157,7 +209,7 @@ impl Response {
     /// An answer of the upgrade socket.
     pub fn new(code: UpgradeCode, data: Vec<Item>) -> Self {
         Self {
-            error: code.code(),
+            error: code.into(),
             data,
             message: Cow::Borrowed(code.text()),
         }
@@ -166,7 +218,7 @@ impl Response {
     /// An answer of the task socket.
     pub fn task(code: TaskCode, data: Vec<Item>) -> Self {
         Self {
-            error: code.code(),
+            error: code.into(),
             data,
             message: Cow::Borrowed(code.text()),
         }
@@ -190,7 +242,7 @@ impl Response {
         // Most items are this short; the buffer grows for those that are not.
         let mut out = Vec::with_capacity(64 + self.data.len() * 72);
         out.extend_from_slice(b"{\"error\":");
-        number(&mut out, self.error.into());
+        number(&mut out, self.error.number().into());
         out.extend_from_slice(b",\"data\":[");
         for (index, item) in self.data.iter().enumerate() {
             if index > 0 {

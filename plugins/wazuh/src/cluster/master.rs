@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use wpk_api::{AgentId, Command, Status, StoreError, Task, TaskId};
 use wpk_wire::task::CreateCommand;
 use wpk_wire::task::request::MAX_TEXT;
-use wpk_wire::{Dialect, Item, Response, TaskCode, TaskRequest};
+use wpk_wire::{AskedId, Code, Dialect, Item, Response, TaskCode, TaskRequest};
 
 use super::link::{Answer, Link, NoAnswer, Repeat, shown};
 use super::shown;
@@ -87,13 +87,11 @@ impl Master {
             };
             let (items, _) = self.ask(&request, Repeat::Harmless).await.map_err(away)?;
             for item in items {
-                let agent = item.agent.and_then(|id| AgentId::new(id).ok());
+                let agent = item.agent_id();
                 // No status: no task. Another code: not known, so not free either.
                 if let (Some(agent), Some(status)) = (agent, item.status) {
                     found.insert(agent, Status::from_word(&status));
-                } else if item.error != TaskCode::Success.code()
-                    && item.error != TaskCode::NoTask.code()
-                {
+                } else if !item.error.is_success() && item.error != TaskCode::NoTask {
                     return Err(refused(&request, item.error, &item.message));
                 }
             }
@@ -135,11 +133,11 @@ impl Master {
         let asked: HashSet<AgentId> = part.into_iter().collect();
         let mut tasks = Vec::with_capacity(items.len());
         for item in items {
-            match item.error {
-                code if code == TaskCode::NoTask.code() => {}
-                0 => tasks
+            match item.error.task() {
+                Some(TaskCode::NoTask) => {}
+                Some(TaskCode::Success) => tasks
                     .extend(shown::task(item, &zone).filter(|task| asked.contains(&task.agent))),
-                code => return Err(refused(&request, code, &item.message)),
+                _ => return Err(refused(&request, item.error, &item.message)),
             }
         }
         Ok(tasks)
@@ -158,16 +156,12 @@ impl Master {
             maybe: false,
             error,
         };
-        let command = match command {
-            Command::Upgrade => CreateCommand::Upgrade,
-            Command::UpgradeCustom => CreateCommand::UpgradeCustom,
-            Command::Other(word) => {
-                return Err(certainly_not(StoreError::Unavailable(format!(
-                    "the master has no task {:?}",
-                    shown(word.as_bytes())
-                ))));
-            }
-        };
+        let command = CreateCommand::try_from(command).map_err(|word| {
+            certainly_not(StoreError::Unavailable(format!(
+                "the master has no task {:?}",
+                shown(word.as_bytes())
+            )))
+        })?;
         let request = TaskRequest::Create {
             node: node.to_owned(),
             module: module.to_owned(),
@@ -180,17 +174,14 @@ impl Master {
             error: away(failure),
         })?;
         let maybe = |error| NotCreated { maybe: true, error };
-        let mut ids: HashMap<i64, VecDeque<i64>> = HashMap::new();
+        let mut ids: HashMap<AgentId, VecDeque<TaskId>> = HashMap::new();
         for item in items {
-            match (item.agent, item.task_id) {
+            match (item.agent_id(), item.task_id) {
                 (Some(agent), Some(task)) => ids.entry(agent).or_default().push_back(task),
                 _ => return Err(maybe(refused(&request, item.error, &item.message))),
             }
         }
-        let mut id = |agent: &AgentId| {
-            let id = ids.get_mut(&i64::from(*agent))?.pop_front()?;
-            Some(TaskId(id))
-        };
+        let mut id = |agent: &AgentId| ids.get_mut(agent)?.pop_front();
         agents
             .iter()
             .map(|agent| {
@@ -217,19 +208,18 @@ impl Master {
             let request = TaskRequest::UpdateStatus {
                 node: node.to_owned(),
                 agents: wire(part),
-                status: to.as_str().to_owned(),
+                status: to.clone(),
                 error_msg: error_msg.map(|text| fitting(text).to_owned()),
             };
             // Repeated, it is refused where it took effect; `repeated` tells.
             let (items, repeated) = self.ask(&request, Repeat::Harmless).await.map_err(away)?;
             updated.repeated |= repeated;
             for item in items {
-                let agent = item.agent.and_then(|id| AgentId::new(id).ok());
-                match (item.error, agent) {
-                    (0, Some(agent)) if part.contains(&agent) => {
+                match (item.error, item.agent_id()) {
+                    (code, Some(agent)) if code.is_success() && part.contains(&agent) => {
                         updated.moved.insert(agent);
                     }
-                    (code, _) if code == TaskCode::NoTask.code() => {}
+                    (code, _) if code == TaskCode::NoTask => {}
                     (code, _) => return Err(refused(&request, code, &item.message)),
                 }
             }
@@ -267,7 +257,7 @@ impl Master {
                 shown(&payload)
             ))
         })?;
-        if response.error != 0 {
+        if !response.error.is_success() {
             return Err(unusable(format!(
                 "its task manager refused {} with code {}: {:?}",
                 request.command(),
@@ -286,7 +276,7 @@ fn away(failure: NoAnswer) -> StoreError {
     ))
 }
 
-fn refused(request: &TaskRequest, code: u8, message: &str) -> StoreError {
+fn refused(request: &TaskRequest, code: Code, message: &str) -> StoreError {
     StoreError::Unavailable(format!(
         "the master's task manager answered {} with code {code}: {:?}",
         request.command(),
@@ -294,8 +284,8 @@ fn refused(request: &TaskRequest, code: u8, message: &str) -> StoreError {
     ))
 }
 
-fn wire(agents: &[AgentId]) -> Vec<i64> {
-    agents.iter().map(|agent| i64::from(*agent)).collect()
+fn wire(agents: &[AgentId]) -> Vec<AskedId> {
+    agents.iter().copied().map(AskedId::from).collect()
 }
 
 /// As much of a text as the master takes.

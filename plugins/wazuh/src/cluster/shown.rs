@@ -5,8 +5,8 @@
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use wpk_api::{AgentId, Command, Status, Task, TaskId, UnixTime};
-use wpk_wire::task::show_status;
+use wpk_api::{Command, Status, Task, UnixTime};
+use wpk_wire::task::{read_status, show_status};
 use wpk_wire::{Dialect, Item};
 
 /// The time zone of a master that speaks this dialect.
@@ -28,7 +28,7 @@ pub(super) fn dialect(item: &Item) -> Option<Dialect> {
     }
     let text = item.status.as_deref()?;
     let stored = status(text);
-    let is = |dialect| show_status(stored.as_str(), dialect) == Some(text);
+    let is = |dialect| show_status(&stored, dialect) == Some(text);
     match (is(Dialect::Documented), is(Dialect::Wazuh4)) {
         (true, false) => Some(Dialect::Documented),
         (false, true) => Some(Dialect::Wazuh4),
@@ -39,24 +39,19 @@ pub(super) fn dialect(item: &Item) -> Option<Dialect> {
 /// The stored status behind a shown one, of either dialect; a stored word is
 /// itself.
 pub(super) fn status(text: &str) -> Status {
-    Status::KNOWN
-        .into_iter()
-        .find(|status| {
-            [Dialect::Documented, Dialect::Wazuh4]
-                .into_iter()
-                .any(|dialect| show_status(status.as_str(), dialect) == Some(text))
-        })
-        .unwrap_or_else(|| Status::from_word(text))
+    read_status(text).unwrap_or_else(|| Status::from_word(text))
 }
 
 /// The task in an item of `upgrade_result`; `None` if the item holds none.
 pub(super) fn task(item: Item, zone: &TimeZone) -> Option<Task> {
     Some(Task {
-        id: TaskId(item.task_id?),
-        agent: AgentId::new(item.agent?).ok()?,
+        id: item.task_id?,
+        agent: item.agent_id()?,
         node: item.node.unwrap_or_default(),
         module: item.module.unwrap_or_default(),
-        command: Command::from_word(&item.command.unwrap_or_default()),
+        command: item
+            .command
+            .unwrap_or_else(|| Command::Other(String::new())),
         created: item
             .create_time
             .and_then(|text| time(&text, zone))
@@ -98,6 +93,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::{Value, json};
+    use wpk_api::TaskId;
     use wpk_wire::task::TaskTimes;
 
     fn item(members: Value) -> Item {
@@ -112,7 +108,7 @@ mod tests {
     fn both_dialects_lead_back_to_the_stored_status() {
         for stored in Status::KNOWN {
             for dialect in [Dialect::Documented, Dialect::Wazuh4] {
-                let shown = show_status(stored.as_str(), dialect).unwrap();
+                let shown = show_status(&stored, dialect).unwrap();
                 assert_eq!(status(shown), stored, "{shown}");
             }
             assert_eq!(status(stored.as_str()), stored);

@@ -257,7 +257,7 @@ impl Inner {
                 Selector::LatestOf(_) => true,
             };
             meant
-                && TaskRequest::STATUSES.contains(&one.to.as_str())
+                && TaskRequest::STATUSES.contains(&one.to)
                 && task.status.may_become(&one.to)
                 && (!one.to.needs_same_node() || task.node == one.node)
         };

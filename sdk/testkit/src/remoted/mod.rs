@@ -312,7 +312,7 @@ fn react(state: &State, request: &Bytes) -> (Reaction, Option<Acknowledgement>) 
     let inner = &mut *guard;
     let parsed = wpk_wire::remoted::split_address(request)
         .map(|(agent, command)| (agent, request.slice_ref(command)))
-        .and_then(|(agent, command)| Some((agent, agent::parse(&command)?)));
+        .and_then(|(agent, command)| Some((agent.get(), agent::parse(&command)?)));
     let Some((id, command)) = parsed else {
         let start = request.get(..64.min(request.len())).unwrap_or_default();
         let start = String::from_utf8_lossy(start).into_owned();

@@ -47,10 +47,10 @@ async fn serve(
     };
     let addressed = wpk_wire::remoted::split_address(&request);
     let (agent, command) = addressed.ok_or(io::ErrorKind::InvalidData)?;
-    let Some(agent) = known.iter().find(|known| known.get() == agent) else {
+    if !known.contains(&agent) {
         return connection.send(b"err Cannot send request").await;
-    };
-    match agents.command(*agent, command).await {
+    }
+    match agents.command(agent, command).await {
         Reaction::Answer(answer) => connection.send(&answer).await,
         Reaction::Vanish => Ok(()),
     }

@@ -1,0 +1,107 @@
+//! Our own commands on the upgrade socket, which no 4.x manager knows: the list
+//! of agents, enrolment, the progress of deliveries, and what a dry run adds to
+//! the answer of `upgrade` and `upgrade_custom`.
+//!
+//! Both ends are here: the tool makes a request and reads the items of its
+//! answer, the daemon the other way round. Requests and answers have the shape
+//! of section 2; what a command adds to an item stands behind the members of
+//! that section. A member that one side does not know is passed over, so that a
+//! tool and a daemon of different releases understand each other; for that, a
+//! member once sent keeps its name and its type.
+
+pub mod agent_enroll;
+pub mod agent_list;
+pub mod dry_run;
+pub mod upgrade_progress;
+
+use serde_json::{Map, Value, json};
+
+use crate::codes::UpgradeCode;
+use crate::refusal::Refusal;
+use crate::upgrade::command::UpgradeCommand;
+
+pub use agent_enroll::{EnrollAgent, EnrolledAgent, IncompleteEnrolment};
+pub use agent_list::{ListAgents, ListedAgent, VersionFilter};
+pub use dry_run::Forecast;
+pub use upgrade_progress::{AskProgress, Delivery, DeliveryStep};
+
+/// A request of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnRequest {
+    /// `agent_list`.
+    AgentList(ListAgents),
+    /// `agent_enroll`.
+    AgentEnroll(EnrollAgent),
+    /// `upgrade_progress`.
+    UpgradeProgress(AskProgress),
+}
+
+impl OwnRequest {
+    /// The command that asks it.
+    pub fn command(&self) -> UpgradeCommand {
+        match self {
+            Self::AgentList(_) => UpgradeCommand::AgentList,
+            Self::AgentEnroll(_) => UpgradeCommand::AgentEnroll,
+            Self::UpgradeProgress(_) => UpgradeCommand::UpgradeProgress,
+        }
+    }
+
+    /// Reads the parameters of one of our commands, which may be absent; `None`
+    /// for the other commands.
+    pub(crate) fn read(
+        command: UpgradeCommand,
+        parameters: Option<&Value>,
+    ) -> Option<Result<Self, Refusal>> {
+        let none = Map::new();
+        let parameters = match parameters {
+            None => Some(&none),
+            Some(Value::Object(parameters)) => Some(parameters),
+            Some(_) => None,
+        };
+        let read: fn(&Map<String, Value>) -> Result<Self, Refusal> = match command {
+            UpgradeCommand::AgentList => |p| ListAgents::read(p).map(Self::AgentList),
+            UpgradeCommand::AgentEnroll => |p| EnrollAgent::read(p).map(Self::AgentEnroll),
+            UpgradeCommand::UpgradeProgress => |p| AskProgress::read(p).map(Self::UpgradeProgress),
+            UpgradeCommand::Upgrade
+            | UpgradeCommand::UpgradeCustom
+            | UpgradeCommand::UpgradeResult
+            | UpgradeCommand::UpgradeUpdateStatus => return None,
+        };
+        let missing = || Err(Refusal::upgrade(UpgradeCode::RequiredParameters));
+        Some(parameters.map_or_else(missing, read))
+    }
+
+    /// The payload of the request.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let parameters = match self {
+            Self::AgentList(asked) => json!(asked),
+            Self::AgentEnroll(asked) => json!(asked),
+            Self::UpgradeProgress(asked) => json!(asked),
+        };
+        json!({
+            "origin": {"module": "api"},
+            "command": self.command().as_str(),
+            "parameters": parameters,
+        })
+        .to_string()
+        .into_bytes()
+    }
+}
+
+impl From<ListAgents> for OwnRequest {
+    fn from(asked: ListAgents) -> Self {
+        Self::AgentList(asked)
+    }
+}
+
+impl From<EnrollAgent> for OwnRequest {
+    fn from(asked: EnrollAgent) -> Self {
+        Self::AgentEnroll(asked)
+    }
+}
+
+impl From<AskProgress> for OwnRequest {
+    fn from(asked: AskProgress) -> Self {
+        Self::UpgradeProgress(asked)
+    }
+}

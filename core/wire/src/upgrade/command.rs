@@ -1,0 +1,31 @@
+//! The commands of the upgrade socket.
+
+use crate::word::words;
+
+words! {
+    /// A command of the upgrade socket: those of section 2, and our own, which
+    /// no 4.x manager knows ([`crate::own`]).
+    UpgradeCommand {
+        /// Upgrade from a repository.
+        Upgrade = "upgrade",
+        /// Upgrade from a file.
+        UpgradeCustom = "upgrade_custom",
+        /// What became of the last task of each agent.
+        UpgradeResult = "upgrade_result",
+        /// An agent's acknowledgement (section 6).
+        UpgradeUpdateStatus = "upgrade_update_status",
+        /// Ours: the agents, page by page.
+        AgentList = "agent_list",
+        /// Ours: a new agent of the embedded manager.
+        AgentEnroll = "agent_enroll",
+        /// Ours: how far deliveries are.
+        UpgradeProgress = "upgrade_progress",
+    }
+}
+
+impl UpgradeCommand {
+    /// Whether it creates tasks, so that it must not be sent twice.
+    pub const fn creates_tasks(self) -> bool {
+        matches!(self, Self::Upgrade | Self::UpgradeCustom)
+    }
+}
