@@ -5,25 +5,19 @@
 //! [queue](crate::delivery) claims them and delivers; the agent's word comes
 //! back through the intake.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
-use wpk_api::{AgentId, CancellationToken, Claimed, RequestService};
+use wpk_api::{CancellationToken, Claimed, RequestService};
 
-use crate::bandwidth::Bandwidth;
-use crate::cache::Cache;
-use crate::clock::{Clock, SharedClock, WallClock};
+use crate::clock::{Clock, WallClock};
 use crate::intake::Intake;
 use crate::parts::{Components, StartError};
-use crate::progress::ProgressBoard;
-use crate::resolver::Resolver;
-use crate::{delivery, housekeeping, trust};
+use crate::workshop::Workshop;
+use crate::{delivery, housekeeping};
 use wpk_config::{OnRestart, Settings};
 
 /// How long deliveries that may not be cut short (the agent was told to run the
@@ -31,33 +25,10 @@ use wpk_config::{OnRestart, Settings};
 const STOP_GRACE: Duration = Duration::from_secs(20);
 /// How long agents that are being told to stop repeating themselves are waited for.
 const CLEAR_GRACE: Duration = Duration::from_secs(1);
-/// Agents that are told at the same time to stop repeating their word.
-const CLEARS_AT_ONCE: usize = 64;
-
-/// What all rooms of the engine share.
-pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    pub(crate) parts: Components,
-    pub(crate) clock: SharedClock,
-    pub(crate) resolver: Resolver,
-    pub(crate) cache: Cache,
-    pub(crate) bandwidth: Bandwidth,
-    pub(crate) board: ProgressBoard,
-    /// Wakes the queue.
-    pub(crate) new_tasks: Notify,
-    /// Slots for `clear_upgrade_result`.
-    pub(crate) clears: Arc<Semaphore>,
-    /// The agents that are being told, or will be.
-    pub(crate) clearing: Mutex<HashSet<AgentId>>,
-    /// Since when agents may be dialling in again.
-    pub(crate) started: Instant,
-    /// Work that outlives the request that began it.
-    pub(crate) background: TaskTracker,
-}
 
 /// A manager that is ready to run.
 pub struct Engine {
-    shared: Arc<Shared>,
+    workshop: Arc<Workshop>,
 }
 
 /// Why a running engine ended.
@@ -95,34 +66,15 @@ impl Engine {
         parts: Components,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
-        let trust = trust::load(&settings, &clock)?;
-        let cache = Cache::open(
-            settings.path(&settings.cache.dir),
-            settings.cache.max_size.0,
-            trust,
-        )?;
-        let shared = Shared {
-            resolver: Resolver::new(parts.providers.clone()),
-            cache,
-            bandwidth: Bandwidth::new(settings.delivery.max_bandwidth.map(|rate| rate.0)),
-            board: ProgressBoard::default(),
-            new_tasks: Notify::new(),
-            clears: Arc::new(Semaphore::new(CLEARS_AT_ONCE)),
-            clearing: Mutex::default(),
-            started: Instant::now(),
-            background: TaskTracker::new(),
-            clock,
-            settings,
-            parts,
-        };
+        let workshop = Workshop::open(settings, parts, clock)?;
         Ok(Self {
-            shared: Arc::new(shared),
+            workshop: Arc::new(workshop),
         })
     }
 
     /// The engine as the sources see it.
     pub fn service(&self) -> Arc<dyn RequestService> {
-        Arc::new(Intake::new(self.shared.clone()))
+        Arc::new(Intake::new(self.workshop.clone()))
     }
 
     /// Finds the tasks of the last run again, then serves until `stop`.
@@ -139,7 +91,7 @@ impl Engine {
         helpers.spawn(quit_after(
             quit.clone(),
             delivery::run_queue(
-                self.shared.clone(),
+                self.workshop.clone(),
                 interrupted,
                 running.clone(),
                 quit.clone(),
@@ -147,10 +99,10 @@ impl Engine {
         ));
         helpers.spawn(quit_after(
             quit.clone(),
-            housekeeping::run(self.shared.clone(), quit.clone()),
+            housekeeping::run(self.workshop.clone(), quit.clone()),
         ));
         let mut sources = JoinSet::new();
-        for source in self.shared.parts.sources.clone() {
+        for source in self.workshop.parts.sources.clone() {
             let (service, quit) = (self.service(), quit.clone());
             sources.spawn(async move { source.serve(service, quit).await });
         }
@@ -176,10 +128,10 @@ impl Engine {
 
     /// What is left of the last run (`tasks.on_restart`).
     async fn recover(&self) -> Result<Vec<Claimed>, EngineError> {
-        let (store, node) = (&self.shared.parts.store, &self.shared.settings.node.name);
-        match self.shared.settings.tasks.on_restart {
+        let (store, node) = (self.workshop.store(), self.workshop.node());
+        match self.workshop.settings.tasks.on_restart {
             OnRestart::Cancel => {
-                let cancelled = store.cancel(node, self.shared.clock.now()).await?;
+                let cancelled = store.cancel(node, self.workshop.now()).await?;
                 if cancelled > 0 {
                     warn!(
                         cancelled,
@@ -203,7 +155,7 @@ impl Engine {
 
     async fn wait_for_deliveries(&self, running: &TaskTracker) {
         running.close();
-        self.shared.background.close();
+        self.workshop.background.close();
         if tokio::time::timeout(STOP_GRACE, running.wait())
             .await
             .is_err()
@@ -214,7 +166,7 @@ impl Engine {
             );
         }
         // Agents that were not told to stop repeating themselves come again.
-        let told = self.shared.background.wait();
+        let told = self.workshop.background.wait();
         if tokio::time::timeout(CLEAR_GRACE, told).await.is_err() {
             debug!("stopping before all agents were told that their result arrived");
         }

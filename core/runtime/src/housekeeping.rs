@@ -8,13 +8,13 @@ use tracing::{debug, error, info, warn};
 use wpk_api::CancellationToken;
 
 use crate::clock::whole_seconds;
-use crate::engine::Shared;
+use crate::workshop::Workshop;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Runs until `stop`.
-pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let tasks = &shared.settings.tasks;
+pub(crate) async fn run(workshop: Arc<Workshop>, stop: CancellationToken) {
+    let tasks = &workshop.settings.tasks;
     let (timeout, keep) = (tasks.task_timeout.0, tasks.cleanup_time.0);
     // Often enough that a time-out is late by a quarter at the most.
     let look = (timeout / 4).clamp(Duration::from_secs(1), Duration::from_secs(30));
@@ -28,17 +28,17 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = looks.tick() => expire(&shared, timeout).await,
-            _ = cleans.tick() => purge(&shared, keep).await,
+            _ = looks.tick() => expire(&workshop, timeout).await,
+            _ = cleans.tick() => purge(&workshop, keep).await,
         }
     }
 }
 
 /// Tasks without an update for too long end as Timeout; those that are being
 /// delivered right now are updated first.
-async fn expire(shared: &Shared, timeout: Duration) {
-    let (store, now) = (&shared.parts.store, shared.clock.now());
-    let running = shared.board.tasks();
+async fn expire(workshop: &Workshop, timeout: Duration) {
+    let (store, now) = (workshop.store(), workshop.now());
+    let running = workshop.in_hand.ids();
     if !running.is_empty()
         && let Err(error) = store.touch(&running, now).await
     {
@@ -59,9 +59,9 @@ async fn expire(shared: &Shared, timeout: Duration) {
     }
 }
 
-async fn purge(shared: &Shared, keep: Duration) {
-    let until = shared.clock.now().saturating_sub(whole_seconds(keep));
-    match shared.parts.store.purge(until).await {
+async fn purge(workshop: &Workshop, keep: Duration) {
+    let until = workshop.now().saturating_sub(whole_seconds(keep));
+    match workshop.store().purge(until).await {
         Ok(0) => debug!("no old tasks to delete"),
         Ok(deleted) => info!(deleted, "old tasks deleted"),
         Err(error) => error!(%error, "old tasks cannot be deleted; trying again tomorrow"),

@@ -13,13 +13,14 @@ mod delivery;
 mod engine;
 mod failure;
 mod housekeeping;
+mod in_hand;
 mod intake;
 mod parts;
-mod progress;
 mod resolver;
 pub mod rules;
 mod single_flight;
 mod trust;
+mod workshop;
 
 pub use clock::{Clock, TimerClock, WallClock};
 pub use engine::{Engine, EngineError};

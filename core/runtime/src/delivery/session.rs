@@ -6,10 +6,11 @@ use wpk_api::{AgentId, Order, PEER_MAX_COMMAND};
 use wpk_wire::agent::command::max_chunk;
 use wpk_wire::{AgentCommand, AgentReply, CommandForm, Step, UpgradeCode};
 
+use super::outcome::Ended;
 use crate::cache::WpkFile;
-use crate::engine::Shared;
 use crate::failure::Failure;
-use crate::progress::Entry;
+use crate::in_hand::InHand;
+use crate::workshop::Workshop;
 use wpk_config::ChunkSize;
 
 /// How often `open` is tried (section 5).
@@ -33,34 +34,27 @@ fn carried(form: CommandForm, max_command: usize) -> usize {
     }
 }
 
-/// How the last step failed.
-pub(super) enum NotBegun {
-    /// The agent said no.
-    Refused(Failure),
-    /// The agent said nothing: it may be running the installer or not.
-    Unanswered(Failure),
-}
-
-pub(super) struct Session<'a, 'b> {
-    shared: &'a Shared,
+/// The conversation about one delivery.
+pub(super) struct Session<'a> {
+    workshop: &'a Workshop,
     agent: AgentId,
     form: CommandForm,
     file: &'a WpkFile,
     installer: &'a str,
     chunk: usize,
-    entry: &'a mut Entry<'b>,
+    in_hand: &'a mut InHand,
 }
 
-impl<'a, 'b> Session<'a, 'b> {
+impl<'a> Session<'a> {
     /// Prepares the conversation.
     ///
     /// # Errors
     /// Names that this agent's form of commands cannot carry.
     pub(super) fn new(
-        shared: &'a Shared,
+        workshop: &'a Workshop,
         order: &'a Order,
         file: &'a WpkFile,
-        entry: &'a mut Entry<'b>,
+        in_hand: &'a mut InHand,
     ) -> Result<Self, Failure> {
         let agent = order.agent.id;
         let version = order.agent.parsed_version();
@@ -86,8 +80,8 @@ impl<'a, 'b> Session<'a, 'b> {
             ));
         }
         let fits = max_chunk(form, &file.name, agent)
-            .min(carried(form, shared.parts.transport.max_command()));
-        let chunk = match shared.settings.delivery.chunk_size {
+            .min(carried(form, workshop.parts.transport.max_command()));
+        let chunk = match workshop.settings.delivery.chunk_size {
             ChunkSize::Auto => fits,
             ChunkSize::Bytes(bytes) => bytes.min(fits),
         };
@@ -98,13 +92,13 @@ impl<'a, 'b> Session<'a, 'b> {
             ));
         }
         Ok(Self {
-            shared,
+            workshop,
             agent,
             form,
             file,
             installer,
             chunk,
-            entry,
+            in_hand,
         })
     }
 
@@ -122,15 +116,19 @@ impl<'a, 'b> Session<'a, 'b> {
     }
 
     /// The last step: the agent unpacks the file and runs the installer.
-    pub(super) async fn run_installer(&mut self) -> Result<(), NotBegun> {
+    ///
+    /// # Errors
+    /// The agent said no, or nothing.
+    pub(super) async fn run_installer(&mut self) -> Result<(), Ended> {
         let command = AgentCommand::Upgrade {
             file: &self.file.name,
             installer: self.installer,
         };
-        let answer = self.ask(&command).await.map_err(NotBegun::Unanswered)?;
+        self.in_hand.installer_begins();
+        let answer = self.ask(&command).await.map_err(Ended::Unanswered)?;
         self.judge(command.step(), &answer)
-            .map(|_| ())
-            .map_err(NotBegun::Refused)
+            .map(drop)
+            .map_err(Ended::Refused)
     }
 
     async fn open(&mut self) -> Result<(), Failure> {
@@ -170,14 +168,14 @@ impl<'a, 'b> Session<'a, 'b> {
                 ));
             }
             for chunk in block.chunks(self.chunk) {
-                self.shared.bandwidth.take(chunk.len()).await;
+                self.workshop.bandwidth.take(chunk.len()).await;
                 self.step(AgentCommand::Write {
                     file: &self.file.name,
                     chunk,
                 })
                 .await?;
                 sent += chunk.len() as u64;
-                self.entry.bytes(sent, self.file.len);
+                self.in_hand.bytes(sent, self.file.len);
             }
         }
         Ok(())
@@ -192,10 +190,10 @@ impl<'a, 'b> Session<'a, 'b> {
     /// Sends one command; what the agent says, whatever it is.
     async fn ask(&mut self, command: &AgentCommand<'_>) -> Result<Bytes, Failure> {
         let step = command.step();
-        self.entry.step(step);
+        self.in_hand.step(step);
         let mut bytes = BytesMut::with_capacity(COMMAND_ROOM);
         command.encode(self.form, &mut bytes);
-        let transport = &self.shared.parts.transport;
+        let transport = &self.workshop.parts.transport;
         (transport.request(self.agent, bytes.freeze()).await)
             .map_err(|error| failure_of(step, error.to_string()))
     }

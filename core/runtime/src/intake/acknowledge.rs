@@ -12,7 +12,8 @@ use wpk_wire::{
     Verdict,
 };
 
-use crate::engine::Shared;
+use crate::in_hand::Installer;
+use crate::workshop::Workshop as Shared;
 
 /// Stores the word of each agent and answers one item per id.
 pub(super) async fn answer(
@@ -87,8 +88,8 @@ pub(super) async fn answer(
 /// was not told yet to run the installer speaks of an upgrade before this one.
 fn hear(shared: &Shared, id: AskedId) -> Option<AgentId> {
     let agent = id.agent().ok()?;
-    let running = shared.board.get(agent);
-    if running.is_some_and(|running| running.is_before_installer()) {
+    let in_hand = shared.in_hand.of(agent);
+    if in_hand.is_some_and(|task| task.installer == Installer::NotBegun) {
         info!(%agent, "an acknowledgement of an earlier upgrade came during a delivery");
         return None;
     }

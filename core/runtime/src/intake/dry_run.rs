@@ -11,8 +11,8 @@ use wpk_api::{AgentId, OfferSource, Order, ProviderError, Target, Wanted};
 use wpk_wire::own::Forecast;
 use wpk_wire::{AskedId, Item, Response, UpgradeCode};
 
-use crate::engine::Shared;
 use crate::failure::Failure;
+use crate::workshop::Workshop as Shared;
 
 /// How long a client waits for a repository.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@ use wpk_wire::own::{
 };
 use wpk_wire::{Item, OwnRequest, Refusal, Response};
 
-use crate::engine::Shared;
+use crate::workshop::Workshop as Shared;
 
 /// Answers one of our own commands.
 pub(super) async fn answer(
@@ -78,11 +78,11 @@ async fn enroll(shared: &Shared, peer: Peer, asked: EnrollAgent) -> Result<Respo
 /// One item for each agent that is being delivered to right now.
 fn progress(shared: &Shared, asked: AskProgress) -> Response {
     let running = asked.agents.into_iter().filter_map(|agent| {
-        let progress = shared.board.get(agent)?;
+        let progress = shared.in_hand.of(agent)?;
         let delivery = Delivery {
             agent,
             task_id: progress.task,
-            step: progress.step,
+            step: progress.step?,
             sent: progress.sent,
             total: progress.total,
         };

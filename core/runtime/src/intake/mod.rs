@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 use wpk_api::{AgentId, Endpoint, Peer, Request, RequestService};
 use wpk_wire::{AskedId, Refusal, TaskRequest, UpgradeRequest};
 
-use crate::engine::Shared;
+use crate::workshop::Workshop as Shared;
 
 /// Answers the requests of all sources.
 pub(crate) struct Intake {

@@ -8,7 +8,7 @@ use wpk_api::{AgentId, StoreError, Task};
 use wpk_wire::task::{TaskTimes, show_status};
 use wpk_wire::{AskedId, Dialect, Item, Response, TaskCode, UpgradeCode};
 
-use crate::engine::Shared;
+use crate::workshop::Workshop as Shared;
 
 /// The answer on the upgrade socket.
 pub(super) async fn for_upgrade_socket(shared: &Shared, ids: &[AskedId]) -> Response {

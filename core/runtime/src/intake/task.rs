@@ -10,7 +10,7 @@ use wpk_wire::task::CreateCommand;
 use wpk_wire::{AskedId, Item, Response, TaskCode, TaskRequest};
 
 use super::result;
-use crate::engine::Shared;
+use crate::workshop::Workshop as Shared;
 
 /// Answers one request.
 pub(super) async fn answer(shared: &Shared, request: TaskRequest) -> Response {

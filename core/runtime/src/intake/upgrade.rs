@@ -13,8 +13,8 @@ use wpk_api::{
 use wpk_wire::{AskedId, CustomParams, Dialect, Item, Response, UpgradeCode, UpgradeParams, task};
 
 use super::{distinct, dry_run};
-use crate::engine::Shared;
 use crate::rules::{self, Wish};
+use crate::workshop::Workshop as Shared;
 
 /// How long a request waits to learn the latest version of a repository. The
 /// delivery asks again, without the caller waiting.

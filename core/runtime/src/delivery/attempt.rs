@@ -1,0 +1,84 @@
+//! One attempt at a delivery, from looking for the file to the agent's answer to
+//! the command that runs the installer.
+
+use std::time::Duration;
+
+use tracing::debug;
+use wpk_api::{AgentId, CancellationToken, Order};
+
+use super::find::{Found, find};
+use super::ledger::Ledger;
+use super::outcome::Ended;
+use super::session::Session;
+use super::slots::Slot;
+use crate::in_hand::InHand;
+use crate::rules;
+use crate::workshop::Workshop;
+
+/// How long after the start agents may take to dial in again. Later an agent
+/// that is not connected fails its delivery at once.
+const RECONNECT_WITHIN: Duration = Duration::from_secs(60);
+
+/// What one attempt works with.
+pub(super) struct Attempt<'a> {
+    pub(super) ledger: &'a Ledger<'a>,
+    pub(super) order: &'a Order,
+    pub(super) in_hand: &'a mut InHand,
+    pub(super) slot: &'a mut Slot,
+}
+
+impl Attempt<'_> {
+    /// Runs all steps.
+    pub(super) async fn run(self) -> Ended {
+        self.steps().await.unwrap_or_else(|ended| ended)
+    }
+
+    async fn steps(self) -> Result<Ended, Ended> {
+        let Self {
+            ledger,
+            order,
+            in_hand,
+            slot,
+        } = self;
+        let (workshop, stop) = (ledger.workshop, ledger.stop);
+        in_hand.begins();
+        let Found { file, version } =
+            unless_stopped(stop, slot.aside(find(workshop, order))).await??;
+        in_hand.bytes(0, file.len);
+        unless_stopped(stop, wait_for_agent(workshop, ledger.task.agent, slot)).await?;
+        let mut session = Session::new(workshop, order, &file, in_hand)?;
+        unless_stopped(stop, session.send()).await??;
+        // From here on nothing may be cut short: the agent is told to run the
+        // installer at most once, and that is written down first.
+        ledger.installer_begins().await?;
+        session.run_installer().await?;
+        Ok(Ended::Accepted {
+            reports: version.is_none_or(|version| version >= rules::FIRST_REPORTING),
+        })
+    }
+}
+
+/// Does `work` unless the daemon stops before or meanwhile.
+async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Result<T, Ended> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Ended::Stopped),
+        done = work => Ok(done),
+    }
+}
+
+/// A daemon that was restarted finds its queue at once, but agents that dial in
+/// themselves need a moment to notice.
+async fn wait_for_agent(workshop: &Workshop, agent: AgentId, slot: &mut Slot) {
+    let left = RECONNECT_WITHIN.saturating_sub(workshop.started.elapsed());
+    if left.is_zero() {
+        return;
+    }
+    let connected = tokio::time::timeout(left, workshop.parts.transport.connected(agent));
+    if slot.aside(connected).await.is_err() {
+        debug!(%agent, "the agent did not come back in time");
+    }
+}

@@ -1,0 +1,88 @@
+//! What is written down about a task while it is carried out: that its installer
+//! is begun, and how it ended. Again and again until the store takes it: a full
+//! disk must not make the table lie.
+
+use tracing::{error, info, warn};
+use wpk_api::{
+    CancellationToken, Selector, Status, StoreError, Task, Transition, TransitionResult,
+};
+
+use super::outcome::Ended;
+use super::pauses::Growing;
+use crate::workshop::Workshop;
+
+/// The place of one task in the store.
+pub(super) struct Ledger<'a> {
+    pub(super) workshop: &'a Workshop,
+    pub(super) task: &'a Task,
+    pub(super) stop: &'a CancellationToken,
+}
+
+impl Ledger<'_> {
+    /// Writes down that the installer is begun. Only then, and only once, may the
+    /// agent be told to.
+    ///
+    /// # Errors
+    /// The installer must not be run.
+    pub(super) async fn installer_begins(&self) -> Result<(), Ended> {
+        let store = self.workshop.store();
+        let begin = || store.begin_installer(self.task.id, self.workshop.now());
+        match self.persist(begin).await {
+            None => Err(Ended::Stopped),
+            Some(false) => Err(Ended::NotOurs),
+            Some(true) => Ok(()),
+        }
+    }
+
+    /// From now on the agent's word is awaited.
+    pub(super) async fn awaits_word(&self) {
+        let (store, now) = (self.workshop.store(), self.workshop.now());
+        if let Err(error) = store.touch(&[self.task.id], now).await {
+            // The time-out then counts from the moment the installer was begun.
+            warn!(task = %self.task.id, %error, "the time of the task could not be updated");
+        }
+    }
+
+    /// The task ends.
+    pub(super) async fn ends(&self, to: Status, error_msg: Option<String>) {
+        let (store, task) = (self.workshop.store(), self.task);
+        let ending = || Transition {
+            select: Selector::Task(task.id),
+            to: to.clone(),
+            node: self.workshop.node().to_owned(),
+            error_msg: error_msg.clone(),
+            at: self.workshop.now(),
+        };
+        let ended = self
+            .persist(|| async { store.transition(vec![ending()]).await })
+            .await;
+        match ended.as_deref() {
+            Some([TransitionResult::Moved(_)]) => {}
+            Some([TransitionResult::Refused(now)]) => {
+                let now = now.as_ref().map_or("gone", |task| task.status.as_str());
+                info!(task = %task.id, agent = %task.agent, %to, now, "the task had ended already");
+            }
+            Some(_) => error!(task = %task.id, "the task store answered nothing for a move"),
+            None => {
+                error!(task = %task.id, %to, "stopped before the end of the task could be stored")
+            }
+        }
+    }
+
+    /// `None` if the daemon stops first.
+    async fn persist<T, F>(&self, mut write: impl FnMut() -> F) -> Option<T>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut pauses = Growing::new();
+        loop {
+            match write().await {
+                Ok(value) => return Some(value),
+                Err(error) => {
+                    error!(%error, retry_in = ?pauses.next(), "the task store refused a write")
+                }
+            }
+            pauses.wait(self.stop).await.ok()?;
+        }
+    }
+}

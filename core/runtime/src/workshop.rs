@@ -1,0 +1,87 @@
+//! What all rooms of the engine work with: the settings, the parts they were
+//! handed, and the tools that are there once for everybody.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use wpk_api::{AgentId, TaskStore, UnixTime};
+use wpk_config::Settings;
+
+use crate::bandwidth::Bandwidth;
+use crate::cache::Cache;
+use crate::clock::SharedClock;
+use crate::in_hand::TasksInHand;
+use crate::parts::{Components, StartError};
+use crate::resolver::Resolver;
+use crate::trust;
+
+/// Agents that are told at the same time to stop repeating their word.
+const CLEARS_AT_ONCE: usize = 64;
+
+/// One per engine.
+pub(crate) struct Workshop {
+    pub(crate) settings: Settings,
+    pub(crate) parts: Components,
+    pub(crate) clock: SharedClock,
+    pub(crate) resolver: Resolver,
+    pub(crate) cache: Cache,
+    pub(crate) bandwidth: Bandwidth,
+    pub(crate) in_hand: Arc<TasksInHand>,
+    /// Wakes the queue.
+    pub(crate) new_tasks: Notify,
+    /// Slots for `clear_upgrade_result`.
+    pub(crate) clears: Arc<Semaphore>,
+    /// The agents that are being told, or will be.
+    pub(crate) clearing: Mutex<HashSet<AgentId>>,
+    /// Since when agents may be dialling in again.
+    pub(crate) started: Instant,
+    /// Work that outlives the request that began it.
+    pub(crate) background: TaskTracker,
+}
+
+impl Workshop {
+    /// Puts the tools together and opens the cache.
+    ///
+    /// # Errors
+    /// [`StartError`] if the cache folder or the CA files cannot be used.
+    pub(crate) fn open(
+        settings: Settings,
+        parts: Components,
+        clock: SharedClock,
+    ) -> Result<Self, StartError> {
+        let signers = trust::load(&settings, &clock)?;
+        let folder = settings.path(&settings.cache.dir);
+        Ok(Self {
+            resolver: Resolver::new(parts.providers.clone()),
+            cache: Cache::open(folder, settings.cache.max_size.0, signers)?,
+            bandwidth: Bandwidth::new(settings.delivery.max_bandwidth.map(|rate| rate.0)),
+            in_hand: Arc::default(),
+            new_tasks: Notify::new(),
+            clears: Arc::new(Semaphore::new(CLEARS_AT_ONCE)),
+            clearing: Mutex::default(),
+            started: Instant::now(),
+            background: TaskTracker::new(),
+            clock,
+            settings,
+            parts,
+        })
+    }
+
+    /// Where tasks are kept.
+    pub(crate) fn store(&self) -> &dyn TaskStore {
+        &*self.parts.store
+    }
+
+    /// The name under which this daemon's tasks are stored.
+    pub(crate) fn node(&self) -> &str {
+        &self.settings.node.name
+    }
+
+    /// Now, as it is stored with tasks.
+    pub(crate) fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+}
