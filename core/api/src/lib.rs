@@ -8,7 +8,8 @@
 //!
 //! One file per concern: a trait lives with its errors and the types only it
 //! uses; types that several rooms share ([`AgentInfo`], [`Version`], [`Task`],
-//! [`Order`]) have files of their own.
+//! [`Order`]) have files of their own. What a WPK repository looks like is in
+//! [`repository`], where authors of providers start.
 
 mod agent;
 mod dialect;
@@ -20,6 +21,7 @@ mod order;
 pub mod paths;
 mod plugin;
 mod provider;
+pub mod repository;
 pub mod section;
 pub mod settings;
 mod source;
@@ -33,13 +35,12 @@ pub use dialect::Dialect;
 pub use digest::{ParseSha1Error, Sha1};
 pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
 pub use id::{AgentId, InvalidAgentId, TaskId};
-pub use order::{
-    Order, PackageType, Target, UnknownPackageType, Wanted, WantedFile, WantedRelease,
-};
+pub use order::{Order, Target, Wanted, WantedFile, WantedRelease};
 pub use plugin::{
     BuildError, Context, Demands, Factory, Need, NodeInfo, Occupied, PluginKind, Resource, Role,
 };
 pub use provider::{ByteStream, Offer, OfferSource, ProviderError, WpkProvider};
+pub use repository::{PackageType, UnknownPackageType};
 pub use source::{Endpoint, Peer, Request, RequestService, RequestSource, SourceError};
 pub use store::{
     Claimed, Created, NewTask, Selector, StoreError, TaskStore, Transition, TransitionResult,

@@ -2,12 +2,11 @@
 //! after a restart: the agent as it was when the request was accepted, and
 //! which WPK it is to get. Stores keep an [`Order`] as JSON and never look inside.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::repository::PackageType;
 use crate::{AgentInfo, Platform, Version};
 
 /// How to carry out one task.
@@ -76,53 +75,6 @@ pub struct WantedFile {
     /// without it, which ends as code 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-}
-
-/// The kind of package inside a WPK (protocol.md, sections 2 and 4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PackageType {
-    /// RPM-based Linux.
-    Rpm,
-    /// Debian-based Linux.
-    Deb,
-    /// Windows.
-    Msi,
-    /// macOS.
-    Pkg,
-}
-
-/// A word that names no package type.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no package type: rpm, deb, msi or pkg")]
-pub struct UnknownPackageType(pub String);
-
-impl PackageType {
-    /// `rpm`, `deb`, `msi` or `pkg`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rpm => "rpm",
-            Self::Deb => "deb",
-            Self::Msi => "msi",
-            Self::Pkg => "pkg",
-        }
-    }
-}
-
-impl fmt::Display for PackageType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for PackageType {
-    type Err = UnknownPackageType;
-    fn from_str(word: &str) -> Result<Self, UnknownPackageType> {
-        [Self::Rpm, Self::Deb, Self::Msi, Self::Pkg]
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-            .ok_or_else(|| UnknownPackageType(word.chars().take(64).collect()))
-    }
 }
 
 #[cfg(test)]

@@ -8,12 +8,14 @@ use bytes::Bytes;
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
+use crate::repository::{BaseError, LayoutError, VersionsError};
 use crate::{Sha1, Version, Wanted};
 
 /// A WPK on its way: pieces of any size in order, ended by `None` or an error.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, ProviderError>> + Send>>;
 
-/// Where WPK files come from (protocol.md, section 4).
+/// Where WPK files come from (protocol.md, section 4). How a repository is laid
+/// out, and an example that reads one, is in [`repository`](crate::repository).
 ///
 /// The engine asks the configured providers in order
 /// ([`would_serve`](WpkProvider::would_serve)) and takes the first that serves
@@ -93,4 +95,42 @@ pub enum ProviderError {
     /// Code 16: the file is listed but cannot be had.
     #[error("the WPK file cannot be had: {0}")]
     NoFile(String),
+}
+
+impl From<LayoutError> for ProviderError {
+    fn from(error: LayoutError) -> Self {
+        Self::NoPackage(error.to_string())
+    }
+}
+
+impl From<BaseError> for ProviderError {
+    fn from(error: BaseError) -> Self {
+        Self::NotReachable(error.to_string())
+    }
+}
+
+impl From<VersionsError> for ProviderError {
+    fn from(error: VersionsError) -> Self {
+        Self::NotReachable(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_a_repository_have_their_codes() {
+        let no_type = ProviderError::from(LayoutError::NoType);
+        assert_eq!(
+            no_type,
+            ProviderError::NoPackage(LayoutError::NoType.to_string())
+        );
+        let base = BaseError::new("ftp://x", "why");
+        let text = base.to_string();
+        assert_eq!(ProviderError::from(base), ProviderError::NotReachable(text));
+        let long = VersionsError::TooLong;
+        let text = long.to_string();
+        assert_eq!(ProviderError::from(long), ProviderError::NotReachable(text));
+    }
 }
