@@ -243,6 +243,78 @@ fn a_list_that_is_not_understood_is_left_alone() {
 }
 
 #[test]
+fn a_list_the_manager_reads_is_read_and_kept() {
+    let place = Place::new();
+    let (wpk, sha1) = place.wpk("any.wpk", "one");
+    let folder = place.path("repo/linux/deb/amd64");
+    fs::create_dir_all(&folder).unwrap();
+    let other = "a".repeat(40);
+    let before = [
+        format!("\u{feff}# our mirror\r\nv4.14.1-rc1 {other}\r\n").into_bytes(),
+        format!("v4.13.0 {other} caf\u{e9}\n")
+            .chars()
+            .map(|c| c as u8)
+            .collect(),
+        format!("# for the old ones\n4.12.0 {}\tnote", other.to_uppercase()).into_bytes(),
+    ];
+    fs::write(folder.join("versions"), before.concat()).unwrap();
+    place
+        .add(&[&LINUX[..], &["--version", "v4.14.1", &wpk]].concat())
+        .ended(0);
+    let after = fs::read(folder.join("versions")).unwrap();
+    // The release stands before its candidate: readers of 4.x take the first.
+    let wanted = format!(
+        "# our mirror\nv4.14.1 {sha1}\nv4.14.1-rc1 {other}\nv4.13.0 {other} caf\u{e9}\n\
+         # for the old ones\nv4.12.0 {other} note\n"
+    );
+    let wanted: Vec<u8> = wanted.chars().map(|c| c as u8).collect();
+    assert_eq!(after, wanted, "{}", String::from_utf8_lossy(&after));
+}
+
+#[test]
+fn a_list_the_manager_does_not_read_is_left_alone() {
+    let place = Place::new();
+    let (wpk, _) = place.wpk("any.wpk", "one");
+    let folder = place.path("repo/linux/deb/amd64");
+    fs::create_dir_all(&folder).unwrap();
+    let line = format!("v4.13.0 {}\n", "a".repeat(40));
+    for (list, said) in [
+        (line.replace(' ', "\u{a0}"), "line 1"),
+        (line.replace(' ', "\u{b}"), "line 1"),
+        (line.repeat(30_000), "longer than 1 MiB"),
+    ] {
+        fs::write(folder.join("versions"), &list).unwrap();
+        let run = place
+            .add(&[&LINUX[..], &["--version", "v4.14.0", &wpk]].concat())
+            .ended(1);
+        assert!(run.err.contains(said), "{}", run.err);
+        assert!(place.read("linux/deb/amd64/versions") == list);
+    }
+}
+
+#[test]
+fn words_are_taken_as_the_manager_takes_them() {
+    let place = Place::new();
+    let (wpk, _) = place.wpk("any.wpk", "one");
+    let (longest, longer) = ("a".repeat(40), "a".repeat(41));
+    for (arch, ending) in [
+        ("x..y", 2),
+        (&*longer, 2),
+        (&*longest, 0),
+        ("x86+64", 0),
+        ("_x", 0),
+    ] {
+        let options = ["--version", "v4.14.0", "--platform", "linux"];
+        let kind = ["--package-type", "rpm"];
+        // With `=`, or the option parser would judge what begins oddly.
+        let arch = format!("--arch={arch}");
+        place
+            .add(&[&options[..], &kind, &[&arch, &wpk]].concat())
+            .ended(ending);
+    }
+}
+
+#[test]
 fn links_do_not_lead_out_of_the_repository() {
     let place = Place::new();
     let (wpk, _) = place.wpk("any.wpk", "one");

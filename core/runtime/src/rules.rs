@@ -53,46 +53,23 @@ fn check_system(agent: &AgentInfo) -> Result<Option<PackageType>, UpgradeCode> {
     let system = &agent.platform;
     let platform = system.name.as_deref().ok_or(unknown)?;
     let arch = system.arch.as_deref();
+    let (major, minor) = (system.major.as_deref(), system.minor.as_deref());
     match platform {
         "solaris" | "sunos" | "aix" | "hp-ux" | "bsd" => {
             return Err(UpgradeCode::PlatformNotAvailable);
         }
-        "windows" => return Ok(Some(PackageType::Msi)),
-        "darwin" => return arch.map(|_| Some(PackageType::Pkg)).ok_or(unknown),
-        _ => {}
-    }
-    arch.ok_or(unknown)?;
-    let (major, minor) = (system.major.as_deref(), system.minor.as_deref());
-    match platform {
-        "arch" | "opensuse-tumbleweed" => {}
-        "ubuntu" if major.is_none() || minor.is_none() => return Err(unknown),
+        "windows" => {}
+        _ if arch.is_none() => return Err(unknown),
+        "darwin" | "arch" | "opensuse-tumbleweed" => {}
         _ if major.is_none() => return Err(unknown),
+        "ubuntu" if minor.is_none() => return Err(unknown),
+        "sles" | "suse" if major == Some("11") => return Err(UpgradeCode::PlatformNotAvailable),
+        "ol" | "rhel" | "centos" if major == Some("5") => {
+            return Err(UpgradeCode::PlatformNotAvailable);
+        }
         _ => {}
     }
-    let too_old = match (platform, major) {
-        ("sles" | "suse", Some(major)) => major == "11",
-        ("ol" | "rhel" | "centos", Some(major)) => major == "5",
-        _ => false,
-    };
-    if too_old {
-        return Err(UpgradeCode::PlatformNotAvailable);
-    }
-    Ok(match platform {
-        "debian" | "ubuntu" => Some(PackageType::Deb),
-        "amzn"
-        | "centos"
-        | "fedora"
-        | "ol"
-        | "opensuse"
-        | "opensuse-leap"
-        | "opensuse-tumbleweed"
-        | "rhel"
-        | "sles"
-        | "suse"
-        | "rocky"
-        | "almalinux" => Some(PackageType::Rpm),
-        _ => None,
-    })
+    Ok(PackageType::of_platform(platform))
 }
 
 /// Check 5: the version.
@@ -122,20 +99,6 @@ pub fn comparable(target: &Target) -> Option<Version> {
         Target::Latest => None,
         Target::Exactly(version) => Some(*version),
         Target::Invalid(text) => Some(Version::lenient(text)),
-    }
-}
-
-/// The type of package an agent gets (protocol.md, section 4): its own; the
-/// request's replaces it only with force, and fills it in where it has none.
-pub fn package_type(
-    own: Option<PackageType>,
-    asked: Option<PackageType>,
-    force: bool,
-) -> Option<PackageType> {
-    match (own, asked) {
-        (Some(own), Some(asked)) if force && own != asked => Some(asked),
-        (None, asked) => asked,
-        (own, _) => own,
     }
 }
 
@@ -277,15 +240,5 @@ mod tests {
             ..wish(Some("v9.0.0"), false)
         };
         assert_eq!(verdict("ubuntu", "Wazuh v4.7.0", &no_limit), None);
-    }
-
-    #[test]
-    fn a_package_type_is_replaced_only_with_force() {
-        use PackageType::{Deb, Rpm};
-        assert_eq!(package_type(Some(Deb), Some(Rpm), false), Some(Deb));
-        assert_eq!(package_type(Some(Deb), Some(Rpm), true), Some(Rpm));
-        assert_eq!(package_type(None, Some(Rpm), false), Some(Rpm));
-        assert_eq!(package_type(Some(Deb), None, true), Some(Deb));
-        assert_eq!(package_type(None, None, true), None);
     }
 }

@@ -3,11 +3,10 @@
 //!
 //! An example of a provider in Rust. This file has what every plugin has: the
 //! settings, the function that opens it, and the export. `mirror` implements
-//! the trait, `names` knows what files are called, `sums` reads the list of
-//! digests.
+//! the trait, `sums` reads the list of digests. What files are called it asks
+//! [`wpk_plugin::api::repository`].
 
 mod mirror;
-mod names;
 mod sums;
 
 use std::path::PathBuf;

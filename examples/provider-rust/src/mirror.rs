@@ -6,10 +6,10 @@ use bytes::BytesMut;
 use futures_util::stream;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
+use wpk_plugin::api::repository::{Layout, Place};
 use wpk_plugin::api::{ByteStream, Offer, OfferSource, ProviderError, Target, Wanted, WpkProvider};
 use wpk_plugin::async_trait;
 
-use crate::names;
 use crate::sums::Sums;
 
 /// A folder of WPK files.
@@ -39,20 +39,30 @@ impl WpkProvider for Mirror {
                 "a mirror holds releases only".to_owned(),
             ));
         };
-        let suffix = names::suffix(release)?;
+        let (platform, kind) = (&release.platform, release.package_type);
+        // Each version has the name its number gives it; the newest has a current one.
+        let place = match &release.target {
+            Target::Exactly(version) => Place::of(platform, kind, *version)?,
+            _ => Layout::current(platform).place(platform, kind)?,
+        };
         let sums = Sums::read(&self.folder).await?;
         let not_listed = |what: &str| {
             ProviderError::NotListed(format!("{what} is not in {}", self.folder.display()))
         };
         let version = match &release.target {
             Target::Exactly(version) => *version,
-            Target::Latest => sums.newest(&suffix).ok_or_else(|| not_listed(&suffix))?,
+            Target::Latest => sums.newest(&place).ok_or_else(|| {
+                not_listed(&format!(
+                    "a WPK of {}",
+                    place.folder().trim_end_matches('/')
+                ))
+            })?,
             Target::Invalid(text) => {
                 let text: String = text.chars().take(64).collect();
                 return Err(not_listed(&format!("{text:?}, which is no version,")));
             }
         };
-        let file_name = names::file_name(version, &suffix);
+        let file_name = place.file_name(version);
         let sha1 = sums
             .find(&file_name)
             .ok_or_else(|| not_listed(&file_name))?;

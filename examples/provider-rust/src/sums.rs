@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use tokio::io::AsyncReadExt;
+use wpk_plugin::api::repository::Place;
 use wpk_plugin::api::{ProviderError, Sha1, Version};
-
-use crate::names;
 
 const LIST: &str = "SHA1SUMS";
 
@@ -43,10 +42,10 @@ impl Sums {
         lines.find_map(|(sha1, name)| (name == file_name).then_some(sha1))
     }
 
-    /// The highest version of a platform's files.
-    pub(crate) fn newest(&self, suffix: &str) -> Option<Version> {
+    /// The highest version of the files that would lie at a place.
+    pub(crate) fn newest(&self, place: &Place) -> Option<Version> {
         self.lines()
-            .filter_map(|(_, name)| names::version(name, suffix))
+            .filter_map(|(_, name)| place.version_of(name))
             .max()
     }
 
@@ -61,6 +60,9 @@ impl Sums {
 
 #[cfg(test)]
 mod tests {
+    use wpk_plugin::api::PackageType;
+    use wpk_plugin::api::repository::{Layout, platform};
+
     use super::*;
 
     #[test]
@@ -75,10 +77,11 @@ mod tests {
         assert_eq!(sums.find(&deb("v4.9.0")), one.parse().ok());
         assert_eq!(sums.find(&deb("v4.14.1")), two.parse().ok());
         assert_eq!(sums.find(&deb("v4.14.2")), None);
-        assert_eq!(
-            sums.newest("linux_amd64.deb.wpk"),
-            Some(Version::new(4, 14, 1))
-        );
-        assert_eq!(sums.newest("linux_x86_64.rpm.wpk"), None);
+        let newest = |kind| {
+            let debian = platform("debian", None, Some("amd64"));
+            sums.newest(&Layout::current(&debian).place(&debian, Some(kind)).unwrap())
+        };
+        assert_eq!(newest(PackageType::Deb), Some(Version::new(4, 14, 1)));
+        assert_eq!(newest(PackageType::Rpm), None);
     }
 }

@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use wpk_api::{BuildError, Context};
 
-use crate::base::AllowedHost;
+use crate::hosts::AllowedHost;
 use crate::settings::Settings;
 
 /// How many redirects are followed, one after the other.

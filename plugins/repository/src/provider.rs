@@ -7,22 +7,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
+use wpk_api::repository::{
+    Base, Layout, MAX_BYTES, Place, UNKNOWN_MANAGER, Versions, VersionsError,
+};
 use wpk_api::settings::Problem;
 use wpk_api::{
     BuildError, ByteStream, Context, Factory, Offer, OfferSource, ProviderError, Sha1, Target,
     Version, Wanted, WantedRelease, WpkProvider,
 };
 
-use crate::base::{AllowedHost, Base};
 use crate::client;
 use crate::download::{Download, Limits};
-use crate::layout::{Layout, Place};
+use crate::hosts::{self, AllowedHost};
 use crate::settings::Settings;
-use crate::versions::{MAX_BYTES, Versions};
-
-/// Which public repository is asked for its latest version by a manager whose
-/// own version is not known.
-const UNKNOWN_MANAGER: Version = Version::new(4, 14, 0);
 
 /// Makes providers of `type = "repository"`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -176,16 +173,15 @@ impl Repository {
             self.configured.as_deref(),
             version,
             release.use_http,
-        )
-        .map_err(|error| ProviderError::NotReachable(error.to_string()))?;
-        if let (Some(_), Some(hosts)) = (requested, &self.allow_hosts) {
-            let url = Url::parse(base.as_str());
-            if !url.is_ok_and(|url| hosts.iter().any(|host| host.covers(&url))) {
-                return Err(ProviderError::NotReachable(format!(
-                    "{}: requests may not name this host: add it to allow_hosts to permit it",
-                    base.as_str()
-                )));
-            }
+        )?;
+        let url = hosts::url(&base)?;
+        if let (Some(_), Some(hosts)) = (requested, &self.allow_hosts)
+            && !hosts.iter().any(|host| host.covers(&url))
+        {
+            return Err(ProviderError::NotReachable(format!(
+                "{}: requests may not name this host: add it to allow_hosts to permit it",
+                base.as_str()
+            )));
         }
         Ok(base)
     }
@@ -215,10 +211,7 @@ impl Repository {
                     None => return Ok(file),
                 }
                 if file.len() > MAX_BYTES {
-                    return Err(no(
-                        "the list of versions is longer than 1 MiB".into(),
-                        false,
-                    ));
+                    return Err(no(VersionsError::TooLong.to_string(), false));
                 }
             }
         };

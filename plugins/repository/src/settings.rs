@@ -7,9 +7,10 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
+use wpk_api::repository::Base;
 use wpk_api::settings::{ByteSize, Problem, Span};
 
-use crate::base::{AllowedHost, Base};
+use crate::hosts::{self, AllowedHost};
 
 /// The settings of a repository.
 #[derive(Clone, Deserialize)]
@@ -80,7 +81,8 @@ impl Settings {
     fn validate(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut wrong = |key: &str, message: String| problems.push(Problem::new(key, message));
-        if let Some(Err(error)) = self.url.as_deref().map(|url| Base::complete(url, false)) {
+        let base = self.url.as_deref().map(|url| Base::complete(url, false));
+        if let Some(Err(error)) = base.map(|base| base.and_then(|base| hosts::url(&base))) {
             wrong("url", error.to_string());
         }
         if !(1..=100).contains(&self.attempts) {

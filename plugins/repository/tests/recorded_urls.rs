@@ -4,9 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use serde_json::Value;
+use wpk_api::repository::{Base, LayoutError, Part, Place};
 use wpk_api::{PackageType, Platform, Version};
-use wpk_plugin_repository::base::Base;
-use wpk_plugin_repository::layout::{LayoutError, Place};
 
 const RECORDINGS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -31,31 +30,6 @@ fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value[key].as_str()
 }
 
-/// The engine's rule (protocol.md, section 4): the agent's own type; the
-/// request's replaces it only with force, and fills it in when there is none.
-fn package_type(platform: Option<&str>, asked: Option<&str>, force: bool) -> Option<PackageType> {
-    let own = match platform? {
-        "windows" => Some(PackageType::Msi),
-        "darwin" => Some(PackageType::Pkg),
-        "debian" | "ubuntu" => Some(PackageType::Deb),
-        "amzn"
-        | "centos"
-        | "fedora"
-        | "ol"
-        | "opensuse"
-        | "opensuse-leap"
-        | "opensuse-tumbleweed"
-        | "rhel"
-        | "sles"
-        | "suse"
-        | "rocky"
-        | "almalinux" => Some(PackageType::Rpm),
-        _ => None,
-    };
-    let asked = asked.and_then(|kind| kind.parse().ok());
-    if force { asked.or(own) } else { own.or(asked) }
-}
-
 fn ours(case: &Value) -> Outcome {
     let (agent, params) = (&case["agent"], &case["params"]);
     let owned = |key| text(agent, key).map(str::to_owned);
@@ -71,11 +45,9 @@ fn ours(case: &Value) -> Outcome {
         Some(Err(_)) => return Outcome::NoVersion,
     };
     let force = params["force_upgrade"].as_bool().unwrap_or(false);
-    let kind = package_type(
-        platform.name.as_deref(),
-        text(params, "package_type"),
-        force,
-    );
+    let own = platform.name.as_deref().and_then(PackageType::of_platform);
+    let asked = text(params, "package_type").and_then(|kind| kind.parse().ok());
+    let kind = PackageType::choose(own, asked, force);
     let place = match Place::of(&platform, kind, version) {
         Ok(place) => place,
         Err(error) => return Outcome::NoPackage(error),
@@ -121,7 +93,7 @@ fn difference(case: &Value) -> Option<Outcome> {
     if text(agent, "major").is_none()
         && text(case, "versions_url").is_some_and(|url| url.contains("(null)"))
     {
-        return Some(Outcome::NoPackage(LayoutError::Missing("OS version")));
+        return Some(Outcome::NoPackage(LayoutError::Missing(Part::OsVersion)));
     }
     match text(params, "wpk_repo") {
         // Foreign schemes, blanks and queries made URLs that no server can

@@ -83,17 +83,26 @@ async fn a_version_that_is_not_listed_is_told() {
 
 #[tokio::test]
 async fn odd_lists_are_read() {
-    let server = serving(|| {
-        Response::new(
-            200,
-            format!("# list\r\n<b>\r\nv4.14.9  {} x\r\n", SHA.to_uppercase()),
-        )
-    })
-    .await;
-    assert_eq!(
-        resolve_from(&server).await.unwrap().sha1,
-        Some(SHA.parse().unwrap())
-    );
+    let note = format!("v4.14.9 {SHA} caf\u{e9}\n");
+    for list in [
+        format!("# list\r\n<b>\r\nv4.14.9  {} x\r\n", SHA.to_uppercase()).into_bytes(),
+        // As some editors save it.
+        format!("\u{feff}v4.14.9 {SHA}\r\n").into_bytes(),
+        // A note in Latin-1.
+        note.chars().map(|c| c as u8).collect(),
+    ] {
+        let answer = list.clone();
+        let server = serving(move || Response::new(200, answer.clone())).await;
+        assert_eq!(
+            resolve_from(&server)
+                .await
+                .ok()
+                .and_then(|offer| offer.sha1),
+            Some(SHA.parse().unwrap()),
+            "{}",
+            String::from_utf8_lossy(&list)
+        );
+    }
 }
 
 #[tokio::test]
@@ -196,7 +205,13 @@ async fn hopeless_wishes_are_refused_without_asking() {
             "{refused:?}"
         );
     }
-    for repository in ["", "ftp://127.0.0.1/", "http://u:p@127.0.0.1/", "a b"] {
+    for repository in [
+        "",
+        "ftp://127.0.0.1/",
+        "http://u:p@127.0.0.1/",
+        "a b",
+        "1.2.3.999",
+    ] {
         let text = not_reachable(resolve(&*provider, &from_repository(repository)).await);
         assert!(text.contains("is no repository"), "{text}");
     }
@@ -342,6 +357,8 @@ fn mistakes_in_the_settings_are_found() {
         1,
         "unknown keys first"
     );
+    let section = json!({"url": "1.2.3.999", "attempts": 0});
+    assert_eq!(RepositoryFactory.check(&section).len(), 2);
     let section = json!({"url": "a b", "attempts": 0});
     assert_eq!(RepositoryFactory.check(&section).len(), 2);
     assert!(RepositoryFactory.build(&section, &context()).is_err());

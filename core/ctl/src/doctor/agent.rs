@@ -1,14 +1,13 @@
 //! One agent: whether the manager lists it and reaches it, and what it would do
 //! with an upgrade.
 
-use wpk_api::{AgentId, ConnectionStatus};
+use wpk_api::{AgentId, ConnectionStatus, PackageType};
 use wpk_wire::own::Forecast;
 use wpk_wire::{Item, UpgradeCode, UpgradeParams};
 
 use super::args::DoctorArgs;
 use super::report::Check;
 use super::repository::Platform;
-use crate::cli::LinuxPackage;
 use crate::online::client::{Client, accepted};
 use crate::online::fleet::{self, Agent};
 use crate::online::send::Ask;
@@ -97,32 +96,12 @@ async fn dry_run(client: &mut Client, id: AgentId) -> Check {
     }
 }
 
-/// Its platform, as the repository sorts it.
+/// Its platform, as the manager would look for it.
 fn platform(agent: &Agent, args: &DoctorArgs) -> Option<Platform> {
-    let name = agent.system()?.to_ascii_lowercase();
-    let package_type = match name.as_str() {
-        "debian" | "ubuntu" => LinuxPackage::Deb,
-        "amzn"
-        | "centos"
-        | "fedora"
-        | "ol"
-        | "opensuse"
-        | "opensuse-leap"
-        | "opensuse-tumbleweed"
-        | "rhel"
-        | "sles"
-        | "suse"
-        | "rocky"
-        | "almalinux" => LinuxPackage::Rpm,
-        _ => args.package_type,
-    };
-    let name = match name.as_str() {
-        "windows" | "darwin" => name,
-        _ => "linux".to_owned(),
-    };
+    let system = agent.listed().platform.clone();
+    let own = PackageType::of_platform(system.name.as_deref()?);
     Some(Platform {
-        name,
-        arch: agent.arch(),
-        package_type,
+        package_type: own.unwrap_or(args.package_type.into()),
+        system,
     })
 }

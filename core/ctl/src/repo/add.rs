@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::json;
+use wpk_api::Sha1;
+use wpk_api::repository::{MAX_BYTES, add_version};
 use wpk_package::{CaStore, Limits, Summary, Trust, inspect};
 
-use super::layout::{Facts, Place, place};
-use super::{name, versions};
-use crate::cli::{LinuxPackage, RepoAddArgs};
+use super::place::{self, Placed, Said};
+use crate::cli::RepoAddArgs;
 use crate::error::CtlError;
 use crate::files::{make_folder, new_temp, put, replace};
 use crate::output::{Ending, Output};
@@ -22,8 +23,6 @@ use crate::package::trusted;
 
 /// The file that is locked; never removed, since another run may wait for it.
 const LOCK: &str = ".wpkctl.lock";
-/// The longest `versions` file that is read, in bytes.
-const LONGEST_VERSIONS: u64 = 4 << 20;
 /// Repositories are for all to read.
 const FILE_MODE: u32 = 0o644;
 const FOLDER_MODE: u32 = 0o755;
@@ -39,14 +38,14 @@ pub(super) fn run(args: &RepoAddArgs, out: &Output) -> Result<Ending, CtlError> 
         .canonicalize()
         .map_err(|error| CtlError::file("find the folder", &args.repo, error))?;
     let _lock = lock(&root)?;
-    for (source, place) in &plan {
-        let (summary, replaced) = add(&root, source, place, store.as_ref())?;
-        let path = format!("{}/{}", place.folder, place.file);
+    for (source, placed) in &plan {
+        let (summary, replaced) = add(&root, source, placed, store.as_ref())?;
+        let path = placed.path();
         out.event(&json!({
             "event": "added",
             "source": source,
             "file": path,
-            "version": place.version.to_string(),
+            "version": placed.version.to_string(),
             "sha1": summary.sha1,
             "size": summary.size,
             "replaced": replaced,
@@ -55,42 +54,34 @@ pub(super) fn run(args: &RepoAddArgs, out: &Output) -> Result<Ending, CtlError> 
         let verb = if replaced { "replaced" } else { "added" };
         out.line(format!(
             "{verb} {path}\n  {} {}",
-            place.version, summary.sha1
+            placed.version, summary.sha1
         ))?;
     }
     Ok(Ending::Well)
 }
 
 /// Where each file goes.
-fn plan(args: &RepoAddArgs) -> Result<Vec<(PathBuf, Place)>, CtlError> {
-    let mut plan: Vec<(PathBuf, Place)> = Vec::new();
+fn plan(args: &RepoAddArgs) -> Result<Vec<(PathBuf, Placed)>, CtlError> {
+    let said = Said {
+        version: args.version,
+        platform: args.platform.as_deref(),
+        arch: args.arch.as_deref(),
+        package_type: args.package_type.map(Into::into),
+        os_version: args.os_version.as_deref(),
+    };
+    let mut plan: Vec<(PathBuf, Placed)> = Vec::new();
     for file in &args.files {
         let refuse = |what: String| CtlError::Usage(format!("{}: {what}", file.display()));
-        let told = file
-            .file_name()
-            .map(|name| name::facts(&name.to_string_lossy()))
-            .unwrap_or_default();
-        let kind = args.package_type.map(|kind| match kind {
-            LinuxPackage::Rpm => "rpm".to_owned(),
-            LinuxPackage::Deb => "deb".to_owned(),
-        });
-        let facts = Facts {
-            version: args.version.or(told.version),
-            platform: args.platform.clone().or(told.platform),
-            arch: args.arch.clone().or(told.arch),
-            package_type: kind.or(told.package_type),
-            os_version: args.os_version.clone().or(told.os_version),
-        };
-        let place = place(&facts).map_err(refuse)?;
-        if let Some((other, _)) = plan.iter().find(|(_, other)| *other == place) {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let placed = place::find(&said, &name).map_err(refuse)?;
+        if let Some((other, _)) = plan.iter().find(|(_, other)| *other == placed) {
             return Err(refuse(format!(
-                "belongs at {}/{}, like {}; add one of them",
-                place.folder,
-                place.file,
+                "belongs at {}, like {}; add one of them",
+                placed.path(),
                 other.display()
             )));
         }
-        plan.push((file.clone(), place));
+        plan.push((file.clone(), placed));
     }
     Ok(plan)
 }
@@ -112,10 +103,10 @@ fn lock(root: &Path) -> Result<File, CtlError> {
 fn add(
     root: &Path,
     source: &Path,
-    place: &Place,
+    placed: &Placed,
     store: Option<&CaStore>,
 ) -> Result<(Summary, bool), CtlError> {
-    let real = folder(root, place)?;
+    let real = folder(root, placed.place.folder())?;
 
     // The copy is judged, not the source: the source may change meanwhile.
     let mut temp = new_temp(&real)?;
@@ -132,18 +123,24 @@ fn add(
         })?;
 
     let list = real.join("versions");
+    let refuse = |what: String| CtlError::Unexpected(format!("{}: {what}", list.display()));
+    let sha1: Sha1 = (summary.sha1.parse()).map_err(|error| refuse(format!("{error}")))?;
     let before = read_versions(&list)?;
-    let (after, replaced) = versions::add(&before, place.version, &summary.sha1)
-        .map_err(|error| CtlError::Unexpected(format!("{}: {error}", list.display())))?;
-    put(temp, &real.join(&place.file), FILE_MODE)?;
-    replace(&list, after.as_bytes(), FILE_MODE)?;
-    Ok((summary, replaced))
+    let after =
+        add_version(&before, placed.version, sha1).map_err(|error| refuse(error.to_string()))?;
+    put(
+        temp,
+        &real.join(placed.place.file_name(placed.version)),
+        FILE_MODE,
+    )?;
+    replace(&list, &after.file, FILE_MODE)?;
+    Ok((summary, after.replaced))
 }
 
 /// The folder of a place, made where it is not there. Links may lead to other
 /// folders of the repository, but not out of it.
-fn folder(root: &Path, place: &Place) -> Result<PathBuf, CtlError> {
-    let folder = root.join(&place.folder);
+fn folder(root: &Path, folder: &str) -> Result<PathBuf, CtlError> {
+    let folder = root.join(folder);
     // The part that exists decides where the rest would be made.
     let (existing, real) = folder
         .ancestors()
@@ -171,22 +168,17 @@ fn open(source: &Path) -> Result<File, CtlError> {
     File::open(source).map_err(failed)
 }
 
-fn read_versions(path: &Path) -> Result<String, CtlError> {
+/// The content of a list; one that is too long is read far enough to be refused.
+fn read_versions(path: &Path) -> Result<Vec<u8>, CtlError> {
     let failed = |error| CtlError::file("read", path, error);
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
-    let mut text = String::new();
-    file.take(LONGEST_VERSIONS + 1)
-        .read_to_string(&mut text)
+    let mut list = Vec::new();
+    file.take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut list)
         .map_err(failed)?;
-    if text.len() as u64 > LONGEST_VERSIONS {
-        return Err(CtlError::Unexpected(format!(
-            "{} is longer than {LONGEST_VERSIONS} bytes; is it a list of versions?",
-            path.display()
-        )));
-    }
-    Ok(text)
+    Ok(list)
 }

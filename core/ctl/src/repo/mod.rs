@@ -1,12 +1,10 @@
 //! `wpkctl repo`: a repository folder as agents' managers read it
-//! (protocol.md, section 4). `name` reads what a file's name tells, `layout`
-//! knows where a WPK belongs, `versions` keeps the list, `add` puts it all
-//! there.
+//! (PROTOCOL.md, section 4). What such a folder looks like is in
+//! [`wpk_api::repository`]; `place` finds in it where a WPK belongs, `add` puts
+//! it there.
 
 mod add;
-pub(crate) mod layout;
-mod name;
-mod versions;
+mod place;
 
 use crate::cli::RepoCommand;
 use crate::error::CtlError;

@@ -79,6 +79,21 @@ async fn lists_are_judged() {
         ),
         ("<html>".to_owned(), "failure", "lists no version"),
         (
+            format!("\u{feff}v4.14.0 {SHA}\nv4.14.0-rc1 {SHA}\nv4.13.0 {SHA}\n"),
+            "ok",
+            "3 listed, the newest is v4.14.0",
+        ),
+        (
+            format!("v4.15.0-beta1 {SHA}\nv4.14.0 {SHA}\n"),
+            "ok",
+            "2 listed, the newest is v4.14.0",
+        ),
+        (
+            format!("v4.14.0-rc1 {SHA}\n"),
+            "warning",
+            "lists pre-releases only",
+        ),
+        (
             format!("v4.14.0 {SHA}\nlatest\nv4.1 {SHA}\n"),
             "warning",
             "2 of its lines make no sense (line 2, 3)",
@@ -143,6 +158,38 @@ async fn the_platform_decides_the_folder() {
     ] {
         let line = site.line("repository", arguments);
         assert!(line.contains(folder), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_file_is_looked_at_once_and_as_the_manager_takes_it() {
+    let zeros = "0".repeat(40);
+    // The candidate and the double stand aside for the release.
+    let list = format!("v4.14.0-rc1 {zeros}\nv4.14.0 {OTHER}\nv4.14.0 {zeros}\n");
+    let site = Site::new(move |request| match request.target.ends_with("/versions") {
+        true => Response::new(200, list.clone()),
+        false => Response::new(200, "other bytes"),
+    })
+    .await;
+    let line = site.line("files", &["--download"]);
+    assert!(line.contains("1 of 1 have the SHA-1"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_address_that_is_none_is_told() {
+    let site = listing(&format!("v4.14.0 {SHA}\n")).await;
+    for (url, said) in [
+        ("ftp://mirror.example/", "only http:// and https://"),
+        ("mirror.example/?x", "a query"),
+    ] {
+        site.configure(&format!(
+            "[[provider]]\ntype = \"repository\"\nurl = \"{url}\"\n"
+        ));
+        let line = site.line("repository", &[]);
+        assert!(
+            line.starts_with("failure ") && line.contains(said),
+            "{line}"
+        );
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn from_repository(
                 .clone()
                 .filter(|repository| !repository.is_empty()),
             use_http: params.use_http,
-            package_type: rules::package_type(own, asked, force),
+            package_type: PackageType::choose(own, asked, force),
         })
     };
     let plan = Plan {
