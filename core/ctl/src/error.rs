@@ -108,3 +108,29 @@ fn afterwards(command: &UpgradeCommand) -> &'static str {
         ""
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_where_tasks_may_have_been_created_the_user_is_told_so() {
+        for command in UpgradeCommand::ALL {
+            let silent = CtlError::Silent {
+                socket: PathBuf::from("s"),
+                command: *command,
+                seconds: 1,
+            };
+            let lost = CtlError::Lost {
+                socket: PathBuf::from("s"),
+                command: *command,
+                source: io::ErrorKind::UnexpectedEof.into(),
+            };
+            let creates = [UpgradeCommand::Upgrade, UpgradeCommand::UpgradeCustom];
+            for error in [silent.to_string(), lost.to_string()] {
+                let told = error.contains("tasks may have been created");
+                assert_eq!(told, creates.contains(command), "{error}");
+            }
+        }
+    }
+}

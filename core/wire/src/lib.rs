@@ -7,7 +7,36 @@
 //! opens a socket, reads a clock or remembers anything between two calls but a
 //! half-arrived frame.
 //!
-//! Section numbers in the comments are those of the protocol reference.
+//! Section numbers in the comments are those of `PROTOCOL.md` beside this crate's
+//! sources. Ids, versions, digests, statuses and commands are the types of
+//! `wpk-api`; where a peer may send an integer that is no agent's id it is an
+//! [`AskedId`], where it may send a number that is no code of ours a [`Code`].
+//!
+//! The two sockets enter by [`UpgradeRequest`] and [`TaskRequest`] and leave by
+//! [`Response`]; our own commands are in [`own`], the agent's side in [`agent`],
+//! the embedded manager's channel in [`channel`].
+//!
+//! ```
+//! use wpk_wire::{Dialect, Item, Response, UpgradeCode, UpgradeRequest};
+//!
+//! let payload = br#"{"command":"upgrade_result","parameters":{"agents":[7,-1]}}"#;
+//! let answer = match UpgradeRequest::parse(payload, Dialect::Wazuh4) {
+//!     Ok(UpgradeRequest::Result { agents }) => {
+//!         let items = agents
+//!             .into_iter()
+//!             .map(|asked| match asked.agent() {
+//!                 Ok(agent) => Item::upgrade(UpgradeCode::AgentNotActive, agent),
+//!                 Err(_) => Item::upgrade(UpgradeCode::AgentNotFound, asked),
+//!             })
+//!             .collect();
+//!         Response::success(items)
+//!     }
+//!     Ok(_) => Response::success(Vec::new()),
+//!     Err(refusal) => refusal.to_response(),
+//! };
+//! assert_eq!(answer.data[0].error, UpgradeCode::AgentNotActive);
+//! assert_eq!(answer.data[1].agent.unwrap().number(), -1);
+//! ```
 
 pub mod ack;
 pub mod agent;

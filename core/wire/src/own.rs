@@ -1,4 +1,4 @@
-//! Our own commands on the upgrade socket, which no 4.x manager knows: the list
+//! Our own commands on the upgrade socket (section 15), which no 4.x manager knows: the list
 //! of agents, enrolment, the progress of deliveries, and what a dry run adds to
 //! the answer of `upgrade` and `upgrade_custom`.
 //!

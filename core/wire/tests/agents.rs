@@ -175,6 +175,109 @@ fn digests_are_compared() {
 }
 
 #[test]
+fn what_is_a_good_answer() {
+    let com = |answer: &[u8], step| AgentReply::parse(CommandForm::Com, answer, step);
+    let message = |reply: AgentReply| reply.message;
+    for (answer, text) in [("ok", ""), ("ok ", ""), ("ok a b", "a b")] {
+        let reply = com(answer.as_bytes(), Step::Open);
+        assert_eq!(reply.map(message), Ok(text.to_owned()), "{answer}");
+    }
+    for (answer, expected) in [
+        ("err no", Some(true)),
+        ("err", Some(true)),
+        ("error", Some(false)),
+        ("o", Some(false)),
+        ("", None),
+    ] {
+        match (com(answer.as_bytes(), Step::Open).unwrap_err(), expected) {
+            (ReplyError::Err { text, .. }, Some(true)) => assert_eq!(text, answer),
+            (ReplyError::Garbage { text, .. }, Some(false)) => assert_eq!(text, answer),
+            (ReplyError::Empty { step: Step::Open }, None) => {}
+            (other, _) => panic!("{answer}: {other}"),
+        }
+    }
+    for (answer, good) in [
+        ("ok 0", true),
+        ("ok 01", true),
+        ("ok 1", false),
+        ("ok ", false),
+    ] {
+        assert_eq!(
+            com(answer.as_bytes(), Step::Upgrade).is_ok(),
+            good,
+            "{answer}"
+        );
+    }
+
+    let json = |answer: &str, step| AgentReply::parse(CommandForm::Json, answer.as_bytes(), step);
+    for (answer, text) in [
+        (r#"{"error":0,"message":"ok","data":[]}"#, "ok"),
+        (r#"{"error":0.0}"#, ""),
+        (r#"{"error":0,"message":7}"#, ""),
+    ] {
+        assert_eq!(json(answer, Step::Open).map(message), Ok(text.to_owned()));
+    }
+    for (answer, code) in [
+        (r#"{"error":1,"message":"no"}"#, Some(1)),
+        (r#"{"error":0.5}"#, Some(-1)),
+        (r#"{"error":"0"}"#, None),
+        (r#"{"message":"ok"}"#, None),
+        ("[0]", None),
+        ("ok", None),
+    ] {
+        match (json(answer, Step::Open).unwrap_err(), code) {
+            (ReplyError::Agent { code, .. }, Some(expected)) => assert_eq!(code, expected),
+            (ReplyError::Garbage { .. }, None) => {}
+            (other, _) => panic!("{answer}: {other}"),
+        }
+    }
+    // These two steps have one form, whatever the agent's is.
+    assert!(json("ok ", Step::LockRestart).is_ok());
+    assert!(com(br#"{"error":0}"#, Step::ClearUpgradeResult).is_ok());
+}
+
+#[test]
+fn routes_are_whole_words() {
+    for (command, route_) in [
+        (&b"com lock_restart"[..], Routed::LockRestart),
+        (b"com lock_restart 5", Routed::LockRestart),
+        (b"com lock_restarts", Routed::Unknown),
+        (b"upgrade {}", Routed::Upgrade(b"{}")),
+        (b"upgrade ", Routed::Upgrade(b"")),
+        (b"upgrade", Routed::Unknown),
+        (b"", Routed::Unknown),
+    ] {
+        assert_eq!(route(command), route_);
+    }
+    let unlocked = AgentRequest::parse(br#"{"command":"lock_restart","parameters":{"file":"f"}}"#);
+    assert_eq!(unlocked.unwrap_err().code, AgentCode::CommandNotFound);
+}
+
+#[test]
+fn steps_fail_with_their_own_code() {
+    let codes: Vec<Option<u8>> = (Step::ALL.iter())
+        .map(|step| step.failure().map(|code| code.code()))
+        .collect();
+    let expected = [18, 19, 20, 21, 22, 23].map(Some);
+    assert_eq!(codes[..6], expected);
+    assert_eq!(codes[6..], [None]);
+}
+
+#[test]
+fn a_long_answer_is_cut_where_it_may_be() {
+    let text =
+        |answer: &str| match AgentReply::parse(CommandForm::Com, answer.as_bytes(), Step::Open) {
+            Err(ReplyError::Garbage { text, .. }) => text,
+            other => panic!("{other:?}"),
+        };
+    for character in ["x", "é", "\u{1f600}"] {
+        let fits = character.repeat(200);
+        assert_eq!(text(&fits), fits);
+        assert_eq!(text(&character.repeat(201)), fits);
+    }
+}
+
+#[test]
 fn a_hostile_answer_makes_a_short_error() {
     let answer = vec![b'\n'; 1 << 20];
     let error = AgentReply::parse(CommandForm::Json, &answer, Step::Write).unwrap_err();

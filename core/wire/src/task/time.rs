@@ -86,5 +86,11 @@ mod tests {
         assert_eq!(times.create(1_597_104_318), "2020/08/10 21:05:18");
         assert_eq!(times.update(None), None);
         assert_eq!(times.create(i64::MAX).len(), 19);
+        assert!(times.create(i64::MAX).starts_with("9999/12/3"));
+        assert!(times.create(i64::MIN).starts_with("-999"));
+        assert_eq!(
+            times.update(Some(-1)).as_deref(),
+            Some("1969/12/31 20:59:59")
+        );
     }
 }
