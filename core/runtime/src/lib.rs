@@ -8,6 +8,7 @@
 
 mod bandwidth;
 mod cache;
+mod clears;
 mod clock;
 mod delivery;
 mod engine;

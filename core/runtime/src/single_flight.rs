@@ -7,15 +7,17 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared, WeakShared};
+use futures_util::future::{self, BoxFuture};
 
-type Flight<V> = BoxFuture<'static, V>;
+/// Work that several wait for, and what knows it while at least one of them does.
+type Flight<V> = future::Shared<BoxFuture<'static, V>>;
+type Known<V> = future::WeakShared<BoxFuture<'static, V>>;
 
 /// Joins callers that ask for the same key while it is being worked on. A
 /// result is not remembered: the next caller after the end starts anew. If all
 /// callers go away, the work stops.
 pub(crate) struct SingleFlight<K, V: Clone> {
-    flights: Mutex<HashMap<K, WeakShared<Flight<V>>>>,
+    flights: Mutex<HashMap<K, Known<V>>>,
 }
 
 impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> SingleFlight<K, V> {
@@ -36,7 +38,7 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> SingleFlight<K, V> 
         // Only a flight that landed is taken away; a newer one stays.
         if flights
             .get(&key)
-            .and_then(WeakShared::upgrade)
+            .and_then(Known::upgrade)
             .is_none_or(|f| f.peek().is_some())
         {
             flights.remove(&key);
@@ -44,14 +46,14 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync + 'static> SingleFlight<K, V> 
         value
     }
 
-    fn join_or_begin<F>(&self, key: &K, make: impl FnOnce() -> F) -> Shared<Flight<V>>
+    fn join_or_begin<F>(&self, key: &K, make: impl FnOnce() -> F) -> Flight<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         let running = flights
             .get(key)
-            .and_then(WeakShared::upgrade)
+            .and_then(Known::upgrade)
             .filter(|f| f.peek().is_none());
         running.unwrap_or_else(|| {
             let flight = make().boxed().shared();

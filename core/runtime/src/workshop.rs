@@ -1,25 +1,22 @@
 //! What all rooms of the engine work with: the settings, the parts they were
 //! handed, and the tools that are there once for everybody.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use wpk_api::{AgentId, TaskStore, UnixTime};
+use wpk_api::{TaskStore, UnixTime};
 use wpk_config::Settings;
 
 use crate::bandwidth::Bandwidth;
 use crate::cache::Cache;
+use crate::clears::Clears;
 use crate::clock::SharedClock;
 use crate::in_hand::TasksInHand;
 use crate::parts::{Components, StartError};
 use crate::resolver::Resolver;
 use crate::trust;
-
-/// Agents that are told at the same time to stop repeating their word.
-const CLEARS_AT_ONCE: usize = 64;
 
 /// One per engine.
 pub(crate) struct Workshop {
@@ -32,10 +29,7 @@ pub(crate) struct Workshop {
     pub(crate) in_hand: Arc<TasksInHand>,
     /// Wakes the queue.
     pub(crate) new_tasks: Notify,
-    /// Slots for `clear_upgrade_result`.
-    pub(crate) clears: Arc<Semaphore>,
-    /// The agents that are being told, or will be.
-    pub(crate) clearing: Mutex<HashSet<AgentId>>,
+    pub(crate) clears: Arc<Clears>,
     /// Since when agents may be dialling in again.
     pub(crate) started: Instant,
     /// Work that outlives the request that began it.
@@ -53,6 +47,7 @@ impl Workshop {
         clock: SharedClock,
     ) -> Result<Self, StartError> {
         let signers = trust::load(&settings, &clock)?;
+        let background = TaskTracker::new();
         let folder = settings.path(&settings.cache.dir);
         Ok(Self {
             resolver: Resolver::new(parts.providers.clone()),
@@ -60,10 +55,9 @@ impl Workshop {
             bandwidth: Bandwidth::new(settings.delivery.max_bandwidth.map(|rate| rate.0)),
             in_hand: Arc::default(),
             new_tasks: Notify::new(),
-            clears: Arc::new(Semaphore::new(CLEARS_AT_ONCE)),
-            clearing: Mutex::default(),
+            clears: Clears::new(parts.transport.clone(), background.clone()),
             started: Instant::now(),
-            background: TaskTracker::new(),
+            background,
             clock,
             settings,
             parts,

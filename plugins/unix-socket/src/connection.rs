@@ -26,7 +26,7 @@ const LARGEST_STEP: usize = 1024 * 1024;
 pub(crate) const PATIENCE_WHEN_CROWDED: Duration = Duration::from_secs(1);
 
 /// What all connections of one socket share.
-pub(crate) struct Shared {
+pub(crate) struct ServedSocket {
     pub(crate) endpoint: Endpoint,
     pub(crate) service: Arc<dyn RequestService>,
     /// Ends connections that are between requests.
@@ -46,21 +46,25 @@ enum End {
 }
 
 /// Serves one client until it is done.
-pub(crate) async fn serve(mut stream: UnixStream, peer: Peer, shared: &Shared) {
-    let end = match exchange(&mut stream, peer, shared).await {
+pub(crate) async fn serve(mut stream: UnixStream, peer: Peer, socket: &ServedSocket) {
+    let end = match exchange(&mut stream, peer, socket).await {
         Ok(end) => end,
         Err(error) => {
-            tracing::debug!(endpoint = ?shared.endpoint, ?peer, %error, "connection lost");
+            tracing::debug!(endpoint = ?socket.endpoint, ?peer, %error, "connection lost");
             return;
         }
     };
     if let End::Dropped(reason) = end {
-        tracing::debug!(endpoint = ?shared.endpoint, ?peer, reason, "dropping a client");
+        tracing::debug!(endpoint = ?socket.endpoint, ?peer, reason, "dropping a client");
     }
 }
 
-async fn exchange(stream: &mut UnixStream, peer: Peer, shared: &Shared) -> std::io::Result<End> {
-    let mut decoder = FrameDecoder::new(shared.max_frame);
+async fn exchange(
+    stream: &mut UnixStream,
+    peer: Peer,
+    socket: &ServedSocket,
+) -> std::io::Result<End> {
+    let mut decoder = FrameDecoder::new(socket.max_frame);
     loop {
         let payload = match decoder.next_frame() {
             Err(_) => return Ok(End::Dropped("announced a frame over max_frame")),
@@ -68,28 +72,28 @@ async fn exchange(stream: &mut UnixStream, peer: Peer, shared: &Shared) -> std::
                 return Ok(End::Dropped("sent a frame of length zero"));
             }
             Ok(Some(payload)) => payload,
-            Ok(None) => match read_frame(stream, &mut decoder, shared).await? {
+            Ok(None) => match read_frame(stream, &mut decoder, socket).await? {
                 None => continue,
                 Some(end) => return Ok(end),
             },
         };
         let request = Request {
-            endpoint: shared.endpoint,
+            endpoint: socket.endpoint,
             peer,
             payload,
         };
-        let Some(answer) = shared.service.call(request).await else {
+        let Some(answer) = socket.service.call(request).await else {
             return Ok(End::Orderly);
         };
         if u32::try_from(answer.len()).is_err() {
             tracing::error!(bytes = answer.len(), "the answer is too long for a frame");
             return Ok(End::Orderly);
         }
-        match tokio::time::timeout(shared.idle_timeout, write_frame(stream, answer)).await {
+        match tokio::time::timeout(socket.idle_timeout, write_frame(stream, answer)).await {
             Ok(written) => written?,
             Err(_) => return Ok(End::Dropped("did not read its answer in time")),
         }
-        if shared.stop.is_cancelled() {
+        if socket.stop.is_cancelled() {
             return Ok(End::Orderly);
         }
     }
@@ -103,10 +107,10 @@ async fn exchange(stream: &mut UnixStream, peer: Peer, shared: &Shared) -> std::
 async fn read_frame(
     stream: &mut UnixStream,
     decoder: &mut FrameDecoder,
-    shared: &Shared,
+    socket: &ServedSocket,
 ) -> std::io::Result<Option<End>> {
     let since = Instant::now();
-    let sleep = tokio::time::sleep_until(since + shared.idle_timeout);
+    let sleep = tokio::time::sleep_until(since + socket.idle_timeout);
     tokio::pin!(sleep);
     let mut waiting_since = since;
     loop {
@@ -118,8 +122,8 @@ async fn read_frame(
         let read = tokio::select! {
             biased;
             read = stream.read_buf(buffer) => read?,
-            () = shared.stop.cancelled() => return Ok(Some(End::Orderly)),
-            () = shared.crowded.notified() => {
+            () = socket.stop.cancelled() => return Ok(Some(End::Orderly)),
+            () = socket.crowded.notified() => {
                 if waiting_since.elapsed() >= PATIENCE_WHEN_CROWDED {
                     return Ok(Some(End::Dropped("kept a connection waiting that others need")));
                 }
@@ -136,12 +140,12 @@ async fn read_frame(
                 End::Dropped("closed in the middle of a frame")
             }));
         }
-        if may_hold_frame(decoder, shared.max_frame) {
+        if may_hold_frame(decoder, socket.max_frame) {
             return Ok(None);
         }
         if fresh {
             waiting_since = Instant::now();
-            sleep.as_mut().reset(waiting_since + shared.idle_timeout);
+            sleep.as_mut().reset(waiting_since + socket.idle_timeout);
         }
     }
 }

@@ -17,20 +17,20 @@ use tokio_util::task::TaskTracker;
 use wpk_api::{Peer, SourceError};
 
 use crate::bind::Bound;
-use crate::connection::{self, PATIENCE_WHEN_CROWDED, Shared};
+use crate::connection::{self, PATIENCE_WHEN_CROWDED, ServedSocket};
 
 /// First and longest pause after an error of `accept`.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// At most this many errors are logged one by one; then every 60th.
 const LOGGED_ERRORS: u32 = 3;
 
-/// Accepts until `shared.stop`, spawning connections on `tracker`.
+/// Accepts until `socket.stop`, spawning connections on `tracker`.
 ///
 /// # Errors
 /// [`SourceError`] if the socket itself is broken.
 pub(crate) async fn run(
     bound: &Bound,
-    shared: Arc<Shared>,
+    socket: Arc<ServedSocket>,
     allow_uids: Option<Arc<[u32]>>,
     max_connections: usize,
     tracker: &TaskTracker,
@@ -38,21 +38,21 @@ pub(crate) async fn run(
     let places = Arc::new(Semaphore::new(max_connections));
     let mut failures = 0u32;
     loop {
-        let Some(place) = free_place(&places, &shared).await else {
+        let Some(place) = free_place(&places, &socket).await else {
             return Ok(());
         };
         let accepted = tokio::select! {
             biased;
-            () = shared.stop.cancelled() => return Ok(()),
+            () = socket.stop.cancelled() => return Ok(()),
             accepted = bound.listener().accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
                 failures = 0;
                 if let Some(peer) = admit(&stream, allow_uids.as_deref(), bound) {
-                    let shared = Arc::clone(&shared);
+                    let socket = Arc::clone(&socket);
                     tracker.spawn(async move {
-                        connection::serve(stream, peer, &shared).await;
+                        connection::serve(stream, peer, &socket).await;
                         drop(place);
                     });
                 }
@@ -75,11 +75,11 @@ pub(crate) async fn run(
                     );
                 }
                 // Clients that send nothing may hold the descriptors that are missing.
-                shared.crowded.notify_waiters();
+                socket.crowded.notify_waiters();
                 let pause = PAUSES.0.saturating_mul(1 << failures.min(8)).min(PAUSES.1);
                 failures = failures.saturating_add(1);
                 tokio::select! {
-                    () = shared.stop.cancelled() => return Ok(()),
+                    () = socket.stop.cancelled() => return Ok(()),
                     () = tokio::time::sleep(pause) => {}
                 }
             }
@@ -88,16 +88,19 @@ pub(crate) async fn run(
 }
 
 /// A place for one more connection; `None`: the daemon stops.
-async fn free_place(places: &Arc<Semaphore>, shared: &Shared) -> Option<OwnedSemaphorePermit> {
+async fn free_place(
+    places: &Arc<Semaphore>,
+    socket: &ServedSocket,
+) -> Option<OwnedSemaphorePermit> {
     if let Ok(place) = Arc::clone(places).try_acquire_owned() {
         return Some(place);
     }
-    tracing::debug!(endpoint = ?shared.endpoint, "max_connections reached; new clients wait");
+    tracing::debug!(endpoint = ?socket.endpoint, "max_connections reached; new clients wait");
     loop {
-        shared.crowded.notify_waiters();
+        socket.crowded.notify_waiters();
         let freed = Arc::clone(places).acquire_owned();
         tokio::select! {
-            () = shared.stop.cancelled() => return None,
+            () = socket.stop.cancelled() => return None,
             place = tokio::time::timeout(PATIENCE_WHEN_CROWDED, freed) => match place {
                 Ok(place) => return place.ok(),
                 Err(_still_crowded) => {}

@@ -15,7 +15,7 @@ use wpk_api::{
 };
 
 use crate::bind::Bound;
-use crate::connection::Shared;
+use crate::connection::ServedSocket;
 use crate::group::group_id;
 use crate::listener;
 use crate::settings::Settings;
@@ -121,7 +121,7 @@ impl RequestSource for UnixSocketSource {
         let _stop_with_us = stop.clone().drop_guard();
         let tracker = TaskTracker::new();
         let accept = |endpoint: Endpoint, bound: Bound| {
-            let shared = Arc::new(Shared {
+            let socket = Arc::new(ServedSocket {
                 endpoint,
                 service: Arc::clone(&service),
                 stop: stop.clone(),
@@ -134,7 +134,7 @@ impl RequestSource for UnixSocketSource {
             let (stop, tracker) = (stop.clone(), tracker.clone());
             tokio::spawn(async move {
                 let _stop_the_other = stop.drop_guard();
-                listener::run(&bound, shared, allow_uids, max_connections, &tracker).await
+                listener::run(&bound, socket, allow_uids, max_connections, &tracker).await
             })
         };
         let accepting: Vec<_> = sockets

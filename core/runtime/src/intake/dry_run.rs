@@ -7,67 +7,67 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tracing::error;
-use wpk_api::{AgentId, OfferSource, Order, ProviderError, Target, Wanted};
+use wpk_api::{AgentId, OfferSource, Order, ProviderError, Status, Target, Task, Wanted};
 use wpk_wire::own::Forecast;
 use wpk_wire::{AskedId, Item, Response, UpgradeCode};
 
+use super::asked::Asked;
 use crate::failure::Failure;
-use crate::workshop::Workshop as Shared;
+use crate::workshop::Workshop;
 
 /// How long a client waits for a repository.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(30);
 /// Repositories asked at the same time.
 const ASKED_AT_ONCE: usize = 8;
 
+/// An id and what the rules said: an order, or why it is refused.
+type Checked = Asked<Result<Order, UpgradeCode>>;
+
 /// What would become of each id, in the order asked.
-pub(super) async fn answer(
-    shared: &Shared,
-    ids: &[AskedId],
-    verdicts: Vec<Result<Order, UpgradeCode>>,
-) -> Response {
-    let live = live_agents(shared, &verdicts).await;
-    let answers = resolve(shared, &verdicts).await;
+pub(super) async fn answer(workshop: &Workshop, orders: Vec<Checked>) -> Response {
+    let live = live_agents(workshop, &orders).await;
+    let answers = resolve(workshop, &orders).await;
     let mut seen = HashSet::new();
-    let item = |(id, verdict): (&AskedId, &Result<Order, UpgradeCode>)| match verdict {
-        Err(code) => Item::upgrade(*code, *id),
-        Ok(order) if live.contains(&order.agent.id) || !seen.insert(order.agent.id) => {
-            Item::upgrade(UpgradeCode::AlreadyUpgrading, *id)
+    let mut fate = |id: AskedId, order: &Order| {
+        let agent = order.agent.id;
+        if live.contains(&agent) || !seen.insert(agent) {
+            return Item::upgrade(UpgradeCode::AlreadyUpgrading, id);
         }
-        Ok(order) => match answers.get(&order.wanted) {
-            Some(Ok(forecast)) => forecast.to_item(UpgradeCode::Success, *id),
+        match answers.get(&order.wanted) {
+            Some(Ok(forecast)) => forecast.to_item(UpgradeCode::Success, id),
             Some(Err(failure)) => Forecast {
                 reason: Some(failure.cause.clone()),
                 ..wish(&order.wanted)
             }
-            .to_item(failure.code, *id),
-            None => Item::upgrade(UpgradeCode::Unknown, *id),
-        },
+            .to_item(failure.code, id),
+            None => Item::upgrade(UpgradeCode::Unknown, id),
+        }
     };
-    Response::success(ids.iter().zip(&verdicts).map(item).collect())
+    let item = |asked: &Checked| match &asked.found {
+        Err(code) => Item::upgrade(*code, asked.id),
+        Ok(order) => fate(asked.id, order),
+    };
+    Response::success(orders.iter().map(item).collect())
+}
+
+/// The orders of those that passed.
+fn passed(orders: &[Checked]) -> impl Iterator<Item = &Order> {
+    orders.iter().flat_map(|asked| &asked.found)
 }
 
 /// Those among the agents that passed who have a live task.
-async fn live_agents(shared: &Shared, verdicts: &[Result<Order, UpgradeCode>]) -> HashSet<AgentId> {
-    let agents: Vec<AgentId> = verdicts
-        .iter()
-        .flatten()
-        .map(|order| order.agent.id)
-        .collect();
-    match shared.parts.store.latest(&agents).await {
-        Ok(tasks) => {
-            // A task that waits for another node would give way to a new one.
-            let node = &shared.settings.node.name;
-            let blocks = |task: &wpk_api::Task| {
-                task.status == wpk_api::Status::InProgress
-                    || (task.status == wpk_api::Status::Pending && task.node == *node)
-            };
-            tasks
-                .into_iter()
-                .flatten()
-                .filter(blocks)
-                .map(|task| task.agent)
-                .collect()
-        }
+async fn live_agents(workshop: &Workshop, orders: &[Checked]) -> HashSet<AgentId> {
+    let agents: Vec<AgentId> = passed(orders).map(|order| order.agent.id).collect();
+    // A task that waits for another node would give way to a new one.
+    let blocks = |task: &Task| {
+        task.status == Status::InProgress
+            || (task.status == Status::Pending && task.node == workshop.node())
+    };
+    match workshop.store().latest(&agents).await {
+        Ok(tasks) => (tasks.into_iter().flatten())
+            .filter(blocks)
+            .map(|task| task.agent)
+            .collect(),
         Err(error) => {
             error!(%error, "tasks cannot be read");
             HashSet::new()
@@ -77,24 +77,20 @@ async fn live_agents(shared: &Shared, verdicts: &[Result<Order, UpgradeCode>]) -
 
 /// Asks the providers once for each distinct wish.
 async fn resolve(
-    shared: &Shared,
-    verdicts: &[Result<Order, UpgradeCode>],
+    workshop: &Workshop,
+    orders: &[Checked],
 ) -> HashMap<Wanted, Result<Forecast, Failure>> {
-    let wishes: HashSet<&Wanted> = verdicts
-        .iter()
-        .flatten()
-        .map(|order| &order.wanted)
-        .collect();
+    let wishes: HashSet<&Wanted> = passed(orders).map(|order| &order.wanted).collect();
     let wishes: Vec<&Wanted> = wishes.into_iter().collect();
     let mut answers = HashMap::new();
     for group in wishes.chunks(ASKED_AT_ONCE) {
-        answers.extend(join_all(group.iter().map(|wanted| ask(shared, wanted))).await);
+        answers.extend(join_all(group.iter().map(|wanted| ask(workshop, wanted))).await);
     }
     answers
 }
 
-async fn ask(shared: &Shared, wanted: &Wanted) -> (Wanted, Result<Forecast, Failure>) {
-    let resolved = tokio::time::timeout(RESOLVE_WITHIN, shared.resolver.resolve(wanted)).await;
+async fn ask(workshop: &Workshop, wanted: &Wanted) -> (Wanted, Result<Forecast, Failure>) {
+    let resolved = tokio::time::timeout(RESOLVE_WITHIN, workshop.resolver.resolve(wanted)).await;
     let answer = match resolved {
         Err(_) => Err(ProviderError::NotReachable("no answer within 30 s".into()).into()),
         Ok(Err(error)) => Err(error.into()),

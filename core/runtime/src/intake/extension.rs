@@ -8,26 +8,26 @@ use wpk_wire::own::{
 };
 use wpk_wire::{Item, OwnRequest, Refusal, Response};
 
-use crate::workshop::Workshop as Shared;
+use crate::workshop::Workshop;
 
 /// Answers one of our own commands.
 pub(super) async fn answer(
-    shared: &Shared,
+    workshop: &Workshop,
     peer: Peer,
     request: OwnRequest,
 ) -> Result<Response, Refusal> {
     match request {
-        OwnRequest::AgentList(asked) => list(shared, asked).await,
-        OwnRequest::AgentEnroll(asked) => enroll(shared, peer, asked).await,
-        OwnRequest::UpgradeProgress(asked) => Ok(progress(shared, asked)),
+        OwnRequest::AgentList(asked) => list(workshop, asked).await,
+        OwnRequest::AgentEnroll(asked) => enroll(workshop, peer, asked).await,
+        OwnRequest::UpgradeProgress(asked) => Ok(progress(workshop, asked)),
     }
 }
 
-async fn list(shared: &Shared, asked: ListAgents) -> Result<Response, Refusal> {
-    let passes = version_filter(shared, asked.version)?;
+async fn list(workshop: &Workshop, asked: ListAgents) -> Result<Response, Refusal> {
+    let passes = version_filter(workshop, asked.version)?;
     let mut after = asked.after;
     loop {
-        let page = (shared.parts.directory.list(after, asked.page()).await)
+        let page = (workshop.parts.directory.list(after, asked.page()).await)
             .map_err(|error| Refusal::not_recognized(error.to_string()))?;
         let last = page.agents.last().map(|agent| agent.id);
         let items: Vec<Item> = (page.agents.into_iter())
@@ -44,10 +44,10 @@ async fn list(shared: &Shared, asked: ListAgents) -> Result<Response, Refusal> {
 
 /// What the wished versions mean beside the manager's own.
 fn version_filter(
-    shared: &Shared,
+    workshop: &Workshop,
     wished: Option<VersionFilter>,
 ) -> Result<impl Fn(&AgentInfo) -> bool + Send + Sync, Refusal> {
-    let manager = shared.settings.node.version;
+    let manager = workshop.settings.node.version;
     if wished.is_some() && manager.is_none() {
         return Err(Refusal::not_recognized(
             "The manager's version is not known: set node.version",
@@ -62,23 +62,23 @@ fn version_filter(
 }
 
 /// The answer holds a private key, so only root and the daemon's own user may ask.
-async fn enroll(shared: &Shared, peer: Peer, asked: EnrollAgent) -> Result<Response, Refusal> {
+async fn enroll(workshop: &Workshop, peer: Peer, asked: EnrollAgent) -> Result<Response, Refusal> {
     let own = rustix::process::geteuid().as_raw();
     if !matches!(peer, Peer::Local { uid } if uid == 0 || uid == own) {
         return Err(Refusal::not_recognized(
             "Only root and the user of wpkd may enroll agents",
         ));
     }
-    let enrolled = (shared.parts.directory.enroll(&asked.name).await)
+    let enrolled = (workshop.parts.directory.enroll(&asked.name).await)
         .map_err(|error| Refusal::not_recognized(error.to_string()))?;
     let item = EnrolledAgent::from(enrolled).to_item();
     Ok(Response::success(vec![item]))
 }
 
 /// One item for each agent that is being delivered to right now.
-fn progress(shared: &Shared, asked: AskProgress) -> Response {
+fn progress(workshop: &Workshop, asked: AskProgress) -> Response {
     let running = asked.agents.into_iter().filter_map(|agent| {
-        let progress = shared.in_hand.of(agent)?;
+        let progress = workshop.in_hand.of(agent)?;
         let delivery = Delivery {
             agent,
             task_id: progress.task,

@@ -2,6 +2,7 @@
 //! an agent or a download. One file per kind of request.
 
 mod acknowledge;
+mod asked;
 mod dry_run;
 mod extension;
 mod result;
@@ -14,23 +15,23 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tracing::{debug, warn};
 use wpk_api::{AgentId, Endpoint, Peer, Request, RequestService};
-use wpk_wire::{AskedId, Refusal, TaskRequest, UpgradeRequest};
+use wpk_wire::{Refusal, TaskRequest, UpgradeRequest};
 
-use crate::workshop::Workshop as Shared;
+use crate::workshop::Workshop;
 
 /// Answers the requests of all sources.
 pub(crate) struct Intake {
-    shared: Arc<Shared>,
+    workshop: Arc<Workshop>,
 }
 
 impl Intake {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(workshop: Arc<Workshop>) -> Self {
+        Self { workshop }
     }
 
     async fn upgrade_endpoint(&self, peer: Peer, payload: &[u8]) -> Bytes {
-        let shared = &self.shared;
-        let request = match UpgradeRequest::parse(payload, shared.settings.dialect) {
+        let workshop = &self.workshop;
+        let request = match UpgradeRequest::parse(payload, workshop.settings.dialect) {
             Ok(request) => request,
             Err(refusal) => {
                 debug!(
@@ -50,19 +51,23 @@ impl Intake {
         }
         let response = match request {
             UpgradeRequest::Upgrade { agents, params } => {
-                upgrade::from_repository(shared, &agents, params).await
+                upgrade::from_repository(workshop, &agents, params).await
             }
             UpgradeRequest::UpgradeCustom { agents, params } => {
-                upgrade::from_file(shared, &agents, params).await
+                upgrade::from_file(workshop, &agents, params).await
             }
-            UpgradeRequest::Result { agents } => result::for_upgrade_socket(shared, &agents).await,
+            UpgradeRequest::Result { agents } => {
+                result::for_upgrade_socket(workshop, &agents).await
+            }
             UpgradeRequest::UpdateStatus { agents, ack } => {
-                acknowledge::answer(shared, peer, &agents, &ack).await
+                acknowledge::answer(workshop, peer, &agents, &ack).await
             }
-            UpgradeRequest::Own(request) => match extension::answer(shared, peer, request).await {
-                Ok(response) => response,
-                Err(refusal) => refusal.to_response(),
-            },
+            UpgradeRequest::Own(request) => {
+                match extension::answer(workshop, peer, request).await {
+                    Ok(response) => response,
+                    Err(refusal) => refusal.to_response(),
+                }
+            }
         };
         response.to_bytes()
     }
@@ -73,7 +78,7 @@ impl Intake {
             return Refusal::task(wpk_wire::TaskCode::InvalidCommand).to_bytes();
         }
         match TaskRequest::parse(payload) {
-            Ok(request) => task::answer(&self.shared, request).await.to_bytes(),
+            Ok(request) => task::answer(&self.workshop, request).await.to_bytes(),
             Err(refusal) => refusal.to_bytes(),
         }
     }
@@ -98,12 +103,4 @@ impl RequestService for Intake {
 fn is_own_word(request: &UpgradeRequest, agent: AgentId) -> bool {
     matches!(request, UpgradeRequest::UpdateStatus { agents, .. }
         if agents.iter().all(|id| *id == agent))
-}
-
-/// The ids among those sent that can be agents at all, without doubles.
-fn distinct(ids: &[AskedId]) -> Vec<AgentId> {
-    let mut distinct: Vec<AgentId> = ids.iter().filter_map(|id| id.agent().ok()).collect();
-    distinct.sort_unstable();
-    distinct.dedup();
-    distinct
 }

@@ -8,11 +8,12 @@ use wpk_api::{AgentId, StoreError, Task};
 use wpk_wire::task::{TaskTimes, show_status};
 use wpk_wire::{AskedId, Dialect, Item, Response, TaskCode, UpgradeCode};
 
-use crate::workshop::Workshop as Shared;
+use super::asked::{Asked, agents, at_once};
+use crate::workshop::Workshop;
 
 /// The answer on the upgrade socket.
-pub(super) async fn for_upgrade_socket(shared: &Shared, ids: &[AskedId]) -> Response {
-    match items(shared, ids).await {
+pub(super) async fn for_upgrade_socket(workshop: &Workshop, ids: &[AskedId]) -> Response {
+    match items(workshop, ids).await {
         Ok(items) => Response::success(items),
         Err(error) => {
             error!(%error, "tasks cannot be read");
@@ -23,26 +24,27 @@ pub(super) async fn for_upgrade_socket(shared: &Shared, ids: &[AskedId]) -> Resp
 }
 
 /// One item per id, in the order asked.
-pub(super) async fn items(shared: &Shared, ids: &[AskedId]) -> Result<Vec<Item>, StoreError> {
-    let tasks = latest(shared, ids).await?;
-    let dialect = shared.settings.dialect;
+pub(super) async fn items(workshop: &Workshop, ids: &[AskedId]) -> Result<Vec<Item>, StoreError> {
+    let dialect = workshop.settings.dialect;
     let times = TaskTimes::new(dialect);
-    let item = |(id, task): (&AskedId, Option<Task>)| match task {
-        Some(task) => show(*id, task, dialect, &times),
-        None => Item::task(TaskCode::NoTask, *id),
+    let item = |asked: Asked<Option<Task>>| match asked.found {
+        Some(task) => show(asked.id, task, dialect, &times),
+        None => Item::task(TaskCode::NoTask, asked.id),
     };
-    Ok(ids.iter().zip(tasks).map(item).collect())
+    let tasks = latest(workshop, ids).await?;
+    Ok(tasks.into_iter().map(item).collect())
 }
 
-/// The newest task of each id; `None` also for what is no agent id.
+/// The newest task of each id; `None` also for what is nobody's id.
 pub(super) async fn latest(
-    shared: &Shared,
+    workshop: &Workshop,
     ids: &[AskedId],
-) -> Result<Vec<Option<Task>>, StoreError> {
-    let agents: Vec<AgentId> = ids.iter().filter_map(|id| id.agent().ok()).collect();
-    let mut found = shared.parts.store.latest(&agents).await?.into_iter();
-    let pick = |id: &AskedId| id.agent().ok().and_then(|_| found.next().flatten());
-    Ok(ids.iter().map(pick).collect())
+) -> Result<Vec<Asked<Option<Task>>>, StoreError> {
+    let store = workshop.store();
+    let call = |agents: Vec<AgentId>| async move { store.latest(&agents).await };
+    let answered = at_once(agents(ids), |agent| ((), agent), call).await?;
+    let task = |asked: Asked<(_, Option<Option<Task>>)>| asked.map(|(_, task)| task.flatten());
+    Ok(answered.into_iter().map(task).collect())
 }
 
 fn show(id: AskedId, task: Task, dialect: Dialect, times: &TaskTimes) -> Item {

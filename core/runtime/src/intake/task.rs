@@ -4,32 +4,34 @@ use std::borrow::Cow;
 
 use tracing::error;
 use wpk_api::{
-    Command, Created, NewTask, Selector, Status, StoreError, Transition, TransitionResult,
+    AgentId, Command, Created, NewTask, Selector, Status, StoreError, Task, Transition,
+    TransitionResult,
 };
 use wpk_wire::task::CreateCommand;
 use wpk_wire::{AskedId, Item, Response, TaskCode, TaskRequest};
 
+use super::asked::{Asked, agents, at_once};
 use super::result;
-use crate::workshop::Workshop as Shared;
+use crate::workshop::Workshop;
 
 /// Answers one request.
-pub(super) async fn answer(shared: &Shared, request: TaskRequest) -> Response {
+pub(super) async fn answer(workshop: &Workshop, request: TaskRequest) -> Response {
     let answered = match request {
         TaskRequest::Create {
             node,
             module,
             command,
             agents,
-        } => create(shared, node, module, command, &agents).await,
-        TaskRequest::GetStatus { node, agents } => status(shared, &node, &agents).await,
+        } => create(workshop, node, module, command, &agents).await,
+        TaskRequest::GetStatus { node, agents } => status(workshop, &node, &agents).await,
         TaskRequest::UpdateStatus {
             node,
             agents,
             status,
             error_msg,
-        } => update(shared, &node, &agents, status, error_msg).await,
-        TaskRequest::Result { agents } => result::items(shared, &agents).await,
-        TaskRequest::Cancel { node } => cancel(shared, &node).await,
+        } => update(workshop, &node, &agents, status, error_msg).await,
+        TaskRequest::Result { agents } => result::items(workshop, &agents).await,
+        TaskRequest::Cancel { node } => cancel(workshop, &node).await,
     };
     match answered {
         Ok(items) => Response::task(TaskCode::Success, items),
@@ -43,17 +45,16 @@ pub(super) async fn answer(shared: &Shared, request: TaskRequest) -> Response {
 
 /// New tasks that nobody but the asking module will carry out.
 async fn create(
-    shared: &Shared,
+    workshop: &Workshop,
     node: String,
     module: String,
     command: CreateCommand,
     ids: &[AskedId],
 ) -> Result<Vec<Item>, StoreError> {
     let command = Command::from(command);
-    let created = shared.clock.now();
-    let tasks = (ids.iter())
-        .filter_map(|id| id.agent().ok())
-        .map(|agent| NewTask {
+    let created = workshop.now();
+    let task = |agent: Option<AgentId>| {
+        let task = agent.map(|agent| NewTask {
             agent,
             node: node.clone(),
             module: module.clone(),
@@ -61,66 +62,67 @@ async fn create(
             created,
             order: None,
             exclusive: false,
-        })
-        .collect();
-    let mut created = shared.parts.store.create(tasks).await?.into_iter();
-    let item = |id: &AskedId| match id.agent().ok().and_then(|_| created.next()) {
-        Some(Created::Task(task) | Created::AlreadyLive(task)) => Item::created(*id, task),
-        None => Item::task(TaskCode::DatabaseRequest, *id),
+        });
+        ((), task)
     };
-    Ok(ids.iter().map(item).collect())
+    let stored = at_once(agents(ids), task, |tasks| workshop.store().create(tasks)).await?;
+    let item = |asked: Asked<(_, Option<Created>)>| match asked.found.1 {
+        Some(Created::Task(task) | Created::AlreadyLive(task)) => Item::created(asked.id, task),
+        None => Item::task(TaskCode::DatabaseRequest, asked.id),
+    };
+    Ok(stored.into_iter().map(item).collect())
 }
 
 /// The stored status; a Pending task of another node is deleted, since the
 /// node that asks is about to create its own.
-async fn status(shared: &Shared, node: &str, ids: &[AskedId]) -> Result<Vec<Item>, StoreError> {
-    let tasks = result::latest(shared, ids).await?;
-    let foreign = |task: &wpk_api::Task| task.status == Status::Pending && task.node != node;
-    let withdrawn: Vec<_> = tasks
-        .iter()
-        .flatten()
+async fn status(workshop: &Workshop, node: &str, ids: &[AskedId]) -> Result<Vec<Item>, StoreError> {
+    let asked = result::latest(workshop, ids).await?;
+    let foreign = |task: &Task| task.status == Status::Pending && task.node != node;
+    let withdrawn: Vec<_> = (asked.iter())
+        .filter_map(|asked| asked.found.as_ref())
         .filter(|task| foreign(task))
         .map(|task| task.id)
         .collect();
     if !withdrawn.is_empty() {
-        shared.parts.store.withdraw(&withdrawn).await?;
+        workshop.store().withdraw(&withdrawn).await?;
     }
-    let item = |(id, task): (&AskedId, Option<wpk_api::Task>)| Item {
-        status: task
+    let item = |asked: Asked<Option<Task>>| Item {
+        status: (asked.found)
             .filter(|task| !foreign(task))
             .map(|task| Cow::Owned(task.status.as_str().to_owned())),
-        ..Item::task(TaskCode::Success, *id)
+        ..Item::task(TaskCode::Success, asked.id)
     };
-    Ok(ids.iter().zip(tasks).map(item).collect())
+    Ok(asked.into_iter().map(item).collect())
 }
 
 async fn update(
-    shared: &Shared,
+    workshop: &Workshop,
     node: &str,
     ids: &[AskedId],
     status: Status,
     error_msg: Option<String>,
 ) -> Result<Vec<Item>, StoreError> {
-    let at = shared.clock.now();
-    let moves = (ids.iter())
-        .filter_map(|id| id.agent().ok())
-        .map(|agent| Transition {
+    let at = workshop.now();
+    let move_of = |agent: Option<AgentId>| {
+        let moved = agent.map(|agent| Transition {
             select: Selector::LatestOf(agent),
             to: status.clone(),
             node: node.to_owned(),
             error_msg: error_msg.clone(),
             at,
-        })
-        .collect();
-    let mut results = shared.parts.store.transition(moves).await?.into_iter();
-    let item = |id: &AskedId| match id.agent().ok().and_then(|_| results.next()) {
-        Some(TransitionResult::Moved(_)) => Item::task(TaskCode::Success, *id),
-        _ => Item::task(TaskCode::NoTask, *id),
+        });
+        ((), moved)
     };
-    Ok(ids.iter().map(item).collect())
+    let store = workshop.store();
+    let moved = at_once(agents(ids), move_of, |moves| store.transition(moves)).await?;
+    let item = |asked: Asked<(_, Option<TransitionResult>)>| match asked.found.1 {
+        Some(TransitionResult::Moved(_)) => Item::task(TaskCode::Success, asked.id),
+        _ => Item::task(TaskCode::NoTask, asked.id),
+    };
+    Ok(moved.into_iter().map(item).collect())
 }
 
-async fn cancel(shared: &Shared, node: &str) -> Result<Vec<Item>, StoreError> {
-    shared.parts.store.cancel(node, shared.clock.now()).await?;
+async fn cancel(workshop: &Workshop, node: &str) -> Result<Vec<Item>, StoreError> {
+    workshop.store().cancel(node, workshop.now()).await?;
     Ok(vec![Item::of_request(TaskCode::Success)])
 }

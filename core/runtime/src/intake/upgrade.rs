@@ -2,19 +2,21 @@
 //! each agent, one transaction for all new tasks (protocol.md, section 2).
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tracing::{error, info, warn};
 use wpk_api::{
-    AgentId, AgentInfo, Command, Created, NewTask, Order, PackageType, Target, Version, Wanted,
-    WantedFile, WantedRelease,
+    AgentId, AgentInfo, Command, Created, NewTask, Order, PackageType, Target, TaskId, Version,
+    Wanted, WantedFile, WantedRelease,
 };
 use wpk_wire::{AskedId, CustomParams, Dialect, Item, Response, UpgradeCode, UpgradeParams, task};
 
-use super::{distinct, dry_run};
+use super::asked::{Asked, at_once, distinct, each};
+use super::dry_run;
 use crate::rules::{self, Wish};
-use crate::workshop::Workshop as Shared;
+use crate::workshop::Workshop;
 
 /// How long a request waits to learn the latest version of a repository. The
 /// delivery asks again, without the caller waiting.
@@ -24,11 +26,11 @@ const MOST_QUESTIONS: usize = 64;
 
 /// Answers `upgrade`.
 pub(super) async fn from_repository(
-    shared: &Shared,
+    workshop: &Workshop,
     ids: &[AskedId],
     params: UpgradeParams,
 ) -> Response {
-    let target = params.target().unwrap_or_else(|| default_target(shared));
+    let target = params.target().unwrap_or_else(|| default_target(workshop));
     let asked = params.package_type;
     let force = params.force_upgrade;
     let wanted = |agent: &AgentInfo, own: Option<PackageType>| {
@@ -49,11 +51,15 @@ pub(super) async fn from_repository(
         force,
         dry_run: params.dry_run,
     };
-    create(shared, ids, plan, wanted).await
+    create(workshop, ids, plan, wanted).await
 }
 
 /// Answers `upgrade_custom`.
-pub(super) async fn from_file(shared: &Shared, ids: &[AskedId], params: CustomParams) -> Response {
+pub(super) async fn from_file(
+    workshop: &Workshop,
+    ids: &[AskedId],
+    params: CustomParams,
+) -> Response {
     let file = WantedFile {
         path: params.file_path.map(Into::into),
     };
@@ -64,7 +70,7 @@ pub(super) async fn from_file(shared: &Shared, ids: &[AskedId], params: CustomPa
         force: true,
         dry_run: params.dry_run,
     };
-    create(shared, ids, plan, |_, _| Wanted::File(file.clone())).await
+    create(workshop, ids, plan, |_, _| Wanted::File(file.clone())).await
 }
 
 /// What is the same for all agents of a request.
@@ -77,47 +83,43 @@ struct Plan {
 
 /// The version where none was asked for: by dialect, the repository's latest or
 /// the manager's own.
-fn default_target(shared: &Shared) -> Target {
-    match (shared.settings.dialect, shared.settings.node.version) {
+fn default_target(workshop: &Workshop) -> Target {
+    match (workshop.settings.dialect, workshop.settings.node.version) {
         (Dialect::Wazuh4, Some(manager)) => Target::Exactly(manager),
         _ => Target::Latest,
     }
 }
 
+/// What the checks found about an id: something, or why it is refused.
+type Checked<T> = Asked<Result<T, UpgradeCode>>;
+
 async fn create(
-    shared: &Shared,
+    workshop: &Workshop,
     ids: &[AskedId],
     plan: Plan,
     wanted: impl Fn(&AgentInfo, Option<PackageType>) -> Wanted,
 ) -> Response {
-    let known = lookup(shared, ids).await;
-    let passed: Vec<Result<(&AgentInfo, Wanted), UpgradeCode>> = (ids.iter())
-        .map(|id| {
-            let id = id.agent().map_err(|_| UpgradeCode::AgentNotFound)?;
-            let (agent, own) = rules::check_agent(id, known.get(&id))?;
-            Ok((agent, wanted(agent, own)))
-        })
-        .collect();
-    let latest = latest_versions(shared, &passed).await;
-    let verdicts: Vec<Result<Order, UpgradeCode>> = (passed.into_iter())
-        .map(|passed| passed.and_then(|pair| check_version(shared, &plan, &latest, pair)))
+    let known = lookup(workshop, ids).await;
+    let passed: Vec<Checked<(&AgentInfo, Wanted)>> = each(ids, |id| {
+        let id = id.agent().map_err(|_| UpgradeCode::AgentNotFound)?;
+        let (agent, own) = rules::check_agent(id, known.get(&id))?;
+        Ok((agent, wanted(agent, own)))
+    });
+    let latest = latest_versions(workshop, &passed).await;
+    let order = |pair| check_version(workshop, &plan, &latest, pair);
+    let orders = passed
+        .into_iter()
+        .map(|asked| asked.map(|passed| passed.and_then(order)))
         .collect();
     if plan.dry_run {
-        return dry_run::answer(shared, ids, verdicts).await;
+        return dry_run::answer(workshop, orders).await;
     }
-    let refused: Vec<Option<UpgradeCode>> = verdicts
-        .iter()
-        .map(|verdict| verdict.as_ref().err().copied())
-        .collect();
-    let orders = verdicts.into_iter().flatten();
-    let tasks = orders.map(|order| new_task(shared, &plan, order)).collect();
-    let created = store(shared, tasks).await;
-    answer(ids, &refused, created)
+    answer(store(workshop, &plan, orders).await)
 }
 
 /// All agents of the request in one question.
-async fn lookup(shared: &Shared, ids: &[AskedId]) -> HashMap<AgentId, AgentInfo> {
-    match shared.parts.directory.lookup(&distinct(ids)).await {
+async fn lookup(workshop: &Workshop, ids: &[AskedId]) -> HashMap<AgentId, AgentInfo> {
+    match workshop.parts.directory.lookup(&distinct(ids)).await {
         Ok(agents) => agents.into_iter().map(|agent| (agent.id, agent)).collect(),
         Err(error) => {
             // 4.x tells the caller the same as for an unknown agent.
@@ -130,11 +132,11 @@ async fn lookup(shared: &Shared, ids: &[AskedId]) -> HashMap<AgentId, AgentInfo>
 /// The latest version for each distinct wish that does not name one. What
 /// cannot be found out in time is left to the delivery.
 async fn latest_versions(
-    shared: &Shared,
-    passed: &[Result<(&AgentInfo, Wanted), UpgradeCode>],
+    workshop: &Workshop,
+    passed: &[Checked<(&AgentInfo, Wanted)>],
 ) -> HashMap<Wanted, Version> {
     let mut questions: Vec<&Wanted> = Vec::new();
-    for (_, wanted) in passed.iter().flatten() {
+    for (_, wanted) in passed.iter().flat_map(|asked| &asked.found) {
         let open = matches!(wanted, Wanted::Release(release) if release.target == Target::Latest);
         if open && questions.len() < MOST_QUESTIONS && !questions.contains(&wanted) {
             questions.push(wanted);
@@ -143,7 +145,7 @@ async fn latest_versions(
     let ask = |wanted: &Wanted| {
         let wanted = wanted.clone();
         async move {
-            let resolved = shared.resolver.resolve(&wanted);
+            let resolved = workshop.resolver.resolve(&wanted);
             match tokio::time::timeout(LATEST_WITHIN, resolved).await {
                 Ok(Ok(resolved)) => resolved.offer.version.map(|version| (wanted, version)),
                 Ok(Err(error)) => {
@@ -167,7 +169,7 @@ async fn latest_versions(
 }
 
 fn check_version(
-    shared: &Shared,
+    workshop: &Workshop,
     plan: &Plan,
     latest: &HashMap<Wanted, Version>,
     (agent, mut wanted): (&AgentInfo, Wanted),
@@ -184,7 +186,7 @@ fn check_version(
     let wish = Wish {
         target,
         force: plan.force,
-        manager: shared.settings.node.version,
+        manager: workshop.settings.node.version,
     };
     rules::check_version(agent, &wish)?;
     Ok(Order {
@@ -195,64 +197,85 @@ fn check_version(
     })
 }
 
-fn new_task(shared: &Shared, plan: &Plan, order: Order) -> NewTask {
+fn new_task(workshop: &Workshop, plan: &Plan, order: Order) -> NewTask {
     NewTask {
         agent: order.agent.id,
-        node: shared.settings.node.name.clone(),
+        node: workshop.node().to_owned(),
         module: task::UPGRADE_MODULE.to_owned(),
         command: plan.command.clone(),
-        created: shared.clock.now(),
+        created: workshop.now(),
         order: Some(order),
         exclusive: true,
     }
 }
 
-/// Stores the new tasks in one transaction and wakes the queue. `None` if the
-/// store gave no answer; then there are no new tasks.
-async fn store(shared: &Shared, tasks: Vec<NewTask>) -> Option<Vec<Created>> {
-    if tasks.is_empty() {
-        return Some(Vec::new());
-    }
-    let wanted = tasks.len();
-    match shared.parts.store.create(tasks).await {
-        Ok(created) => {
-            info!(tasks = created.len(), "upgrade requested");
-            shared.new_tasks.notify_one();
-            Some(created)
-        }
-        Err(error) => {
-            error!(tasks = wanted, %error, "tasks cannot be stored");
-            None
+/// What became of an id in the end, in the order in which they are answered: the
+/// rules are applied to all agents before the store is asked about live tasks,
+/// and refused agents come in the order of their check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// By the rules.
+    Refused(UpgradeCode),
+    /// By the store: its agent has a live task.
+    AlreadyUpgrading,
+    /// It has a new task.
+    Created(TaskId),
+    /// There is no new task, because the store gave no answer.
+    NotStored,
+}
+
+impl Fate {
+    /// Its place in the answer, from 0.
+    fn place(self) -> u8 {
+        match self {
+            Self::Refused(_) => 0,
+            Self::AlreadyUpgrading => 1,
+            Self::Created(_) | Self::NotStored => 2,
         }
     }
 }
 
-/// Refused agents first, in the order of their check: the rules are applied to
-/// all agents before the store is asked about live tasks. Then the created tasks.
-/// `created` has one entry for each id that was not refused.
-fn answer(
-    ids: &[AskedId],
-    refused: &[Option<UpgradeCode>],
-    created: Option<Vec<Created>>,
-) -> Response {
-    let mut created = created.unwrap_or_default().into_iter();
-    let (mut items, mut live, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, refused) in ids.iter().zip(refused) {
-        if let Some(code) = refused {
-            items.push(Item::upgrade(*code, *id));
-            continue;
+/// Stores the new tasks in one transaction and wakes the queue.
+async fn store(workshop: &Workshop, plan: &Plan, orders: Vec<Checked<Order>>) -> Vec<Asked<Fate>> {
+    let split = |order: Result<Order, UpgradeCode>| match order {
+        Ok(order) => (None, Some(new_task(workshop, plan, order))),
+        Err(code) => (Some(code), None),
+    };
+    let create = |tasks: Vec<NewTask>| async move {
+        let wanted = tasks.len();
+        if wanted == 0 {
+            return Ok::<_, Infallible>(Vec::new());
         }
-        match created.next() {
-            Some(Created::Task(task)) => tasks.push(Item::created(*id, task)),
-            Some(Created::AlreadyLive(_)) => {
-                live.push(Item::upgrade(UpgradeCode::AlreadyUpgrading, *id));
-            }
-            None => {
-                tasks.push(Item::upgrade(UpgradeCode::TaskManagerCommunication, *id));
-            }
-        }
-    }
-    items.append(&mut live);
-    items.append(&mut tasks);
-    Response::success(items)
+        let created = workshop.store().create(tasks).await;
+        Ok(created.map_or_else(
+            |error| {
+                error!(tasks = wanted, %error, "tasks cannot be stored");
+                Vec::new()
+            },
+            |created| {
+                info!(tasks = created.len(), "upgrade requested");
+                workshop.new_tasks.notify_one();
+                created
+            },
+        ))
+    };
+    let Ok(stored) = at_once(orders, split, create).await;
+    let fate = |found| match found {
+        (Some(code), _) => Fate::Refused(code),
+        (None, Some(Created::Task(task))) => Fate::Created(task),
+        (None, Some(Created::AlreadyLive(_))) => Fate::AlreadyUpgrading,
+        (None, None) => Fate::NotStored,
+    };
+    stored.into_iter().map(|asked| asked.map(fate)).collect()
+}
+
+fn answer(mut fates: Vec<Asked<Fate>>) -> Response {
+    fates.sort_by_key(|asked| asked.found.place());
+    let item = |asked: Asked<Fate>| match asked.found {
+        Fate::Refused(code) => Item::upgrade(code, asked.id),
+        Fate::AlreadyUpgrading => Item::upgrade(UpgradeCode::AlreadyUpgrading, asked.id),
+        Fate::Created(task) => Item::created(asked.id, task),
+        Fate::NotStored => Item::upgrade(UpgradeCode::TaskManagerCommunication, asked.id),
+    };
+    Response::success(fates.into_iter().map(item).collect())
 }
