@@ -1,23 +1,55 @@
-//! `wpkctl`, the administrator's tool: asks a running manager over its upgrade
-//! socket (`online`, `watch`), and makes and checks what it serves without one
-//! (`package`, `repo`). Called as `agent_upgrade` it is the 4.x tool of that
-//! name (`agent_upgrade`).
+//! `wpkctl`, the administrator's tool.
 //!
-//! This file only starts: it reads the command line, chooses the room, and
-//! turns the ending into an exit status. 0: all ended well; 1: something did
-//! not; 2: the command line makes no sense; 130: interrupted.
+//! # Where to start
+//! `main` (this file) reads the command line, chooses the room, and turns the
+//! ending into an exit status: 0: all ended well; 1: something did not; 2: the
+//! command line makes no sense; 130: interrupted. Every command is a room of its
+//! own, with its options in it, a `run` that does the work, and no knowledge of
+//! the other commands:
+//!
+//! - ask a running manager over its upgrade socket: `upgrade`, `result`,
+//!   `agents`, `enroll`, and `agent_upgrade`, the 4.x tool that this program is
+//!   when it is called by that name;
+//! - look at everything an upgrade needs: `doctor`;
+//! - make and check files without a manager: `package`, `repo`, `generate`.
+//!
+//! Below them lie the rooms that commands share: `manager` (the client of the
+//! socket and what it asks), `watch` (tasks until they end, and how that looks),
+//! `options` (those of several commands), `ids` (agents on the command line),
+//! `files`, `output` (everything that is printed) and `error` (everything that
+//! can go wrong). `cli` puts the options of all rooms together and is used by
+//! `main` and `generate` only, so that no room depends on the whole.
+//!
+//! # How it goes
+//! `wpkctl upgrade 001 --watch`: `cli` reads it into `UpgradeArgs`;
+//! `manager::socket` finds the socket in the manager's settings; `upgrade::send`
+//! puts the request (`manager::ask`, typed in `wpk-wire`) to `manager::client`
+//! and enters the answers into `watch::board`, which `watch` brings up to date
+//! until every task has ended; `watch::report` prints the end.
+//!
+//! A new command is a file with its `Args` and its `run`, a variant of
+//! `cli::Command` and an arm of `run` here. What it prints goes through
+//! `output::Output`, once for people and once as JSON for `--json`.
+//!
+//! The tool links neither the engine nor plugins: it says no more than the
+//! manager told it.
 
 mod agent_upgrade;
+mod agents;
 mod cli;
 mod doctor;
+mod enroll;
 mod error;
 mod files;
 mod generate;
 mod ids;
-mod online;
+mod manager;
+mod options;
 mod output;
 mod package;
 mod repo;
+mod result;
+mod upgrade;
 mod watch;
 
 use std::ffi::OsStr;
@@ -59,15 +91,15 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
     match cli.command {
         Command::Package { command } => package::run(command, out),
         Command::Repo { command } => repo::run(command, out),
-        Command::Upgrade(args) => block_on(online::upgrade::run(&global, args, out)),
-        Command::Result(args) => block_on(online::result::run(&global, args, out)),
+        Command::Upgrade(args) => block_on(upgrade::run(&global, args, out)),
+        Command::Result(args) => block_on(result::run(&global, args, out)),
         Command::AgentUpgrade(args) => block_on(agent_upgrade::run(&global, args)),
         Command::Doctor(args) => block_on(doctor::run(&global, args, out)),
         Command::Generate(args) => generate::run(&args, out),
-        Command::Agents(args) => block_on(online::agents::run(&global, args, out)),
+        Command::Agents(args) => block_on(agents::run(&global, args, out)),
         Command::Agent {
             command: AgentCommand::Enroll(args),
-        } => block_on(online::enroll::run(&global, args, out)),
+        } => block_on(enroll::run(&global, args, out)),
     }
 }
 

@@ -9,8 +9,8 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::Global;
 use crate::error::CtlError;
+use crate::options::Global;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

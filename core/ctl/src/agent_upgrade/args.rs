@@ -8,10 +8,10 @@ use clap::{Args, Command, CommandFactory, FromArgMatches, Parser};
 use wpk_api::{AgentId, PackageType};
 use wpk_wire::{CustomParams, UpgradeParams};
 
-use crate::cli::{Global, LinuxPackage, duration};
 use crate::error::CtlError;
 use crate::ids;
-use crate::online::send::{Ask, absolute};
+use crate::manager::ask::{Ask, absolute};
+use crate::options::{Global, LinuxPackage, duration};
 
 /// The name that makes this program that tool.
 pub(crate) const NAME: &str = "agent_upgrade";

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::{Say, versions};
+use super::say::Say;
 use crate::error::CtlError;
-use crate::online::client::Client;
-use crate::online::fleet;
-use crate::online::result::{self, CHUNK};
+use crate::manager::client::Client;
+use crate::manager::fleet;
+use crate::manager::results::{self, CHUNK};
 use crate::watch::board::Board;
 use crate::watch::passing;
 
@@ -48,7 +48,7 @@ pub(super) async fn follow(
 
 async fn round(client: &mut Client, board: &mut Board) -> Result<(), CtlError> {
     for chunk in board.live().chunks(CHUNK) {
-        let items = result::of(client, chunk).await?;
+        let items = results::of(client, chunk).await?;
         items.into_iter().for_each(|item| board.result(item));
     }
     Ok(())
@@ -63,7 +63,7 @@ pub(super) async fn settle(client: &mut Client, board: &mut Board, pause: Durati
             sleep(pause).await;
         }
         match fleet::find(client, board.with_task()).await {
-            Ok(agents) => board.report(versions(&agents)),
+            Ok(agents) => board.report(fleet::version_texts(&agents)),
             Err(_) => return,
         }
         let mut entries = board.entries().iter();

@@ -6,8 +6,8 @@ use wpk_api::AgentId;
 use wpk_wire::own::VersionFilter;
 
 use crate::error::CtlError;
-use crate::online::client::Client;
-use crate::online::fleet;
+use crate::manager::client::Client;
+use crate::manager::fleet;
 use crate::output;
 
 /// Prints the list. The manager compares: it knows its own version.

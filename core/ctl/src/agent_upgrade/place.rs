@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use wpk_api::paths;
 
-use crate::cli::Global;
 use crate::error::CtlError;
-use crate::online::socket;
+use crate::manager::socket;
+use crate::options::Global;
 
 /// Where a 4.x manager is installed if nothing else is said.
 const USUAL_HOME: &str = "/var/ossec";

@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use wpk_api::AgentId;
 use wpk_wire::UpgradeCode;
 
-use super::Say;
+use super::say::Say;
 use crate::error::CtlError;
-use crate::online::client::{Client, accepted};
-use crate::online::send::Ask;
+use crate::manager::ask::Ask;
+use crate::manager::client::{Client, accepted};
 use crate::watch::board::Board;
 
 /// Agents per request.

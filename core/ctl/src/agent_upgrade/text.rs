@@ -8,7 +8,7 @@ use wpk_wire::UpgradeCode;
 use wpk_wire::task::show_status;
 
 use crate::error::CtlError;
-use crate::online::state::State;
+use crate::manager::state::State;
 use crate::output::clean;
 use crate::watch::board::{Board, Entry};
 

@@ -8,9 +8,9 @@ use wpk_wire::{Item, UpgradeCode, UpgradeParams};
 use super::args::DoctorArgs;
 use super::report::Check;
 use super::repository::Platform;
-use crate::online::client::{Client, accepted};
-use crate::online::fleet::{self, Agent};
-use crate::online::send::Ask;
+use crate::manager::ask::Ask;
+use crate::manager::client::{Client, accepted};
+use crate::manager::fleet::{self, Agent};
 
 const NAME: &str = "agent";
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use wpk_api::AgentId;
 
-use crate::cli::LinuxPackage;
 use crate::ids;
+use crate::options::LinuxPackage;
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {

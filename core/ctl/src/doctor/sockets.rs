@@ -16,7 +16,7 @@ use wpk_wire::{FrameDecoder, Response, TaskRequest, UpgradeCode, frame};
 
 use super::report::Check;
 use crate::error::CtlError;
-use crate::online::client::Client;
+use crate::manager::client::Client;
 
 /// How long a socket may take to answer.
 const WITHIN: Duration = Duration::from_secs(15);

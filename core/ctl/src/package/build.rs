@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::json;
 use wpk_package::{BuildOptions, Signer, Source, build, collect_folder};
 
-use super::{describe, object};
-use crate::cli::BuildArgs;
+use super::args::BuildArgs;
+use super::certificates::{describe, object};
 use crate::error::CtlError;
 use crate::output::{Ending, Output};
 

@@ -4,7 +4,7 @@
 use serde_json::json;
 use wpk_package::authority::{Authority, SigningKey, Validity};
 
-use crate::cli::KeygenArgs;
+use super::args::KeygenArgs;
 use crate::error::CtlError;
 use crate::files::{NewFiles, make_folder, must_be_free};
 use crate::output::{Ending, Output};

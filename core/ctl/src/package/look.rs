@@ -8,8 +8,8 @@ use wpk_package::{
     unpack as unpack_into,
 };
 
-use super::{describe, object, trusted};
-use crate::cli::{InspectArgs, UnpackArgs, VerifyArgs};
+use super::args::{InspectArgs, UnpackArgs, VerifyArgs};
+use super::certificates::{describe, object, trusted};
 use crate::error::CtlError;
 use crate::output::{Ending, Output, clean, render, table};
 

@@ -14,12 +14,12 @@ use wpk_api::Sha1;
 use wpk_api::repository::{MAX_BYTES, add_version};
 use wpk_package::{CaStore, Limits, Summary, Trust, inspect};
 
+use super::args::RepoAddArgs;
 use super::place::{self, Placed, Said};
-use crate::cli::RepoAddArgs;
 use crate::error::CtlError;
 use crate::files::{make_folder, new_temp, put, replace};
 use crate::output::{Ending, Output};
-use crate::package::trusted;
+use crate::package::certificates::trusted;
 
 /// The file that is locked; never removed, since another run may wait for it.
 const LOCK: &str = ".wpkctl.lock";

@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use wpk_api::AgentId;
 
 use super::board::{Board, Entry, percent};
-use crate::online::state::State;
+use crate::manager::state::State;
 
 /// Agents with a bar of their own: with the total, a screen of 24 lines.
 const ROWS: usize = 16;

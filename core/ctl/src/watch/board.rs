@@ -8,7 +8,7 @@ use wpk_api::{AgentId, TaskId};
 use wpk_wire::own::{Delivery, DeliveryStep};
 use wpk_wire::{Code, Item, Step, TaskCode};
 
-use crate::online::state::State;
+use crate::manager::state::State;
 use crate::output::clean;
 
 /// How much of the file the agent has, 0 to 100; `None` until its size is known.

@@ -13,7 +13,7 @@ use wpk_wire::Code;
 use super::board::{Board, Entry};
 use crate::error::CtlError;
 use crate::ids;
-use crate::online::state::State;
+use crate::manager::state::State;
 use crate::output::{Ending, Output, render, table};
 
 /// What was asked for, to judge by what an agent reports.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 use wpk_config::{Settings, Sources, load};
 
-use crate::cli::Global;
 use crate::error::CtlError;
+use crate::options::Global;
 
 /// Where the manager's settings are.
 ///

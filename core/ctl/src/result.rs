@@ -2,20 +2,26 @@
 
 use std::collections::HashMap;
 
+use clap::Args;
 use serde_json::json;
 use wpk_api::AgentId;
-use wpk_wire::{Item, TaskCode, UpgradeRequest};
+use wpk_wire::{Item, TaskCode};
 
-use super::client::{Client, accepted};
-use super::socket;
-use super::state::State;
-use crate::cli::{Global, ResultArgs};
 use crate::error::CtlError;
-use crate::ids;
+use crate::ids::{self, IdRanges};
+use crate::manager::client::Client;
+use crate::manager::results::{self, CHUNK};
+use crate::manager::socket;
+use crate::manager::state::State;
+use crate::options::Global;
 use crate::output::{Ending, Output, clean, render, table};
 
-/// Agents per request: an answer stays within a few MiB.
-pub(crate) const CHUNK: usize = 10_000;
+#[derive(Debug, Args)]
+pub(crate) struct ResultArgs {
+    /// Agents: ids and ranges, such as 001 7 10-50 or 1,2,5-7.
+    #[arg(value_name = "AGENT", required = true)]
+    pub(crate) agents: Vec<IdRanges>,
+}
 
 /// Prints one row, or one object, per agent. Ends well if every agent has a
 /// task and none of them ended badly.
@@ -28,7 +34,7 @@ pub(crate) async fn run(
     let mut client = Client::new(socket::path(global)?);
     let mut found: HashMap<AgentId, Item> = HashMap::new();
     for chunk in agents.chunks(CHUNK) {
-        let items = of(&mut client, chunk).await?.into_iter();
+        let items = results::of(&mut client, chunk).await?.into_iter();
         found.extend(items.filter_map(|item| Some((item.agent_id()?, item))));
     }
     let mut good = true;
@@ -65,16 +71,6 @@ pub(crate) async fn run(
     }
     out.line(render(&table))?;
     Ok(Ending::when(good))
-}
-
-/// The last task of each of these agents, at most [`CHUNK`] of them.
-///
-/// # Errors
-/// Those of [`Client::ask`], and [`CtlError::Refused`].
-pub(crate) async fn of(client: &mut Client, agents: &[AgentId]) -> Result<Vec<Item>, CtlError> {
-    let agents = agents.iter().copied().map(Into::into).collect();
-    let request = UpgradeRequest::Result { agents };
-    accepted(request.command(), client.ask(&request).await?)
 }
 
 /// The documented word, an unknown text as it is, or a dash.

@@ -2,29 +2,30 @@
 //! `wpkctl` takes its options, prints its lines and ends with its exit
 //! statuses, so that scripts and habits go on. `args` are the options, `place`
 //! finds the manager, `request` sends, `follow` waits for the end, `text` knows
-//! the numbers and texts, `outdated` is `-l`.
+//! the numbers and texts, `say` prints them or not, `outdated` is `-l`.
 
 pub(crate) mod args;
 mod follow;
 mod outdated;
 mod place;
 mod request;
+mod say;
 mod text;
 
-use std::collections::{BTreeSet, HashMap};
-use std::io::Write;
+use std::collections::BTreeSet;
 
 use tokio::signal::unix::{SignalKind, signal};
 use wpk_api::AgentId;
 
-use crate::cli::Global;
 use crate::error::CtlError;
 use crate::ids;
-use crate::online::client::Client;
-use crate::online::fleet::{self, Agent};
-use crate::output::{self, Ending, clean};
+use crate::manager::client::Client;
+use crate::manager::fleet;
+use crate::options::Global;
+use crate::output::{self, Ending};
 use crate::watch::board::Board;
 use args::{Tool, ToolArgs};
+use say::{Say, note};
 
 /// Does what that tool does. Ends well also when agents or the whole call
 /// failed, badly on Ctrl-C.
@@ -78,7 +79,7 @@ async fn upgrade(client: &mut Client, args: &ToolArgs, say: &Say) -> Result<(), 
         Err(error) => return Err(error),
     };
     let mut board = Board::new(&ids);
-    board.came_from(known.as_ref().map(versions).unwrap_or_default());
+    board.came_from(known.as_ref().map(fleet::version_texts).unwrap_or_default());
     let sent = request::send(client, &ask, &mut board, say).await;
     if sent.is_err() && !board.with_task().is_empty() {
         note(&format!(
@@ -102,39 +103,4 @@ async fn upgrade(client: &mut Client, args: &ToolArgs, say: &Say) -> Result<(), 
         follow::settle(client, &mut board, args.interval).await;
     }
     say.line(&text::endings(&board, target.as_deref()))
-}
-
-/// The version texts of agents, as the manager shows them.
-fn versions(agents: &HashMap<AgentId, Agent>) -> HashMap<AgentId, String> {
-    let texts = agents
-        .values()
-        .filter_map(|agent| Some((agent.id(), agent.version_text()?)));
-    texts.collect()
-}
-
-/// What of it all is printed.
-struct Say {
-    silent: bool,
-    debug: bool,
-}
-
-impl Say {
-    /// Whole lines about the upgrade.
-    fn line(&self, text: &str) -> Result<(), CtlError> {
-        if self.silent || text.is_empty() {
-            return Ok(());
-        }
-        output::print(text)
-    }
-
-    fn debug(&self, text: impl std::fmt::Display) {
-        if self.debug {
-            note(&format!("debug: {text}"));
-        }
-    }
-}
-
-/// A line on standard error, which is not for scripts.
-fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}: {}", args::NAME, clean(text));
 }

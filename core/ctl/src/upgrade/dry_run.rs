@@ -9,10 +9,11 @@ use wpk_api::AgentId;
 use wpk_wire::own::{Forecast, ListAgents};
 use wpk_wire::{Code, Item, UpgradeCode, UpgradeCommand};
 
-use super::client::{Client, accepted};
-use super::send::{Ask, CHUNK};
+use super::send::CHUNK;
 use crate::error::CtlError;
 use crate::ids;
+use crate::manager::ask::Ask;
+use crate::manager::client::{Client, accepted};
 use crate::output::{Ending, Output, clean, render, table};
 
 /// Prints one row, or one object, per agent, and how many would be upgraded.

@@ -1,21 +1,26 @@
 //! `wpkctl upgrade`: asks, tells what was refused, watches if wished, and sums
-//! up.
+//! up. `args` are the options, `send` asks, `dry_run` only asks what would be.
+
+pub(crate) mod args;
+mod dry_run;
+mod send;
 
 use std::io::IsTerminal;
 
 use wpk_api::{AgentId, Version};
 
-use super::client::Client;
-use super::send::{self, Ask};
-use super::{dry_run, fleet, socket};
-use crate::cli::{Global, UpgradeArgs};
 use crate::error::CtlError;
 use crate::ids;
+use crate::manager::ask::Ask;
+use crate::manager::client::Client;
+use crate::manager::{fleet, socket};
+use crate::options::Global;
 use crate::output::{Ending, Output};
 use crate::watch::board::Board;
 use crate::watch::report::{self, Asked, Closing};
 use crate::watch::view::View;
 use crate::watch::{self, Pace, WatchEnd};
+use args::UpgradeArgs;
 
 /// Upgrades. See [`UpgradeArgs`] for what is asked and when it ends well.
 pub(crate) async fn run(
@@ -24,7 +29,7 @@ pub(crate) async fn run(
     out: &Output,
 ) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
-    let ask = Ask::new(&args)?;
+    let ask = args.ask()?;
     if args.dry_run {
         let agents = match args.all {
             true => everyone(&mut client).await?,

@@ -158,6 +158,14 @@ pub(crate) async fn find(
     Ok(found)
 }
 
+/// The version texts of agents, as the manager shows them.
+pub(crate) fn version_texts(agents: &HashMap<AgentId, Agent>) -> HashMap<AgentId, String> {
+    let texts = agents
+        .values()
+        .filter_map(|agent| Some((agent.id(), agent.version_text()?)));
+    texts.collect()
+}
+
 /// One page, ascending.
 async fn page(client: &mut Client, asked: ListAgents) -> Result<Vec<Agent>, CtlError> {
     let after = asked.after;

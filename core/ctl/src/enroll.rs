@@ -4,6 +4,7 @@
 
 use std::path::{Component, PathBuf};
 
+use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 use wpk_api::paths::{
@@ -13,12 +14,24 @@ use wpk_api::paths::{
 use wpk_wire::UpgradeRequest;
 use wpk_wire::own::{EnrollAgent, EnrolledAgent};
 
-use super::client::{Client, accepted};
-use super::socket;
-use crate::cli::{EnrollArgs, Global};
 use crate::error::CtlError;
 use crate::files::{NewFiles, make_folder, must_be_free};
+use crate::manager::client::{Client, accepted};
+use crate::manager::socket;
+use crate::options::Global;
 use crate::output::{Ending, Output};
+
+#[derive(Debug, Args)]
+pub(crate) struct EnrollArgs {
+    /// Name of the agent.
+    pub(crate) name: String,
+    /// The agent's home folder; absent: a folder of the agent's name here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where the agent reaches the manager; absent: as the manager says.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) address: Option<String>,
+}
 
 /// `etc/wpk-agent.toml`, as far as enrolment decides it.
 #[derive(Serialize)]

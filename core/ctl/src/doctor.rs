@@ -20,10 +20,10 @@ use std::path::PathBuf;
 
 use wpk_config::{Settings, load};
 
-use crate::cli::Global;
 use crate::error::CtlError;
-use crate::online::client::Client;
-use crate::online::socket;
+use crate::manager::client::Client;
+use crate::manager::socket;
+use crate::options::Global;
 use crate::output::{Ending, Output};
 use args::DoctorArgs;
 use report::{Check, Report};

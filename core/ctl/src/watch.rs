@@ -16,9 +16,9 @@ use wpk_wire::UpgradeCode;
 use wpk_wire::own::{AskProgress, Delivery};
 
 use crate::error::CtlError;
-use crate::online::client::Client;
-use crate::online::fleet;
-use crate::online::result::{self, CHUNK};
+use crate::manager::client::Client;
+use crate::manager::fleet;
+use crate::manager::results::{self, CHUNK};
 use board::Board;
 use report::Asked;
 use view::View;
@@ -127,7 +127,7 @@ async fn round(
     deliveries: &mut bool,
 ) -> Result<(), CtlError> {
     for chunk in board.live().chunks(CHUNK) {
-        let items = result::of(client, chunk).await?;
+        let items = results::of(client, chunk).await?;
         items.into_iter().for_each(|item| board.result(item));
     }
     let updating = board.updating(DELIVERIES);

@@ -1,12 +1,20 @@
 //! `wpkctl agents`: the list of agents.
 
+use clap::Args;
 use wpk_wire::own::VersionFilter;
 
-use super::client::Client;
-use super::{fleet, socket};
-use crate::cli::{AgentsArgs, Global};
 use crate::error::CtlError;
+use crate::manager::client::Client;
+use crate::manager::{fleet, socket};
+use crate::options::Global;
 use crate::output::{Ending, Output, render, table};
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentsArgs {
+    /// Only agents whose version is below the manager's.
+    #[arg(long)]
+    pub(crate) outdated: bool,
+}
 
 /// Lists them; with `--json` one object per agent.
 pub(crate) async fn run(

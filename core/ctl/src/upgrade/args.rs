@@ -1,0 +1,83 @@
+//! The options of `wpkctl upgrade`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use wpk_api::PackageType;
+use wpk_wire::{CustomParams, UpgradeParams};
+
+use crate::error::CtlError;
+use crate::ids::IdRanges;
+use crate::manager::ask::{Ask, absolute};
+use crate::options::{LinuxPackage, duration};
+
+#[derive(Debug, Args)]
+pub(crate) struct UpgradeArgs {
+    /// Agents: ids and ranges, such as 001 7 10-50 or 1,2,5-7.
+    #[arg(value_name = "AGENT", required_unless_present = "all")]
+    pub(crate) agents: Vec<IdRanges>,
+    /// Every agent that the manager lists.
+    #[arg(long, conflicts_with = "agents")]
+    pub(crate) all: bool,
+    /// Target version, vX.Y.Z. Absent: the manager decides.
+    #[arg(short, long, value_name = "V")]
+    pub(crate) version: Option<String>,
+    /// Repository instead of the configured one.
+    #[arg(short, long, value_name = "URL")]
+    pub(crate) repository: Option<String>,
+    /// Skip the checks of versions: allows downgrades and targets above the manager's version.
+    #[arg(short = 'F', long)]
+    pub(crate) force: bool,
+    /// Speak HTTP with a repository that names no scheme.
+    #[arg(long)]
+    pub(crate) http: bool,
+    /// Type of package for Linux agents whose own type is not known.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) package_type: Option<LinuxPackage>,
+    /// Upgrade from this WPK file on the manager instead of a repository.
+    #[arg(short, long, value_name = "WPK", conflicts_with_all = ["version", "repository", "force", "http", "package_type"])]
+    pub(crate) file: Option<PathBuf>,
+    /// The installer inside the WPK file; absent: upgrade.sh, or upgrade.bat for Windows.
+    #[arg(short = 'x', long, value_name = "NAME", requires = "file")]
+    pub(crate) installer: Option<String>,
+    /// Tell for each agent what would be done, and change nothing.
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) dry_run: bool,
+    /// Watch until every task has ended, then print a table.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// How long to watch; the tasks go on afterwards.
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// How often to ask while watching.
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = duration)]
+    pub(crate) interval: Duration,
+    /// How long to try to reach a manager that went away while watching.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) reconnect_for: Duration,
+}
+
+impl UpgradeArgs {
+    /// What to send.
+    ///
+    /// # Errors
+    /// [`CtlError::Usage`] if the path of the file is no UTF-8.
+    pub(super) fn ask(&self) -> Result<Ask, CtlError> {
+        let Some(file) = &self.file else {
+            return Ok(Ask::Release(UpgradeParams {
+                wpk_repo: self.repository.clone(),
+                version: self.version.clone(),
+                use_http: self.http,
+                force_upgrade: self.force,
+                package_type: self.package_type.map(PackageType::from),
+                dry_run: self.dry_run,
+            }));
+        };
+        Ok(Ask::File(CustomParams {
+            file_path: Some(absolute(file)?),
+            installer: self.installer.clone(),
+            dry_run: self.dry_run,
+        }))
+    }
+}
