@@ -2,8 +2,9 @@
 //!
 //! Where things are: requests enter in `intake`; what may be upgraded is
 //! decided in [`rules`]; bytes leave to agents in `delivery`; WPKs lie in
-//! `cache`; time-outs and clean-up are in `housekeeping`. Settings come from
-//! `wpk-config`. The engine knows plugins only through the traits of `wpk-api`,
+//! `cache`; time-outs and clean-up are in `housekeeping`. Whatever all of them
+//! need lies in `workshop`, the tasks that are being carried out in `in_hand`.
+//! Settings come from `wpk-config`. The engine knows plugins only through the traits of `wpk-api`,
 //! and is handed them ([`Components`]).
 
 mod bandwidth;

@@ -7,7 +7,7 @@ use wpk_api::{AgentId, Peer, Selector, Status, Transition, TransitionResult};
 use wpk_wire::{Acknowledgement, AskedId, Item, Response, TaskCode, UpgradeCode, Verdict};
 
 use super::asked::{at_once, distinct, each};
-use crate::in_hand::Installer;
+use crate::in_hand::{Installer, TasksInHand};
 use crate::workshop::Workshop;
 
 /// Stores the word of each agent and answers one item per id.
@@ -26,7 +26,7 @@ pub(super) async fn answer(
         workshop.clears.tell(distinct(ids));
         return Response::success(ids.iter().map(unusable).collect());
     };
-    let heard = each(ids, |id| hear(workshop, id));
+    let heard = each(ids, |id| hear(&workshop.in_hand, id));
     let at = workshop.now();
     let move_of = |heard: Option<AgentId>| {
         let moved = heard.map(|agent| Transition {
@@ -81,12 +81,56 @@ fn end_of_task(peer: Peer, ack: &Acknowledgement) -> Option<(Status, Option<Stri
 
 /// The agent of an id, if its word can be about its newest task. An agent that
 /// was not told yet to run the installer speaks of an upgrade before this one.
-fn hear(workshop: &Workshop, id: AskedId) -> Option<AgentId> {
+fn hear(in_hand: &TasksInHand, id: AskedId) -> Option<AgentId> {
     let agent = id.agent().ok()?;
-    let in_hand = workshop.in_hand.of(agent);
-    if in_hand.is_some_and(|task| task.installer == Installer::NotBegun) {
+    let task = in_hand.of(agent);
+    if task.is_some_and(|task| task.installer == Installer::NotBegun) {
         info!(%agent, "an acknowledgement of an earlier upgrade came during a delivery");
         return None;
     }
     Some(agent)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use wpk_api::{Command, Task, TaskId};
+    use wpk_wire::Step;
+
+    use super::*;
+
+    /// Whoever repeats the word about an earlier upgrade must not end this one,
+    /// neither before its first attempt nor between two.
+    #[test]
+    fn an_agent_is_not_heard_before_it_was_told_to_run_the_installer() {
+        let all = Arc::new(TasksInHand::default());
+        let agent = AgentId::new(7).unwrap();
+        let heard = || hear(&all, agent.into()).is_some();
+        assert!(heard(), "nothing is in hand");
+        let mut task = all.take(&Task {
+            id: TaskId(1),
+            agent,
+            node: "node01".into(),
+            module: "upgrade_module".into(),
+            command: Command::Upgrade,
+            created: 1,
+            updated: None,
+            status: Status::InProgress,
+            error_msg: None,
+        });
+        assert!(!heard(), "it waits for a slot");
+        task.begins();
+        assert!(!heard(), "the file is looked for");
+        task.step(Step::Write);
+        assert!(!heard(), "the file is sent");
+        task.waits();
+        assert!(!heard(), "it waits for its next attempt");
+        task.begins();
+        task.installer_begins();
+        assert!(heard());
+        drop(task);
+        assert!(heard(), "its word is awaited");
+        assert_eq!(hear(&all, AskedId::from(-1)), None, "nobody's id");
+    }
 }
