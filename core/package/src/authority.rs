@@ -16,8 +16,9 @@ use rcgen::{
 use rsa::PrivateKey;
 use rsa::pkcs8::EncodePrivateKey;
 
-use crate::error::FileError;
-use crate::signer::{Signer, SignerError, parse_key};
+use crate::error::SignerError;
+use crate::file::FileError;
+use crate::signer::{Signer, parse_key};
 
 /// Size of all keys in bits.
 const KEY_BITS: usize = 2048;

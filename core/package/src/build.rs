@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use flate2::{Compression, GzBuilder};
 
 use crate::digest::{BUFFER, Hashing, fingerprints};
-use crate::error::{BuildError, FileError, PackageError};
+use crate::error::{BuildError, PackageError};
+use crate::file::{FileError, parent_of};
 use crate::limits::Limits;
 use crate::merged::TAG_LIMIT;
 use crate::name::{self, NameError, NameSet};
 use crate::reader::{MAGIC, SIGNATURE};
 use crate::signer::Signer;
-use crate::unpack::parent_of;
 
 /// A file to pack.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -92,6 +92,14 @@ pub(crate) fn summary(certificate: &X509Certificate<'_>) -> CertificateSummary {
     }
 }
 
+/// What there is to tell about each of the certificates, which all parse.
+pub(crate) fn summaries(ders: &[Vec<u8>]) -> Vec<CertificateSummary> {
+    ders.iter()
+        .filter_map(|der| parse(der).ok())
+        .map(|parsed| summary(&parsed))
+        .collect()
+}
+
 /// A distinguished name fit for a message: it comes from the package, so
 /// control characters are replaced.
 pub(crate) fn name(name: &X509Name<'_>) -> String {

@@ -9,7 +9,7 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use crate::error::FileError;
+use crate::file::FileError;
 
 /// The size of the buffers through which everything streams.
 pub(crate) const BUFFER: usize = 64 * 1024;

@@ -2,12 +2,11 @@
 //! agent answers another code for each (section 7: 13 signature, 14
 //! uncompress, 16 unmerge). Every message names the file and what to do.
 
-use std::io;
 use std::path::Path;
 
 use crate::chain::ChainError;
+use crate::file::FileError;
 use crate::name::NameError;
-use crate::signer::SignerError;
 use crate::store::StoreError;
 
 /// The step of the work that failed.
@@ -105,32 +104,6 @@ impl From<StoreError> for PackageError {
     /// An unusable `ca_store` fails the signature stage, as protocol.md asks.
     fn from(error: StoreError) -> Self {
         Self::signature("ca_store", SignatureError::Store(error))
-    }
-}
-
-/// An operation on a file or folder that the system refused.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {path}: {source}")]
-pub struct FileError {
-    /// What was tried, for example `read`.
-    pub action: &'static str,
-    /// On which file or folder.
-    pub path: String,
-    /// The system's answer.
-    pub source: io::Error,
-}
-
-impl FileError {
-    pub(crate) fn new(action: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
-        Self::labelled(action, &path.display().to_string(), source)
-    }
-
-    pub(crate) fn labelled(action: &'static str, path: &str, source: impl Into<io::Error>) -> Self {
-        Self {
-            action,
-            path: path.to_owned(),
-            source: source.into(),
-        }
     }
 }
 
@@ -333,6 +306,40 @@ pub enum BuildError {
     /// Key or certificate cannot sign.
     #[error(transparent)]
     Signer(#[from] SignerError),
+    /// The system refused an operation.
+    #[error(transparent)]
+    Io(#[from] FileError),
+}
+
+/// Why key and certificate cannot sign packages.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerError {
+    /// The key text is no unencrypted RSA key.
+    #[error("the private key is unusable: {reason}; give a 2048-bit RSA key in PEM, unencrypted")]
+    Key {
+        /// Why; never a part of the key.
+        reason: String,
+    },
+    /// The certificate text is unusable.
+    #[error("the certificate is unusable: {reason}")]
+    Certificate {
+        /// Why.
+        reason: String,
+    },
+    /// They do not belong together.
+    #[error("the private key does not belong to the certificate \"{subject}\"")]
+    Mismatch {
+        /// Subject of the certificate.
+        subject: String,
+    },
+    /// Making a key or certificate failed.
+    #[error("cannot make {what}: {reason}")]
+    Make {
+        /// What was to be made.
+        what: &'static str,
+        /// Why it failed.
+        reason: String,
+    },
     /// The system refused an operation.
     #[error(transparent)]
     Io(#[from] FileError),

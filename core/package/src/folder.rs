@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Mode, OFlags, fchmod, mkdirat, open, openat};
 use rustix::io::Errno;
 
-use crate::error::FileError;
+use crate::file::FileError;
 
 /// An open folder below which files are made.
 pub(crate) struct Folder {

@@ -10,7 +10,8 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 use crate::digest::{BUFFER, Hashing};
-use crate::error::{FileError, PackageError, SignatureError, UncompressError};
+use crate::error::{PackageError, SignatureError, UncompressError};
+use crate::file::FileError;
 use crate::reader::Package;
 use crate::verify::Verified;
 

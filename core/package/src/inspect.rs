@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use crate::certificate::CertificateSummary;
 use crate::digest::fingerprints;
-use crate::error::{FileError, PackageError};
+use crate::error::PackageError;
+use crate::file::FileError;
 use crate::gunzip::Inflate;
 use crate::limits::Limits;
 use crate::merged::{Contents, Merged, list};

@@ -18,6 +18,7 @@ mod certificate;
 mod chain;
 mod digest;
 mod error;
+mod file;
 mod folder;
 mod gunzip;
 mod inspect;
@@ -35,14 +36,15 @@ pub use certificate::CertificateSummary;
 pub use chain::ChainError;
 pub use digest::{sha1_hex, sha1_of_file};
 pub use error::{
-    BuildError, FileError, PackageError, SignatureError, Stage, UncompressError, UnmergeError,
+    BuildError, PackageError, SignatureError, SignerError, Stage, UncompressError, UnmergeError,
 };
+pub use file::FileError;
 pub use inspect::{Summary, inspect};
 pub use limits::Limits;
 pub use merged::{Contents, Entry, check_merged};
 pub use name::NameError;
 pub use reader::Package;
-pub use signer::{Signer, SignerError};
+pub use signer::Signer;
 pub use store::{CaStore, StoreError};
 pub use unpack::{Modes, UnpackOptions, Unpacked, unmerge, unpack, unpack_from};
 pub use verify::{Trust, Verified};

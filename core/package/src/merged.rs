@@ -6,7 +6,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 
 use crate::digest::BUFFER;
-use crate::error::{FileError, UnmergeError};
+use crate::error::UnmergeError;
+use crate::file::FileError;
 use crate::limits::Limits;
 use crate::name::{self, NameError, NameSet};
 

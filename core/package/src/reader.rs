@@ -9,7 +9,8 @@ use std::path::Path;
 
 use crate::certificate::{self, CHAIN_CERTIFICATES, CertificateSummary};
 use crate::digest::BUFFER;
-use crate::error::{FileError, PackageError, SignatureError};
+use crate::error::{PackageError, SignatureError};
+use crate::file::FileError;
 use crate::limits::Limits;
 
 /// The first bytes of every WPK.
@@ -96,11 +97,7 @@ impl<R: Read> Package<R> {
     /// [`Package::verify`].
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateSummary> {
-        self.certificates
-            .iter()
-            .filter_map(|der| certificate::parse(der).ok())
-            .map(|parsed| certificate::summary(&parsed))
-            .collect()
+        certificate::summaries(&self.certificates)
     }
 }
 

@@ -12,47 +12,14 @@ use rsa::{Pkcs1v15Sign, PrivateKey};
 use sha2::Sha256;
 
 use crate::certificate::{self, CHAIN_CERTIFICATES, CertificateSummary};
-use crate::error::FileError;
+use crate::error::SignerError;
+use crate::file::FileError;
 use crate::limits::Limits;
 use crate::reader::SIGNATURE;
 use crate::verify::rsa_key;
 
 /// Greatest size of a key file in bytes.
 const KEY_LIMIT: u64 = 64 * 1024;
-
-/// Why key and certificate cannot sign packages.
-#[derive(Debug, thiserror::Error)]
-pub enum SignerError {
-    /// The key text is no unencrypted RSA key.
-    #[error("the private key is unusable: {reason}; give a 2048-bit RSA key in PEM, unencrypted")]
-    Key {
-        /// Why; never a part of the key.
-        reason: String,
-    },
-    /// The certificate text is unusable.
-    #[error("the certificate is unusable: {reason}")]
-    Certificate {
-        /// Why.
-        reason: String,
-    },
-    /// They do not belong together.
-    #[error("the private key does not belong to the certificate \"{subject}\"")]
-    Mismatch {
-        /// Subject of the certificate.
-        subject: String,
-    },
-    /// Making a key or certificate failed.
-    #[error("cannot make {what}: {reason}")]
-    Make {
-        /// What was to be made.
-        what: &'static str,
-        /// Why it failed.
-        reason: String,
-    },
-    /// The system refused an operation.
-    #[error(transparent)]
-    Io(#[from] FileError),
-}
 
 /// A key with its certificate, ready to sign.
 pub struct Signer {

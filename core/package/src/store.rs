@@ -101,11 +101,7 @@ impl CaStore {
     /// What there is to tell about each trusted certificate.
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateSummary> {
-        self.certificates
-            .iter()
-            .filter_map(|der| certificate::parse(der).ok())
-            .map(|parsed| certificate::summary(&parsed))
-            .collect()
+        certificate::summaries(&self.certificates)
     }
 
     /// Paths that could not be used, and why; worth a warning in a log.

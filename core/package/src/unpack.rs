@@ -14,7 +14,8 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 
 use crate::digest::BUFFER;
-use crate::error::{FileError, PackageError, SignatureError, UnmergeError};
+use crate::error::{PackageError, SignatureError, UnmergeError};
+use crate::file::{FileError, parent_of};
 use crate::folder::Folder;
 use crate::limits::Limits;
 use crate::merged::{Contents, Merged, check_merged};
@@ -192,13 +193,6 @@ fn spool<R: Read>(mut package: Package<R>, place: &Path) -> Result<Package<File>
         payload: std::io::BufReader::with_capacity(BUFFER, file),
         payload_start: 0,
     })
-}
-
-/// The folder that holds `path`.
-pub(crate) fn parent_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
 }
 
 /// A private folder (0700) that goes away with everything in it.

@@ -14,7 +14,8 @@ use x509_parser::public_key::PublicKey as ParsedKey;
 use crate::certificate::{self, CertificateSummary, unix_seconds};
 use crate::chain;
 use crate::digest::pump;
-use crate::error::{FileError, PackageError, SignatureError};
+use crate::error::{PackageError, SignatureError};
+use crate::file::FileError;
 use crate::reader::{Package, SIGNATURE};
 use crate::store::CaStore;
 
