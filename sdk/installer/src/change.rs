@@ -13,8 +13,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::journal::{Entry, Kind, Record};
 use crate::place::{Beside, Place, is_file};
+use crate::record::{Entry, Kind, Record};
 
 /// Owner and rights of a new file.
 #[derive(Debug, Clone, Copy)]

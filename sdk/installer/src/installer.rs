@@ -1,33 +1,24 @@
-//! The builder an author writes, and the sequence it stands for.
+//! The builder an author writes, and the two ways to run it: here, or in the
+//! background while the agent has its answer. What a run does then is told by
+//! the `sequence`.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::background::{self, Starter};
-use crate::change;
 use crate::command::Command;
 use crate::error::InstallError;
 use crate::health::Health;
+use crate::home;
 use crate::log::say;
 use crate::plan::{self, Item};
 use crate::recover;
-use crate::state::{self, State};
+use crate::requirement::Requirement;
+use crate::sequence::Sequence;
+use crate::state::State;
 use crate::verdict::{Step, Verdict};
 use crate::work::{Hook, Work, settle};
-
-/// Where an agent unpacks packages (protocol.md, section 7).
-const PACKAGE: &str = "var/upgrade";
-/// How long all health checks together may take by default.
-const HEALTH_LIMIT: Duration = Duration::from_secs(60);
-
-/// Something that must be there before anything is changed.
-#[derive(Debug, Clone)]
-enum Requirement {
-    Program(String),
-    File(PathBuf),
-}
 
 /// An upgrade: what to replace, how to see that it went well.
 ///
@@ -39,11 +30,7 @@ pub struct Installer {
     package: PathBuf,
     outside: Vec<PathBuf>,
     items: Vec<Item>,
-    requirements: Vec<Requirement>,
-    stop: Option<Command>,
-    start: Option<Command>,
-    health: Vec<Health>,
-    health_limit: Duration,
+    sequence: Sequence,
     hook: Hook,
 }
 
@@ -52,7 +39,7 @@ impl std::fmt::Debug for Installer {
         f.debug_struct("Installer")
             .field("home", &self.home)
             .field("items", &self.items)
-            .field("health", &self.health)
+            .field("sequence", &self.sequence)
             .finish_non_exhaustive()
     }
 }
@@ -64,15 +51,11 @@ impl Installer {
     /// [`InstallError::Path`] when `home` is no folder.
     pub fn new(home: impl AsRef<Path>) -> Result<Self, InstallError> {
         Ok(Self {
-            home: find_home(home.as_ref())?,
-            package: PathBuf::from(PACKAGE),
+            home: home::find(home.as_ref())?,
+            package: PathBuf::from(home::PACKAGE),
             outside: Vec::new(),
             items: Vec::new(),
-            requirements: Vec::new(),
-            stop: None,
-            start: None,
-            health: Vec::new(),
-            health_limit: HEALTH_LIMIT,
+            sequence: Sequence::default(),
             hook: Box::new(|_| {}),
         })
     }
@@ -83,14 +66,7 @@ impl Installer {
     /// # Errors
     /// [`InstallError::Path`] when there is none.
     pub fn here() -> Result<Self, InstallError> {
-        let fail = |error| InstallError::path(Path::new("."), "find the home from", error);
-        let program = env::current_exe().map_err(fail)?;
-        let folder = program.parent().unwrap_or(Path::new("/"));
-        let ours = folder.ends_with(PACKAGE) || folder.ends_with(state::FOLDER);
-        if let Some(home) = folder.ancestors().nth(2).filter(|_| ours) {
-            return Self::new(home);
-        }
-        Self::new(env::current_dir().map_err(fail)?)
+        Self::new(home::of_program()?)
     }
 
     /// Takes new files from another folder than `var/upgrade`; relative to the
@@ -150,14 +126,18 @@ impl Installer {
     /// result is 1 and nothing is changed.
     #[must_use]
     pub fn require_program(mut self, name: impl Into<String>) -> Self {
-        self.requirements.push(Requirement::Program(name.into()));
+        self.sequence
+            .requirements
+            .push(Requirement::Program(name.into()));
         self
     }
 
     /// Requires a file or folder; a relative path starts at the home.
     #[must_use]
     pub fn require_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.requirements.push(Requirement::File(path.into()));
+        self.sequence
+            .requirements
+            .push(Requirement::File(path.into()));
         self
     }
 
@@ -165,7 +145,7 @@ impl Installer {
     /// and again before a roll back. It must not fail when nothing runs.
     #[must_use]
     pub fn stop(mut self, command: impl Into<Command>) -> Self {
-        self.stop = Some(command.into());
+        self.sequence.stop = Some(command.into());
         self
     }
 
@@ -173,21 +153,21 @@ impl Installer {
     /// roll back.
     #[must_use]
     pub fn start(mut self, command: impl Into<Command>) -> Self {
-        self.start = Some(command.into());
+        self.sequence.start = Some(command.into());
         self
     }
 
     /// Adds a health check. They are done in order, and all must be good.
     #[must_use]
     pub fn health(mut self, health: Health) -> Self {
-        self.health.push(health);
+        self.sequence.health.push(health);
         self
     }
 
     /// How long all health checks together may take. Default 60 s.
     #[must_use]
     pub fn health_limit(mut self, limit: Duration) -> Self {
-        self.health_limit = limit;
+        self.sequence.health_limit = limit;
         self
     }
 
@@ -255,7 +235,7 @@ impl Installer {
     ) -> Result<Option<Verdict>, InstallError> {
         let resolved = self.check()?;
         let state = State::open(&self.home)?;
-        if is_finish(&self.home) {
+        if home::is_finish(&self.home) {
             ready()?;
             return recover::finish(state, &mut self.hook);
         }
@@ -275,7 +255,8 @@ impl Installer {
         let verdict = match settled.map_err(|error| error.to_string()) {
             Ok(()) => {
                 (self.hook)(Step::PreviousEnded);
-                self.carry_out(&mut work, &resolved)
+                self.sequence
+                    .carry_out(&mut work, &resolved, &mut self.hook)
             }
             Err(reason) => Err((Verdict::Failed, reason)),
         };
@@ -291,133 +272,9 @@ impl Installer {
 
     /// What can be found wrong without touching anything.
     fn check(&self) -> Result<Vec<plan::Resolved>, InstallError> {
-        for command in self.stop.iter().chain(&self.start) {
-            command.check()?;
-        }
-        for health in &self.health {
-            health.check()?;
-        }
+        self.sequence.check()?;
         plan::resolve(&self.home, &self.package, &self.outside, &self.items)
     }
-
-    fn carry_out(
-        &mut self,
-        work: &mut Work,
-        resolved: &[plan::Resolved],
-    ) -> Result<(), (Verdict, String)> {
-        for requirement in &self.requirements {
-            if !requirement.is_met(&self.home) {
-                return Err((
-                    Verdict::MissingDependency,
-                    format!("{requirement:?} is missing"),
-                ));
-            }
-        }
-        (self.hook)(Step::Required);
-        self.install_all(work, resolved)
-            .map_err(|reason| (Verdict::Failed, reason))
-    }
-
-    fn install_all(&mut self, work: &mut Work, resolved: &[plan::Resolved]) -> Result<(), String> {
-        let (home, hook) = (&self.home, &mut self.hook);
-        let text = |error: InstallError| error.to_string();
-        let journal = &mut work.journal;
-        let unwritable = |error| format!("the journal cannot be written: {error}");
-        let mut record = journal.record.clone();
-        record.stop.clone_from(&self.stop);
-        record.start.clone_from(&self.start);
-        let planned = plan::plan(resolved, &mut record).map_err(text)?;
-        journal.plan(record.clone()).map_err(unwritable)?;
-        hook(Step::Planned);
-        for folder in &record.folders {
-            let fail = |error| text(InstallError::path(&folder.path(), "make", error));
-            change::make_folder(folder).map_err(fail)?;
-            hook(Step::FolderMade);
-        }
-        for plan::Planned { entry, put } in &planned {
-            if let Some((source, rights)) = put {
-                let open = |error| text(InstallError::path(&source.path(), "read", error));
-                let file = source.open().map_err(open)?;
-                let fail = |error| {
-                    text(InstallError::path(
-                        &entry.place.path(),
-                        "write beside",
-                        error,
-                    ))
-                };
-                change::stage(&record, entry, &file, *rights).map_err(fail)?;
-                hook(Step::Staged);
-            }
-        }
-        for entry in record
-            .entries
-            .iter()
-            .filter(|entry| entry.kind != crate::journal::Kind::Add)
-        {
-            let fail = |error| text(InstallError::path(&entry.place.path(), "back up", error));
-            change::back_up(&record, entry).map_err(fail)?;
-            hook(Step::BackedUp);
-        }
-        journal.ready().map_err(unwritable)?;
-        hook(Step::Ready);
-        if let Some(stop) = &self.stop {
-            stop.run(home, stop.limit)?;
-            hook(Step::Stopped);
-        }
-        for entry in &record.entries {
-            let fail = |error| text(InstallError::path(&entry.place.path(), "change", error));
-            change::change(&record, entry).map_err(fail)?;
-            hook(Step::Changed);
-        }
-        let since = journal.changed().map_err(unwritable)?;
-        if let Some(start) = &self.start {
-            start.run(home, start.limit)?;
-            hook(Step::Started);
-        }
-        let end = Instant::now() + self.health_limit;
-        for health in &self.health {
-            health
-                .wait(home, since, end)
-                .map_err(|reason| format!("not healthy: {reason}"))?;
-            hook(Step::Healthy);
-        }
-        Ok(())
-    }
-}
-
-impl Requirement {
-    fn is_met(&self, home: &Path) -> bool {
-        match self {
-            Self::File(path) => home.join(path).exists(),
-            Self::Program(name) if name.contains('/') => is_program(Path::new(name)),
-            Self::Program(name) => {
-                let path = env::var_os("PATH").unwrap_or_default();
-                env::split_paths(&path).any(|folder| is_program(&folder.join(name)))
-            }
-        }
-    }
-}
-
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path)
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-}
-
-pub(crate) fn find_home(home: &Path) -> Result<PathBuf, InstallError> {
-    let fail = |error| InstallError::path(home, "use as home", error);
-    let canonical = home.canonicalize().map_err(fail)?;
-    if canonical.is_dir() {
-        Ok(canonical)
-    } else {
-        Err(fail(std::io::ErrorKind::NotADirectory.into()))
-    }
-}
-
-/// Whether this program was started to finish what another one began.
-fn is_finish(home: &Path) -> bool {
-    let finish = home.join(state::FOLDER).join(state::FINISH);
-    env::current_exe().is_ok_and(|program| program == finish)
 }
 
 fn refuse(status: u8, text: &dyn std::fmt::Display) -> ExitCode {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::change::Rights;
 use crate::error::InstallError;
-use crate::journal::{Entry, Kind, Record};
 use crate::place::{Place, is_file};
+use crate::record::{Entry, Kind, Record};
 use crate::state;
 
 /// Rights of a new file whose author gave none.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::InstallError;
-use crate::installer::find_home;
+use crate::home;
 use crate::state::State;
 use crate::verdict::{Step, Verdict};
 use crate::work::{Hook, Work};
@@ -16,7 +16,7 @@ use crate::work::{Hook, Work};
 /// [`InstallError::Locked`] while an installer is at work; else what cannot be
 /// read or restored. The next call tries again.
 pub fn recover(home: impl AsRef<Path>) -> Result<Option<Verdict>, InstallError> {
-    let state = State::open(&find_home(home.as_ref())?)?;
+    let state = State::open(&home::find(home.as_ref())?)?;
     let mut hook: Hook = Box::new(|_: Step| {});
     finish(state, &mut hook)
 }
