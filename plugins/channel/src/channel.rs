@@ -9,18 +9,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio_rustls::TlsAcceptor;
 use wpk_api::{
     AgentDirectory, AgentId, AgentInfo, AgentPage, BuildError, CancellationToken, ConnectionStatus,
     Context, DirectoryError, Enrollment, NodeInfo, Platform, RequestService, RequestSource,
     SourceError, Transport, TransportError,
 };
 
-use crate::database::Record;
+use crate::clock::now;
+use crate::core::Core;
 use crate::goodbye::{Ending, Goodbye};
-use crate::link::Links;
+use crate::links::Links;
 use crate::listener;
-use crate::pki::{Authority, now};
+use crate::pki::Authority;
+use crate::record::Record;
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::tls::{self, Identity};
@@ -30,16 +31,6 @@ const BACKLOG: u32 = 4_096;
 
 /// Kind and stream id in front of a command.
 const COMMAND_PREFIX: usize = 5;
-
-/// What the listener and the sessions share with the channel.
-pub(crate) struct Core {
-    pub(crate) settings: Settings,
-    pub(crate) authority: Authority,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) acceptor: TlsAcceptor,
-    pub(crate) registry: Registry,
-    pub(crate) links: Links,
-}
 
 /// The agent channel of the embedded manager.
 pub struct Channel {
@@ -94,11 +85,8 @@ impl Channel {
             .advertise
             .clone()
             .unwrap_or_else(|| dialable(address).to_string());
-        tracing::info!("agent channel listening on {address}");
-        tracing::info!(
-            "{} agents are enrolled; new ones are told to dial {advertised}",
-            registry.len()
-        );
+        let enrolled = registry.len();
+        tracing::info!(%address, advertised, enrolled, "the agent channel listens");
         let core = Core {
             settings,
             authority,
@@ -135,7 +123,7 @@ impl Channel {
             link.end(Ending::Ours(Goodbye::revoked()));
         }
         if revoked {
-            tracing::info!("agent {agent} was revoked");
+            tracing::info!(%agent, "the agent was revoked");
         }
         Ok(revoked)
     }
@@ -224,7 +212,7 @@ impl AgentDirectory for Channel {
         let wanted = name.to_owned();
         let (id, issued) =
             blocking(move || core.registry.enroll(&wanted, &core.authority, now())).await?;
-        tracing::info!("agent {id} was enrolled as {name:?}");
+        tracing::info!(agent = %id, name, "the agent was enrolled");
         Ok(Enrollment {
             id,
             name: name.to_owned(),

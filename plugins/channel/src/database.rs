@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use wpk_api::{AgentId, Platform, UnixTime};
 
 use crate::files;
-use crate::pki::Fingerprint;
+use crate::record::Record;
 
 /// `user_version` of the layout below.
 const LAYOUT: i64 = 1;
@@ -29,19 +29,6 @@ const TABLES: &str = "
     CREATE UNIQUE INDEX agents_by_name ON agents (name) WHERE revoked IS NULL;
     PRAGMA user_version = 1;
 ";
-
-/// One agent as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) id: AgentId,
-    pub(crate) name: String,
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) revoked: bool,
-    pub(crate) platform: Platform,
-    pub(crate) os_version: Option<String>,
-    pub(crate) version: Option<String>,
-    pub(crate) last_seen: Option<UnixTime>,
-}
 
 /// The file is not there, not ours or not to be written.
 #[derive(Debug, thiserror::Error)]

@@ -77,22 +77,27 @@
 //! [`AgentDirectory`]: wpk_api::AgentDirectory
 //! [`RequestSource`]: wpk_api::RequestSource
 
+mod certificate;
 mod channel;
+mod clock;
+mod core;
 mod database;
 mod files;
 mod goodbye;
 mod limits;
 mod link;
+mod links;
 mod listener;
 mod pki;
 mod plugin;
+mod record;
 mod registry;
 mod session;
 mod settings;
 mod tls;
 mod writer;
 
+pub use certificate::MANAGER_NAME;
 pub use channel::Channel;
-pub use pki::MANAGER_NAME;
 pub use plugin::ChannelPlugin;
 pub use settings::Settings;

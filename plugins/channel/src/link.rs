@@ -2,22 +2,20 @@
 //! of frames to write, the commands that wait for an answer, and a way to end it.
 //!
 //! Requests enter through [`Link::request`]; the session that owns the socket
-//! takes frames from the queue and hands answers back. [`Links`] holds the one
-//! live link of each connected agent.
+//! takes frames from the queue and hands answers back.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 use tokio::sync::{mpsc, oneshot};
 use wpk_api::{AgentId, CancellationToken, TransportError};
 use wpk_wire::ChannelMessage;
 
-use crate::goodbye::{Ending, Goodbye};
+use crate::goodbye::Ending;
 
 /// Frames that may wait for a slow agent; a request waits for room, everything
 /// else is left out when there is none.
@@ -33,7 +31,7 @@ const MOST_GIVEN_UP: usize = 1_024;
 /// One agent's connection.
 #[derive(Debug)]
 pub(crate) struct Link {
-    agent: AgentId,
+    pub(crate) agent: AgentId,
     outgoing: mpsc::Sender<Bytes>,
     streams: Mutex<Streams>,
     over: CancellationToken,
@@ -215,77 +213,6 @@ impl Drop for Acknowledging {
     }
 }
 
-/// The live link of each connected agent.
-#[derive(Debug, Default)]
-pub(crate) struct Links {
-    links: RwLock<HashMap<AgentId, Arc<Link>>>,
-    /// Wakes those who wait for an agent.
-    arrived: Notify,
-}
-
-impl Links {
-    /// The live link of an agent.
-    pub(crate) fn get(&self, agent: AgentId) -> Option<Arc<Link>> {
-        self.read(|links| links.get(&agent).filter(|link| link.is_live()).cloned())
-    }
-
-    /// Shows which agents are connected.
-    pub(crate) fn with_connected<T>(&self, view: impl FnOnce(&dyn Fn(AgentId) -> bool) -> T) -> T {
-        self.read(|links| view(&|agent| links.get(&agent).is_some_and(|link| link.is_live())))
-    }
-
-    /// Puts in a new link; an older one of the same agent is told and ended.
-    /// Returns whether there was one.
-    pub(crate) fn insert(&self, link: Arc<Link>) -> bool {
-        let older = self.write(|links| links.insert(link.agent, link));
-        self.arrived.notify_waiters();
-        older.is_some_and(|older| {
-            let was_live = older.is_live();
-            older.end(Ending::Ours(Goodbye::replaced()));
-            was_live
-        })
-    }
-
-    /// Returns once the agent has a live link.
-    pub(crate) async fn wait_for(&self, agent: AgentId) {
-        loop {
-            let arrived = self.arrived.notified();
-            if self.get(agent).is_some() {
-                return;
-            }
-            arrived.await;
-        }
-    }
-
-    /// Takes out a link, unless a newer one has taken its place.
-    pub(crate) fn remove(&self, link: &Arc<Link>) {
-        self.write(|links| {
-            if links
-                .get(&link.agent)
-                .is_some_and(|current| Arc::ptr_eq(current, link))
-            {
-                links.remove(&link.agent);
-            }
-        });
-    }
-
-    /// Ends the connections of all agents.
-    pub(crate) fn end_all(&self, goodbye: &Goodbye) {
-        let links = self.write(std::mem::take);
-        for link in links.into_values() {
-            link.end(Ending::Ours(goodbye.clone()));
-        }
-    }
-
-    fn read<T>(&self, view: impl FnOnce(&HashMap<AgentId, Arc<Link>>) -> T) -> T {
-        view(&self.links.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn write<T>(&self, change: impl FnOnce(&mut HashMap<AgentId, Arc<Link>>) -> T) -> T {
-        change(&mut self.links.write().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,19 +328,6 @@ mod tests {
         let calls: Vec<_> = (3..MOST_WAITING).map(|_| link.begin().unwrap()).collect();
         assert!(matches!(link.begin(), Err(TransportError::Refused { .. })));
         drop(calls);
-    }
-
-    #[test]
-    fn a_newer_link_takes_the_place_of_an_older_one() {
-        let links = Links::default();
-        let (older, newer) = (link().0, link().0);
-        assert!(!links.insert(Arc::clone(&older)));
-        assert!(links.insert(Arc::clone(&newer)));
-        assert!(matches!(older.ending(), Some(Ending::Ours(_))));
-        links.remove(&older);
-        assert!(links.get(newer.agent).is_some());
-        links.remove(&newer);
-        assert!(links.get(newer.agent).is_none());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::task::TaskTracker;
 use wpk_api::{CancellationToken, RequestService};
 
-use crate::channel::Core;
+use crate::core::{Core, Serving};
 use crate::goodbye::Goodbye;
 use crate::limits::{Admission, GRACE, Quiet};
 use crate::session;
@@ -28,18 +28,6 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// When no connection can be accepted.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// What the sessions of one listener share.
-pub(crate) struct Serving {
-    pub(crate) core: Arc<Core>,
-    pub(crate) service: Arc<dyn RequestService>,
-    /// Sessions and acknowledgements under way.
-    pub(crate) tasks: TaskTracker,
-    /// No more agents.
-    pub(crate) stop: CancellationToken,
-    /// Log lines about connections that never became an agent's.
-    pub(crate) quiet: Quiet,
-}
 
 /// Serves until `stop`, then says goodbye to all and lets them finish shortly.
 pub(crate) async fn serve(
@@ -77,7 +65,7 @@ pub(crate) async fn serve(
     }
     kill.cancel();
     if let Err(error) = chores.await {
-        tracing::warn!("the chores of the agent channel ended early: {error}");
+        tracing::warn!(%error, "the chores of the agent channel ended early");
     }
     flush(core).await;
 }
@@ -89,18 +77,20 @@ async fn accept(serving: &Arc<Serving>, listener: &TcpListener, kill: &Cancellat
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(
-                    "no connection of an agent can be accepted: {error}; if it is the number of \
-                     open files, raise its limit (LimitNOFILE)"
+                    %error,
+                    "no connection of an agent can be accepted; if it is the number of open \
+                     files, raise its limit (LimitNOFILE)"
                 );
                 sleep(PAUSE).await;
                 continue;
             }
         };
         let Some(place) = admission.admit(peer.ip()) else {
-            if let Some(more) = serving.quiet.may_speak() {
+            if let Some(left_out) = serving.quiet.may_speak() {
                 tracing::warn!(
-                    "{peer} was sent away: too many connections, see `max_connections` \
-                     ({more} lines like this were left out)"
+                    %peer,
+                    left_out,
+                    "a connection was sent away: too many of them, see `max_connections`"
                 );
             }
             continue;
@@ -135,11 +125,11 @@ async fn flush(core: &Arc<Core>) -> bool {
     match tokio::task::spawn_blocking(move || core.registry.flush()).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
-            tracing::warn!("the registry of agents cannot be written, it is tried again: {error}");
+            tracing::warn!(%error, "the registry of agents cannot be written, it is tried again");
             false
         }
         Err(error) => {
-            tracing::warn!("the registry of agents was not written: {error}");
+            tracing::warn!(%error, "the registry of agents was not written");
             true
         }
     }
@@ -152,7 +142,7 @@ async fn renew(core: &Arc<Core>) {
     let again = Arc::clone(core);
     match tokio::task::spawn_blocking(move || again.authority.manager_certificate()).await {
         Ok(Ok(certificate)) => core.identity.replace(certificate),
-        Ok(Err(error)) => tracing::warn!("the manager's certificate was not renewed: {error}"),
-        Err(error) => tracing::warn!("the manager's certificate was not renewed: {error}"),
+        Ok(Err(error)) => tracing::warn!(%error, "the manager's certificate was not renewed"),
+        Err(error) => tracing::warn!(%error, "the manager's certificate was not renewed"),
     }
 }

@@ -1,57 +1,24 @@
-//! The certificates of the channel: a CA of its own, created on first start;
-//! the manager's certificate, renewed before it ends; one certificate per agent.
+//! The channel's own CA, created on first start: it keeps its files and issues the
+//! manager's certificate, renewed before it ends, and one certificate per agent.
+//! What they look like is told by `certificate`.
 //!
 //! Keys are ECDSA P-256, in PKCS#8 PEM files of mode 0600 in a folder of mode
-//! 0700. What an agent may do follows from the registry, not from what its
-//! certificate says: the subject is for people who read certificates.
+//! 0700.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
+use rcgen::{Certificate, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-use sha2::{Digest, Sha256};
-use wpk_api::{AgentId, UnixTime};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use rustls::pki_types::CertificateDer;
+use wpk_api::AgentId;
 
+use crate::certificate::{
+    Issued, MANAGER_NAME, ManagerCertificate, ca_params, fingerprint, own_certificate, own_params,
+};
+use crate::clock::now;
 use crate::files;
-
-/// The DNS name in the manager's certificate, which every agent verifies
-/// however it reached the manager.
-pub const MANAGER_NAME: &str = "wpkd-manager";
-
-const CA_NAME: &str = "wpkd agent channel CA";
-/// The CA outlives whatever it signs; agents hold it as their trust anchor.
-const CA_DAYS: u32 = 36_500;
-/// Certificates are valid from a little before now: clocks differ.
-const CLOCK_SKEW: i64 = 86_400;
-const DAY: i64 = 86_400;
-
-/// SHA-256 over a certificate in DER form: who an agent is.
-pub(crate) type Fingerprint = [u8; 32];
-
-/// The fingerprint of a certificate.
-pub(crate) fn fingerprint(certificate: &[u8]) -> Fingerprint {
-    Sha256::digest(certificate).into()
-}
-
-/// Seconds since 1970 on this machine's clock.
-pub(crate) fn now() -> UnixTime {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
-    // Beyond the year 2200 certificate dates could overflow; no clock is there.
-    i64::try_from(seconds).unwrap_or(0).min(7_258_118_400)
-}
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -75,29 +42,6 @@ pub(crate) enum PkiError {
     Making(#[from] rcgen::Error),
     #[error("the new certificate cannot be used for TLS: {0}")]
     Tls(#[from] rustls::Error),
-}
-
-/// What an agent gets when it is enrolled.
-pub(crate) struct Issued {
-    pub(crate) key_pem: String,
-    pub(crate) certificate_pem: String,
-    pub(crate) fingerprint: Fingerprint,
-}
-
-/// The certificate the manager shows to agents.
-pub(crate) struct ManagerCertificate {
-    pub(crate) certified: Arc<CertifiedKey>,
-    not_after: UnixTime,
-    days: u32,
-}
-
-impl ManagerCertificate {
-    /// Whether it is time for the next one: the last third of its life, at most
-    /// the last 30 days.
-    pub(crate) fn is_near_its_end(&self, now: UnixTime) -> bool {
-        let margin = (i64::from(self.days) * DAY / 3).min(30 * DAY);
-        self.not_after - now < margin
-    }
 }
 
 /// The CA.
@@ -142,7 +86,7 @@ impl Authority {
                 let key = KeyPair::generate()?;
                 files::write_private(&key_path, key.serialize_pem().as_bytes())
                     .map_err(at(&key_path))?;
-                tracing::info!("made a new CA for agents in {}", folder.display());
+                tracing::info!(folder = %folder.display(), "made a new CA for agents");
                 key
             }
         };
@@ -219,9 +163,11 @@ impl Authority {
         if let (Some(certificate), Some(key)) = (read(&path)?, read(&key_path)?) {
             match self.load_manager(&certificate, &key) {
                 Ok(loaded) if !loaded.is_near_its_end(now()) => return Ok(loaded),
-                Ok(_) => tracing::info!("{} is near its end: made a new one", path.display()),
+                Ok(_) => {
+                    tracing::info!(path = %path.display(), "a certificate near its end is replaced");
+                }
                 Err(reason) => {
-                    tracing::warn!("{} was replaced by a new one: {reason}", path.display());
+                    tracing::warn!(path = %path.display(), reason, "a certificate is replaced");
                 }
             }
         }
@@ -243,25 +189,7 @@ impl Authority {
     }
 
     fn load_manager(&self, certificate: &str, key: &str) -> Result<ManagerCertificate, String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let der = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|e| text(&e))?;
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| text(&e))?;
-        let not_after = {
-            let (_, parsed) = X509Certificate::from_der(&der).map_err(|e| text(&e))?;
-            let (_, ca) = X509Certificate::from_der(&self.ca).map_err(|e| text(&e))?;
-            parsed
-                .verify_signature(Some(ca.public_key()))
-                .map_err(|_| "it was signed by another CA".to_owned())?;
-            parsed.validity().not_after.timestamp()
-        };
-        // `from_der` of rustls also compares the key with the certificate.
-        let certified =
-            CertifiedKey::from_der(vec![der], key, &self.provider).map_err(|e| text(&e))?;
-        Ok(ManagerCertificate {
-            certified: Arc::new(certified),
-            not_after,
-            days: self.days,
-        })
+        ManagerCertificate::load(certificate, key, &self.ca, self.days, &self.provider)
     }
 
     fn sign(
@@ -271,56 +199,15 @@ impl Authority {
         dns_names: Vec<String>,
         usage: ExtendedKeyUsagePurpose,
     ) -> Result<Certificate, PkiError> {
-        let mut params = CertificateParams::new(dns_names)?;
-        params.distinguished_name = common_name(&subject);
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
-        params.use_authority_key_identifier_extension = true;
-        set_validity(&mut params, self.days);
+        let params = own_params(&subject, dns_names, usage, self.days)?;
         Ok(params.signed_by(key, &self.issuer)?)
     }
-}
-
-fn ca_params() -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = common_name(CA_NAME);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    set_validity(&mut params, CA_DAYS);
-    params
-}
-
-fn common_name(name: &str) -> DistinguishedName {
-    let mut subject = DistinguishedName::new();
-    subject.push(DnType::CommonName, name);
-    subject
-}
-
-fn set_validity(params: &mut CertificateParams, days: u32) {
-    let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    let now = now();
-    let from_epoch = |at: i64| Duration::from_secs(u64::try_from(at).unwrap_or(0));
-    params.not_before = epoch + from_epoch(now - CLOCK_SKEW);
-    params.not_after = epoch + from_epoch(now + i64::from(days) * DAY);
-}
-
-/// The certificate in `pem` if it is the one that was made for `key`.
-fn own_certificate(pem: &str, key: &KeyPair) -> Result<CertificateDer<'static>, String> {
-    let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| error.to_string())?;
-    let (_, parsed) = X509Certificate::from_der(&der).map_err(|error| error.to_string())?;
-    if parsed.subject().to_string() != format!("CN={CA_NAME}") {
-        return Err(format!("its subject is not {CA_NAME:?}"));
-    }
-    if parsed.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
-        return Err("it does not belong to ca.key".to_owned());
-    }
-    Ok(der)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certificate::DAY;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
 

@@ -11,14 +11,13 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::Notify;
-use wpk_api::{AgentId, BuildError, DirectoryError, Platform, UnixTime};
+use wpk_api::{AgentId, BuildError, DirectoryError, UnixTime};
 use wpk_wire::Hello;
 
-use crate::database::{Database, DatabaseError, Record};
-use crate::pki::{Authority, Fingerprint, Issued, PkiError};
-
-/// Longest name of an agent, in characters.
-const LONGEST_NAME: usize = 128;
+use crate::certificate::{Fingerprint, Issued};
+use crate::database::{Database, DatabaseError};
+use crate::pki::{Authority, PkiError};
+use crate::record::{Record, check_name};
 
 /// What the registry says about a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,16 +107,7 @@ impl Registry {
                 let made = authority.issue_agent(id)?;
                 let fingerprint = made.fingerprint;
                 issued = Some(made);
-                Ok::<_, EnrollError>(Record {
-                    id,
-                    name: name.to_owned(),
-                    fingerprint,
-                    revoked: false,
-                    platform: Platform::default(),
-                    os_version: None,
-                    version: None,
-                    last_seen: None,
-                })
+                Ok::<_, EnrollError>(Record::new(id, name, fingerprint))
             })
             .map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
         let id = record.id;
@@ -170,18 +160,7 @@ impl Registry {
 
     /// Keeps what an agent says of itself.
     pub(crate) fn greet(&self, id: AgentId, hello: &Hello, now: UnixTime) {
-        self.change(id, |record| {
-            let (major, minor) = os_numbers(hello);
-            record.platform = Platform {
-                name: some(&hello.platform),
-                major,
-                minor,
-                arch: hello.arch.as_deref().and_then(some),
-            };
-            record.os_version = hello.os_version.as_deref().and_then(some);
-            record.version = some(&hello.version);
-            record.last_seen = Some(now);
-        });
+        self.change(id, |record| record.greet(hello, now));
     }
 
     /// Keeps when an agent was last heard.
@@ -269,40 +248,6 @@ enum EnrollError {
     Database(#[from] DatabaseError),
     #[error(transparent)]
     Pki(#[from] PkiError),
-}
-
-fn check_name(name: &str) -> Result<(), DirectoryError> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(allowed) {
-        let shown: String = name.chars().take(LONGEST_NAME).collect();
-        return Err(DirectoryError::Refused(format!(
-            "{shown:?} is no name for an agent: use 1 to {LONGEST_NAME} letters, digits, '.', '_' or '-'"
-        )));
-    }
-    Ok(())
-}
-
-fn some(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Major and minor version of the operating system; read out of the whole
-/// version text where the agent does not give them apart.
-fn os_numbers(hello: &Hello) -> (Option<String>, Option<String>) {
-    let major = hello.os_major.as_deref().and_then(some);
-    let minor = hello.os_minor.as_deref().and_then(some);
-    if major.is_some() {
-        return (major, minor);
-    }
-    let mut parts = hello
-        .os_version
-        .as_deref()
-        .unwrap_or_default()
-        .split(|c: char| !c.is_ascii_digit());
-    (
-        parts.next().and_then(some),
-        minor.or_else(|| parts.next().and_then(some)),
-    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -17,11 +17,12 @@ use wpk_api::{AgentId, Endpoint, Peer, Request};
 use wpk_wire::channel::{MAX_PAYLOAD, PROTOCOL};
 use wpk_wire::{Acknowledgement, ChannelMessage, FrameDecoder, Hello, Welcome};
 
+use crate::certificate::fingerprint;
+use crate::clock::now;
+use crate::core::Serving;
 use crate::goodbye::{Ending, Goodbye};
 use crate::limits::{Bucket, GRACE, Place};
 use crate::link::Link;
-use crate::listener::Serving;
-use crate::pki::{fingerprint, now};
 use crate::registry::Known;
 use crate::writer;
 
@@ -68,14 +69,12 @@ async fn greet(
     let core = &serving.core;
     let deadline = Instant::now() + core.settings.handshake_timeout.0;
     let refuse = |reason: &dyn std::fmt::Display| {
-        if let Some(more) = serving.quiet.may_speak() {
-            tracing::warn!(
-                "connection from {peer} refused: {reason} ({more} lines like this were left out)"
-            );
+        if let Some(left_out) = serving.quiet.may_speak() {
+            tracing::warn!(%peer, %reason, left_out, "a connection was refused");
         }
     };
     if let Err(error) = tcp.set_nodelay(true) {
-        tracing::debug!("{peer}: {error}");
+        tracing::debug!(%peer, %error, "small frames will wait for larger ones");
     }
     let mut stream = match timeout_at(deadline, core.acceptor.accept(tcp)).await {
         Ok(Ok(stream)) => stream,
@@ -125,12 +124,12 @@ async fn greet(
         }
         Ok(Ok(Err(goodbye))) => goodbye,
         Ok(Err(error)) => {
-            tracing::debug!("agent {agent} ({peer}) left before its Hello: {error}");
+            tracing::debug!(%agent, %peer, %error, "the agent left before its Hello");
             return None;
         }
         Err(_) => Goodbye::silent("no Hello came in time"),
     };
-    tracing::warn!("agent {agent} ({peer}) was sent away: {goodbye}");
+    tracing::warn!(%agent, %peer, reason = %goodbye, "the agent was sent away");
     dismiss(stream, goodbye).await;
     None
 }
@@ -196,10 +195,13 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
     }
     if again {
         tracing::warn!(
-            "agent {agent} ({name}) dialled in again from {peer}; the older connection ends"
+            %agent,
+            name,
+            %peer,
+            "the agent dialled in again; the older connection ends"
         );
     } else {
-        tracing::info!("agent {agent} ({name}) connected from {peer}");
+        tracing::info!(%agent, name, %peer, "the agent connected");
     }
 
     let (mut reading, writing) = tokio::io::split(stream);
@@ -226,7 +228,7 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
         ended
     };
     if let Some(ending) = ending {
-        tracing::info!("agent {agent} ({name}) disconnected: {ending}");
+        tracing::info!(%agent, name, %peer, reason = %ending, "the agent disconnected");
         if matches!(ending, Ending::Ours(_)) {
             drain(&mut reading).await;
         }
@@ -310,21 +312,18 @@ fn protocol(error: impl ToString) -> Ending {
 /// repeats what got lost.
 fn acknowledge(serving: &Arc<Serving>, link: &Arc<Link>, agent: AgentId, body: &Bytes) {
     if body.len() > LONGEST_ACKNOWLEDGEMENT {
-        tracing::debug!(
-            "agent {agent}: an acknowledgement of {} bytes was left out",
-            body.len()
-        );
+        tracing::debug!(%agent, bytes = body.len(), "a long acknowledgement was left out");
         return;
     }
     let acknowledgement = match Acknowledgement::parse(body) {
         Ok(acknowledgement) => acknowledgement,
         Err(refusal) => {
-            tracing::debug!("agent {agent}: its acknowledgement is not understood: {refusal:?}");
+            tracing::debug!(%agent, ?refusal, "an acknowledgement is not understood");
             return;
         }
     };
     let Some(turn) = link.acknowledge() else {
-        tracing::debug!("agent {agent}: acknowledged again while the first is under way");
+        tracing::debug!(%agent, "acknowledged again while the first is under way");
         return;
     };
     let request = Request {

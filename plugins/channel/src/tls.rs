@@ -14,7 +14,9 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 use wpk_api::BuildError;
 
-use crate::pki::{Authority, ManagerCertificate, now};
+use crate::certificate::ManagerCertificate;
+use crate::clock::now;
+use crate::pki::Authority;
 
 /// The manager's certificate of the moment.
 pub(crate) struct Identity(RwLock<ManagerCertificate>);

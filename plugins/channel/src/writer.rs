@@ -81,7 +81,7 @@ pub(crate) async fn say_goodbye(stream: &mut (impl AsyncWrite + Unpin), goodbye:
     };
     match timeout(GRACE, saying).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!("a goodbye was not sent: {error}"),
+        Ok(Err(error)) => tracing::debug!(%error, "a goodbye was not sent"),
         Err(_) => tracing::debug!("a goodbye was not taken in time"),
     }
 }

@@ -1,0 +1,37 @@
+//! What the parts of the channel hold in common: the [`Core`] lives as long as
+//! the channel, [`Serving`] as long as its listener. Nothing is done here.
+
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+use wpk_api::{CancellationToken, RequestService};
+
+use crate::limits::Quiet;
+use crate::links::Links;
+use crate::pki::Authority;
+use crate::registry::Registry;
+use crate::settings::Settings;
+use crate::tls::Identity;
+
+/// What the listener and the sessions share with the channel.
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) authority: Authority,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) registry: Registry,
+    pub(crate) links: Links,
+}
+
+/// What the sessions of one listener share.
+pub(crate) struct Serving {
+    pub(crate) core: Arc<Core>,
+    pub(crate) service: Arc<dyn RequestService>,
+    /// Sessions and acknowledgements under way.
+    pub(crate) tasks: TaskTracker,
+    /// No more agents.
+    pub(crate) stop: CancellationToken,
+    /// Log lines about connections that never became an agent's.
+    pub(crate) quiet: Quiet,
+}
