@@ -31,7 +31,7 @@ impl Download {
     /// Streams the file into `folder` and makes it durable.
     ///
     /// # Errors
-    /// The provider's; code 16 if it is too long, 21 if it is another file, and
+    /// The provider's; code 16 if it is too long, 17 if it is another file, and
     /// the disk's. Nothing is left behind.
     pub(super) async fn run(self, folder: &Arc<Folder>) -> Result<Downloaded, Failure> {
         let Self {
