@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use wpk_api::{AgentId, Claimed, Command, NewTask, Status, StoreError, Task, TaskId, UnixTime};
+
+use super::fault::fault;
 
 /// How long another program's lock is waited for (a backup, a curious `sqlite3`).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -531,19 +533,5 @@ fn create(file: &Path) -> io::Result<()> {
         Ok(new) => new.set_permissions(Permissions::from_mode(0o640)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
-    }
-}
-
-fn fault(file: &Path, error: &rusqlite::Error) -> StoreError {
-    let file = file.display();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly) => {
-            StoreError::Full(format!("{file}: {error}"))
-        }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(format!(
-            "{file}: {error}; move it away and start again: tasks that wait at the master are \
-             taken up by the next request for their agents"
-        )),
-        _ => StoreError::Unavailable(format!("{file}: {error}")),
     }
 }
