@@ -1,7 +1,8 @@
 //! What is common to all requests: TLS, the proxy, which redirects are followed,
-//! and how a failure is told. `provider` and `download` enter here.
+//! and how a failure is told. `provider`, `list` and `download` enter here.
 
 use std::error::Error;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -145,8 +146,8 @@ fn refuse(next: &Url, previous: &[Url], hosts: Option<&[AllowedHost]>) -> Option
     (!same_host && !allowed).then(|| RedirectError::Host(shown()))
 }
 
-/// An error and what caused it, in one line, with a hint where one helps.
-pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+/// An error and what caused it, in one line.
+fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -160,15 +161,85 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
         }
         next = error.source();
     }
-    if text.contains("UnknownIssuer") {
-        text.push_str(" (the server's CA is not trusted here: name its certificate in ca_file)");
-    }
     text
 }
 
-/// A failed request in one line; the URL is told by the caller.
-pub(crate) fn failure(error: reqwest::Error) -> String {
-    causes(&error.without_url())
+/// A request that got no answer; the URL is told by the caller. Shown in one
+/// line, with a hint where the cause alone does not help.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    cause: String,
+    help: Help,
+}
+
+/// Where to look for help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Help {
+    Authority,
+    Certificate,
+    Name,
+    Redirect,
+    Network,
+    Server,
+}
+
+impl Failure {
+    /// What was wrong, without the hint.
+    pub(crate) fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// What to do.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self.help {
+            Help::Authority => {
+                "the server's CA is not trusted here: name its certificate in ca_file"
+            }
+            Help::Certificate => {
+                "the server's certificate must be renewed, or url names another host than it"
+            }
+            Help::Name => {
+                "the host's name cannot be resolved: check url and the machine's name servers"
+            }
+            Help::Redirect => {
+                "name the place itself in url, or the host it leads to in allow_hosts"
+            }
+            Help::Network => "check url, the firewall and proxy",
+            Help::Server => "look into the server's log",
+        }
+    }
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        let network = error.is_connect() || error.is_timeout();
+        let redirect = error.is_redirect();
+        let cause = causes(&error.without_url());
+        let help = if cause.contains("UnknownIssuer") {
+            Help::Authority
+        } else if cause.contains("certificate") {
+            Help::Certificate
+        } else if cause.contains("dns") || cause.contains("lookup") {
+            Help::Name
+        } else if redirect {
+            Help::Redirect
+        } else if network {
+            Help::Network
+        } else {
+            Help::Server
+        };
+        Self { cause, help }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)?;
+        match self.help {
+            Help::Authority => write!(f, " ({})", self.advice()),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 use tokio::time::{Instant, timeout};
 use wpk_api::{ByteStream, ProviderError};
 
-use crate::client;
+use crate::client::Failure;
 
 /// What bounds a download.
 #[derive(Debug, Clone)]
@@ -141,18 +141,19 @@ impl Download {
             let read = timeout(wait, body.response.chunk())
                 .await
                 .map_err(stalled)?;
-            let mut bytes = match read.map_err(|error| Trouble::Passing(client::failure(error)))? {
-                Some(bytes) => bytes,
-                None if self.length.is_some() || body.skip > 0 => {
-                    return Err(Trouble::Passing(format!(
-                        "the file ended after {} of {} bytes",
-                        self.delivered,
-                        self.length
-                            .map_or("more".into(), |length| length.to_string()),
-                    )));
-                }
-                None => return Ok(None),
-            };
+            let mut bytes =
+                match read.map_err(|error| Trouble::Passing(Failure::from(error).to_string()))? {
+                    Some(bytes) => bytes,
+                    None if self.length.is_some() || body.skip > 0 => {
+                        return Err(Trouble::Passing(format!(
+                            "the file ended after {} of {} bytes",
+                            self.delivered,
+                            self.length
+                                .map_or("more".into(), |length| length.to_string()),
+                        )));
+                    }
+                    None => return Ok(None),
+                };
             let known = usize::try_from(body.skip)
                 .unwrap_or(usize::MAX)
                 .min(bytes.len());
@@ -181,7 +182,7 @@ impl Download {
         let response = request.send().await.map_err(|error| {
             // What a redirect is refused for will not change.
             let refused = error.is_redirect();
-            let cause = client::failure(error);
+            let cause = Failure::from(error).to_string();
             if refused {
                 Trouble::Final(cause)
             } else {
@@ -215,7 +216,7 @@ impl Download {
             status => {
                 // If the range was the reason, the next attempt does without.
                 self.validator = None;
-                return Err(Trouble::Passing(format!("the answer is {status}")));
+                return Err(Trouble::Passing(format!("HTTP {status}")));
             }
         };
         if let Some(length) = length {

@@ -3,16 +3,22 @@
 //!
 //! Where things lie in a repository is not known here but in
 //! [`wpk_api::repository`], where authors of other providers find it too.
-//! `provider` asks for a list of versions and makes an offer of it, `download`
-//! streams the file and goes on where a broken connection stopped, `client`
-//! holds what both need from HTTP and TLS, `hosts` which hosts a request may
-//! name, `settings` the section of the configuration.
+//! `provider` asks for a list of versions (`list`) and makes an offer of it,
+//! `download` streams the file and goes on where a broken connection stopped,
+//! `client` holds what both need from HTTP and TLS, `hosts` which hosts a request
+//! may name, `settings` the section of the configuration, of which `factory`
+//! makes a provider. `examine` looks at a repository, and at the `clock` against
+//! it, for `wpkctl doctor`.
 
 mod client;
+mod clock;
 mod download;
+mod examine;
+mod factory;
 mod hosts;
+mod list;
 mod provider;
 mod settings;
 
-pub use provider::RepositoryFactory;
+pub use factory::RepositoryFactory;
 pub use settings::Settings;

@@ -1,63 +1,24 @@
 //! From a wish to an offer: choose the place, ask for its list of versions,
 //! name the file (protocol.md, section 4).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::{Client, StatusCode, Url};
-use serde_json::Value;
-use wpk_api::repository::{
-    Base, Layout, MAX_BYTES, Place, UNKNOWN_MANAGER, Versions, VersionsError,
-};
-use wpk_api::settings::Problem;
+use reqwest::{Client, Url};
+use wpk_api::repository::{Base, Layout, Place, UNKNOWN_MANAGER};
 use wpk_api::{
-    BuildError, ByteStream, Context, Factory, Offer, OfferSource, ProviderError, Sha1, Target,
-    Version, Wanted, WantedRelease, WpkProvider,
+    BuildError, ByteStream, Context, Offer, OfferSource, ProviderError, Sha1, Target, Version,
+    Wanted, WantedRelease, WpkProvider,
 };
 
 use crate::client;
 use crate::download::{Download, Limits};
 use crate::hosts::{self, AllowedHost};
+use crate::list::{self, List, NoList};
 use crate::settings::Settings;
 
-/// Makes providers of `type = "repository"`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RepositoryFactory;
-
-impl Factory<dyn WpkProvider> for RepositoryFactory {
-    fn kind(&self) -> &'static str {
-        "repository"
-    }
-
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        Settings::read(settings).err().unwrap_or_default()
-    }
-
-    fn build(
-        &self,
-        settings: &Value,
-        context: &Context,
-    ) -> Result<Arc<dyn WpkProvider>, BuildError> {
-        let settings = Settings::read(settings).map_err(BuildError::Settings)?;
-        Ok(Arc::new(Repository {
-            client: client::build(&settings, context)?,
-            allow_hosts: settings.allowed_hosts(),
-            configured: settings.url.or_else(|| context.wpk_repository.clone()),
-            manager: context.node.version.unwrap_or(UNKNOWN_MANAGER),
-            timeout: settings.timeout.0,
-            limits: Limits {
-                attempts: settings.attempts,
-                stall: settings.timeout.0,
-                total: settings.max_time.0,
-                pause: settings.retry_pause.0,
-                size: settings.max_size.0,
-            },
-        }))
-    }
-}
-
-struct Repository {
+/// A repository, or the public ones.
+pub(crate) struct Repository {
     client: Client,
     configured: Option<String>,
     allow_hosts: Option<Vec<AllowedHost>>,
@@ -103,55 +64,159 @@ impl WpkProvider for Repository {
     }
 }
 
+/// A folder of a repository, and what it lists.
+pub(crate) struct Folder {
+    pub(crate) base: Base,
+    pub(crate) place: Place,
+    /// Where the list is.
+    pub(crate) url: String,
+    pub(crate) list: List,
+}
+
+impl Folder {
+    /// The file of a version that it lists.
+    pub(crate) fn offer(&self, version: Version, sha1: Sha1) -> Offer {
+        Offer {
+            file_name: self.place.file_name(version),
+            version: Some(version),
+            sha1: Some(sha1),
+            source: OfferSource::Download(self.base.join(&self.place.file(version))),
+        }
+    }
+}
+
+/// Why there is no folder to look into.
+pub(crate) enum NoFolder {
+    /// None can be named.
+    Unnamed(ProviderError),
+    /// Its list cannot be had from there.
+    NoList(String, NoList),
+}
+
+impl From<ProviderError> for NoFolder {
+    fn from(error: ProviderError) -> Self {
+        Self::Unnamed(error)
+    }
+}
+
+impl From<NoFolder> for ProviderError {
+    fn from(error: NoFolder) -> Self {
+        match error {
+            NoFolder::Unnamed(error) => error,
+            NoFolder::NoList(url, error) => error.at(&url),
+        }
+    }
+}
+
 impl Repository {
+    /// # Errors
+    /// [`BuildError::Failed`] if `ca_file` or the proxy cannot be used.
+    pub(crate) fn open(settings: Settings, context: &Context) -> Result<Self, BuildError> {
+        Ok(Self {
+            client: client::build(&settings, context)?,
+            allow_hosts: settings.allowed_hosts(),
+            configured: settings.url.or_else(|| context.wpk_repository.clone()),
+            manager: context.node.version.unwrap_or(UNKNOWN_MANAGER),
+            timeout: settings.timeout.0,
+            limits: Limits {
+                attempts: settings.attempts,
+                stall: settings.timeout.0,
+                total: settings.max_time.0,
+                pause: settings.retry_pause.0,
+                size: settings.max_size.0,
+            },
+        })
+    }
+
+    /// The same, but a download is tried once only.
+    pub(crate) fn impatient(self) -> Self {
+        let limits = Limits {
+            attempts: 1,
+            ..self.limits
+        };
+        Self { limits, ..self }
+    }
+
     async fn exactly(
         &self,
         release: &WantedRelease,
         version: Version,
     ) -> Result<Offer, ProviderError> {
-        let place = Place::of(&release.platform, release.package_type, version)
-            .map_err(|error| ProviderError::NoPackage(format!("{version}: {error}")))?;
-        let base = self.base(release, version)?;
-        let url = base.join(&place.versions());
-        let versions = self.versions(&url).await.map_err(NoVersions::into_error)?;
-        let sha1 = versions
-            .find(version)
-            .ok_or_else(|| ProviderError::NotListed(format!("{url} does not list {version}")))?;
-        Ok(offer(&base, &place, version, sha1))
+        let folder = self.folder_of(release, version).await?;
+        let sha1 = folder.list.versions.find(version).ok_or_else(|| {
+            ProviderError::NotListed(format!("{} does not list {version}", folder.url))
+        })?;
+        Ok(folder.offer(version, sha1))
     }
 
     /// The first version of the newest layout that the repository has.
     async fn latest(&self, release: &WantedRelease) -> Result<Offer, ProviderError> {
+        let (layout, folder) = self.newest_folder(release).await?;
+        let latest = folder.list.versions.latest();
+        let (version, sha1) = latest
+            .ok_or_else(|| ProviderError::NotListed(format!("{} lists no version", folder.url)))?;
+        if Layout::of(&release.platform, version) == layout {
+            return Ok(folder.offer(version, sha1));
+        }
+        self.exactly(release, version).await
+    }
+
+    /// The folder of a version.
+    pub(crate) async fn folder_of(
+        &self,
+        release: &WantedRelease,
+        version: Version,
+    ) -> Result<Folder, NoFolder> {
+        let place = Place::of(&release.platform, release.package_type, version)
+            .map_err(|error| ProviderError::NoPackage(format!("{version}: {error}")))?;
+        self.folder(release, place, version).await
+    }
+
+    /// The folder of the newest layout that the repository has.
+    pub(crate) async fn newest_folder(
+        &self,
+        release: &WantedRelease,
+    ) -> Result<(Layout, Folder), NoFolder> {
         let mut missing = None;
         for layout in Layout::of_platform(&release.platform) {
             let place = match layout.place(&release.platform, release.package_type) {
                 Ok(place) => place,
                 // The repository's answer says more than what an old layout lacks.
                 Err(error) => {
-                    return Err(
-                        missing.unwrap_or_else(|| ProviderError::NoPackage(error.to_string()))
-                    );
+                    return Err(missing.unwrap_or_else(|| NoFolder::Unnamed(error.into())));
                 }
             };
-            let base = self.base(release, self.typical_version(*layout))?;
-            let url = base.join(&place.versions());
-            let versions = match self.versions(&url).await {
-                Ok(versions) => versions,
-                Err(error) if error.not_found => {
-                    missing.get_or_insert(error.into_error());
-                    continue;
+            let typical = self.typical_version(*layout);
+            match self.folder(release, place, typical).await {
+                Err(NoFolder::NoList(url, error)) if error.not_found() => {
+                    missing.get_or_insert(NoFolder::NoList(url, error));
                 }
-                Err(error) => return Err(error.into_error()),
-            };
-            let (version, sha1) = versions
-                .latest()
-                .ok_or_else(|| ProviderError::NotListed(format!("{url} lists no version")))?;
-            if Layout::of(&release.platform, version) == *layout {
-                return Ok(offer(&base, &place, version, sha1));
+                Err(error) => return Err(error),
+                Ok(folder) => return Ok((*layout, folder)),
             }
-            return self.exactly(release, version).await;
         }
-        Err(missing.unwrap_or_else(|| ProviderError::NoPackage("no layout is known for it".into())))
+        Err(missing.unwrap_or_else(|| {
+            NoFolder::Unnamed(ProviderError::NoPackage("no layout is known for it".into()))
+        }))
+    }
+
+    async fn folder(
+        &self,
+        release: &WantedRelease,
+        place: Place,
+        version: Version,
+    ) -> Result<Folder, NoFolder> {
+        let base = self.base(release, version)?;
+        let url = base.join(&place.versions());
+        match list::fetch(&self.client, &url, self.timeout).await {
+            Ok(list) => Ok(Folder {
+                base,
+                place,
+                url,
+                list,
+            }),
+            Err(error) => Err(NoFolder::NoList(url, error)),
+        }
     }
 
     /// A version that lies in a layout, as near to the manager's as can be: it
@@ -184,71 +249,5 @@ impl Repository {
             )));
         }
         Ok(base)
-    }
-
-    /// Reads a list of versions, asked for once: a wrong address must be
-    /// reported fast, and a task can be asked for again.
-    async fn versions(&self, url: &str) -> Result<Versions, NoVersions> {
-        let no = |cause: String, not_found| NoVersions {
-            text: format!("{url}: {cause}"),
-            not_found,
-        };
-        let get = async {
-            let response = self.client.get(url).send().await.map_err(client::failure);
-            let mut response = response.map_err(|cause| no(cause, false))?;
-            let status = response.status();
-            if !status.is_success() {
-                return Err(no(
-                    format!("the answer is {status}"),
-                    status == StatusCode::NOT_FOUND,
-                ));
-            }
-            let mut file = Vec::new();
-            loop {
-                let piece = response.chunk().await.map_err(client::failure);
-                match piece.map_err(|cause| no(cause, false))? {
-                    Some(piece) => file.extend_from_slice(&piece),
-                    None => return Ok(file),
-                }
-                if file.len() > MAX_BYTES {
-                    return Err(no(VersionsError::TooLong.to_string(), false));
-                }
-            }
-        };
-        let file = tokio::time::timeout(self.timeout, get)
-            .await
-            .map_err(|_| {
-                no(
-                    format!("no complete answer within {:?}", self.timeout),
-                    false,
-                )
-            })??;
-        let versions = Versions::parse(&file).map_err(|error| no(error.to_string(), false))?;
-        if !versions.skipped().is_empty() {
-            tracing::warn!(url, lines = ?versions.skipped(), "lines that are no version and SHA-1 were skipped");
-        }
-        Ok(versions)
-    }
-}
-
-/// Why there is no list of versions.
-struct NoVersions {
-    text: String,
-    /// The server says that there is no such file.
-    not_found: bool,
-}
-
-impl NoVersions {
-    fn into_error(self) -> ProviderError {
-        ProviderError::NotReachable(self.text)
-    }
-}
-
-fn offer(base: &Base, place: &Place, version: Version, sha1: Sha1) -> Offer {
-    Offer {
-        file_name: place.file_name(version),
-        version: Some(version),
-        sha1: Some(sha1),
-        source: OfferSource::Download(base.join(&place.file(version))),
     }
 }

@@ -11,8 +11,10 @@
 //! One file per concern: `settings` (the section of the configuration),
 //! `open` (files and connections), `schema` (tables, and what another
 //! program may have left in them), `worker` (threads and transactions),
-//! `read` and `write` (the statements), `fault` (errors), `store`.
+//! `read` and `write` (the statements), `fault` (errors), `examine` (what the
+//! doctor is told), `store`.
 
+mod examine;
 mod fault;
 mod near;
 mod open;

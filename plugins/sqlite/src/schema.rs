@@ -82,7 +82,7 @@ pub(crate) fn check(connection: &Connection, file: &Path) -> Result<(), Fault> {
     if !columns.is_empty() {
         for wanted in COLUMNS {
             if !columns.iter().any(|have| have.eq_ignore_ascii_case(wanted)) {
-                return Err(unknown(format!("its table TASKS has no column {wanted}")));
+                return Err(unknown(format!("it has no column TASKS.{wanted}")));
             }
         }
         let keyed: bool = connection.query_row(
@@ -100,15 +100,26 @@ pub(crate) fn check(connection: &Connection, file: &Path) -> Result<(), Fault> {
     version(connection, "METADATA", "db_version")?;
     version(connection, "WPKD_METADATA", "layout")?;
     if std::fs::metadata(file).is_ok_and(|data| data.len() <= LOOK_THROUGH) {
-        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if found != "ok" {
-            return Err(Fault::Nonsense(format!(
-                "{found}; restore the file from a backup, or move it away and start again \
-                 with an empty one"
-            )));
-        }
+        sound(connection)?;
     }
     Ok(())
+}
+
+/// Looks through the whole file, which takes its time.
+pub(crate) fn sound(connection: &Connection) -> Result<(), Fault> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(Fault::Nonsense(format!(
+        "{found}; restore the file from a backup, or move it away and start again with an empty \
+         one"
+    )))
+}
+
+/// Whether there is a table of tasks.
+pub(crate) fn has_tasks(connection: &Connection) -> Result<bool, Fault> {
+    Ok(!columns(connection, "TASKS")?.is_empty())
 }
 
 /// Makes what is absent and heals what is stale, in one transaction.

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
+use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::settings::{Problem, read};
 use wpk_api::{BuildError, Context, Factory, TaskStore};
 
-use crate::SqliteStore;
+use crate::{SqliteStore, examine};
 
 /// What can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -45,6 +47,7 @@ impl Settings {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SqliteFactory;
 
+#[async_trait]
 impl Factory<dyn TaskStore> for SqliteFactory {
     fn kind(&self) -> &'static str {
         "sqlite"
@@ -52,6 +55,13 @@ impl Factory<dyn TaskStore> for SqliteFactory {
 
     fn check(&self, settings: &Value) -> Vec<Problem> {
         Settings::read(settings).err().unwrap_or_default()
+    }
+
+    async fn examine(&self, settings: &Value, context: &Context, asked: &Examine) -> Vec<Check> {
+        match Settings::read(settings) {
+            Ok(settings) => examine::examine(context.path(settings.path), asked).await,
+            Err(_) => Vec::new(),
+        }
     }
 
     fn build(&self, settings: &Value, context: &Context) -> Result<Arc<dyn TaskStore>, BuildError> {

@@ -5,10 +5,12 @@
 //! `bind` puts both sockets into place with exact rights, `listener` accepts
 //! connections within a limit, `connection` takes frames out of one connection,
 //! hands each to the engine and writes its answer. A client that is slow,
-//! silent or wrong costs its own connection and nothing else.
+//! silent or wrong costs its own connection and nothing else. `examine` looks at
+//! the sockets from outside, for `wpkctl doctor`.
 
 mod bind;
 mod connection;
+mod examine;
 mod group;
 mod listener;
 mod settings;

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
+use wpk_api::examine::{Check, Examine};
 use wpk_api::settings::Problem;
 use wpk_api::{
     BuildError, CancellationToken, Context, Demands, Endpoint, Factory, RequestService,
@@ -16,6 +17,7 @@ use wpk_api::{
 
 use crate::bind::Bound;
 use crate::connection::ServedSocket;
+use crate::examine;
 use crate::group::group_id;
 use crate::listener;
 use crate::settings::Settings;
@@ -27,6 +29,7 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UnixSocketFactory;
 
+#[async_trait]
 impl Factory<dyn RequestSource> for UnixSocketFactory {
     fn kind(&self) -> &'static str {
         "unix-socket"
@@ -38,6 +41,13 @@ impl Factory<dyn RequestSource> for UnixSocketFactory {
 
     fn demands(&self, settings: &Value, context: &Context) -> Demands {
         Settings::parse(settings).map_or_else(|_| Demands::default(), |read| read.demands(context))
+    }
+
+    async fn examine(&self, settings: &Value, context: &Context, _asked: &Examine) -> Vec<Check> {
+        match Settings::parse(settings) {
+            Ok(settings) => examine::examine(&settings, context).await,
+            Err(_) => Vec::new(),
+        }
     }
 
     fn build(

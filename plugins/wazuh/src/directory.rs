@@ -12,12 +12,14 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 use serde_json::Value;
+use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::settings::{Problem, Span, read};
 use wpk_api::{
     AgentDirectory, AgentId, AgentInfo, AgentPage, BuildError, Context, DirectoryError, Factory,
 };
 
+use crate::examine;
 use crate::pool::{AskError, Pool};
 use crate::row;
 
@@ -89,6 +91,7 @@ impl WazuhDbSettings {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WazuhDbFactory;
 
+#[async_trait]
 impl Factory<dyn AgentDirectory> for WazuhDbFactory {
     fn kind(&self) -> &'static str {
         "wazuh-db"
@@ -96,6 +99,16 @@ impl Factory<dyn AgentDirectory> for WazuhDbFactory {
 
     fn check(&self, settings: &Value) -> Vec<Problem> {
         WazuhDbSettings::parse(settings).err().unwrap_or_default()
+    }
+
+    async fn examine(&self, settings: &Value, context: &Context, _asked: &Examine) -> Vec<Check> {
+        match WazuhDbSettings::parse(settings) {
+            Ok(settings) => {
+                let socket = context.path(&settings.socket);
+                vec![examine::database(socket, settings.timeout.0).await]
+            }
+            Err(_) => Vec::new(),
+        }
     }
 
     fn build(

@@ -8,10 +8,11 @@
 //! [`ClusterStoreFactory`] (`[store] type = "cluster"`). The first two daemons
 //! are spoken to in frames over Unix sockets; `peer` is the one place that does
 //! it, with a limit on every length and every wait. The third has frames of its
-//! own, in `cluster`.
+//! own, in `cluster`. `examine` asks all of them for `wpkctl doctor`.
 
 mod cluster;
 mod directory;
+mod examine;
 mod peer;
 mod pool;
 mod row;

@@ -13,11 +13,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::settings::{Problem, Span, read};
 use wpk_api::{AgentId, BuildError, Context, Factory, Transport, TransportError};
 use wpk_wire::PEER_MAX_PAYLOAD;
 
+use crate::examine;
 use crate::peer::{Peer, PeerError};
 
 /// The daemon's own word for an agent that did not answer it in time.
@@ -96,6 +98,7 @@ impl RemotedSettings {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RemotedFactory;
 
+#[async_trait]
 impl Factory<dyn Transport> for RemotedFactory {
     fn kind(&self) -> &'static str {
         "remoted"
@@ -103,6 +106,16 @@ impl Factory<dyn Transport> for RemotedFactory {
 
     fn check(&self, settings: &Value) -> Vec<Problem> {
         RemotedSettings::parse(settings).err().unwrap_or_default()
+    }
+
+    async fn examine(&self, settings: &Value, context: &Context, _asked: &Examine) -> Vec<Check> {
+        match RemotedSettings::parse(settings) {
+            Ok(settings) => {
+                let socket = context.path(&settings.socket);
+                vec![examine::remote(socket, settings.timeout.0).await]
+            }
+            Err(_) => Vec::new(),
+        }
     }
 
     fn build(&self, settings: &Value, context: &Context) -> Result<Arc<dyn Transport>, BuildError> {

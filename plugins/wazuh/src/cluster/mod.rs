@@ -10,7 +10,7 @@
 //! "cluster"`). Inside: `header` (bytes around a message), `link` (one question
 //! with its time limit and attempts), `master` (the messages, in pieces that
 //! fit a frame), `shown` (statuses and times as the master writes them), `local`
-//! (our file), `fault` (its errors), `create` and `settle` (the two procedures that must survive a
+//! (our file), `fault` (its errors), `examine` (what the doctor is told), `create` and `settle` (the two procedures that must survive a
 //! crash between the master and our file), `store` (the trait).
 //!
 //! # What a crash or a lost answer leaves behind
@@ -31,6 +31,7 @@
 //! before the installer is begun.
 
 mod create;
+mod examine;
 mod fault;
 mod header;
 mod link;

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
+use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::settings::{Problem, Span, read};
 use wpk_api::{BuildError, Context, Factory, Role, TaskStore};
 
-use super::ClusterStore;
+use super::{ClusterStore, examine};
 
 /// The most `attempts`.
 const MOST_ATTEMPTS: u32 = 100;
@@ -87,10 +89,15 @@ impl ClusterSettings {
     }
 }
 
+/// Why there is no such store on a master.
+const MASTERS_OWN: &str = "the tasks are the master's own: set node.role = \"worker\" \
+     on a worker node, or store.type = \"sqlite\" on the master";
+
 /// Makes the store of `type = "cluster"`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ClusterStoreFactory;
 
+#[async_trait]
 impl Factory<dyn TaskStore> for ClusterStoreFactory {
     fn kind(&self) -> &'static str {
         "cluster"
@@ -100,14 +107,24 @@ impl Factory<dyn TaskStore> for ClusterStoreFactory {
         ClusterSettings::parse(settings).err().unwrap_or_default()
     }
 
+    async fn examine(&self, settings: &Value, context: &Context, _asked: &Examine) -> Vec<Check> {
+        match ClusterSettings::parse(settings) {
+            Ok(_) if context.node.role == Role::Master => {
+                vec![Check::failure(examine::NAME, MASTERS_OWN, "")]
+            }
+            Ok(settings) => {
+                let socket = context.path(&settings.socket);
+                let (limit, attempts) = (settings.timeout.0, settings.attempts);
+                vec![examine::master(socket, limit, attempts).await]
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
     fn build(&self, settings: &Value, context: &Context) -> Result<Arc<dyn TaskStore>, BuildError> {
         let settings = ClusterSettings::parse(settings).map_err(BuildError::Settings)?;
         if context.node.role == Role::Master {
-            return Err(BuildError::Failed(
-                "the tasks are the master's own: set node.role = \"worker\" on a worker node, \
-                 or store.type = \"sqlite\" on the master"
-                    .to_owned(),
-            ));
+            return Err(BuildError::Failed(MASTERS_OWN.to_owned()));
         }
         let store = ClusterStore::open(&settings, context)
             .map_err(|error| BuildError::Failed(error.to_string()))?;
