@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use serde_json::{Value, json};
 use tokio::process::Command;
 use wpk_testkit::{Manager, binary};
 
@@ -57,6 +58,56 @@ async fn check_prints_every_mistake_with_file_and_key() {
             .any(|line| line.contains("wpkd.toml") && line.contains(key));
         assert!(found, "{key} is not in\n{printed}");
     }
+}
+
+#[tokio::test]
+async fn an_examination_reads_the_settings_as_the_start_does() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("wpkd.toml");
+    let home = folder.path().join("home");
+    let arguments = ["examine", "--json", "--config", file.to_str().unwrap()];
+    let lines = |output: &Output| -> Vec<Value> {
+        let printed = String::from_utf8(output.stdout.clone()).unwrap();
+        let lines = printed
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        lines.collect()
+    };
+    let mistakes = "home = \"relative\"\n[[provider]]\ntype = \"s3\"\n[store]\npath = 5\n";
+    std::fs::write(&file, mistakes).unwrap();
+    let output = wpkd(&arguments).await;
+    assert_eq!(output.status.code(), Some(2));
+    let told = lines(&output);
+    let checked = wpkd(&["check", "--config", file.to_str().unwrap()]).await;
+    let checked = String::from_utf8(checked.stderr).unwrap();
+    let (end, checks) = told.split_last().unwrap();
+    assert_eq!(*end, json!({"event": "end"}));
+    assert_eq!(checks.len(), 3, "{checks:?}");
+    for check in checks {
+        assert_eq!([&check["name"], &check["level"]], ["settings", "failure"]);
+        let mistake = check["detail"].as_str().unwrap();
+        assert!(
+            checked.lines().any(|line| line == mistake),
+            "{mistake} is not in\n{checked}"
+        );
+    }
+
+    // A daemon that never ran: it says so, and makes nothing.
+    std::fs::write(&file, format!("home = {home:?}\n")).unwrap();
+    let output = wpkd(&arguments).await;
+    assert_eq!(output.status.code(), Some(1));
+    let told = lines(&output);
+    assert_eq!(told[0]["level"], "ok", "{told:?}");
+    let upgrade = told
+        .iter()
+        .find(|line| line["name"] == "upgrade socket")
+        .unwrap();
+    assert_eq!(
+        [&upgrade["level"], &upgrade["section"]],
+        ["failure", "source.0"]
+    );
+    assert_eq!(*told.last().unwrap(), json!({"event": "end"}));
+    assert!(!home.exists());
 }
 
 #[tokio::test]

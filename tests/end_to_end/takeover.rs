@@ -16,7 +16,8 @@ use wpk_testkit::{
 const OSSEC_CONF: &str = "<!-- Wazuh - Manager -->
 <ossec_config>
   <global><logall>no</logall></global>
-  <agent-upgrade><enabled>no</enabled><chunk_size>4096</chunk_size></agent-upgrade>
+  <agent-upgrade><enabled>no</enabled><chunk_size>4096</chunk_size>
+    <wpk_repository>REPOSITORY</wpk_repository></agent-upgrade>
   <task-manager><task_timeout>TIMEOUT</task_timeout><cleanup_time>3d</cleanup_time></task-manager>
 </ossec_config>
 <ossec_config>
@@ -47,11 +48,12 @@ struct Takeover {
 impl Takeover {
     async fn start(task_timeout: &str) -> Self {
         let home = Home::new().unwrap();
-        std::fs::write(
-            home.path("etc/ossec.conf"),
-            OSSEC_CONF.replace("TIMEOUT", task_timeout),
-        )
-        .unwrap();
+        let repository = Repository::start().await.unwrap();
+        repository.publish("v4.14.8", &[5; 20_000]).unwrap();
+        let conf = OSSEC_CONF
+            .replace("TIMEOUT", task_timeout)
+            .replace("REPOSITORY", &format!("http://{}", repository.base()));
+        std::fs::write(home.path("etc/ossec.conf"), conf).unwrap();
         rusqlite::Connection::open(home.tasks_db())
             .unwrap()
             .execute_batch(TASKS)
@@ -65,8 +67,6 @@ impl Takeover {
         wdb.set_column(7, "version", json!("Wazuh v4.14.8"));
         let remoted = FakeRemoted::start(home.remote_socket()).unwrap();
         remoted.acknowledge_to(home.upgrade_socket());
-        let repository = Repository::start().await.unwrap();
-        repository.publish("v4.14.8", &[5; 20_000]).unwrap();
 
         // The file as it is shipped, but for the place and the group.
         let shipped = include_str!("../../config/wazuh-manager.toml");
@@ -223,6 +223,57 @@ async fn the_tool_prints_what_its_users_know() {
     ] {
         assert!(printed.contains(line), "{line:?} is not in\n{printed}");
     }
+}
+
+#[tokio::test]
+async fn the_doctor_finds_it_well_and_leaves_it_as_it_was() {
+    let takeover = Takeover::start("15m").await;
+    let output = Command::new(binary("wpkctl").unwrap())
+        .arg("--config")
+        .arg(takeover.home.path("wazuh-manager.toml"))
+        .args(["doctor", "--json", "--agent", "1"])
+        .output()
+        .await
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let objects: Vec<Value> = (printed.lines())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let checks = objects.iter().filter(|object| object["event"] == "check");
+    let told: Vec<(&str, &str)> = checks
+        .map(|check| {
+            (
+                check["check"].as_str().unwrap(),
+                check["status"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        "settings",
+        "upgrade socket",
+        "task socket",
+        "agent database",
+        "remote daemon",
+        "rights",
+        "disk space",
+        "repository",
+        "versions",
+        "clock",
+        "CA store",
+        "WPK certificates",
+        "task database",
+        "agent",
+        "dry run",
+    ];
+    assert_eq!(told, expected.map(|name| (name, "ok")), "{printed}");
+    let database = objects
+        .iter()
+        .find(|object| object["check"] == "task database");
+    let detail = database.unwrap()["detail"].as_str().unwrap();
+    assert!(detail.ends_with("is sound, 1 tasks: 1 Failed"), "{detail}");
+    assert!(takeover.remoted.steps(1).is_empty(), "no agent hears of it");
+    let answer = takeover.ask("upgrade_result", json!({"agents": [1]})).await;
+    assert_eq!(answer["data"][0]["error"], 3, "no task was made: {answer}");
 }
 
 /// Only root may give a file to another group.

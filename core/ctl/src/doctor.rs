@@ -1,24 +1,18 @@
 //! `wpkctl doctor`: looks at the whole path of an upgrade before anyone
-//! upgrades. It reads and asks, and changes nothing. `sockets` are the manager
-//! and those it needs, `folders` rights and space, `repository` and `files`
-//! what is downloaded (over `http`), `certificates` who signed it, `clock` and
-//! `database` what the task manager relies on, `agent` a single agent.
+//! upgrades. It reads and asks, and changes nothing.
+//!
+//! What the daemon needs is looked at by the daemon's own code: `daemon` runs
+//! `wpkd examine`, which reads the settings and asks its plugins as its start
+//! would, so that nothing is called good here that is refused there. `agent` asks
+//! the running manager about a single agent; `report` prints all of it.
 
 mod agent;
 pub(crate) mod args;
-mod certificates;
-mod clock;
-mod database;
-mod files;
-mod folders;
-mod http;
+mod daemon;
 mod report;
-mod repository;
-mod sockets;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
-
-use wpk_config::{Settings, load};
 
 use crate::error::CtlError;
 use crate::manager::client::Client;
@@ -26,7 +20,7 @@ use crate::manager::socket;
 use crate::options::Global;
 use crate::output::{Ending, Output};
 use args::DoctorArgs;
-use report::{Check, Report};
+use report::Report;
 
 /// Prints one line, or one object, per check. Ends well if nothing failed.
 ///
@@ -48,63 +42,49 @@ pub(crate) async fn run(
 
 async fn look(global: &Global, args: &DoctorArgs, out: &Output) -> Result<Ending, CtlError> {
     let mut report = Report::new(out);
-    let Some(settings) = settings(global, &mut report)? else {
-        return report.close();
+    // Asked first: its platform decides whose files are looked at.
+    let agent = match (args.agent, socket::path(global)) {
+        (Some(id), Ok(socket)) => agent::look(&mut Client::new(socket), id).await,
+        // Mistakes in the settings are the daemon's to tell.
+        _ => agent::Seen::default(),
     };
-    let upgrade = match &global.socket {
-        Some(socket) => Some(socket.clone()),
-        None => socket::upgrade_socket(&settings),
-    };
-    report.add_all(sockets::manager(upgrade.as_deref(), &settings).await)?;
-    report.add_all(sockets::wazuh(&settings).await)?;
-    report.add_all(folders::rights(
-        upgrade.as_deref(),
-        global.config.as_deref(),
-        &settings,
-    ))?;
-    report.add(folders::space(&settings))?;
-    let mut platform = repository::Platform::new(args);
-    if let (Some(id), Some(socket)) = (args.agent, upgrade) {
-        let (checks, found) = agent::look(&mut Client::new(socket), id, args).await;
-        report.add_all(checks)?;
-        platform = found.unwrap_or(platform);
+    let arguments = arguments(global, args, &agent);
+    daemon::examine(arguments, args.timeout(), &mut report).await?;
+    for check in &agent.checks {
+        report.add("", check)?;
     }
-    let mut sources = repository::sources(&settings);
-    let mut newest = None;
-    let mut date = None;
-    for source in &mut sources {
-        let listed = repository::look(source, &platform, &settings, &mut report).await?;
-        date = date.or(listed.date);
-        if let Some(count) = args.download {
-            let wanted = listed.files.into_iter().take(count).collect();
-            let (check, file) = files::look(source, wanted, settings.cache.max_size.0).await;
-            report.add(check)?;
-            newest = newest.or(file);
-        }
-    }
-    report.add_all(certificates::look(args, &settings, newest.as_ref()))?;
-    report.add(clock::look(date.as_ref()))?;
-    report.add(database::look(&settings))?;
     report.close()
 }
 
-/// The settings; `None` after their mistakes were reported.
-fn settings(global: &Global, report: &mut Report<'_>) -> Result<Option<Settings>, CtlError> {
-    const NAME: &str = "settings";
-    let sources = socket::sources(global)?;
-    let named = |file: &PathBuf| file.display().to_string();
-    let place = sources.file.as_ref().map_or("defaults".to_owned(), named);
-    match load(&sources, None) {
-        Ok(settings) => {
-            let home = settings.home.display();
-            report.add(Check::ok(NAME, format!("{place}, home {home}")))?;
-            Ok(Some(settings))
+/// What `wpkd examine` is called with.
+fn arguments(global: &Global, args: &DoctorArgs, agent: &agent::Seen) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut add = |name: &str, value: Option<OsString>| {
+        if let Some(value) = value {
+            arguments.extend([name.into(), value]);
         }
-        Err(found) => {
-            let advice = "correct it; `wpkd check` prints all mistakes";
-            let checks = found.0.iter();
-            report.add_all(checks.map(|one| Check::failure(NAME, one.to_string(), advice)))?;
-            Ok(None)
-        }
-    }
+    };
+    let text = |text: &Option<String>| text.clone().map(OsString::from);
+    let path = |path: &Option<PathBuf>| path.clone().map(OsString::from);
+    let platform = agent.platform.clone().unwrap_or_else(|| args.platform());
+    add("--config", path(&global.config));
+    add("--home", path(&global.home));
+    add(
+        "--os-version",
+        platform.major.as_ref().map(|major| match &platform.minor {
+            Some(minor) => format!("{major}.{minor}").into(),
+            None => major.into(),
+        }),
+    );
+    add("--platform", text(&platform.name));
+    add("--arch", text(&platform.arch));
+    let package_type = args.package_type(&platform);
+    add("--package-type", Some(package_type.as_str().into()));
+    add(
+        "--download",
+        args.download.map(|count| count.to_string().into()),
+    );
+    add("--wpk", path(&args.wpk));
+    args.ca.iter().for_each(|ca| add("--ca", Some(ca.into())));
+    arguments
 }

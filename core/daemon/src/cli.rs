@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use wpk_api::PackageType;
 
 /// Upgrades agents remotely.
 ///
@@ -23,6 +24,10 @@ pub(crate) enum Command {
     Run(Where),
     /// Print every mistake in the configuration and exit.
     Check(Where),
+    /// Look at everything the daemon would meet if it started now, and change
+    /// nothing: what `wpkctl doctor` prints. Exit status 0 if nothing failed, 2 if
+    /// the configuration has mistakes.
+    Examine(Examination),
     /// Print the settings (TOML) that take over a 4.x manager's ossec.conf.
     ImportOssecConf {
         /// The manager's installation folder.
@@ -53,4 +58,36 @@ pub(crate) struct Where {
     /// opened.
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Examination {
+    #[command(flatten)]
+    pub(crate) place: Where,
+    /// Print one JSON object per line, and one with the event `end` at the end.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Platform whose files a repository is asked for: linux, windows, macos or a
+    /// distribution; absent: none.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) platform: Option<String>,
+    /// Version of that operating system, such as 22.04.
+    #[arg(long, value_name = "V", requires = "platform")]
+    pub(crate) os_version: Option<String>,
+    /// Its architecture, such as x86_64 or aarch64.
+    #[arg(long, requires = "platform")]
+    pub(crate) arch: Option<String>,
+    /// Its type of package, where the platform leaves it open: rpm or deb.
+    #[arg(long, value_name = "TYPE", requires = "platform")]
+    pub(crate) package_type: Option<PackageType>,
+    /// Download the N newest listed files of the platform and check their SHA-1.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "platform")]
+    pub(crate) download: usize,
+    /// Check the signature of this WPK; absent: of one that was downloaded, or of
+    /// the newest in the cache.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) wpk: Option<PathBuf>,
+    /// Trusted CA: a PEM file or a folder; repeatable; absent: as configured.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) ca: Vec<PathBuf>,
 }

@@ -1,13 +1,40 @@
-//! The manager daemon: reads its settings, puts the built-in plugins into the
-//! engine, runs it until a signal.
+//! `wpkd`, the manager daemon: the only crate that knows the engine and the
+//! plugins, and puts one into the other.
+//!
+//! # Where to start
+//! `main` (this file) is the whole story of a start:
+//!
+//! 1. `cli` reads the command line; `privileges` becomes the user of `--user`
+//!    before anything is opened, `telemetry` starts the log.
+//! 2. `builtins` lists the built-in plugins: each is a factory that answers to a
+//!    `type = "..."` of the settings. `registry` holds them, and adds those that
+//!    the libraries of `[[plugin]]` bring (`wpk-loader`).
+//! 3. `settings` has `wpk-config` read the files and check every section, asking
+//!    the registry about those that belong to plugins.
+//! 4. The registry makes the parts of an engine (`wpk_runtime::Components`) from
+//!    the sections, sources last; `wpk_runtime::Engine` runs them until a signal,
+//!    while `service` tells a service manager how it stands.
+//!
+//! The other commands share steps 1 to 3. `check` prints what the settings mean.
+//! `examine` asks every section's plugin what it would meet, for `wpkctl doctor`.
+//! `import` and `generate` need no settings: they print those that an `ossec.conf`
+//! stands for, and write man page and completions.
+//!
+//! # How it goes
+//! A built-in plugin is a crate under `plugins/` that implements a trait of
+//! `wpk-api` and a factory for it, and a line in `builtins`; nothing else here
+//! knows it by name. What the daemon does with a request is the engine's matter
+//! (`wpk-runtime`); what the settings mean is `wpk-config`'s.
 
 mod builtins;
 mod cli;
+mod examine;
 mod generate;
 mod import;
 mod privileges;
 mod registry;
 mod service;
+mod settings;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -16,7 +43,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 use wpk_api::CancellationToken;
-use wpk_config::{self as config, Settings};
+use wpk_config::{PluginSection, Settings};
 use wpk_runtime::Engine;
 
 use cli::{Cli, Command};
@@ -24,12 +51,12 @@ use registry::Registry;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let (command, place) = match cli.command {
-        Some(Command::ImportOssecConf { home, file }) => return import::print(&home, &file),
-        Some(Command::Generate { out }) => return generate::run(&out),
-        None => (run as fn(Settings, &Registry) -> ExitCode, cli.run),
-        Some(Command::Run(place)) => (run as fn(Settings, &Registry) -> ExitCode, place),
-        Some(Command::Check(place)) => (check as fn(Settings, &Registry) -> ExitCode, place),
+    let place = match &cli.command {
+        Some(Command::ImportOssecConf { home, file }) => return import::print(home, file),
+        Some(Command::Generate { out }) => return generate::run(out),
+        None => &cli.run,
+        Some(Command::Run(place) | Command::Check(place)) => place,
+        Some(Command::Examine(args)) => &args.place,
     };
     if let Some(user) = &place.user
         && let Err(error) = privileges::become_user(user)
@@ -40,20 +67,12 @@ fn main() -> ExitCode {
     // Before anything is loaded: plugins may have something to say.
     telemetry::start();
     let mut registry = builtins::registry();
-    let home = match place.home.map(std::path::absolute).transpose() {
-        Ok(home) => home,
-        Err(error) => {
-            eprintln!("wpkd: --home: {error}");
-            return ExitCode::from(2);
-        }
-    };
-    let mut fragments = config::collect(&config::Sources {
-        file: place.config,
-        home,
-    });
-    registry.load_libraries(&mut fragments);
-    match fragments.check(Some(&registry)) {
-        Ok(settings) => command(settings, &registry),
+    if let Some(Command::Examine(args)) = &cli.command {
+        return examine::run(args, registry);
+    }
+    match settings::read(place, &mut registry) {
+        Ok(settings) if matches!(cli.command, Some(Command::Check(_))) => check(&settings),
+        Ok(settings) => run(settings, &registry),
         Err(findings) => {
             eprintln!("{findings}");
             eprintln!(
@@ -66,8 +85,8 @@ fn main() -> ExitCode {
 }
 
 /// The configuration was read and found good; says what it means.
-fn check(settings: Settings, _: &Registry) -> ExitCode {
-    let kinds = |sections: &[config::PluginSection]| {
+fn check(settings: &Settings) -> ExitCode {
+    let kinds = |sections: &[PluginSection]| {
         sections
             .iter()
             .map(|section| section.kind.as_str())

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::Value;
+use wpk_api::examine::{Check, Examine};
 use wpk_api::settings::Problem;
 use wpk_api::{
     AgentDirectory, BuildError, Context, Demands, Factory, NodeInfo, PluginKind, RequestSource,
@@ -54,12 +56,20 @@ impl<T: ?Sized> Factories<T> {
 }
 
 /// What is asked of factories whatever they make.
+#[async_trait]
 trait Asked: Send + Sync {
     fn types(&self) -> Vec<&'static str>;
     fn check(&self, type_name: &str, settings: &Value) -> Option<Vec<Problem>>;
     fn demands(&self, type_name: &str, settings: &Value, context: &Context) -> Option<Demands>;
+    async fn examine(
+        &self,
+        section: &PluginSection,
+        context: &Context,
+        asked: &Examine,
+    ) -> Vec<Check>;
 }
 
+#[async_trait]
 impl<T: ?Sized> Asked for Factories<T> {
     fn types(&self) -> Vec<&'static str> {
         self.0.iter().map(|factory| factory.kind()).collect()
@@ -72,6 +82,18 @@ impl<T: ?Sized> Asked for Factories<T> {
     fn demands(&self, type_name: &str, settings: &Value, context: &Context) -> Option<Demands> {
         let factory = self.find(type_name)?;
         Some(factory.demands(settings, context))
+    }
+
+    async fn examine(
+        &self,
+        section: &PluginSection,
+        context: &Context,
+        asked: &Examine,
+    ) -> Vec<Check> {
+        match self.find(&section.kind) {
+            Some(factory) => factory.examine(&section.settings, context, asked).await,
+            None => Vec::new(),
+        }
     }
 }
 
@@ -183,10 +205,41 @@ impl Registry {
         }
     }
 
+    /// The sections of a kind that the daemon starts with.
+    pub(crate) fn sections(&self, kind: PluginKind, settings: &Settings) -> Vec<PluginSection> {
+        match kind {
+            PluginKind::Source => self.sources(settings),
+            kind => settings.sections(kind).to_vec(),
+        }
+    }
+
+    /// A source with the type of the transport is added by itself: a transport
+    /// over which agents also report brings their acknowledgements with it.
+    fn sources(&self, settings: &Settings) -> Vec<PluginSection> {
+        let mut sections = settings.sources.clone();
+        if let Some(PluginSection { kind, .. }) = &settings.transport
+            && self.sources.find(kind).is_some()
+            && !sections.iter().any(|section| section.kind == *kind)
+        {
+            sections.push(PluginSection::of(kind));
+        }
+        sections
+    }
+
+    /// What the plugin of a section finds of its surroundings; see
+    /// [`Factory::examine`]. Nothing for an unknown type.
+    pub(crate) async fn examine(
+        &self,
+        kind: PluginKind,
+        section: &PluginSection,
+        context: &Context,
+        asked: &Examine,
+    ) -> Vec<Check> {
+        self.of(kind).examine(section, context, asked).await
+    }
+
     /// Makes the parts of an engine. Sources come last, so that nothing is
-    /// accepted before everything it needs is there. A source with the type of
-    /// the transport is added by itself: a transport over which agents also
-    /// report brings their acknowledgements with it.
+    /// accepted before everything it needs is there.
     ///
     /// # Errors
     /// [`StartError`] names the plugin and what to do.
@@ -195,10 +248,10 @@ impl Registry {
         let one = |kind| (settings.sections(kind).first()).ok_or(StartError::NoSection(kind));
         let store = one(PluginKind::Store)?;
         let store = self.stores.build(PluginKind::Store, store, &context)?;
-        let transport_section = one(PluginKind::Transport)?;
-        let transport =
-            self.transports
-                .build(PluginKind::Transport, transport_section, &context)?;
+        let transport = one(PluginKind::Transport)?;
+        let transport = self
+            .transports
+            .build(PluginKind::Transport, transport, &context)?;
         let directory = one(PluginKind::Directory)?;
         let directory = self
             .directories
@@ -209,13 +262,7 @@ impl Registry {
                     .build(PluginKind::Provider, section, &context)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let mut sections = settings.sources.clone();
-        let companion = &transport_section.kind;
-        if self.sources.find(companion).is_some() && !sections.iter().any(|s| s.kind == *companion)
-        {
-            sections.push(PluginSection::of(companion));
-        }
-        let sources = (sections.iter())
+        let sources = (self.sources(settings).iter())
             .map(|section| self.sources.build(PluginKind::Source, section, &context))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Components {

@@ -1,39 +1,52 @@
 //! One agent: whether the manager lists it and reaches it, and what it would do
 //! with an upgrade.
 
-use wpk_api::{AgentId, ConnectionStatus, PackageType};
+use wpk_api::examine::Check;
+use wpk_api::{AgentId, ConnectionStatus, Platform};
 use wpk_wire::own::Forecast;
 use wpk_wire::{Item, UpgradeCode, UpgradeParams};
 
-use super::args::DoctorArgs;
-use super::report::Check;
-use super::repository::Platform;
 use crate::manager::ask::Ask;
 use crate::manager::client::{Client, accepted};
 use crate::manager::fleet::{self, Agent};
 
 const NAME: &str = "agent";
 
-/// The checks, and the agent's platform where it is known.
-pub(super) async fn look(
-    client: &mut Client,
-    id: AgentId,
-    args: &DoctorArgs,
-) -> (Vec<Check>, Option<Platform>) {
+/// What was seen of an agent.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) checks: Vec<Check>,
+    /// Its platform, where it is known.
+    pub(super) platform: Option<Platform>,
+}
+
+impl From<Check> for Seen {
+    fn from(check: Check) -> Self {
+        Self {
+            checks: vec![check],
+            platform: None,
+        }
+    }
+}
+
+/// Asks the manager about it.
+pub(super) async fn look(client: &mut Client, id: AgentId) -> Seen {
     let agent = match fleet::find(client, [id]).await {
         Ok(mut agents) => agents.remove(&id),
         Err(error) => {
             let detail = format!("{id} cannot be looked at: {error}");
-            return (vec![Check::failure(NAME, detail, "")], None);
+            return Check::failure(NAME, detail, "").into();
         }
     };
     let Some(agent) = agent else {
         let detail = format!("{id} is not known to the manager");
-        let advice = "see `wpkctl agents`";
-        return (vec![Check::failure(NAME, detail, advice)], None);
+        return Check::failure(NAME, detail, "see `wpkctl agents`").into();
     };
-    let checks = vec![connection(&agent), dry_run(client, id).await];
-    (checks, platform(&agent, args))
+    let platform = agent.listed().platform.clone();
+    Seen {
+        checks: vec![connection(&agent), dry_run(client, id).await],
+        platform: platform.name.is_some().then_some(platform),
+    }
 }
 
 fn connection(agent: &Agent) -> Check {
@@ -94,14 +107,4 @@ async fn dry_run(client: &mut Client, id: AgentId) -> Check {
             Check::failure(NAME, detail, "upgrades of it will be refused or fail")
         }
     }
-}
-
-/// Its platform, as the manager would look for it.
-fn platform(agent: &Agent, args: &DoctorArgs) -> Option<Platform> {
-    let system = agent.listed().platform.clone();
-    let own = PackageType::of_platform(system.name.as_deref()?);
-    Some(Platform {
-        package_type: own.unwrap_or(args.package_type.into()),
-        system,
-    })
 }

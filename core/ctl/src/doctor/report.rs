@@ -2,74 +2,10 @@
 //! and the sum at the end.
 
 use serde_json::json;
+use wpk_api::examine::{Check, Level};
 
 use crate::error::CtlError;
 use crate::output::{Ending, Output, clean};
-
-/// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
-    Ok,
-    Warning,
-    Failure,
-}
-
-impl Level {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Failure => "failure",
-        }
-    }
-}
-
-/// One check and its end.
-#[derive(Debug, Clone)]
-pub(super) struct Check {
-    pub(super) name: &'static str,
-    pub(super) level: Level,
-    /// What was found.
-    pub(super) detail: String,
-    /// What to do; empty where all is well.
-    pub(super) advice: String,
-}
-
-impl Check {
-    pub(super) fn ok(name: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(name, Level::Ok, detail, "")
-    }
-
-    pub(super) fn warning(
-        name: &'static str,
-        detail: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> Self {
-        Self::new(name, Level::Warning, detail, advice)
-    }
-
-    pub(super) fn failure(
-        name: &'static str,
-        detail: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> Self {
-        Self::new(name, Level::Failure, detail, advice)
-    }
-
-    pub(super) fn new(
-        name: &'static str,
-        level: Level,
-        detail: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> Self {
-        Self {
-            name,
-            level,
-            detail: clean(&detail.into()),
-            advice: clean(&advice.into()),
-        }
-    }
-}
 
 /// Prints checks and counts them.
 pub(super) struct Report<'a> {
@@ -85,37 +21,22 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// A check of the daemon's section `section`; empty for any other.
+    ///
     /// # Errors
     /// [`CtlError::Print`].
-    pub(super) fn add(&mut self, check: Check) -> Result<(), CtlError> {
+    pub(super) fn add(&mut self, section: &str, check: &Check) -> Result<(), CtlError> {
         let [ok, warnings, failures] = &mut self.counts;
         *match check.level {
             Level::Ok => ok,
             Level::Warning => warnings,
             Level::Failure => failures,
         } += 1;
-        let Check {
-            name,
-            level,
-            detail,
-            advice,
-        } = check;
         self.out.event(&json!({
-            "event": "check", "check": name, "status": level.word(), "detail": detail, "advice": advice,
+            "event": "check", "section": clean(section), "check": clean(&check.name),
+            "status": check.level, "detail": clean(&check.detail), "advice": clean(&check.advice),
         }))?;
-        let semicolon = if advice.is_empty() { "" } else { "; " };
-        let word = level.word();
-        self.out
-            .line(format!("{word:<8} {name}: {detail}{semicolon}{advice}"))
-    }
-
-    /// # Errors
-    /// [`CtlError::Print`].
-    pub(super) fn add_all(
-        &mut self,
-        checks: impl IntoIterator<Item = Check>,
-    ) -> Result<(), CtlError> {
-        checks.into_iter().try_for_each(|check| self.add(check))
+        self.out.line(check)
     }
 
     /// The sum. Ends well if nothing failed.

@@ -5,6 +5,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod absent;
+mod daemon;
 mod manager;
 mod repository;
 mod site;

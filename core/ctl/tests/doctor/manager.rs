@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use wpk_testkit::wpk::SigningCa;
 
-use crate::common::{Manager, refusal, run};
-use crate::site::{Site, healthy};
+use crate::common::{Manager, refusal};
+use crate::site::{Site, doctor, healthy};
 
 fn chmod(path: std::path::PathBuf, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -37,15 +37,15 @@ async fn a_healthy_manager_passes_every_check() {
             "remote daemon",
             "rights",
             "disk space",
-            "agent",
-            "dry run",
             "repository",
             "versions",
+            "clock",
             "files",
             "CA store",
             "WPK certificates",
-            "clock",
             "task database",
+            "agent",
+            "dry run",
         ],
         "{}",
         run.out
@@ -84,7 +84,12 @@ async fn json_has_an_object_per_check_and_a_summary() {
         .find(|o| o["check"] == "remote daemon")
         .unwrap();
     assert_eq!(remote["event"], "check");
-    assert_eq!(remote["status"], "failure");
+    assert_eq!(
+        [&remote["status"], &remote["section"]],
+        ["failure", "transport"]
+    );
+    let repository = objects.iter().find(|o| o["check"] == "repository");
+    assert_eq!(repository.unwrap()["section"], "provider.0");
     assert!(
         remote["detail"]
             .as_str()
@@ -115,7 +120,7 @@ fn where_nothing_runs_each_failure_says_what_to_do() {
         dir.path().join("home").display()
     );
     std::fs::write(&config, settings).unwrap();
-    let run = run(&["--config", config.to_str().unwrap(), "doctor"]).ended(1);
+    let run = doctor(&["--config", config.to_str().unwrap()]).ended(1);
     for check in [
         "upgrade socket",
         "task socket",
@@ -137,7 +142,7 @@ fn settings_that_are_wrong_are_the_only_thing_to_tell() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("wpkd.toml");
     std::fs::write(&config, "homme = \"/x\"\ndialect = \"klingon\"\n").unwrap();
-    let run = run(&["--config", config.to_str().unwrap(), "doctor"]).ended(1);
+    let run = doctor(&["--config", config.to_str().unwrap()]).ended(1);
     assert_eq!(
         run.out.matches("failure  settings: ").count(),
         2,

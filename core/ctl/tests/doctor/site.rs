@@ -3,12 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use wpk_testkit::http::{HttpServer, Request, Response};
 use wpk_testkit::wdb::{FakeWazuhDb, agent_row};
 
-use crate::common::{Manager, Reply, Run, agents, answer, listed, refusal, run};
+use crate::common::{Manager, Reply, Run, agents, answer, listed, programs, refusal};
 
 pub(crate) const FOLDER: &str = "/wpk/linux/deb/amd64";
 
@@ -20,6 +21,7 @@ pub(crate) struct Site {
     _database: FakeWazuhDb,
     _remote: UnixListener,
     _repository: HttpServer,
+    url: String,
 }
 
 impl Site {
@@ -67,14 +69,19 @@ impl Site {
             _database: database,
             _remote: remote,
             _repository: repository,
+            url: url.to_owned(),
             dir,
         };
-        site.configure(&format!(
-            "[[provider]]\ntype = \"repository\"\nurl = \"{url}\"\n"
-        ));
+        site.configure(&site.provider());
         let database = rusqlite::Connection::open(site.database()).unwrap();
         database.execute_batch(TABLES).unwrap();
         site
+    }
+
+    /// The section of the repository; more keys of it may follow.
+    pub(crate) fn provider(&self) -> String {
+        let url = &self.url;
+        format!("[[provider]]\ntype = \"repository\"\nurl = \"{url}\"\n")
     }
 
     /// Writes the settings, with these providers and whatever follows them.
@@ -97,7 +104,7 @@ impl Site {
 
     pub(crate) fn doctor(&self, more: &[&str]) -> Run {
         let config = self.config();
-        run(&[&["--config", config.to_str().unwrap(), "doctor"][..], more].concat())
+        doctor(&[&["--config", config.to_str().unwrap()][..], more].concat())
     }
 
     /// Runs it and gives the line of one check, which must be the only one of
@@ -116,6 +123,14 @@ impl Site {
         assert_eq!(run.status, Some(i32::from(failed)), "{}", run.out);
         found[0].to_owned()
     }
+}
+
+/// Runs the doctor, who has the daemon beside him.
+pub(crate) fn doctor(arguments: &[&str]) -> Run {
+    let program = programs().join("wpkctl");
+    let mut command = Command::new(program);
+    command.arg("doctor").args(arguments).env_clear();
+    Run::of(command.output().unwrap())
 }
 
 /// `wpkd` with the agents 1 (active) and 2 (disconnected).

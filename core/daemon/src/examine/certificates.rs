@@ -4,33 +4,30 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tempfile::NamedTempFile;
+use wpk_api::examine::{Check, Level};
 use wpk_api::paths;
 use wpk_config::Settings;
 use wpk_package::{CaStore, CertificateSummary, Limits, Package, Trust};
-
-use super::args::DoctorArgs;
-use super::report::{Check, Level};
 
 /// Days left from which on to care.
 const SOON: i64 = 30;
 const DAY: i64 = 86_400;
 
-/// Looks at the CA store, and at a WPK: the one named, else `downloaded`, else
-/// the newest of the cache.
+/// Looks at the CA store (that of the settings, unless `ca` names others), and at
+/// a WPK: the one named, else one that was just downloaded into `kept`, else the
+/// newest of the cache.
 pub(super) fn look(
-    args: &DoctorArgs,
     settings: &Settings,
-    downloaded: Option<&NamedTempFile>,
+    ca: &[PathBuf],
+    wpk: Option<&Path>,
+    kept: Option<&Path>,
 ) -> Vec<Check> {
     let mut checks = Vec::new();
-    let store = store(args, settings, &mut checks);
-    let cached = || newest(&settings.path(&settings.cache.dir));
-    let wpk = match (&args.wpk, downloaded) {
-        (Some(file), _) => Some(file.clone()),
-        (None, Some(file)) => Some(file.path().to_owned()),
-        (None, None) => cached(),
-    };
+    let store = store(settings, ca, &mut checks);
+    let wpk = wpk
+        .map(Path::to_owned)
+        .or_else(|| kept.and_then(newest))
+        .or_else(|| newest(&settings.path(&settings.cache.dir)));
     checks.push(match wpk {
         None => {
             let detail = "no WPK is at hand to look at; name one with --wpk or give --download";
@@ -43,11 +40,11 @@ pub(super) fn look(
 
 const WPK: &str = "WPK certificates";
 
-fn store(args: &DoctorArgs, settings: &Settings, checks: &mut Vec<Check>) -> Option<CaStore> {
+fn store(settings: &Settings, ca: &[PathBuf], checks: &mut Vec<Check>) -> Option<CaStore> {
     const NAME: &str = "CA store";
     let usual = settings.path(paths::CA_STORE);
-    let paths: Vec<PathBuf> = if !args.ca.is_empty() {
-        args.ca.clone()
+    let paths: Vec<PathBuf> = if !ca.is_empty() {
+        ca.to_vec()
     } else if !settings.cache.ca_store.is_empty() {
         let paths = settings.cache.ca_store.iter();
         paths.map(|path| settings.path(path)).collect()

@@ -1,0 +1,146 @@
+//! `wpkd examine`: what the daemon would meet if it started now. The settings are
+//! read as at the start (`settings`), and every section's plugin looks by itself
+//! ([`Factory::examine`](wpk_api::Factory::examine)); what is no plugin's is
+//! looked at here: `rights` and `space` on disk, `certificates` of WPKs. `print`
+//! tells it, a line for each check as soon as it is known. Nothing is changed.
+
+mod certificates;
+mod print;
+mod rights;
+mod space;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tempfile::TempDir;
+use wpk_api::examine::{Check, Examine};
+use wpk_api::{Dialect, PluginKind, Resource, repository};
+use wpk_config::{Findings, Plugins, Settings};
+
+use crate::cli::Examination;
+use crate::registry::Registry;
+use crate::settings;
+use print::Printer;
+
+/// Looks and prints. Exit status 0: nothing failed; 1: something did; 2: the
+/// settings have mistakes.
+pub(crate) fn run(args: &Examination, mut registry: Registry) -> ExitCode {
+    let mut out = Printer::new(args.json);
+    let looked = match settings::read(&args.place, &mut registry) {
+        Ok(settings) => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .and_then(|runtime| runtime.block_on(look(args, &settings, &registry, &mut out)))
+            .map(|()| 1),
+        Err(findings) => mistakes(&findings, &mut out).map(|()| 2),
+    };
+    registry.settle();
+    match looked.and_then(|bad| out.end().map(|()| bad)) {
+        Ok(_) if out.all_is_well() => ExitCode::SUCCESS,
+        Ok(bad) => ExitCode::from(bad),
+        Err(error) => {
+            eprintln!("wpkd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Each mistake in the settings; there is nothing else to look at then.
+fn mistakes(findings: &Findings, out: &mut Printer) -> io::Result<()> {
+    let advice = "correct it; `wpkd check` prints all mistakes";
+    let checks = findings.0.iter();
+    out.add_all(
+        "",
+        checks.map(|found| Check::failure("settings", found.to_string(), advice)),
+    )
+}
+
+async fn look(
+    args: &Examination,
+    settings: &Settings,
+    registry: &Registry,
+    out: &mut Printer,
+) -> io::Result<()> {
+    let config = args.place.config.as_deref();
+    let place = config.map_or("defaults".to_owned(), |file| file.display().to_string());
+    let home = settings.home.display();
+    out.add("", Check::ok("settings", format!("{place}, home {home}")))?;
+
+    // Downloads are looked into, and gone when this ends.
+    let kept = (args.download > 0).then(TempDir::new).transpose()?;
+    let kept = kept.as_ref().map(TempDir::path);
+    let asked = Examine {
+        keep: kept.map(PathBuf::from),
+        ..asked(args, settings)
+    };
+    for kind in [
+        PluginKind::Source,
+        PluginKind::Directory,
+        PluginKind::Transport,
+    ] {
+        sections(kind, &asked, settings, registry, out).await?;
+    }
+    out.add_all(
+        "",
+        rights::look(settings, config, &served(settings, registry)),
+    )?;
+    out.add("", space::look(settings))?;
+    sections(PluginKind::Provider, &asked, settings, registry, out).await?;
+    out.add_all(
+        "",
+        certificates::look(settings, &args.ca, args.wpk.as_deref(), kept),
+    )?;
+    sections(PluginKind::Store, &asked, settings, registry, out).await
+}
+
+/// What plugins are asked beside themselves.
+fn asked(args: &Examination, settings: &Settings) -> Examine {
+    let (os, arch) = (args.os_version.as_deref(), args.arch.as_deref());
+    let platform = args.platform.as_deref();
+    Examine {
+        platform: platform.map(|name| repository::platform(name, os, arch)),
+        package_type: args.package_type,
+        // Upgrades that name no version: PROTOCOL.md, section 12.
+        version: (settings.node.version).filter(|_| settings.dialect == Dialect::Wazuh4),
+        downloads: args.download,
+        max_size: Some(settings.cache.max_size.0),
+        keep: None,
+        task_timeout: Some(settings.tasks.task_timeout),
+    }
+}
+
+/// Asks every plugin of a kind.
+async fn sections(
+    kind: PluginKind,
+    asked: &Examine,
+    settings: &Settings,
+    registry: &Registry,
+    out: &mut Printer,
+) -> io::Result<()> {
+    let context = settings.context();
+    for (number, section) in registry.sections(kind, settings).iter().enumerate() {
+        let key = match kind.is_list() {
+            true => format!("{kind}.{number}"),
+            false => kind.to_string(),
+        };
+        let checks = registry.examine(kind, section, &context, asked).await;
+        out.add_all(&key, checks)?;
+    }
+    Ok(())
+}
+
+/// The paths at which the daemon serves.
+fn served(settings: &Settings, registry: &Registry) -> Vec<PathBuf> {
+    let (kind, context) = (PluginKind::Source, settings.context());
+    let sections = registry.sections(kind, settings);
+    let demands = sections
+        .iter()
+        .map(|section| registry.demands(kind, &section.kind, &section.settings, &context));
+    let occupied = demands.flat_map(|demands| demands.occupies);
+    let paths = occupied.filter_map(|occupied| match occupied.what {
+        Resource::Path(path) => Some(path),
+        Resource::Tcp(_) => None,
+    });
+    paths.collect()
+}
