@@ -171,6 +171,8 @@ fn find() -> Option<PathBuf> {
     let beside = own.as_deref().and_then(Path::parent).map(Path::to_owned);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = beside.into_iter().chain(std::env::split_paths(&path));
+    // An empty entry is the working folder, where anybody may have put a program.
+    let folders = folders.filter(|folder| folder.is_absolute());
     let mut programs = folders.map(|folder| folder.join(DAEMON));
     programs.find(|program| {
         let meta = program.metadata();

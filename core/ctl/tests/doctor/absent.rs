@@ -62,6 +62,13 @@ fn a_daemon_that_is_not_there_is_looked_for_in_the_path() {
         run.out
     );
 
+    // Where no PATH is set, the working folder is none either: anybody's may be it.
+    let other = Alone::with(Some("killed"));
+    let mut command = alone.command(&[]);
+    command.env_remove("PATH").current_dir(other.0.path());
+    let run = Run::of(command.output().unwrap()).ended(1);
+    assert!(run.out.contains("wpkd is neither beside"), "{}", run.out);
+
     let home = alone.0.path().join("home");
     let mut command = alone.command(&["--home", home.to_str().unwrap()]);
     let run = Run::of(command.env("PATH", programs()).output().unwrap()).ended(1);

@@ -206,3 +206,25 @@ async fn a_clock_that_is_off_is_told() {
         "{line}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn older_layouts_are_looked_at_as_for_an_upgrade() {
+    let old = "/wpk/linux/x86_64/versions";
+    let site = Site::new(move |request| match request.target == old {
+        true => Response::new(200, format!("v4.8.2 {SHA}\n")),
+        false => Response::new(404, "no"),
+    })
+    .await;
+    // There an upgrade that names no version asks for the manager's own.
+    let line = site.line("repository", &[]);
+    assert!(
+        line.starts_with("failure ") && line.contains(FOLDER),
+        "{line}"
+    );
+    let settings = std::fs::read_to_string(site.config()).unwrap();
+    let settings = settings.replace("\"wazuh-4\"", "\"documented\"");
+    std::fs::write(site.config(), settings).unwrap();
+    let line = site.line("repository", &[]);
+    assert!(line.starts_with("ok ") && line.contains(old), "{line}");
+    assert!(site.line("versions", &[]).ends_with("the newest is v4.8.2"));
+}
