@@ -37,7 +37,8 @@ impl Site {
             starts: 0,
         };
         let line = site.boot().await;
-        site.address = line.rsplit(' ').next().unwrap().trim().to_owned();
+        let (_, address) = line.split_once(" address=").unwrap();
+        site.address = address.split(' ').next().unwrap().trim().to_owned();
         site
     }
 
@@ -54,7 +55,7 @@ impl Site {
         let log = self.home.path(format!("logs/wpkd-{}.log", self.starts));
         let mut daemon = Process::start(command, log).unwrap();
         let line = daemon
-            .wait_for_line("agent channel listening on", PATIENCE)
+            .wait_for_line("agent channel listening", PATIENCE)
             .await;
         let ready = daemon.wait_for_line("ready", PATIENCE).await;
         let (Some(line), Some(_)) = (line, ready) else {

@@ -86,7 +86,7 @@ impl Channel {
             .clone()
             .unwrap_or_else(|| dialable(address).to_string());
         let enrolled = registry.len();
-        tracing::info!(%address, advertised, enrolled, "the agent channel listens");
+        tracing::info!(%address, advertised, enrolled, "agent channel listening");
         let core = Core {
             settings,
             authority,

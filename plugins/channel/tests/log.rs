@@ -70,7 +70,7 @@ async fn the_log_names_agent_peer_and_reason_in_fields() {
     let _kept = tracing::subscriber::set_default(log.clone());
     let home = tempfile::tempdir().unwrap();
     let manager = Manager::start(home.path());
-    let listens = log.event("the agent channel listens");
+    let listens = log.event("agent channel listening");
     assert_eq!(listens["address"], manager.channel.local_addr().to_string());
     assert_eq!(listens["enrolled"], "0");
 
