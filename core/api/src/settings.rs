@@ -112,6 +112,11 @@ fn split_number(text: &str) -> Option<(u64, &str)> {
 }
 
 impl Span {
+    /// So many seconds.
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
     /// Reads `75s`, `15m`, `1h`, `7d`, `500ms`.
     pub fn parse(text: &str) -> Option<Self> {
         const LONGEST: u64 = 100 * 365 * 86_400 * 1_000;

@@ -5,46 +5,28 @@
 //! Relative paths start at `home`; a relative `home` starts at the folder of
 //! the settings file.
 
+mod check;
 mod read;
 mod sections;
-mod span;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use toml::Table;
 
 pub use read::{Problem, Problems};
 pub use sections::{
-    AgentSettings, CaVerification, ChannelSettings, Limits, ListenSettings, MANAGER_NAME,
+    AgentSettings, CaVerification, ChannelSettings, Limits, ListenSettings, MANAGER_NAME, Settings,
     UpgradeSettings,
 };
-pub use span::{ByteSize, Span};
+pub use wpk_api::settings::{ByteSize, Span};
 
+use check::{VERSION_FILE, check};
 use read::Reader;
 
 /// Where a 4.x agent lives.
 const DEFAULT_HOME: &str = "/var/ossec";
-
-/// All settings.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// `DIR` of the protocol reference; it exists.
-    pub home: PathBuf,
-    /// `[upgrade]`.
-    pub upgrade: UpgradeSettings,
-    /// `[agent]`.
-    pub agent: AgentSettings,
-    /// `[limits]`.
-    pub limits: Limits,
-    /// `[listen]`; absent: no listener.
-    pub listen: Option<ListenSettings>,
-    /// `[channel]`; absent: no channel.
-    pub channel: Option<ChannelSettings>,
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -76,96 +58,45 @@ impl Settings {
         Self::from_table(table, folder, home).map_err(fail)
     }
 
-    fn from_table(
-        mut table: Table,
-        folder: &Path,
-        home: Option<&Path>,
-    ) -> Result<Self, Vec<Problem>> {
+    fn from_table(table: Table, folder: &Path, home: Option<&Path>) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::default();
-        let mut upgrade_table = reader
-            .take(&mut table, "upgrade", "upgrade")
-            .unwrap_or_default();
-        let ca = reader
-            .take(
-                &mut upgrade_table,
-                "ca_verification",
-                "upgrade.ca_verification",
-            )
-            .unwrap_or_default();
-        let mut upgrade: UpgradeSettings = reader.section("upgrade", upgrade_table);
-        upgrade.ca_verification = reader.section("upgrade.ca_verification", ca);
-        let agent = reader
-            .take(&mut table, "agent", "agent")
-            .unwrap_or_default();
-        let mut agent: AgentSettings = reader.section("agent", agent);
-        let limits = reader
-            .take(&mut table, "limits", "limits")
-            .unwrap_or_default();
-        let limits: Limits = reader.section("limits", limits);
-        let listen = reader.take(&mut table, "listen", "listen");
-        let mut listen: Option<ListenSettings> = listen.map(|t| reader.section("listen", t));
-        let channel = reader.take(&mut table, "channel", "channel");
-        let mut channel: Option<ChannelSettings> = channel.map(|t| reader.section("channel", t));
-        let top: Top = reader.section("", table);
-
+        let (mut settings, top) = sections(&mut reader, table);
         let home = match home {
             Some(home) => home.to_owned(),
             None => folder.join(top.home.unwrap_or_else(|| PathBuf::from(DEFAULT_HOME))),
         };
-        let home = home.canonicalize().unwrap_or(home);
-        if !home.is_dir() {
-            reader.problem(
-                "home",
-                format!("{} is no folder: create it", home.display()),
-            );
+        settings.home = home.canonicalize().unwrap_or(home);
+        settings.make_absolute();
+        check(&settings, &mut reader);
+        let agent = &mut settings.agent;
+        if settings.channel.is_some() && agent.version.is_none() {
+            let usual = || settings.home.join(VERSION_FILE);
+            agent.version_file.get_or_insert_with(usual);
         }
-        check_upgrade(&mut reader, &upgrade);
-        check_limits(&mut reader, &limits);
-        for path in &mut upgrade.ca_verification.ca_store {
+        if reader.problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(reader.problems)
+        }
+    }
+
+    /// Lets every relative path start at the home.
+    fn make_absolute(&mut self) {
+        let home = &self.home;
+        for path in &mut self.upgrade.ca_verification.ca_store {
             *path = home.join(&path);
         }
-        if let Some(path) = &mut agent.version_file {
+        if let Some(path) = &mut self.agent.version_file {
             *path = home.join(&path);
         }
-        if let Some(listen) = &mut listen {
+        if let Some(listen) = &mut self.listen {
             listen.socket = home.join(&listen.socket);
             listen.queue = home.join(&listen.queue);
-            check_listen(&mut reader, listen);
         }
-        if let Some(channel) = &mut channel {
+        if let Some(channel) = &mut self.channel {
             for path in [&mut channel.ca, &mut channel.certificate, &mut channel.key] {
                 *path = home.join(&path);
             }
-            check_channel(&mut reader, channel);
-            if agent.version.is_none() && agent.version_file.is_none() {
-                let path = home.join("VERSION");
-                if !path.is_file() {
-                    let text = format!(
-                        "missing, and {} cannot be read: set `version` or `version_file`",
-                        path.display()
-                    );
-                    reader.problem("agent.version", text);
-                }
-                agent.version_file = Some(path);
-            }
-        }
-        if listen.is_none() && channel.is_none() && reader.problems.is_empty() {
-            reader.problem(
-                "",
-                "neither [listen] nor [channel] is there: the agent would hear nobody",
-            );
-        }
-        if reader.problems.is_empty() {
-            Ok(Self {
-                home,
-                upgrade,
-                agent,
-                limits,
-                listen,
-                channel,
-            })
-        } else {
-            Err(reader.problems)
         }
     }
 
@@ -200,118 +131,33 @@ impl Settings {
     }
 }
 
-fn check_upgrade(reader: &mut Reader, upgrade: &UpgradeSettings) {
-    let factor = upgrade.notification_wait_factor;
-    if !(factor > 1.0 && factor <= 100.0) {
-        let text = format!("{factor} is not above 1.0 and at most 100");
-        reader.problem("upgrade.notification_wait_factor", text);
-    }
-    if upgrade.notification_wait_max < upgrade.notification_wait_start {
-        reader.problem(
-            "upgrade.notification_wait_max",
-            "is shorter than notification_wait_start: make it at least as long",
-        );
-    }
-    for (key, span) in [
-        ("notification_wait_start", upgrade.notification_wait_start),
-        ("notification_wait_max", upgrade.notification_wait_max),
-        ("result_wait", upgrade.result_wait),
-        ("result_check", upgrade.result_check),
-        ("execution_timeout", upgrade.execution_timeout),
-    ] {
-        not_zero(reader, &format!("upgrade.{key}"), span);
-    }
-    if upgrade.ca_verification.enabled && upgrade.ca_verification.ca_store.is_empty() {
-        reader.problem(
-            "upgrade.ca_verification.ca_store",
-            "is empty: name at least one file or folder of CA certificates",
-        );
-    }
-}
-
-fn check_limits(reader: &mut Reader, limits: &Limits) {
-    if limits.installer_log < ByteSize(4096) {
-        reader.problem(
-            "limits.installer_log",
-            "is below 4KiB: too little to tell anything",
-        );
-    }
-    for (key, zero) in [
-        ("incoming", limits.incoming.0 == 0),
-        ("unpacked", limits.unpacked.0 == 0),
-        ("entries", limits.entries == 0),
-        ("name", limits.name == 0),
-        ("certificate", limits.certificate.0 == 0),
-    ] {
-        if zero {
-            reader.problem(
-                format!("limits.{key}"),
-                "is 0: no package would be accepted",
-            );
-        }
-    }
-}
-
-fn check_listen(reader: &mut Reader, listen: &ListenSettings) {
-    not_zero(reader, "listen.timeout", listen.timeout);
-    for (key, path) in [
-        ("listen.socket", &listen.socket),
-        ("listen.queue", &listen.queue),
-    ] {
-        if path.as_os_str().len() > 107 {
-            let text = format!(
-                "{} has over 107 bytes, more than a socket may have",
-                path.display()
-            );
-            reader.problem(key, text);
-        }
-    }
-    if let Some(Err(message)) = listen.group.as_deref().map(crate::socket::group_id) {
-        reader.problem("listen.group", message);
-    }
-}
-
-fn check_channel(reader: &mut Reader, channel: &ChannelSettings) {
-    let port = channel
-        .address
-        .rsplit_once(':')
-        .map(|(host, port)| (host, port.parse::<u16>()));
-    if !matches!(port, Some((host, Ok(1..))) if !host.is_empty()) {
-        let text = format!("{:?} is no address: write \"host:port\"", channel.address);
-        reader.problem("channel.address", text);
-    }
-    if ServerName::try_from(channel.server_name.as_str()).is_err() {
-        reader.problem(
-            "channel.server_name",
-            format!("{:?} is no DNS name", channel.server_name),
-        );
-    }
-    for (key, path) in [
-        ("ca", &channel.ca),
-        ("certificate", &channel.certificate),
-        ("key", &channel.key),
-    ] {
-        if let Err(error) = std::fs::File::open(path) {
-            let text = format!("{}: {error}; enroll the agent again", path.display());
-            reader.problem(format!("channel.{key}"), text);
-        }
-    }
-    for (key, span) in [
-        ("connect_timeout", channel.connect_timeout),
-        ("reconnect_min", channel.reconnect_min),
-        ("reconnect_max", channel.reconnect_max),
-    ] {
-        not_zero(reader, &format!("channel.{key}"), span);
-    }
-    if channel.reconnect_max < channel.reconnect_min {
-        reader.problem("channel.reconnect_max", "is shorter than reconnect_min");
-    }
-}
-
-fn not_zero(reader: &mut Reader, key: &str, span: Span) {
-    if span.0 == Duration::ZERO {
-        reader.problem(key, "is 0: give a time");
-    }
+/// Reads all sections; where there is a mistake the default stands in.
+fn sections(reader: &mut Reader, mut table: Table) -> (Settings, Top) {
+    let mut upgrade_table = reader
+        .take(&mut table, "upgrade", "upgrade")
+        .unwrap_or_default();
+    let shown = "upgrade.ca_verification";
+    let ca = reader
+        .take(&mut upgrade_table, "ca_verification", shown)
+        .unwrap_or_default();
+    let mut upgrade: UpgradeSettings = reader.section("upgrade", upgrade_table);
+    upgrade.ca_verification = reader.section(shown, ca);
+    let mut take = |reader: &mut Reader, key: &str| reader.take(&mut table, key, key);
+    let agent = take(reader, "agent").unwrap_or_default();
+    let agent = reader.section("agent", agent);
+    let limits = take(reader, "limits").unwrap_or_default();
+    let limits = reader.section("limits", limits);
+    let listen = take(reader, "listen").map(|listen| reader.section("listen", listen));
+    let channel = take(reader, "channel").map(|channel| reader.section("channel", channel));
+    let settings = Settings {
+        home: PathBuf::new(),
+        upgrade,
+        agent,
+        limits,
+        listen,
+        channel,
+    };
+    (settings, reader.section("", table))
 }
 
 #[cfg(test)]
@@ -385,6 +231,8 @@ mod tests {
                 "upgrade.notification_wait_max",
             ),
             ("upgrade.result_check = \"0s\"", "upgrade.result_check"),
+            ("upgrade.result_wait = \"367d\"", "upgrade.result_wait"),
+            ("limits.incoming = \"-1\"", "limits.incoming"),
             (
                 "upgrade.ca_verification.ca_store = []",
                 "upgrade.ca_verification.ca_store",

@@ -5,11 +5,27 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use wpk_api::paths;
-
-use super::span::{ByteSize, Span};
+use wpk_api::settings::{ByteSize, Span};
 
 /// The DNS name in the certificate of every embedded manager.
 pub const MANAGER_NAME: &str = "wpkd-manager";
+
+/// All settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `DIR` of the protocol reference; it exists.
+    pub home: PathBuf,
+    /// `[upgrade]`.
+    pub upgrade: UpgradeSettings,
+    /// `[agent]`.
+    pub agent: AgentSettings,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// `[listen]`; absent: no listener.
+    pub listen: Option<ListenSettings>,
+    /// `[channel]`; absent: no channel.
+    pub channel: Option<ChannelSettings>,
+}
 
 /// `[upgrade]`: what 4.x agents have in `<agent-upgrade>`.
 #[derive(Debug, Clone, Deserialize)]
