@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wpk_testkit::cluster::{FakeCluster, Mood};
 use wpk_testkit::manager::PATIENCE;
 use wpk_testkit::wdb::agent_row;
-use wpk_testkit::{Manager, Repository, wait_until};
+use wpk_testkit::{Manager, Repository, release, wait_until};
 
 /// A master, a worker with agents, and the cluster daemons between them.
 struct Cluster {
@@ -32,10 +32,8 @@ impl Cluster {
             .wdb
             .set_agents((1..=6).map(|id| agent_row(id, "Wazuh v4.7.0")));
         worker.boot().await.unwrap();
-        let repository = Repository::start().await.unwrap();
-        repository.publish("v4.14.8", &[7; 300_000]).unwrap();
-        let parameters =
-            json!({"wpk_repo": repository.base(), "use_http": true, "version": "v4.14.8"});
+        let (repository, mut parameters) = release(&[7; 300_000]).await.unwrap();
+        parameters["version"] = json!("v4.14.8");
         Self {
             master,
             worker,
@@ -101,27 +99,13 @@ async fn an_upgrade_of_the_worker_is_a_task_of_the_master() {
 #[tokio::test]
 async fn without_the_master_nothing_is_accepted_and_nothing_lost() {
     let cluster = Cluster::start("documented", "").await;
-    cluster
-        .worker
-        .remoted
-        .set_rules("1 upgrade @noack\n")
-        .unwrap();
-    cluster
-        .worker
-        .upgrade(&[1], cluster.parameters.clone())
-        .await;
-    cluster
-        .worker
-        .remoted
-        .wait_for(1, "upgrade", PATIENCE)
-        .await
-        .unwrap();
+    let worker = &cluster.worker;
+    worker.remoted.set_rules("1 upgrade @noack\n").unwrap();
+    worker.upgrade(&[1], cluster.parameters.clone()).await;
+    worker.wait_for_step(1, "upgrade").await.unwrap();
 
     cluster.link.set_mood(Mood::Away);
-    let items = cluster
-        .worker
-        .upgrade(&[2, 9], cluster.parameters.clone())
-        .await;
+    let items = worker.upgrade(&[2, 9], cluster.parameters.clone()).await;
     assert_eq!(
         Value::from(items),
         json!([
@@ -130,54 +114,30 @@ async fn without_the_master_nothing_is_accepted_and_nothing_lost() {
         ])
     );
     // The agent is not told to stop as long as nobody can keep its word.
-    cluster
-        .worker
-        .remoted
-        .acknowledge(1, 0, "Done")
-        .await
-        .unwrap();
-    assert_eq!(cluster.worker.result(1).await["error"], 4);
+    worker.remoted.acknowledge(1, 0, "Done").await.unwrap();
+    assert_eq!(worker.result(1).await["error"], 4);
     assert!(
-        !cluster
-            .worker
+        !worker
             .remoted
             .steps(1)
             .contains(&"clear_upgrade_result".to_owned())
     );
 
     cluster.link.set_mood(Mood::Well);
-    cluster
-        .worker
-        .remoted
-        .acknowledge(1, 0, "Done")
-        .await
-        .unwrap();
-    cluster
-        .worker
-        .wait_for_status(1, &["Updated"])
-        .await
-        .unwrap();
+    worker.remoted.acknowledge(1, 0, "Done").await.unwrap();
+    worker.wait_for_status(1, &["Updated"]).await.unwrap();
     assert!(
-        cluster
-            .worker
-            .remoted
-            .wait_for(1, "clear_upgrade_result", PATIENCE)
+        worker
+            .wait_for_step(1, "clear_upgrade_result")
             .await
             .is_some()
     );
     let items = wait_until(PATIENCE, async || {
-        let items = cluster
-            .worker
-            .upgrade(&[2], cluster.parameters.clone())
-            .await;
+        let items = worker.upgrade(&[2], cluster.parameters.clone()).await;
         (items[0]["error"] != 4).then_some(items)
     });
     assert_eq!(items.await.unwrap()[0]["error"], 0);
-    cluster
-        .worker
-        .wait_for_status(2, &["Updated"])
-        .await
-        .unwrap();
+    worker.wait_for_status(2, &["Updated"]).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,9 +1,7 @@
 //! `agent.jsonl`: the upgrade socket of an agent, and what is on its disk
 //! afterwards.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::process::Command;
+use wpk_testkit::files::{Files, files};
 use wpk_testkit::wpk::SigningCa;
 use wpk_testkit::{Client, Process, binary};
 
@@ -27,9 +26,6 @@ const SILENCE: Duration = Duration::from_millis(200);
 const SETTINGS: &str = "[upgrade]\nnotification_wait_start = \"30ms\"\n\
     notification_wait_max = \"100ms\"\nresult_wait = \"5s\"\nresult_check = \"10ms\"\n\
     execution_timeout = \"1s\"\n";
-
-/// Size, mode and digest of each file of a folder.
-type Files = BTreeMap<String, (u64, String, String)>;
 
 /// Replays all cases: an agent for each group that needs its own.
 pub async fn replay() -> Tally {
@@ -245,7 +241,7 @@ async fn files_and_frames(tally: &mut Tally, cases: Vec<&Case>) {
                     "0o640".to_owned(),
                     "8d902a4d572bf8f2a6b9f6e5459f3405768821a1".to_owned(),
                 );
-                mismatches.extend(compare("files", &expected, &files(&incoming)));
+                mismatches.extend(compare("files", &expected, &files(&incoming).unwrap()));
             }
             name if name.starts_with("write_bad/") => {
                 // What is refused writes nothing.
@@ -288,12 +284,15 @@ async fn upgrade(tally: &mut Tally, agent: &Agent, case: &Case) {
         let name = Path::new(file).file_name().unwrap().to_str().unwrap();
         agent.upload("t.wpk", &content(agent, name)).await;
     }
-    let before = files(&folder);
+    let before = files(&folder).unwrap();
     let (mismatch, got) = agent.replay(case).await;
     let mut mismatches: Vec<Mismatch> = mismatch.into_iter().collect();
     let mut rule = None;
 
-    let (mut recorded, mut ours) = (recorded_files(case, "var/upgrade/"), files(&folder));
+    let (mut recorded, mut ours) = (
+        recorded_files(case, "var/upgrade/"),
+        files(&folder).unwrap(),
+    );
     if case.name() == "upgrade/large_10MiB" {
         for files in [&mut recorded, &mut ours] {
             // Not the recorded bytes, only as many.
@@ -312,12 +311,16 @@ async fn upgrade(tally: &mut Tally, agent: &Agent, case: &Case) {
     if ours != recorded {
         rule = Some("nothing-left");
     }
-    let incoming = files(&agent.path("var/incoming"));
+    let incoming = files(&agent.path("var/incoming")).unwrap();
     mismatches.extend(compare("var/incoming", &Files::new(), &incoming));
     if incoming != recorded_files(case, "var/incoming/") {
         rule = Some("nothing-left");
     }
-    mismatches.extend(compare("tmp", &Files::new(), &files(&agent.path("tmp"))));
+    mismatches.extend(compare(
+        "tmp",
+        &Files::new(),
+        &files(&agent.path("tmp")).unwrap(),
+    ));
     let entries = fs::read_dir(agent.path("var")).unwrap();
     let mut outside: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -362,30 +365,4 @@ fn recorded_files(case: &Case, folder: &str) -> Files {
         ))
     })
     .collect()
-}
-
-/// Every file below `folder`, without following links.
-fn files(folder: &Path) -> Files {
-    fn walk(root: &Path, folder: &Path, found: &mut Files) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let meta = fs::symlink_metadata(&path).unwrap();
-            if meta.is_dir() {
-                walk(root, &path, found);
-            } else if meta.is_file() {
-                let name = path
-                    .strip_prefix(root)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned();
-                let mode = format!("0o{:o}", meta.permissions().mode() & 0o7777);
-                let digest = wpk_package::sha1_of_file(&path).unwrap();
-                found.insert(name, (meta.len(), mode, digest));
-            }
-        }
-    }
-    let mut found = Files::new();
-    walk(folder, folder, &mut found);
-    found
 }

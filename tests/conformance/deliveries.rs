@@ -216,10 +216,7 @@ impl Replay<'_> {
         let number = u32::try_from(agent).unwrap();
         // Shown only by the counts where the sequence is cut.
         if case.0["agent_frames_by_step"]["clear_upgrade_result"].is_u64() {
-            manager
-                .remoted
-                .wait_for(number, "clear_upgrade_result", PATIENCE)
-                .await;
+            manager.wait_for_step(number, "clear_upgrade_result").await;
         }
         mismatches.extend(requests::table(self.stand, case, "final_tasks").await);
         let ours = manager.remoted.steps(number);

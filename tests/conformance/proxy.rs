@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use wpk_testkit::http::{HttpServer, Request, Response, tls_config};
+use wpk_testkit::tls::server_certificate;
 
 /// The hosts of the recordings that are asked over HTTPS.
 const HOSTS: [&str; 2] = ["packages.wazuh.com", "r.local"];
@@ -41,7 +42,7 @@ impl Drop for Web {
 impl Web {
     pub async fn start() -> Self {
         let content = Arc::new(Mutex::new(Content::default()));
-        let (ca, certificate, key) = certificates();
+        let made = server_certificate(&HOSTS, false).unwrap();
         let answer = |content: &Arc<Mutex<Content>>| {
             let content = content.clone();
             move |request: &Request| {
@@ -53,7 +54,7 @@ impl Web {
             }
         };
         let plain = HttpServer::start(answer(&content)).await.unwrap();
-        let tls = tls_config(&certificate, &key).unwrap();
+        let tls = tls_config(&made.certificate, &made.key).unwrap();
         let secure = HttpServer::start_tls(answer(&content), tls).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -68,7 +69,7 @@ impl Web {
         });
         Self {
             address,
-            ca,
+            ca: made.ca,
             content,
             plain,
             secure,
@@ -119,18 +120,4 @@ async fn forward(
     }
     copy_bidirectional(&mut client, &mut server).await?;
     Ok(())
-}
-
-/// A CA's certificate, and a server's certificate and key, in PEM.
-fn certificates() -> (String, String, String) {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-    let ca_key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = params.self_signed(&ca_key).unwrap();
-    let issuer = Issuer::new(params, ca_key);
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(HOSTS.map(str::to_owned)).unwrap();
-    let certificate = params.signed_by(&key, &issuer).unwrap();
-    (ca.pem(), certificate.pem(), key.serialize_pem())
 }

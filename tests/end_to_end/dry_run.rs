@@ -1,21 +1,15 @@
 //! `"dry_run": true`: the daemon says what it would do and does nothing.
 
 use serde_json::{Value, json};
-use wpk_testkit::wdb::agent_row;
-use wpk_testkit::{Manager, Repository};
+use wpk_testkit::fleet;
 
 #[tokio::test]
 async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
-    let repository = Repository::start().await.unwrap();
-    repository.publish("v4.14.8", &[1; 1000]).unwrap();
-    let manager = Manager::start("").await.unwrap();
-    manager
-        .wdb
-        .set_agents((1..=3).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    let (manager, repository, mut parameters) = fleet("", 3, &[1; 1000]).await.unwrap();
+    parameters["dry_run"] = json!(true);
     manager
         .wdb
         .set_column(2, "connection_status", json!("disconnected"));
-    let parameters = json!({"wpk_repo": repository.base(), "use_http": true, "dry_run": true});
     let items = manager.upgrade(&[1, 2, 1, 9], parameters.clone()).await;
     let location = format!(
         "http://{}linux/deb/amd64/wazuh_agent_v4.14.8_linux_amd64.deb.wpk",

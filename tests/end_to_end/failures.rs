@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use wpk_testkit::wdb::agent_row;
-use wpk_testkit::{Manager, Repository};
+use wpk_testkit::{Manager, Repository, fleet};
 
 async fn failed(manager: &Manager, agent: u32) -> String {
     let item = manager
@@ -190,16 +190,10 @@ async fn an_agent_that_got_other_bytes_fails_at_sha1() {
 
 #[tokio::test]
 async fn what_the_agent_reports_becomes_the_reason() {
-    let repository = Repository::start().await.unwrap();
-    repository.publish("v4.14.8", &[1; 1000]).unwrap();
-    let manager = Manager::start("").await.unwrap();
-    manager
-        .wdb
-        .set_agents((1..=6).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    let (manager, _repository, parameters) = fleet("", 6, &[1; 1000]).await.unwrap();
     let rules = "1 upgrade @ack:2:Failed\n2 upgrade @ack:1:Failed\n3 upgrade @ack:0:Done\n\
                  4 upgrade @ack:2:Done\n5 upgrade @ack:0:Failed\n6 upgrade {\"error\":0,\"message\":\"1\",\"data\":[]}\n";
     manager.remoted.set_rules(rules).unwrap();
-    let parameters = json!({"wpk_repo": repository.base(), "use_http": true});
     manager.upgrade(&[1, 2, 3, 4, 5, 6], parameters).await;
     let generic = "Upgrade procedure exited with error code";
     let dependency = "Upgrade procedure exited with error code, missing dependency in agent";

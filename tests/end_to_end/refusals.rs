@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use wpk_testkit::wdb::agent_row;
-use wpk_testkit::{Manager, Repository};
+use wpk_testkit::{Manager, Repository, fleet};
 
 /// A request and the whole answer.
 struct Case {
@@ -335,15 +335,9 @@ async fn single_agents_are_refused_with_their_code_and_text() {
 
 #[tokio::test]
 async fn an_agent_that_is_upgrading_is_refused_and_so_is_its_double() {
-    let repository = Repository::start().await.unwrap();
-    repository.publish("v4.14.8", &[1; 1000]).unwrap();
-    let manager = Manager::start("").await.unwrap();
-    manager
-        .wdb
-        .set_agents((1..=3).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    let (manager, _repository, parameters) = fleet("", 3, &[1; 1000]).await.unwrap();
     // The agents never report, so their tasks stay in progress.
     manager.remoted.set_rules("1 upgrade @noack\n").unwrap();
-    let parameters = json!({"wpk_repo": repository.base(), "use_http": true});
     let items = manager.upgrade(&[1, 2, 1, 9], parameters.clone()).await;
     let text = "Upgrade procedure could not start. Agent already upgrading";
     assert_eq!(

@@ -4,23 +4,16 @@
 use serde_json::{Value, json};
 use wpk_testkit::manager::PATIENCE;
 use wpk_testkit::wdb::agent_row;
-use wpk_testkit::{Manager, Repository};
+use wpk_testkit::{Manager, Repository, fleet};
 
 async fn manager_and_repository(settings: &str) -> (Manager, Repository, Value) {
-    let repository = Repository::start().await.unwrap();
-    repository.publish("v4.14.8", &[5; 300_000]).unwrap();
-    let manager = Manager::start(settings).await.unwrap();
-    let parameters = json!({"wpk_repo": repository.base(), "use_http": true});
-    (manager, repository, parameters)
+    fleet(settings, 3, &[5; 300_000]).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_client_sees_in_queue_then_updating_then_updated() {
     let settings = "[delivery]\nmax_concurrent = 1";
     let (manager, _repository, parameters) = manager_and_repository(settings).await;
-    manager
-        .wdb
-        .set_agents((1..=2).map(|id| agent_row(id, "Wazuh v4.7.0")));
     // Agent 1 is told nothing of its own end until the test says so.
     manager.remoted.set_rules("1 upgrade @noack\n").unwrap();
     manager
@@ -30,11 +23,7 @@ async fn a_client_sees_in_queue_then_updating_then_updated() {
     assert_eq!(items.len(), 2);
     // One delivery at a time: the second agent waits in the queue, without an
     // update time, while the first is being written to.
-    manager
-        .remoted
-        .wait_for(1, "write", PATIENCE)
-        .await
-        .unwrap();
+    manager.wait_for_step(1, "write").await.unwrap();
     let first = manager.result(1).await;
     assert_eq!(first["status"], "Updating", "{first}");
     let second = manager.result(2).await;
@@ -63,20 +52,13 @@ async fn a_client_sees_in_queue_then_updating_then_updated() {
 async fn the_4x_dialect_has_the_4x_texts() {
     let settings = "dialect = \"wazuh-4\"\n[tasks]\ntask_timeout = \"2s\"\n[node]\nversion = \"v4.14.8\"\n[delivery]\nmax_concurrent = 1";
     let (mut manager, repository, parameters) = manager_and_repository(settings).await;
-    manager
-        .wdb
-        .set_agents((1..=3).map(|id| agent_row(id, "Wazuh v4.7.0")));
     manager.remoted.set_rules("1 upgrade @noack\n").unwrap();
     // The default target is the manager's own version, whatever is newer.
     repository.publish("v4.15.0", b"too new").unwrap();
     manager.upgrade(&[1], parameters.clone()).await;
     let timeout = "Timeout reached while waiting for the response from the agent, check the result \
                    manually on the agent for more information";
-    manager
-        .remoted
-        .wait_for(1, "upgrade", PATIENCE)
-        .await
-        .unwrap();
+    manager.wait_for_step(1, "upgrade").await.unwrap();
     manager
         .wait_for_status(1, &[timeout])
         .await
@@ -86,8 +68,7 @@ async fn the_4x_dialect_has_the_4x_texts() {
     manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
     assert!(
         manager
-            .remoted
-            .wait_for(1, "clear_upgrade_result", PATIENCE)
+            .wait_for_step(1, "clear_upgrade_result")
             .await
             .is_some()
     );
@@ -141,11 +122,7 @@ async fn old_agents_get_the_same_file_in_plain_commands() {
     manager.wdb.set_agent(agent_row(2, "Wazuh v4.7.0"));
     manager.upgrade(&[1, 2], parameters).await;
     for agent in [1, 2] {
-        manager
-            .remoted
-            .wait_for(agent, "upgrade", PATIENCE)
-            .await
-            .unwrap();
+        manager.wait_for_step(agent, "upgrade").await.unwrap();
         assert_eq!(
             manager.remoted.received(agent).unwrap(),
             vec![5; 300_000],
@@ -176,11 +153,7 @@ async fn the_largest_chunks_still_fit_a_frame() {
             )
             .await;
         for agent in [1, 2] {
-            manager
-                .remoted
-                .wait_for(agent, "upgrade", PATIENCE)
-                .await
-                .unwrap();
+            manager.wait_for_step(agent, "upgrade").await.unwrap();
             assert_eq!(manager.remoted.received(agent).unwrap(), vec![3; 200_000]);
         }
         assert_eq!(
@@ -194,9 +167,6 @@ async fn the_largest_chunks_still_fit_a_frame() {
 #[tokio::test]
 async fn a_cached_file_is_reused_and_a_damaged_one_is_not() {
     let (manager, repository, parameters) = manager_and_repository("").await;
-    manager
-        .wdb
-        .set_agents((1..=3).map(|id| agent_row(id, "Wazuh v4.7.0")));
     let downloads = || {
         repository
             .server
@@ -223,14 +193,9 @@ async fn a_cached_file_is_reused_and_a_damaged_one_is_not() {
 #[tokio::test]
 async fn an_acknowledgement_names_each_agent_for_itself() {
     let (manager, _repository, parameters) = manager_and_repository("").await;
-    manager.wdb.set_agent(agent_row(1, "Wazuh v4.7.0"));
     manager.remoted.set_rules("1 upgrade @noack\n").unwrap();
     manager.upgrade(&[1], parameters).await;
-    manager
-        .remoted
-        .wait_for(1, "upgrade", PATIENCE)
-        .await
-        .unwrap();
+    manager.wait_for_step(1, "upgrade").await.unwrap();
     // No origin, an unknown agent beside a known one, an agent channel that is slow.
     manager
         .remoted
@@ -253,8 +218,7 @@ async fn an_acknowledgement_names_each_agent_for_itself() {
     assert_eq!(manager.result(1).await["status"], "Updated");
     assert!(
         manager
-            .remoted
-            .wait_for(7, "clear_upgrade_result", PATIENCE)
+            .wait_for_step(7, "clear_upgrade_result")
             .await
             .is_some()
     );

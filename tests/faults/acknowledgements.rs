@@ -5,37 +5,25 @@ use std::time::Duration;
 
 use serde_json::json;
 use wpk_testkit::manager::PATIENCE;
-use wpk_testkit::wdb::agent_row;
-use wpk_testkit::{Manager, Repository};
-
-async fn repository() -> (Repository, Vec<u8>, serde_json::Value) {
-    let repository = Repository::start().await.unwrap();
-    let wpk: Vec<u8> = (0..400_000u32).map(|i| (i % 251) as u8).collect();
-    repository.publish("v4.14.8", &wpk).unwrap();
-    let parameters = json!({"wpk_repo": repository.base(), "use_http": true});
-    (repository, wpk, parameters)
-}
+use wpk_testkit::suite::pattern;
+use wpk_testkit::{Manager, fleet};
 
 /// An agent that still repeats the result of an earlier upgrade does not end the
 /// one that is being delivered to it.
 #[tokio::test]
 async fn the_word_on_an_earlier_upgrade_does_not_end_this_one() {
-    let (_repository, wpk, parameters) = repository().await;
-    let manager = Manager::start("[delivery]\nchunk_size = 8192")
-        .await
-        .unwrap();
-    manager.wdb.set_agent(agent_row(1, "Wazuh v4.7.0"));
+    let wpk = pattern(400_000);
+    let fleet = fleet("[delivery]\nchunk_size = 8192", 1, &wpk).await;
+    let (manager, _repository, parameters) = fleet.unwrap();
     manager.remoted.set_latency(Duration::from_millis(50));
     manager.upgrade(&[1], parameters).await;
     let sent = manager.remoted.wait_for_nth(1, "write", 3, PATIENCE).await;
     sent.expect("the delivery goes on");
     manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
-    let told = manager
-        .remoted
-        .wait_for(1, "clear_upgrade_result", PATIENCE);
+    let told = manager.wait_for_step(1, "clear_upgrade_result");
     told.await.expect("the agent is told to stop repeating it");
     assert_eq!(manager.result(1).await["status"], "Updating");
-    let upgraded = manager.remoted.wait_for(1, "upgrade", PATIENCE).await;
+    let upgraded = manager.wait_for_step(1, "upgrade").await;
     upgraded.expect("the upgrade is carried out all the same");
     let ended = manager.wait_for_status(1, &["Updated", "Error"]).await;
     assert_eq!(ended.unwrap()["status"], "Updated");
@@ -54,9 +42,7 @@ async fn an_agent_that_repeats_itself_keeps_no_other_waiting() {
     for _ in 0..300 {
         manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
     }
-    let first = manager
-        .remoted
-        .wait_for(1, "clear_upgrade_result", PATIENCE);
+    let first = manager.wait_for_step(1, "clear_upgrade_result");
     first.await.expect("the first one is told");
     manager.remoted.acknowledge(2, 0, "Done").await.unwrap();
     let told = manager
@@ -69,12 +55,10 @@ async fn an_agent_that_repeats_itself_keeps_no_other_waiting() {
 /// What an agent says is logged, but writes no line of its own into the log.
 #[tokio::test]
 async fn an_agent_cannot_forge_lines_of_the_log() {
-    let (_repository, _, parameters) = repository().await;
-    let manager = Manager::start("").await.unwrap();
-    manager.wdb.set_agent(agent_row(1, "Wazuh v4.7.0"));
+    let (manager, _repository, parameters) = fleet("", 1, b"a package").await.unwrap();
     manager.remoted.set_rules("* upgrade @noack\n").unwrap();
     manager.upgrade(&[1], parameters).await;
-    let upgraded = manager.remoted.wait_for(1, "upgrade", PATIENCE).await;
+    let upgraded = manager.wait_for_step(1, "upgrade").await;
     upgraded.expect("it is told to run the installer");
     let request = json!({"command": "upgrade_update_status", "parameters":
         {"agents": [1], "error": 0, "status": "Done", "message": "fine\nERROR wpkd: all is lost"}});
@@ -98,9 +82,7 @@ async fn an_agent_that_does_not_listen_does_not_delay_the_stop() {
         .set_rules("1 clear_upgrade_result @hang\n")
         .unwrap();
     manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
-    let told = manager
-        .remoted
-        .wait_for(1, "clear_upgrade_result", PATIENCE);
+    let told = manager.wait_for_step(1, "clear_upgrade_result");
     told.await.expect("it is told");
     let began = std::time::Instant::now();
     assert!(manager.stop().await.unwrap().success());

@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
 use wpk_testkit::manager::PATIENCE;
 use wpk_testkit::wdb::agent_row;
 use wpk_testkit::{Manager, Repository, wait_until};
@@ -66,10 +65,7 @@ impl Drop for Disk {
 const SETTINGS: &str = "[delivery]\nmax_concurrent = 4\nchunk_size = 8192";
 
 async fn repository(len: usize) -> (Repository, serde_json::Value) {
-    let repository = Repository::start().await.unwrap();
-    repository.publish("v4.14.8", &vec![7; len]).unwrap();
-    let parameters = json!({"wpk_repo": repository.base(), "use_http": true});
-    (repository, parameters)
+    wpk_testkit::release(&vec![7; len]).await.unwrap()
 }
 
 /// The disk of the task store fills up while agents are written to.

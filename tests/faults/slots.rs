@@ -59,7 +59,7 @@ async fn what_waits_to_be_begun_anew_is_not_timed_out() {
     let parameters = json!({"wpk_repo": repository.base(), "use_http": true});
     manager.upgrade(&[1, 2, 3, 4], parameters).await;
     for agent in 1..=4 {
-        let begun = manager.remoted.wait_for(agent, "open", PATIENCE).await;
+        let begun = manager.wait_for_step(agent, "open").await;
         begun.expect("all are under way");
     }
     manager.kill().await.unwrap();

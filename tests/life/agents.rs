@@ -103,11 +103,7 @@ async fn an_agent_that_is_being_upgraded_is_refused_and_force_does_not_help() {
     let (manager, _repository, mut parameters) = fleet("", 2).await;
     manager.remoted.set_rules("1 upgrade @noack\n").unwrap();
     manager.upgrade(&[1], parameters.clone()).await;
-    manager
-        .remoted
-        .wait_for(1, "upgrade", PATIENCE)
-        .await
-        .unwrap();
+    manager.wait_for_step(1, "upgrade").await.unwrap();
     parameters["force_upgrade"] = json!(true);
     let refused = json!({"error": 10, "agent": 1,
         "message": "Upgrade procedure could not start. Agent already upgrading"});
@@ -145,11 +141,7 @@ async fn a_word_that_comes_before_the_answer_counts() {
         .unwrap();
     manager.upgrade(&[1, 2], parameters).await;
     for (agent, error, status) in [(1, 0, "Done"), (2, 2, "Failed")] {
-        manager
-            .remoted
-            .wait_for(agent, "upgrade", PATIENCE)
-            .await
-            .unwrap();
+        manager.wait_for_step(agent, "upgrade").await.unwrap();
         manager
             .remoted
             .acknowledge(agent, error, status)
@@ -181,8 +173,7 @@ async fn words_out_of_turn_are_told_to_stop_and_change_nothing() {
     assert_eq!(end_of(&manager, 1).await, "Updated");
     // It repeats itself until it hears that it may stop, and is silent then.
     manager
-        .remoted
-        .wait_for(1, "clear_upgrade_result", PATIENCE)
+        .wait_for_step(1, "clear_upgrade_result")
         .await
         .expect("told to stop");
     let before = manager.result(1).await;
@@ -218,11 +209,7 @@ async fn words_out_of_turn_are_told_to_stop_and_change_nothing() {
     // A word before any task does not end the task that comes later.
     manager.remoted.set_rules("2 upgrade @noack\n").unwrap();
     manager.upgrade(&[2], parameters).await;
-    manager
-        .remoted
-        .wait_for(2, "upgrade", PATIENCE)
-        .await
-        .unwrap();
+    manager.wait_for_step(2, "upgrade").await.unwrap();
     assert_eq!(manager.result(2).await["status"], "Updating");
 }
 
@@ -243,8 +230,7 @@ async fn an_agent_that_cannot_be_told_to_stop_holds_nobody_up() {
     };
     words().await;
     manager
-        .remoted
-        .wait_for(1, "clear_upgrade_result", PATIENCE)
+        .wait_for_step(1, "clear_upgrade_result")
         .await
         .expect("told to stop");
     words().await;

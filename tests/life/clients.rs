@@ -53,11 +53,7 @@ async fn clients_that_ask_for_the_same_agents_make_one_task_each() {
     let distinct: BTreeSet<u64> = created.iter().copied().collect();
     assert_eq!((created.len(), distinct.len()), (20, 20));
     for agent in agents {
-        manager
-            .remoted
-            .wait_for(agent, "upgrade", PATIENCE)
-            .await
-            .unwrap();
+        manager.wait_for_step(agent, "upgrade").await.unwrap();
         let steps = manager.remoted.steps(agent);
         let locks = steps.iter().filter(|step| *step == "lock_restart").count();
         assert_eq!(locks, 1, "agent {agent} was delivered to once");
@@ -122,11 +118,7 @@ async fn one_connection_carries_a_whole_upgrade() {
         .map(|item| item["error"].as_u64().unwrap())
         .collect();
     assert_eq!(codes, [3, 1, 0, 10]);
-    manager
-        .remoted
-        .wait_for(1, "upgrade", PATIENCE)
-        .await
-        .unwrap();
+    manager.wait_for_step(1, "upgrade").await.unwrap();
     // And one after the other, on a second one to the task manager too.
     let mut tasks = Client::connect(manager.home.task_socket()).await.unwrap();
     let status = json!({"origin": {"name": "node01", "module": "upgrade_module"},

@@ -10,19 +10,14 @@ mod official;
 mod restart;
 
 use serde_json::{Value, json};
-use wpk_testkit::wdb::agent_row;
 use wpk_testkit::{Manager, Repository};
 
 /// A daemon with these agents (from 1 on, v4.7.0), a repository that has v4.14.8,
 /// and the parameters that lead there.
-async fn fleet(settings: &str, agents: i64) -> (Manager, Repository, Value) {
-    let repository = Repository::start().await.unwrap();
-    repository.publish("v4.14.8", &[5; 100_000]).unwrap();
-    let manager = Manager::start(settings).await.unwrap();
-    manager
-        .wdb
-        .set_agents((1..=agents).map(|id| agent_row(id, "Wazuh v4.7.0")));
-    let parameters = json!({"wpk_repo": repository.base(), "use_http": true, "version": "v4.14.8"});
+async fn fleet(settings: &str, agents: u32) -> (Manager, Repository, Value) {
+    let fleet = wpk_testkit::fleet(settings, agents, &[5; 100_000]).await;
+    let (manager, repository, mut parameters) = fleet.unwrap();
+    parameters["version"] = json!("v4.14.8");
     (manager, repository, parameters)
 }
 

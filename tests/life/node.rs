@@ -4,7 +4,6 @@
 
 use serde_json::{Value, json};
 use wpk_testkit::Manager;
-use wpk_testkit::manager::PATIENCE;
 
 use crate::{end_of, fleet};
 
@@ -37,17 +36,9 @@ async fn tasks_of_the_old_name_wait_give_way_or_are_reported() {
         .set_rules("1 upgrade @noack\n2 lock_restart @hang\n")
         .unwrap();
     manager.upgrade(&[1], parameters.clone()).await;
-    manager
-        .remoted
-        .wait_for(1, "upgrade", PATIENCE)
-        .await
-        .unwrap();
+    manager.wait_for_step(1, "upgrade").await.unwrap();
     manager.upgrade(&[2, 3, 4], parameters.clone()).await;
-    manager
-        .remoted
-        .wait_for(2, "lock_restart", PATIENCE)
-        .await
-        .unwrap();
+    manager.wait_for_step(2, "lock_restart").await.unwrap();
     rename(&mut manager, "node02").await;
 
     // The agent's word counts whatever the node is called.
@@ -87,11 +78,7 @@ async fn asking_for_the_status_under_another_name_takes_the_waiting_task_away() 
     let (mut manager, _repository, parameters) = fleet(&settings("node01"), 2).await;
     manager.remoted.set_rules("1 lock_restart @hang\n").unwrap();
     manager.upgrade(&[1, 2], parameters).await;
-    manager
-        .remoted
-        .wait_for(1, "lock_restart", PATIENCE)
-        .await
-        .unwrap();
+    manager.wait_for_step(1, "lock_restart").await.unwrap();
     assert_eq!(status(&manager, "node01", 2).await, Some(json!("Pending")));
     assert_eq!(
         status(&manager, "node02", 1).await,

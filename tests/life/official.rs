@@ -106,11 +106,7 @@ async fn a_mixed_fleet_in_chunks() {
     ];
     assert_eq!(refused, expected.into());
     // An old agent gets the file, but its word never comes; here it does.
-    manager
-        .remoted
-        .wait_for(10, "upgrade", PATIENCE)
-        .await
-        .unwrap();
+    manager.wait_for_step(10, "upgrade").await.unwrap();
     wait_until(PATIENCE, async || {
         (manager.result(10).await["status"] == "Updating").then_some(())
     })

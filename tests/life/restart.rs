@@ -1,7 +1,6 @@
 //! A restart with tasks in the queue, `on_restart` both ways, in both dialects.
 
 use serde_json::json;
-use wpk_testkit::manager::PATIENCE;
 
 use crate::{end_of, fleet};
 
@@ -33,17 +32,9 @@ async fn what_waits_goes_on_or_is_cancelled() {
             .set_rules("1 upgrade @noack\n2 write @hang\n")
             .unwrap();
         manager.upgrade(&[1], parameters.clone()).await;
-        manager
-            .remoted
-            .wait_for(1, "upgrade", PATIENCE)
-            .await
-            .unwrap();
+        manager.wait_for_step(1, "upgrade").await.unwrap();
         manager.upgrade(&[2, 3, 4, 5], parameters.clone()).await;
-        manager
-            .remoted
-            .wait_for(2, "write", PATIENCE)
-            .await
-            .unwrap();
+        manager.wait_for_step(2, "write").await.unwrap();
         manager.kill().await.unwrap();
         if on_restart == "cancel" {
             manager.remoted.set_rules("").unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha1::{Digest, Sha1};
 use wpk_testkit::library::Library;
 use wpk_testkit::wdb::agent_row;
@@ -49,10 +49,7 @@ pub(crate) fn enroll(manager: &Manager) {
 
 /// A repository with one release, and the parameters that name it.
 pub(crate) async fn repository() -> (Repository, Value) {
-    let repository = Repository::start().await.unwrap();
-    repository.publish("v4.14.8", &[9; 100_000]).unwrap();
-    let parameters = json!({"wpk_repo": repository.base(), "use_http": true});
-    (repository, parameters)
+    wpk_testkit::release(&[9; 100_000]).await.unwrap()
 }
 
 /// The final status of an agent's task.

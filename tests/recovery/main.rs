@@ -4,32 +4,20 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use wpk_testkit::manager::PATIENCE;
-use wpk_testkit::wdb::agent_row;
-use wpk_testkit::{Manager, Repository, wait_until};
+use wpk_testkit::suite::pattern;
+use wpk_testkit::{fleet, wait_until};
 
 const AGENTS: u32 = 24;
-
-async fn repository() -> (Repository, Vec<u8>, Value) {
-    let repository = Repository::start().await.unwrap();
-    let wpk: Vec<u8> = (0..400_000u32).map(|i| (i % 251) as u8).collect();
-    repository.publish("v4.14.8", &wpk).unwrap();
-    let parameters = json!({"wpk_repo": repository.base(), "use_http": true});
-    (repository, wpk, parameters)
-}
 
 /// Kills the daemon in the middle of everything, several times, at different
 /// moments of the deliveries.
 #[tokio::test]
 async fn kill_9_loses_no_task_and_runs_no_upgrade_twice() {
-    let (_repository, wpk, parameters) = repository().await;
     let settings =
         "[delivery]\nmax_concurrent = 4\nchunk_size = 4096\n[tasks]\ntask_timeout = \"5s\"";
-    let mut manager = Manager::start(settings).await.unwrap();
-    manager
-        .wdb
-        .set_agents((1..=i64::from(AGENTS)).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    let wpk = pattern(400_000);
+    let (mut manager, _repository, parameters) = fleet(settings, AGENTS, &wpk).await.unwrap();
     // Agents report again and again, as real ones do, until they are told to stop.
     manager
         .remoted
@@ -88,20 +76,13 @@ async fn kill_9_loses_no_task_and_runs_no_upgrade_twice() {
 /// agent's word, or times out.
 #[tokio::test]
 async fn an_upgrade_that_was_begun_is_not_begun_again() {
-    let (_repository, _, parameters) = repository().await;
     let settings = "[tasks]\ntask_timeout = \"3s\"";
-    let mut manager = Manager::start(settings).await.unwrap();
-    manager
-        .wdb
-        .set_agents((1..=2).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    let fleet = fleet(settings, 2, &pattern(400_000)).await;
+    let (mut manager, _repository, parameters) = fleet.unwrap();
     manager.remoted.set_rules("* upgrade @noack\n").unwrap();
     manager.upgrade(&[1, 2], parameters).await;
     for agent in [1, 2] {
-        manager
-            .remoted
-            .wait_for(agent, "upgrade", PATIENCE)
-            .await
-            .unwrap();
+        manager.wait_for_step(agent, "upgrade").await.unwrap();
     }
     manager.kill().await.unwrap();
     manager.boot().await.unwrap();
@@ -129,13 +110,9 @@ async fn an_upgrade_that_was_begun_is_not_begun_again() {
 /// goes on after the next start.
 #[tokio::test]
 async fn a_stop_in_the_middle_is_quick_and_loses_nothing() {
-    let (_repository, wpk, parameters) = repository().await;
-    let mut manager = Manager::start("[delivery]\nmax_concurrent = 2")
-        .await
-        .unwrap();
-    manager
-        .wdb
-        .set_agents((1..=4).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    let wpk = pattern(400_000);
+    let fleet = fleet("[delivery]\nmax_concurrent = 2", 4, &wpk).await;
+    let (mut manager, _repository, parameters) = fleet.unwrap();
     manager.remoted.set_latency(Duration::from_millis(300));
     manager.upgrade(&[1, 2, 3, 4], parameters).await;
     manager
@@ -164,13 +141,8 @@ async fn a_stop_in_the_middle_is_quick_and_loses_nothing() {
 /// What was accepted is on disk before the caller hears of it.
 #[tokio::test]
 async fn a_task_is_on_disk_before_the_caller_hears_of_it() {
-    let (_repository, _, parameters) = repository().await;
-    let mut manager = Manager::start("[delivery]\nmax_concurrent = 1")
-        .await
-        .unwrap();
-    manager
-        .wdb
-        .set_agents((1..=200).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    let fleet = fleet("[delivery]\nmax_concurrent = 1", 200, &pattern(400_000)).await;
+    let (mut manager, _repository, parameters) = fleet.unwrap();
     manager.remoted.set_latency(Duration::from_millis(100));
     let agents: Vec<u32> = (1..=200).collect();
     let items = manager.upgrade(&agents, parameters).await;

@@ -84,6 +84,16 @@ impl Agent {
         .await
     }
 
+    /// The installer is run, and the agent reports this end of it.
+    async fn upgrade_ends(&self, wpk: &[u8], error: i64, status: &str) {
+        let answer = self.upgrade(wpk).await;
+        let run = json!({"error": 0, "message": "0", "data": []});
+        assert_eq!(answer, run, "{}", self.log());
+        let told = self.acknowledgement().await;
+        assert_eq!(told["parameters"]["error"], error, "{told} {}", self.log());
+        assert_eq!(told["parameters"]["status"], status);
+    }
+
     async fn acknowledgement(&self) -> Value {
         let mut buffer = vec![0; 4096];
         let received = timeout(DEADLINE, self.queue.recv(&mut buffer)).await;
@@ -150,16 +160,9 @@ fn shipped_rules() -> String {
 async fn a_good_package_is_installed() {
     let agent = Agent::start().await;
     assert_eq!(agent.sensor().await, ("1.0\n".to_owned(), 0o755));
-    let answer = agent.upgrade(&package(&shipped_rules())).await;
-    assert_eq!(
-        answer,
-        json!({"error": 0, "message": "0", "data": []}),
-        "{}",
-        agent.log()
-    );
-    let told = agent.acknowledgement().await;
-    assert_eq!(told["parameters"]["error"], 0, "{told} {}", agent.log());
-    assert_eq!(told["parameters"]["status"], "Done");
+    agent
+        .upgrade_ends(&package(&shipped_rules()), 0, "Done")
+        .await;
     assert_eq!(agent.sensor().await, ("2.0\n".to_owned(), 0o750));
     assert_eq!(
         fs::read_to_string(agent.home.path("share/sensor/rules")).unwrap(),
@@ -174,16 +177,9 @@ async fn a_good_package_is_installed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_package_is_rolled_back() {
     let agent = Agent::start().await;
-    let answer = agent.upgrade(&package("rules for 3.0\n")).await;
-    assert_eq!(
-        answer,
-        json!({"error": 0, "message": "0", "data": []}),
-        "{}",
-        agent.log()
-    );
-    let told = agent.acknowledgement().await;
-    assert_eq!(told["parameters"]["error"], 2, "{told} {}", agent.log());
-    assert_eq!(told["parameters"]["status"], "Failed");
+    agent
+        .upgrade_ends(&package("rules for 3.0\n"), 2, "Failed")
+        .await;
     assert_eq!(agent.sensor().await, ("1.0\n".to_owned(), 0o755));
     assert_eq!(
         fs::read_to_string(agent.home.path("bin/sensor")).unwrap(),

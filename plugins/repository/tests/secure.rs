@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use wpk_api::ProviderError;
 use wpk_testkit::http::{HttpServer, Request, Response, tls_config};
+use wpk_testkit::tls::server_certificate;
 
 fn answer(request: &Request) -> Response {
     match request.target.as_str() {
@@ -21,13 +22,21 @@ fn answer(request: &Request) -> Response {
     }
 }
 
-/// A TLS server, and the file with its CA.
-async fn secure(expired: bool) -> (HttpServer, tempfile::NamedTempFile) {
-    let (ca, certificate, key) = certificates(expired);
+/// A TLS server that answers so, and the file with its CA.
+async fn serve(
+    answer: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    expired: bool,
+) -> (HttpServer, tempfile::NamedTempFile) {
+    let made = server_certificate(&["127.0.0.1"], expired).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), ca).unwrap();
-    let tls = tls_config(&certificate, &key).unwrap();
+    std::fs::write(file.path(), made.ca).unwrap();
+    let tls = tls_config(&made.certificate, &made.key).unwrap();
     (HttpServer::start_tls(answer, tls).await.unwrap(), file)
+}
+
+/// A TLS server with files, and the file with its CA.
+async fn secure(expired: bool) -> (HttpServer, tempfile::NamedTempFile) {
+    serve(answer, expired).await
 }
 
 #[tokio::test]
@@ -70,13 +79,9 @@ async fn an_expired_certificate_and_another_name_are_refused() {
 async fn a_redirect_from_https_to_http_is_refused() {
     let plain = HttpServer::start(answer).await.unwrap();
     let location = format!("{}linux/deb/amd64/versions", plain.url());
-    let (ca, certificate, key) = certificates(false);
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), ca).unwrap();
-    let tls = tls_config(&certificate, &key).unwrap();
     let redirect = move |_: &Request| Response::redirect(location.clone());
-    let server = HttpServer::start_tls(redirect, tls).await.unwrap();
-    let provider = provider(json!({"ca_file": file.path()}));
+    let (server, ca) = serve(redirect, false).await;
+    let provider = provider(json!({"ca_file": ca.path()}));
     let refused = resolve(&*provider, &from_repository(server.url())).await;
     let text = refused.unwrap_err().to_string();
     assert!(text.contains("from https to http"), "{text}");

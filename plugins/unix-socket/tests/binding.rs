@@ -1,10 +1,6 @@
 //! What lies at the path before, and what is left behind.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    missing_docs,
-    unreachable_pub
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, unreachable_pub)]
 
 mod common;
 

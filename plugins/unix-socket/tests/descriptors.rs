@@ -1,11 +1,7 @@
 //! No descriptor left for `accept`: the source waits and goes on afterwards.
 //! Alone in its process, because the limit is the process's.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    missing_docs,
-    unreachable_pub
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, unreachable_pub)]
 
 mod common;
 

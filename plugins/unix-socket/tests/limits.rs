@@ -1,11 +1,7 @@
 //! How many, who, and until when: the limit of connections, allowed users, the
 //! stop signal.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    missing_docs,
-    unreachable_pub
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, unreachable_pub)]
 
 mod common;
 

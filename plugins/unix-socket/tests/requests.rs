@@ -1,11 +1,7 @@
 //! Requests and answers over real sockets: framing, order, the wrong, the slow
 //! and the silent client.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    missing_docs,
-    unreachable_pub
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, unreachable_pub)]
 
 mod common;
 

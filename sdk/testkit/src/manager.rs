@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::process::Signal;
+use crate::remoted::Frame;
 use crate::{FakeRemoted, FakeWazuhDb, Home, Process, ask, binary, wait_until};
 
 /// How long a daemon may take to start, to stop, or to end a task in a test.
@@ -205,6 +206,11 @@ impl Manager {
             statuses.contains(&status).then_some(item)
         })
         .await
+    }
+
+    /// Waits until an agent has been sent a command; `None` after [`PATIENCE`].
+    pub async fn wait_for_step(&self, agent: u32, step: &str) -> Option<Frame> {
+        self.remoted.wait_for(agent, step, PATIENCE).await
     }
 
     async fn request(&self, command: &str, parameters: Value) -> Vec<Value> {

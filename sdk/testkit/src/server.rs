@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -54,6 +55,19 @@ impl Server {
         Ok(Self {
             _stop: stop.drop_guard(),
             path: path.to_owned(),
+        })
+    }
+
+    /// As [`Self::start`]; every connection is given `state`.
+    pub(crate) fn sharing<S, F, Fut>(path: &Path, state: &Arc<S>, serve: F) -> io::Result<Self>
+    where
+        S: Send + Sync + 'static,
+        F: Fn(Connection, Arc<S>) -> Fut + Send + 'static,
+        Fut: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let state = Arc::clone(state);
+        Self::start(path, move |connection| {
+            serve(connection, Arc::clone(&state))
         })
     }
 

@@ -188,7 +188,7 @@ where
 
 /// Bytes that differ from place to place, so that a lost, doubled or shifted
 /// piece is noticed.
-pub(crate) fn pattern(length: usize) -> Bytes {
+pub fn pattern(length: usize) -> Bytes {
     let mut state = 0x9e37_79b9_u32 ^ u32::try_from(length).unwrap_or(1);
     let mut bytes = Vec::with_capacity(length + 4);
     while bytes.len() < length {

@@ -69,10 +69,7 @@ impl FakeWazuhDb {
     /// Those of binding the socket.
     pub fn start(path: impl AsRef<Path>) -> io::Result<Self> {
         let state = Arc::new(State::default());
-        let shared = Arc::clone(&state);
-        let server = Server::start(path.as_ref(), move |connection| {
-            serve(connection, Arc::clone(&shared))
-        })?;
+        let server = Server::sharing(path.as_ref(), &state, serve)?;
         Ok(Self { server, state })
     }
 

@@ -1,20 +1,14 @@
 //! A home, the real program in it, and what tests ask of both.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    dead_code,
-    missing_docs,
-    unreachable_pub
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, missing_docs, unreachable_pub)]
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::process::Command;
+use wpk_testkit::files::Files;
 use wpk_testkit::{Client, Process, wait_until};
 
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -150,30 +144,9 @@ pub fn answer(error: u8, message: &str) -> String {
     )
 }
 
-/// Every file below `folder`: size, mode, digest. Links are shown as such.
-pub fn files(folder: &Path) -> BTreeMap<String, (u64, String, String)> {
-    fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, (u64, String, String)>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let meta = fs::symlink_metadata(&path).unwrap();
-            if meta.is_dir() {
-                walk(root, &path, found);
-            } else if meta.is_file() {
-                let name = path
-                    .strip_prefix(root)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned();
-                let mode = format!("0o{:o}", meta.permissions().mode() & 0o7777);
-                let digest = wpk_package::sha1_of_file(&path).unwrap();
-                found.insert(name, (meta.len(), mode, digest));
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    walk(folder, folder, &mut found);
-    found
+/// Every file below `folder`: size, mode, digest.
+pub fn files(folder: &Path) -> Files {
+    wpk_testkit::files::files(folder).unwrap()
 }
 
 /// A queue for acknowledgements, as a real agent daemon has it.

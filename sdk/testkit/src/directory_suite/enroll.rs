@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use wpk_api::{AgentDirectory, AgentId, ConnectionStatus, DirectoryError, Enrollment};
 
-use super::found;
+use super::stand::found;
 use crate::suite::{at_every_point, ok, within};
 
 /// Enrolments at a time.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use wpk_api::{AgentDirectory, AgentId, AgentPage};
 
-use super::{FEW, MANY, Stand};
+use super::stand::{FEW, MANY, Stand};
 use crate::suite::{at_every_point, ok, within};
 
 /// All stories.

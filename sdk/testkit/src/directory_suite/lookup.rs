@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use wpk_api::{AgentDirectory, AgentId};
 
-use super::{MANY, Stand, found};
+use super::stand::{MANY, Stand, found};
 use crate::suite::at_every_point;
 
 /// Askers at a time.

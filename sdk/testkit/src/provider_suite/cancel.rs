@@ -5,17 +5,14 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use wpk_api::{OfferSource, WpkProvider};
 
-use super::{Published, delivers, resolved, same};
+use super::published::{Published, delivers, resolved, same};
 use crate::suite::{at_every_point, ok, pattern, within};
 
 /// Streams that are left at a time.
 const LEFT: usize = 64;
 
 /// All stories.
-pub async fn run<M>(publish: &M)
-where
-    M: AsyncFn(Bytes) -> Published,
-{
+pub async fn run(publish: &impl AsyncFn(Bytes) -> Published) {
     let file = pattern(600_011);
     let published = publish(file.clone()).await;
     let provider = &*published.open().await;
@@ -77,10 +74,7 @@ async fn waiting_for_a_piece_is_given_up(
 }
 
 /// Given up while it really waits: for the answer, for the next bytes.
-async fn slow_streams_are_given_up<M>(publish: &M)
-where
-    M: AsyncFn(Bytes) -> Published,
-{
+async fn slow_streams_are_given_up(publish: &impl AsyncFn(Bytes) -> Published) {
     let file = pattern(60_013);
     let published = publish(file.clone()).await;
     let slow = &*published.open().await;

@@ -5,15 +5,12 @@ use wpk_api::{
     Offer, OfferSource, ProviderError, Target, Wanted, WantedFile, WantedRelease, WpkProvider,
 };
 
-use super::{Published, bytes_of, delivers, resolved, same};
+use super::published::{Published, bytes_of, delivers, resolved, same};
 use crate::repository::sha1_hex;
 use crate::suite::{ok, pattern, within};
 
 /// All stories.
-pub async fn run<M>(publish: &M)
-where
-    M: AsyncFn(Bytes) -> Published,
-{
+pub async fn run(publish: &impl AsyncFn(Bytes) -> Published) {
     let file = pattern(100_003);
     let published = publish(file.clone()).await;
     let provider = &*published.open().await;
@@ -137,10 +134,7 @@ async fn a_wish_without_sense_is_an_error(provider: &dyn WpkProvider, wanted: &W
     }
 }
 
-async fn a_restart_changes_nothing<M>(publish: &M)
-where
-    M: AsyncFn(Bytes) -> Published,
-{
+async fn a_restart_changes_nothing(publish: &impl AsyncFn(Bytes) -> Published) {
     let file = pattern(4_099);
     let published = publish(file.clone()).await;
     let before = published.open().await;
@@ -156,10 +150,7 @@ where
     same(&ok("fetching an offer of before the restart", bytes), &file);
 }
 
-async fn a_file_that_vanished_is_an_error<M>(publish: &M)
-where
-    M: AsyncFn(Bytes) -> Published,
-{
+async fn a_file_that_vanished_is_an_error(publish: &impl AsyncFn(Bytes) -> Published) {
     let published = publish(pattern(70_001)).await;
     let provider = published.open().await;
     let offer = resolved(&*provider, &published.wanted).await;

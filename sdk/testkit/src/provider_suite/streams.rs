@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tokio::task::JoinSet;
 use wpk_api::{OfferSource, WpkProvider};
 
-use super::{Published, bytes_of, delivers, resolved, same};
+use super::published::{Published, bytes_of, delivers, resolved, same};
 use crate::suite::{Options, ok, pattern, resident, within};
 
 /// Readers at a time.
@@ -23,10 +23,7 @@ const TELLING: usize = 48 << 20;
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// All stories.
-pub async fn run<M>(publish: &M, options: &Options)
-where
-    M: AsyncFn(Bytes) -> Published,
-{
+pub async fn run(publish: &impl AsyncFn(Bytes) -> Published, options: &Options) {
     for length in [0, 1, 65_536, (1 << 20) + 7] {
         let file = pattern(length);
         let published = publish(file.clone()).await;
@@ -39,10 +36,10 @@ where
     a_stream_outlives_its_provider(publish).await;
 }
 
-async fn a_huge_file_is_not_held_in_memory<M>(publish: &M, huge: usize)
-where
-    M: AsyncFn(Bytes) -> Published,
-{
+async fn a_huge_file_is_not_held_in_memory(
+    publish: &impl AsyncFn(Bytes) -> Published,
+    huge: usize,
+) {
     let file = pattern(huge);
     let published = publish(file.clone()).await;
     let provider = published.open().await;
@@ -83,10 +80,7 @@ where
     assert!(rest.is_empty(), "{} bytes are missing", rest.len());
 }
 
-async fn a_slow_file_comes_all_the_same<M>(publish: &M)
-where
-    M: AsyncFn(Bytes) -> Published,
-{
+async fn a_slow_file_comes_all_the_same(publish: &impl AsyncFn(Bytes) -> Published) {
     let file = pattern(300_001);
     let published = publish(file.clone()).await;
     let provider = published.open().await;
@@ -106,10 +100,7 @@ where
     delivers(&*provider, &published.wanted, &file).await;
 }
 
-async fn many_read_at_the_same_time<M>(publish: &M)
-where
-    M: AsyncFn(Bytes) -> Published,
-{
+async fn many_read_at_the_same_time(publish: &impl AsyncFn(Bytes) -> Published) {
     let file = pattern(300_007);
     let published = publish(file.clone()).await;
     let provider = published.open().await;
@@ -122,10 +113,7 @@ where
     readers.join_all().await;
 }
 
-async fn a_reader_that_stands_still_holds_up_nobody<M>(publish: &M)
-where
-    M: AsyncFn(Bytes) -> Published,
-{
+async fn a_reader_that_stands_still_holds_up_nobody(publish: &impl AsyncFn(Bytes) -> Published) {
     let file = pattern(4 << 20);
     let published = publish(file.clone()).await;
     let provider = published.open().await;
@@ -151,10 +139,7 @@ where
 
 /// A stream borrows nothing: it may go on or fail after its provider is gone,
 /// but it may not end early as if that were all.
-async fn a_stream_outlives_its_provider<M>(publish: &M)
-where
-    M: AsyncFn(Bytes) -> Published,
-{
+async fn a_stream_outlives_its_provider(publish: &impl AsyncFn(Bytes) -> Published) {
     let file = pattern(4 << 20);
     let published = publish(file.clone()).await;
     let provider: Arc<dyn WpkProvider> = published.open().await;

@@ -9,93 +9,29 @@
 
 mod agent;
 mod rules;
+mod serve;
+mod state;
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 
-use crate::client::Client;
-use crate::server::{Connection, Server};
+use crate::server::Server;
 use agent::Agent;
-use rules::{Action, Rule};
+use serve::{send_acknowledgement, serve};
+use state::State;
 
 pub use agent::Form;
-
-/// What the fake does before a test changes it: acknowledge after this long.
-const ACK_DELAY: Duration = Duration::from_millis(50);
-
-/// One request on the agent channel.
-#[derive(Debug, Clone)]
-pub struct Frame {
-    /// The agent it was for.
-    pub agent: u32,
-    /// The command: `lock_restart`, `open`, `write`, `close`, `sha1`,
-    /// `upgrade`, `clear_upgrade_result`, or what else was asked.
-    pub step: String,
-    /// Its form.
-    pub form: Form,
-    /// The payload with the agent's id in front; empty if bytes are not kept.
-    pub bytes: Bytes,
-    /// The answer; `None`: closed without one.
-    pub answer: Option<Bytes>,
-}
+pub use state::Frame;
 
 /// The fake daemon; ends when dropped.
 #[derive(Debug)]
 pub struct FakeRemoted {
     server: Server,
     state: Arc<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    inner: Mutex<Inner>,
-    /// Told after every frame.
-    progress: Notify,
-}
-
-#[derive(Debug)]
-struct Inner {
-    rules: Vec<Rule>,
-    agents: HashMap<u32, Agent>,
-    frames: Vec<Frame>,
-    violations: Vec<String>,
-    upgrade_socket: Option<PathBuf>,
-    keep_bytes: bool,
-    latency: Duration,
-    ack_delay: Duration,
-    ack_interval: Option<Duration>,
-    in_flight: usize,
-    most_in_flight: usize,
-}
-
-impl Default for Inner {
-    fn default() -> Self {
-        Self {
-            rules: Vec::new(),
-            agents: HashMap::new(),
-            frames: Vec::new(),
-            violations: Vec::new(),
-            upgrade_socket: None,
-            keep_bytes: true,
-            latency: Duration::ZERO,
-            ack_delay: ACK_DELAY,
-            ack_interval: None,
-            in_flight: 0,
-            most_in_flight: 0,
-        }
-    }
-}
-
-impl State {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl FakeRemoted {
@@ -106,10 +42,7 @@ impl FakeRemoted {
     /// Those of binding the socket.
     pub fn start(path: impl AsRef<Path>) -> io::Result<Self> {
         let state = Arc::new(State::default());
-        let shared = Arc::clone(&state);
-        let server = Server::start(path.as_ref(), move |connection| {
-            serve(connection, Arc::clone(&shared))
-        })?;
+        let server = Server::sharing(path.as_ref(), &state, serve)?;
         Ok(Self { server, state })
     }
 
@@ -244,160 +177,4 @@ impl FakeRemoted {
         let socket = socket.ok_or(io::ErrorKind::NotFound)?;
         send_acknowledgement(&socket, agent, error, status).await
     }
-}
-
-/// Counts a request as open while it lives.
-struct InFlight<'a>(&'a State);
-
-impl<'a> InFlight<'a> {
-    fn new(state: &'a State) -> Self {
-        let mut inner = state.lock();
-        inner.in_flight += 1;
-        inner.most_in_flight = inner.most_in_flight.max(inner.in_flight);
-        Self(state)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.lock().in_flight -= 1;
-    }
-}
-
-/// What to do about one request.
-enum Reaction {
-    Answer(Bytes),
-    Close,
-    Hang,
-    Raw(Bytes),
-}
-
-/// One connection: one request.
-async fn serve(mut connection: Connection, state: Arc<State>) -> io::Result<()> {
-    let request = match connection.receive().await {
-        Ok(Some(request)) => request,
-        Ok(None) => return Ok(()),
-        Err(error) => {
-            state
-                .lock()
-                .violations
-                .push(format!("unreadable request: {error}"));
-            return Err(error);
-        }
-    };
-    let _in_flight = InFlight::new(&state);
-    let latency = state.lock().latency;
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
-    let (reaction, acknowledgement) = react(&state, &request);
-    state.progress.notify_waiters();
-    match reaction {
-        Reaction::Answer(answer) => connection.send(&answer).await?,
-        Reaction::Raw(bytes) => connection.send_raw(&bytes).await?,
-        Reaction::Close => {}
-        Reaction::Hang => while connection.receive().await?.is_some() {},
-    }
-    if let Some((agent, error, status)) = acknowledgement {
-        tokio::spawn(keep_acknowledging(Arc::clone(&state), agent, error, status));
-    }
-    Ok(())
-}
-
-/// An acknowledgement to come: agent, error, status.
-type Acknowledgement = (u32, i64, String);
-
-fn react(state: &State, request: &Bytes) -> (Reaction, Option<Acknowledgement>) {
-    let mut guard = state.lock();
-    let inner = &mut *guard;
-    let parsed = wpk_wire::remoted::split_address(request)
-        .map(|(agent, command)| (agent, request.slice_ref(command)))
-        .and_then(|(agent, command)| Some((agent.get(), agent::parse(&command)?)));
-    let Some((id, command)) = parsed else {
-        let start = request.get(..64.min(request.len())).unwrap_or_default();
-        let start = String::from_utf8_lossy(start).into_owned();
-        inner.violations.push(format!("not understood: {start:?}"));
-        return (Reaction::Answer("err Internal error".into()), None);
-    };
-    let agent = inner.agents.entry(id).or_default();
-    let mut acknowledgement = None;
-    let mut healthy = |agent: &mut Agent, ack: Option<(i64, String)>| {
-        let (answer, good) = agent.answer(&command, inner.keep_bytes);
-        if !good {
-            let text = String::from_utf8_lossy(&answer);
-            inner
-                .violations
-                .push(format!("agent {id:03} to {}: {text}", command.step));
-        }
-        if good && command.step == "upgrade" && command.form == Form::Json {
-            acknowledgement = ack.map(|(error, status)| (id, error, status));
-        }
-        Reaction::Answer(answer)
-    };
-    let reaction = match rules::find(&mut inner.rules, id, &command.step) {
-        None => healthy(agent, Some((0, "Done".to_owned()))),
-        Some(Action::Acknowledge(ack)) => healthy(agent, ack),
-        Some(Action::Answer(answer)) => {
-            if answer.is_empty() || !answer.starts_with(b"err") {
-                // It did what it was told and only its words are odd.
-                let _ = agent.answer(&command, inner.keep_bytes);
-            }
-            Reaction::Answer(answer)
-        }
-        Some(Action::Close) => Reaction::Close,
-        Some(Action::Hang) => Reaction::Hang,
-        Some(Action::Raw(bytes)) => Reaction::Raw(bytes),
-    };
-    inner.frames.push(Frame {
-        agent: id,
-        step: command.step,
-        form: command.form,
-        bytes: if inner.keep_bytes {
-            request.clone()
-        } else {
-            Bytes::new()
-        },
-        answer: match &reaction {
-            Reaction::Answer(answer) => Some(answer.clone()),
-            _ => None,
-        },
-    });
-    (reaction, acknowledgement)
-}
-
-/// Sends an acknowledgement, again and again if the fake is set to that, until
-/// the agent is told to stop.
-async fn keep_acknowledging(state: Arc<State>, agent: u32, error: i64, status: String) {
-    let delay = state.lock().ack_delay;
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
-    }
-    loop {
-        let (socket, interval) = {
-            let inner = state.lock();
-            if !inner.agents.get(&agent).is_some_and(|agent| agent.reports) {
-                return;
-            }
-            (inner.upgrade_socket.clone(), inner.ack_interval)
-        };
-        if let Some(socket) = socket {
-            // Nobody there: a later repetition may reach it.
-            let _ = send_acknowledgement(&socket, agent, error, &status).await;
-        }
-        match interval {
-            Some(interval) => tokio::time::sleep(interval).await,
-            None => return,
-        }
-    }
-}
-
-async fn send_acknowledgement(
-    socket: &Path,
-    agent: u32,
-    error: i64,
-    status: &str,
-) -> io::Result<()> {
-    let message = agent::acknowledgement(agent, error, status);
-    // Closed without reading an answer, as the event pipeline does.
-    Client::connect(socket).await?.send(message).await
 }

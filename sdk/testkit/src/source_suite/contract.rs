@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::{Engine, Stand, exchange, receives};
+use super::engine::Engine;
+use super::stand::{Stand, exchange, receives};
 use crate::suite::{ok, pattern, within};
 
 /// Clients at a time.
@@ -16,10 +17,7 @@ const REQUESTS: usize = 50;
 const LONG: usize = 60_000;
 
 /// All stories.
-pub async fn run<M>(set_up: &M)
-where
-    M: AsyncFn() -> Stand,
-{
+pub async fn run(set_up: &impl AsyncFn() -> Stand) {
     let stand = set_up().await;
     let served = stand.serve().await;
     requests_pass_unchanged(&stand, &served.engine).await;

@@ -4,29 +4,20 @@
 //! Each connection may come from a peer of its own, of the kind the stand says.
 
 use std::mem::discriminant;
-use std::sync::Arc;
 
-use wpk_api::CancellationToken;
-
-use super::{Engine, Served, SourceClient, Stand};
-use crate::suite::{Options, ok, within};
+use super::stand::{Served, Stand};
+use crate::suite::{Options, within};
 
 /// Clients of each kind.
 const CLIENTS: usize = 12;
 
 /// The suite for such a source, in place of [`super::run`].
-pub async fn run<M>(set_up: M)
-where
-    M: AsyncFn() -> Stand,
-{
+pub async fn run(set_up: impl AsyncFn() -> Stand) {
     run_with(set_up, &Options::default()).await;
 }
 
 /// The same with options.
-pub async fn run_with<M>(set_up: M, options: &Options)
-where
-    M: AsyncFn() -> Stand,
-{
+pub async fn run_with(set_up: impl AsyncFn() -> Stand, options: &Options) {
     let stand = set_up().await;
     let served = stand.serve().await;
     reports_arrive_once(&stand, &served).await;
@@ -37,22 +28,15 @@ where
     options.no_leaks().await;
 }
 
-async fn send(stand: &Stand, report: &str) -> Box<dyn SourceClient> {
-    let mut client = stand.connect(stand.endpoint()).await;
-    let sent = within("sending", client.send(report.as_bytes())).await;
-    ok("sending a report", sent);
-    client
-}
-
 async fn arrives(stand: &Stand, served: &Served, report: &str) {
-    let _client = send(stand, report).await;
+    let _client = stand.sent(report.as_bytes()).await;
     served.engine.wait_for(report.as_bytes(), 1).await;
 }
 
 async fn reports_arrive_once(stand: &Stand, served: &Served) {
     let mut clients = Vec::new();
     for n in 100..100 + CLIENTS {
-        clients.push(send(stand, &format!("report {n}")).await);
+        clients.push(stand.sent(format!("report {n}").as_bytes()).await);
     }
     for n in 100..100 + CLIENTS {
         let report = format!("report {n}");
@@ -67,10 +51,10 @@ async fn reports_arrive_once(stand: &Stand, served: &Served) {
 }
 
 async fn nobody_is_delayed(stand: &Stand, served: &Served) {
-    let mut silent = silent_clients(stand).await;
+    let mut silent = stand.silent(CLIENTS).await;
     arrives(stand, served, "while some are silent").await;
     for _ in 0..CLIENTS {
-        silent.push(send(stand, "wait for it").await);
+        silent.push(stand.sent(b"wait for it").await);
     }
     served.engine.wait_for(b"wait for it", CLIENTS).await;
     arrives(stand, served, "while some are handled").await;
@@ -81,41 +65,20 @@ async fn nobody_is_delayed(stand: &Stand, served: &Served) {
     arrives(stand, served, "after all").await;
 }
 
-async fn silent_clients(stand: &Stand) -> Vec<Box<dyn SourceClient>> {
-    let mut silent = Vec::new();
-    for n in 0..CLIENTS {
-        let mut client = stand.connect(stand.endpoint()).await;
-        if n % 2 == 0 {
-            let begun = within("sending", client.begin(b"half a repo")).await;
-            ok("beginning a report", begun);
-        }
-        silent.push(client);
-    }
-    silent
-}
-
 async fn the_end_comes_in_bounded_time(stand: &Stand) {
-    let source = stand.open.open().await;
-    let stop = CancellationToken::new();
-    stop.cancel();
-    let serving = source.serve(Arc::new(Engine::default()), stop);
-    let outcome = within("serving what is stopped already", serving).await;
-    ok("serving what is stopped already", outcome);
-    drop(source);
+    stand.is_stopped_before_it_begins().await;
 
     let served = stand.serve().await;
-    let _silent = silent_clients(stand).await;
-    let _never_done = send(stand, "wait for ever").await;
+    let _silent = stand.silent(CLIENTS).await;
+    let _never_done = stand.sent(b"wait for ever").await;
     served.engine.wait_for(b"wait for ever", 1).await;
     served.stop().await;
     stand.is_not_answered(stand.endpoint()).await;
 
     let served = stand.serve().await;
-    let mut client = send(stand, "before the drop").await;
+    let mut client = stand.sent(b"before the drop").await;
     served.engine.wait_for(b"before the drop", 1).await;
-    served.serving.abort();
-    let ended = within("the end of a dropped source", served.serving).await;
-    assert!(ended.is_err_and(|error| error.is_cancelled()));
+    served.dropped().await;
     let end = within("the end of a connection", client.receive()).await;
     assert!(
         !matches!(end, Ok(Some(_))),

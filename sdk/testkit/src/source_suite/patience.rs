@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::{Engine, Stand, receives};
+use super::engine::Engine;
+use super::stand::{Stand, receives};
 use crate::suite::{ok, within};
 
 /// Clients of each bad kind.
 const BAD: usize = 40;
 
 /// All stories.
-pub async fn run<M>(set_up: &M)
-where
-    M: AsyncFn() -> Stand,
-{
+pub async fn run(set_up: &impl AsyncFn() -> Stand) {
     let stand = set_up().await;
     let served = stand.serve().await;
     silent_clients_delay_nobody(&stand).await;
@@ -25,15 +23,7 @@ where
 }
 
 async fn silent_clients_delay_nobody(stand: &Stand) {
-    let mut silent = Vec::new();
-    for n in 0..BAD {
-        let mut client = stand.connect(stand.endpoint()).await;
-        if n % 2 == 0 {
-            let begun = within("sending", client.begin(b"half a requ")).await;
-            ok("beginning a request", begun);
-        }
-        silent.push(client);
-    }
+    let _silent = stand.silent(BAD).await;
     others_are_served(stand).await;
 }
 

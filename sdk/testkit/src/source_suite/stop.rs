@@ -2,13 +2,9 @@
 //! are being answered, and with nothing left that would keep the next start
 //! from the same place.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use wpk_api::CancellationToken;
-
-use super::{Engine, Stand, receives};
-use crate::suite::{ok, within};
+use super::stand::{Stand, receives};
 
 /// Clients of each kind at the end.
 const CLIENTS: usize = 20;
@@ -17,12 +13,9 @@ const CLIENTS: usize = 20;
 const STILL_AT_WORK: Duration = Duration::from_millis(200);
 
 /// All stories.
-pub async fn run<M>(set_up: &M)
-where
-    M: AsyncFn() -> Stand,
-{
+pub async fn run(set_up: &impl AsyncFn() -> Stand) {
     let stand = set_up().await;
-    stopped_before_it_began(&stand).await;
+    stand.is_stopped_before_it_begins().await;
     stopped_with_silent_clients(&stand).await;
     requests_under_way_are_answered(&stand).await;
     a_request_that_never_ends_is_left(&stand).await;
@@ -35,26 +28,9 @@ where
     served.stop().await;
 }
 
-async fn stopped_before_it_began(stand: &Stand) {
-    let source = stand.open.open().await;
-    let stop = CancellationToken::new();
-    stop.cancel();
-    let serving = source.serve(Arc::new(Engine::default()), stop);
-    let outcome = within("serving what is stopped already", serving).await;
-    ok("serving what is stopped already", outcome);
-}
-
 async fn stopped_with_silent_clients(stand: &Stand) {
     let served = stand.serve().await;
-    let mut clients = Vec::new();
-    for n in 0..CLIENTS {
-        let mut client = stand.connect(stand.endpoint()).await;
-        if n % 2 == 0 {
-            let begun = within("sending", client.begin(b"half a requ")).await;
-            ok("beginning a request", begun);
-        }
-        clients.push(client);
-    }
+    let _silent = stand.silent(CLIENTS).await;
     stand.is_answered(stand.endpoint(), b"hello").await;
     served.stop().await;
     for endpoint in &stand.endpoints {
@@ -64,8 +40,7 @@ async fn stopped_with_silent_clients(stand: &Stand) {
 
 async fn requests_under_way_are_answered(stand: &Stand) {
     let served = stand.serve().await;
-    let mut client = stand.connect(stand.endpoint()).await;
-    ok("sending", within("sending", client.send(b"wait")).await);
+    let mut client = stand.sent(b"wait").await;
     served.engine.wait_for(b"wait", 1).await;
     served.stop.cancel();
     // The engine is still at it for a while.
@@ -77,8 +52,7 @@ async fn requests_under_way_are_answered(stand: &Stand) {
 
 async fn a_request_that_never_ends_is_left(stand: &Stand) {
     let served = stand.serve().await;
-    let mut client = stand.connect(stand.endpoint()).await;
-    ok("sending", within("sending", client.send(b"wait")).await);
+    let _client = stand.sent(b"wait").await;
     served.engine.wait_for(b"wait", 1).await;
     served.stop().await;
 }
@@ -86,10 +60,7 @@ async fn a_request_that_never_ends_is_left(stand: &Stand) {
 async fn dropped_instead_of_stopped(stand: &Stand) {
     let served = stand.serve().await;
     stand.is_answered(stand.endpoint(), b"hello").await;
-    served.serving.abort();
-    // Ended by the abort, not by an error of its own.
-    let ended = within("the end of a dropped source", served.serving).await;
-    assert!(ended.is_err_and(|error| error.is_cancelled()));
+    served.dropped().await;
     for endpoint in &stand.endpoints {
         stand.is_not_answered(*endpoint).await;
     }

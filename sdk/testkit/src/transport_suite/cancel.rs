@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinSet;
 use wpk_api::Transport;
 
-use super::{Agents, Stand, answered, asked};
+use super::agents::Agents;
+use super::stand::{Stand, answered, asked};
 use crate::suite::{at_every_point, pattern};
 
 /// Requests given up while an agent works on them: more than any sensible
@@ -15,13 +16,8 @@ use crate::suite::{at_every_point, pattern};
 const GIVEN_UP: usize = 400;
 
 /// All stories.
-pub async fn run<M>(set_up: &M)
-where
-    M: AsyncFn(Arc<Agents>) -> Stand,
-{
-    let agents = Arc::new(Agents::new());
-    let stand = set_up(Arc::clone(&agents)).await;
-    let transport = stand.open().await;
+pub async fn run(set_up: &impl AsyncFn(Arc<Agents>) -> Stand) {
+    let (agents, stand, transport) = Stand::ready(set_up).await;
     requests_are_given_up_at_every_point(&*transport, &stand).await;
     agents_at_work_are_given_up(&transport, &agents, &stand).await;
 }

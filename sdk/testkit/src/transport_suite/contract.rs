@@ -6,7 +6,8 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use wpk_api::{AgentId, PEER_MAX_PAYLOAD, Transport, TransportError};
 
-use super::{Agents, Stand, agents, answered, asked};
+use super::agents::{self, Agents};
+use super::stand::{Stand, answered, asked};
 use crate::suite::{pattern, within};
 
 /// The longest answer asked for, in bytes: what a 4.x peer may send.
@@ -16,13 +17,8 @@ const LONGEST_ANSWER: usize = PEER_MAX_PAYLOAD;
 const LONGEST_TRIED: usize = 64 << 20;
 
 /// All stories.
-pub async fn run<M>(set_up: &M)
-where
-    M: AsyncFn(Arc<Agents>) -> Stand,
-{
-    let agents = Arc::new(Agents::new());
-    let stand = set_up(Arc::clone(&agents)).await;
-    let transport = stand.open().await;
+pub async fn run(set_up: &impl AsyncFn(Arc<Agents>) -> Stand) {
+    let (agents, stand, transport) = Stand::ready(set_up).await;
     commands_and_answers_pass_unchanged(&*transport, &agents, stand.agent(0)).await;
     answers_come_in_order(&*transport, &agents, stand.agent(1)).await;
     a_command_may_be_as_long_as_promised(&*transport, &agents, stand.agent(2)).await;

@@ -5,19 +5,16 @@ use std::sync::Arc;
 
 use wpk_api::{Transport, TransportError};
 
-use super::{Agents, Stand, answered, answers_again, asked};
+use super::agents::Agents;
+use super::stand::{Stand, answered, answers_again, asked};
 
 /// How often an agent vanishes.
 const TIMES: usize = 10;
 
 /// All stories.
-pub async fn run<M>(set_up: &M)
-where
-    M: AsyncFn(Arc<Agents>) -> Stand,
-{
-    let agents = Arc::new(Agents::new());
-    let stand = set_up(Arc::clone(&agents)).await;
-    let transport = &*stand.open().await;
+pub async fn run(set_up: &impl AsyncFn(Arc<Agents>) -> Stand) {
+    let (agents, stand, transport) = Stand::ready(set_up).await;
+    let transport = &*transport;
     a_vanished_agent_is_an_error(transport, &stand).await;
     others_are_not_concerned(transport, &agents, &stand).await;
     a_silent_agent_times_out(transport, &stand).await;
