@@ -16,7 +16,7 @@ use wpk_wire::own::{EnrollAgent, EnrolledAgent};
 
 use crate::error::CtlError;
 use crate::files::{NewFiles, make_folder, must_be_free};
-use crate::manager::client::{Client, accepted};
+use crate::manager::client::Client;
 use crate::manager::socket;
 use crate::options::Global;
 use crate::output::{Ending, Output};
@@ -150,7 +150,7 @@ async fn enroll(client: &mut Client, name: &str) -> Result<EnrolledAgent, CtlErr
     let name = name.to_owned();
     let request = UpgradeRequest::Own(EnrollAgent { name }.into());
     let command = request.command();
-    let items = accepted(command, client.send(&request).await?)?;
+    let items = client.send(&request).await?;
     let unusable = |what: String| {
         CtlError::Unexpected(format!(
             "the answer of the manager at {} to `{command}` {what}",

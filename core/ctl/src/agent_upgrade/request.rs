@@ -10,7 +10,7 @@ use wpk_wire::UpgradeCode;
 use super::say::Say;
 use crate::error::CtlError;
 use crate::manager::ask::Ask;
-use crate::manager::client::{Client, accepted};
+use crate::manager::client::Client;
 use crate::watch::board::Board;
 
 /// Agents per request.
@@ -66,8 +66,7 @@ async fn chunk_sent(
     board: &mut Board,
 ) -> Result<Vec<AgentId>, CtlError> {
     const BUSY: UpgradeCode = UpgradeCode::TaskManagerCommunication;
-    let response = client.send(&ask.request(chunk)).await?;
-    let items = match accepted(ask.command(), response) {
+    let items = match client.send(&ask.request(chunk)).await {
         Ok(items) => items,
         Err(CtlError::Refused { code, .. }) if code == BUSY => return Ok(chunk.to_vec()),
         Err(error) => return Err(error),

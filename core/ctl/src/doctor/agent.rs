@@ -7,7 +7,7 @@ use wpk_wire::own::Forecast;
 use wpk_wire::{Item, UpgradeCode, UpgradeParams};
 
 use crate::manager::ask::Ask;
-use crate::manager::client::{Client, accepted};
+use crate::manager::client::Client;
 use crate::manager::fleet::{self, Agent};
 
 const NAME: &str = "agent";
@@ -74,9 +74,7 @@ async fn dry_run(client: &mut Client, id: AgentId) -> Check {
         dry_run: true,
         ..UpgradeParams::default()
     });
-    let answer = client.send(&ask.request(&[id])).await;
-    let items = answer.and_then(|response| accepted(ask.command(), response));
-    let item = match items {
+    let item = match client.send(&ask.request(&[id])).await {
         Ok(items) => items.into_iter().find(|item| item.agent_id() == Some(id)),
         Err(error) => return Check::failure(NAME, error.to_string(), ""),
     };

@@ -48,16 +48,18 @@ impl Client {
     /// so a kept connection that fails is replaced once.
     ///
     /// # Errors
-    /// [`CtlError`] where there is no answer that can be read; a refusal is an answer.
-    pub(crate) async fn ask(&mut self, request: &UpgradeRequest) -> Result<Response, CtlError> {
+    /// [`CtlError::Refused`] if the request is refused as a whole, another where
+    /// there is no answer that can be read.
+    pub(crate) async fn ask(&mut self, request: &UpgradeRequest) -> Result<Vec<Item>, CtlError> {
         if let Some(stream) = self.stream.take() {
             match self.exchange(stream, request, READING).await {
                 Err(CtlError::Lost { .. }) => {}
-                other => return other,
+                other => return accepted(request.command(), other?),
             }
         }
         let stream = self.connect().await?;
-        self.exchange(stream, request, READING).await
+        let response = self.exchange(stream, request, READING).await?;
+        accepted(request.command(), response)
     }
 
     /// Sends a request that creates something, over a connection of its own and
@@ -65,21 +67,21 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::ask`].
-    pub(crate) async fn send(&mut self, request: &UpgradeRequest) -> Result<Response, CtlError> {
+    pub(crate) async fn send(&mut self, request: &UpgradeRequest) -> Result<Vec<Item>, CtlError> {
         let stream = self.connect().await?;
-        self.exchange(stream, request, WRITING).await
+        let response = self.exchange(stream, request, WRITING).await?;
+        accepted(request.command(), response)
     }
 
     /// Asks one of our own commands that only reads.
     ///
     /// # Errors
-    /// As [`Client::ask`], and [`CtlError::Refused`].
+    /// As [`Client::ask`].
     pub(crate) async fn own(
         &mut self,
         request: impl Into<OwnRequest>,
     ) -> Result<Vec<Item>, CtlError> {
-        let request = UpgradeRequest::Own(request.into());
-        accepted(request.command(), self.ask(&request).await?)
+        self.ask(&UpgradeRequest::Own(request.into())).await
     }
 
     async fn connect(&self) -> Result<UnixStream, CtlError> {
@@ -143,7 +145,7 @@ impl Client {
 ///
 /// # Errors
 /// [`CtlError::Refused`] with what the answer says.
-pub(crate) fn accepted(command: UpgradeCommand, response: Response) -> Result<Vec<Item>, CtlError> {
+fn accepted(command: UpgradeCommand, response: Response) -> Result<Vec<Item>, CtlError> {
     if response.error.is_success() {
         return Ok(response.data);
     }

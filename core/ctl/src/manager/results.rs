@@ -3,7 +3,7 @@
 use wpk_api::AgentId;
 use wpk_wire::{Item, UpgradeRequest};
 
-use super::client::{Client, accepted};
+use super::client::Client;
 use crate::error::CtlError;
 
 /// Agents per request: an answer stays within a few MiB.
@@ -12,9 +12,9 @@ pub(crate) const CHUNK: usize = 10_000;
 /// The last task of each of these agents, at most [`CHUNK`] of them.
 ///
 /// # Errors
-/// Those of [`Client::ask`], and [`CtlError::Refused`].
+/// Those of [`Client::ask`].
 pub(crate) async fn of(client: &mut Client, agents: &[AgentId]) -> Result<Vec<Item>, CtlError> {
     let agents = agents.iter().copied().map(Into::into).collect();
     let request = UpgradeRequest::Result { agents };
-    accepted(request.command(), client.ask(&request).await?)
+    client.ask(&request).await
 }

@@ -13,7 +13,7 @@ use super::send::CHUNK;
 use crate::error::CtlError;
 use crate::ids;
 use crate::manager::ask::Ask;
-use crate::manager::client::{Client, accepted};
+use crate::manager::client::Client;
 use crate::output::{Ending, Output, clean, render, table};
 
 /// Prints one row, or one object, per agent, and how many would be upgraded.
@@ -30,8 +30,7 @@ pub(crate) async fn run(
     check_support(client).await?;
     let mut found: HashMap<AgentId, Item> = HashMap::new();
     for chunk in agents.chunks(CHUNK) {
-        let answer = client.send(&ask.request(chunk)).await?;
-        let items = accepted(ask.command(), answer)?;
+        let items = client.send(&ask.request(chunk)).await?;
         let begun = items.iter().filter(|item| item.task_id.is_some());
         let begun: Vec<AgentId> = begun.filter_map(Item::agent_id).collect();
         if !begun.is_empty() {

@@ -5,7 +5,7 @@ use wpk_api::AgentId;
 
 use crate::error::CtlError;
 use crate::manager::ask::Ask;
-use crate::manager::client::{Client, accepted};
+use crate::manager::client::Client;
 use crate::watch::board::Board;
 
 /// Agents per request: half a MiB, far below the manager's limit of a frame.
@@ -24,8 +24,7 @@ pub(crate) async fn send(
     board: &mut Board,
 ) -> Result<(), CtlError> {
     for (index, chunk) in agents.chunks(CHUNK).enumerate() {
-        let answer = client.send(&ask.request(chunk)).await;
-        match answer.and_then(|response| accepted(ask.command(), response)) {
+        match client.send(&ask.request(chunk)).await {
             Ok(items) => items.into_iter().for_each(|item| board.answered(item)),
             Err(error) if index == 0 => return Err(error),
             Err(error) => {
