@@ -27,8 +27,10 @@ pub mod settings;
 mod source;
 mod store;
 mod task;
+mod timeline;
 mod transport;
 mod version;
+pub mod words;
 
 pub use agent::{AgentInfo, ConnectionStatus, Platform};
 pub use dialect::Dialect;
@@ -43,9 +45,11 @@ pub use provider::{ByteStream, Offer, OfferSource, ProviderError, WpkProvider};
 pub use repository::{PackageType, UnknownPackageType};
 pub use source::{Endpoint, Peer, Request, RequestService, RequestSource, SourceError};
 pub use store::{
-    Claimed, Created, NewTask, Selector, StoreError, TaskStore, Transition, TransitionResult,
+    Cancel, Change, Changed, Claimed, Created, NewTask, Overdue, Revision, STORE_CONTRACT,
+    Selector, StoreError, TaskStore, Transition, TransitionResult,
 };
-pub use task::{Command, Status, Task, UnixTime};
+pub use task::{Command, Mover, Standing, Status, Task, UnixTime};
+pub use timeline::{Cause, Confirmation, LONGEST_TIMELINE, TimelineEntry, TimelineStep};
 pub use transport::{PEER_MAX_COMMAND, PEER_MAX_PAYLOAD, Transport, TransportError};
 pub use version::{ParseVersionError, Version};
 

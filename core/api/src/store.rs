@@ -3,22 +3,35 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Command, Order, Status, Task, TaskId, UnixTime};
+use crate::{
+    AgentId, Command, Confirmation, Mover, Order, Status, Task, TaskId, TimelineEntry, UnixTime,
+};
+
+/// The version of the contract below. A store plugin states the one it was built
+/// for; one built for an older contract is refused when the settings are checked.
+pub const STORE_CONTRACT: u32 = 2;
 
 /// Keeps tasks so that a crash loses none and no upgrade runs twice
-/// (protocol.md, section 3).
+/// (PROTOCOL.md, section 3).
 ///
 /// Every call is one transaction: all of it is on disk when the call returns
 /// `Ok`, nothing of it when it returns an error. Times come from the caller.
 /// `node` is always the name of the calling node.
+///
+/// A task is *ours* if it was created with an [`Order`], also after it ended;
+/// it is *begun* once [`begin_installer`](Self::begin_installer) said `true`.
+/// Both stay known for as long as the task is there. Every change of a task (its
+/// creation, a new status, time of update, text or confirmation, its deletion)
+/// gets the next [`Revision`].
 #[async_trait]
 pub trait TaskStore: Send + Sync {
     /// Creates tasks in the given order, all with status Pending. An
     /// `exclusive` task is refused, alone, when its agent already has a live
     /// task (Pending or In progress), an earlier one of the same call included;
     /// a Pending task of *another* node does not count and is deleted instead
-    /// (what `upgrade_get_status` does to it, protocol.md, section 3).
-    /// The result has one entry per new task, in the same order.
+    /// (what `upgrade_get_status` does to it, PROTOCOL.md, section 3).
+    /// The result has one entry per new task, in the same order. The timeline of
+    /// each begins with [`TimelineStep::Created`](crate::TimelineStep::Created).
     async fn create(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError>;
 
     /// The newest task (highest id) of each of the agents, in the order asked;
@@ -27,13 +40,15 @@ pub trait TaskStore: Send + Sync {
     async fn latest(&self, agents: &[AgentId]) -> Result<Vec<Option<Task>>, StoreError>;
 
     /// Carries out moves one after the other, each if it is legal at that
-    /// moment ([`Status::may_become`], [`Status::needs_same_node`]): compare and set.
+    /// moment ([`Status::may_become`], [`Status::needs_same_node`]): compare and
+    /// set. A move's `entry` is added to the timeline of the task it moves.
     async fn transition(&self, moves: Vec<Transition>)
     -> Result<Vec<TransitionResult>, StoreError>;
 
-    /// Takes up to `limit` Pending tasks of `node` that have an [`Order`],
-    /// oldest first, and makes them In progress in the same transaction. A task
-    /// is claimed once, however many ask at the same time.
+    /// Takes up to `limit` tasks of `node` that have an [`Order`] and were never
+    /// taken, oldest first, and makes them In progress in the same transaction:
+    /// Pending ones, and those that somebody made In progress without carrying
+    /// them out. A task is taken once, however many ask at the same time.
     async fn claim(
         &self,
         node: &str,
@@ -41,35 +56,124 @@ pub trait TaskStore: Send + Sync {
         now: UnixTime,
     ) -> Result<Vec<Claimed>, StoreError>;
 
-    /// The tasks of `node` that are In progress, have an [`Order`], and whose
-    /// installer was never begun: what a crash interrupted and may safely be
-    /// delivered again. Oldest first. Changes nothing.
-    async fn interrupted(&self, node: &str) -> Result<Vec<Claimed>, StoreError>;
+    /// The tasks of `node` that are In progress, were taken, have an [`Order`],
+    /// and whose installer was never begun: what a crash interrupted and may
+    /// safely be delivered again. Oldest first. Where the last run `crashed`, one
+    /// more crash of each is counted ([`Claimed::crashes`]); nothing else changes.
+    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError>;
 
     /// Records, before the agent is told to run the installer, that it is about
     /// to be. `true` exactly once per task, and only while it is In progress;
-    /// on `false` the installer must not be run.
+    /// on `false` the installer must not be run. `true` adds
+    /// [`TimelineStep::Upgrade`](crate::TimelineStep::Upgrade) to the timeline and
+    /// makes `now` the time of the last update.
     async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError>;
 
-    /// Marks tasks that are In progress as alive at `now`, so that
-    /// [`expire`](TaskStore::expire) spares them while a long delivery runs.
-    /// What `upgrade_result` shows as the time of the last update changes too.
+    /// Makes `now` the time of the last update of tasks that are In progress.
     async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> Result<(), StoreError>;
 
-    /// Makes all Pending tasks of `node` Cancelled; returns how many.
-    async fn cancel(&self, node: &str, now: UnixTime) -> Result<u64, StoreError>;
+    /// Makes tasks of `node` Cancelled; returns how many.
+    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> Result<u64, StoreError>;
 
     /// Deletes tasks that are still Pending; returns how many. (What
     /// `upgrade_get_status` does to a Pending task of another node.)
     async fn withdraw(&self, tasks: &[TaskId]) -> Result<u64, StoreError>;
 
-    /// Makes tasks that are In progress and were last updated (or, never
-    /// updated, created) at or before `not_since` end as Timeout; returns them.
-    async fn expire(&self, not_since: UnixTime, now: UnixTime) -> Result<Vec<Task>, StoreError>;
+    /// Up to `limit` tasks of any node that are In progress, with ids above
+    /// `after`, ascending.
+    async fn in_progress(&self, after: TaskId, limit: usize) -> Result<Vec<Task>, StoreError>;
 
-    /// Deletes tasks, of whatever status, created at or before `created_until`;
-    /// returns how many.
+    /// Makes those of the tasks Timeout that are still In progress and were not
+    /// updated since the caller looked; returns them. The timeline gets
+    /// [`TimelineStep::Timeout`](crate::TimelineStep::Timeout).
+    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> Result<Vec<Task>, StoreError>;
+
+    /// Deletes tasks that have ended, of whatever status that is not live,
+    /// created at or before `created_until`, and all that belongs to them;
+    /// returns how many. What every reader of the feed has passed
+    /// ([`set_place`](Self::set_place)) may be forgotten with them.
     async fn purge(&self, created_until: UnixTime) -> Result<u64, StoreError>;
+
+    /// Adds entries to the timelines of tasks, in the given order. Entries of
+    /// tasks that are not there are left out. Of one task the newest
+    /// [`LONGEST_TIMELINE`](crate::LONGEST_TIMELINE) are kept.
+    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> Result<(), StoreError>;
+
+    /// The timeline of a task, oldest first; empty if there is no such task.
+    async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError>;
+
+    /// Says what became of the check of an agent's version. Only a task that is
+    /// Done takes it; the timeline gets
+    /// [`TimelineStep::Confirm`](crate::TimelineStep::Confirm). `false`: no such task.
+    async fn confirm(
+        &self,
+        task: TaskId,
+        confirmation: Confirmation,
+        at: UnixTime,
+    ) -> Result<bool, StoreError>;
+
+    /// Up to `limit` changes with revisions above `after`, ascending: each with
+    /// the task as it was after that change. A change that is visible has no
+    /// invisible one before it.
+    async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError>;
+
+    /// The revision of the newest change; 0 where there was none.
+    async fn revision(&self) -> Result<Revision, StoreError>;
+
+    /// How far a reader of the feed has come ([`set_place`](Self::set_place)); 0
+    /// for one that is not known.
+    async fn place(&self, reader: &str) -> Result<Revision, StoreError>;
+
+    /// Remembers how far a reader of the feed has come. A reader's name is 1 to
+    /// 64 bytes. Its place only goes forward.
+    async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError>;
+}
+
+/// The number of a change: 1 and up, in the order of the changes, never reused.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct Revision(pub u64);
+
+/// One change of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its number.
+    pub revision: Revision,
+    /// What became of which task.
+    pub changed: Changed,
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Changed {
+    /// It is new, or it is like this now.
+    Task(Task),
+    /// It is gone.
+    Deleted(TaskId),
+}
+
+/// Which tasks are cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cancel {
+    /// Pending ones that have no [`Order`]: nobody will ever carry them out.
+    WithoutOrder,
+    /// All Pending ones.
+    Pending,
+    /// All Pending ones, and those of ours that are In progress and whose
+    /// installer was not begun.
+    NotBegun,
+}
+
+/// A task without a word for too long, as its caller saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overdue {
+    /// The task.
+    pub task: TaskId,
+    /// Its time of the last update at that moment.
+    pub updated: Option<UnixTime>,
 }
 
 /// A task to be created.
@@ -109,6 +213,9 @@ pub struct Claimed {
     pub task: Task,
     /// How to carry it out; an error text if what was stored cannot be read.
     pub order: Result<Order, String>,
+    /// How many crashes have interrupted it ([`TaskStore::interrupted`]).
+    #[serde(default)]
+    pub crashes: u32,
 }
 
 /// One move.
@@ -124,6 +231,14 @@ pub struct Transition {
     pub error_msg: Option<String>,
     /// Now; becomes the time of the last update.
     pub at: UnixTime,
+    /// Who moves it.
+    pub by: Mover,
+    /// What the timeline of the moved task gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<TimelineEntry>,
+    /// Becomes the task's confirmation when `Some`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
 }
 
 /// Which task a move is about.
@@ -134,6 +249,9 @@ pub enum Selector {
     Task(TaskId),
     /// The newest task of this agent.
     LatestOf(AgentId),
+    /// The task that a word of this agent is about which names none: the newest
+    /// among its tasks that are begun, and those that are not ours.
+    SpokenOf(AgentId),
 }
 
 /// What became of a move.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, TaskId};
+use crate::{AgentId, Confirmation, TaskId};
 
 /// Seconds since 1970-01-01 00:00:00 UTC.
 pub type UnixTime = i64;
@@ -71,16 +71,23 @@ impl Status {
         matches!(self, Self::Pending | Self::InProgress)
     }
 
-    /// Whether a task may go from `self` to `to` (protocol.md, section 3).
-    pub const fn may_become(&self, to: &Status) -> bool {
-        matches!(
-            (self, to),
+    /// Whether a task may go from `self` to `to` (PROTOCOL.md, section 3).
+    pub const fn may_become(&self, to: &Status, standing: Standing, by: Mover) -> bool {
+        match (self, to) {
             (Self::Pending, Self::InProgress | Self::Cancelled)
-                | (
-                    Self::InProgress,
-                    Self::Done | Self::Failed | Self::Legacy | Self::Timeout
-                )
-        )
+            | (Self::InProgress, Self::Legacy | Self::Timeout) => true,
+            // An agent cannot know how an installer ended that was not begun: what
+            // it says is about an upgrade before this one.
+            (Self::InProgress, Self::Done | Self::Failed) => {
+                matches!(by, Mover::Delivery) || !standing.ours || standing.begun
+            }
+            // Its word is better than our silence, however late.
+            (Self::Timeout, Self::Done | Self::Failed) => {
+                matches!(by, Mover::Report) && standing.ours && standing.begun
+            }
+            (Self::InProgress, Self::Cancelled) => standing.ours && !standing.begun,
+            _ => false,
+        }
     }
 
     /// Whether the move to `self` is open only to the node that owns the task.
@@ -88,6 +95,26 @@ impl Status {
     pub const fn needs_same_node(&self) -> bool {
         matches!(self, Self::InProgress | Self::Legacy | Self::Cancelled)
     }
+}
+
+/// What of a task decides about its moves beside its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Standing {
+    /// It has, or had, an [`Order`](crate::Order): a node of ours carries it out.
+    pub ours: bool,
+    /// Its installer was begun
+    /// ([`TaskStore::begin_installer`](crate::TaskStore::begin_installer)).
+    pub begun: bool,
+}
+
+/// Who moves a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mover {
+    /// The node that carries it out, or its task manager.
+    Delivery,
+    /// An agent's word, whoever passes it on.
+    Report,
 }
 
 impl fmt::Display for Status {
@@ -171,44 +198,116 @@ pub struct Task {
     pub status: Status,
     /// Why it failed, or any text stored with the last change.
     pub error_msg: Option<String>,
+    /// For a task that is Done: whether the agent's version was seen to be the
+    /// one it was sent. `None` for every other, and for those of other programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_the_documented_moves_are_legal() {
+    const FOREIGN: Standing = Standing {
+        ours: false,
+        begun: false,
+    };
+    const WAITING: Standing = Standing {
+        ours: true,
+        begun: false,
+    };
+    const BEGUN: Standing = Standing {
+        ours: true,
+        begun: true,
+    };
+
+    fn legal(standing: Standing, by: Mover) -> Vec<String> {
         let mut legal = Vec::new();
         for from in Status::KNOWN {
             for to in Status::KNOWN {
-                if from.may_become(&to) {
+                if from.may_become(&to, standing, by) {
                     legal.push(format!("{from} -> {to}"));
                 }
             }
         }
-        assert_eq!(
-            legal,
-            [
-                "Pending -> In progress",
-                "Pending -> Cancelled",
-                "In progress -> Done",
-                "In progress -> Failed",
-                "In progress -> Timeout",
-                "In progress -> Legacy",
-            ]
-        );
-        assert!(!Status::Other("Weird".into()).may_become(&Status::Done));
+        legal
     }
 
     #[test]
-    fn a_live_status_is_one_with_legal_moves() {
-        for from in Status::KNOWN {
+    fn a_task_without_an_order_has_the_moves_of_4_x() {
+        for by in [Mover::Delivery, Mover::Report] {
             assert_eq!(
-                from.is_live(),
-                Status::KNOWN.iter().any(|to| from.may_become(to)),
-                "{from}"
+                legal(FOREIGN, by),
+                [
+                    "Pending -> In progress",
+                    "Pending -> Cancelled",
+                    "In progress -> Done",
+                    "In progress -> Failed",
+                    "In progress -> Timeout",
+                    "In progress -> Legacy",
+                ]
             );
+        }
+        assert!(!Status::Other("Weird".into()).may_become(&Status::Done, FOREIGN, Mover::Report));
+    }
+
+    #[test]
+    fn no_word_of_an_agent_is_about_an_installer_that_was_not_begun() {
+        let usual = [
+            "Pending -> In progress",
+            "Pending -> Cancelled",
+            "In progress -> Cancelled",
+            "In progress -> Timeout",
+            "In progress -> Legacy",
+        ];
+        assert_eq!(legal(WAITING, Mover::Report), usual);
+        let delivery = legal(WAITING, Mover::Delivery);
+        assert!(
+            delivery.contains(&"In progress -> Failed".to_owned()),
+            "{delivery:?}"
+        );
+        assert!(
+            !delivery.contains(&"Timeout -> Failed".to_owned()),
+            "{delivery:?}"
+        );
+    }
+
+    #[test]
+    fn a_late_word_corrects_a_time_out_and_nothing_else() {
+        let late = legal(BEGUN, Mover::Report);
+        assert!(late.contains(&"Timeout -> Done".to_owned()), "{late:?}");
+        assert!(late.contains(&"Timeout -> Failed".to_owned()), "{late:?}");
+        assert!(
+            !late.contains(&"In progress -> Cancelled".to_owned()),
+            "{late:?}"
+        );
+        for ended in [
+            Status::Done,
+            Status::Failed,
+            Status::Cancelled,
+            Status::Legacy,
+        ] {
+            for to in Status::KNOWN {
+                assert!(
+                    !ended.may_become(&to, BEGUN, Mover::Report),
+                    "{ended} -> {to}"
+                );
+            }
+        }
+        let delivery = legal(BEGUN, Mover::Delivery);
+        assert!(
+            !delivery.contains(&"Timeout -> Done".to_owned()),
+            "{delivery:?}"
+        );
+    }
+
+    #[test]
+    fn a_live_status_is_one_that_goes_on_by_itself() {
+        for from in Status::KNOWN {
+            let moves = Status::KNOWN
+                .iter()
+                .any(|to| from.may_become(to, BEGUN, Mover::Delivery));
+            assert_eq!(from.is_live(), moves, "{from}");
         }
     }
 
