@@ -11,17 +11,19 @@
 //! One file per concern: `settings` (the section of the configuration),
 //! `open` (files and connections), `schema` (tables, and what another
 //! program may have left in them), `worker` (threads and transactions),
-//! `read` and `write` (the statements), `fault` (errors), `examine` (what the
-//! doctor is told), `store`.
+//! `read` and `write` (the statements), `timeline`, `feed` (changes and their
+//! readers), `fault` (errors), `examine` (what the doctor is told), `store`.
 
 mod examine;
 mod fault;
+mod feed;
 mod near;
 mod open;
 mod read;
 mod schema;
 mod settings;
 mod store;
+mod timeline;
 mod worker;
 mod write;
 

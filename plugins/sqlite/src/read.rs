@@ -3,15 +3,21 @@
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use wpk_api::{AgentId, Claimed, Command, Status, Task, TaskId};
+use wpk_api::{AgentId, Claimed, Command, Confirmation, Standing, Status, Task, TaskId};
 
 use crate::fault::Fault;
 
-/// The columns of a task `t`, in the order of [`task`].
+/// The columns of a task `t` with its order `o`, in the order of [`task`].
 macro_rules! columns {
     () => {
         "t.TASK_ID, t.AGENT_ID, t.NODE, t.MODULE, t.COMMAND, t.CREATE_TIME, \
-         t.LAST_UPDATE_TIME, t.STATUS, t.ERROR_MESSAGE"
+         t.LAST_UPDATE_TIME, t.STATUS, t.ERROR_MESSAGE, o.CONFIRMATION"
+    };
+}
+/// Where [`columns`] come from.
+macro_rules! tasks {
+    () => {
+        " FROM TASKS t LEFT JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID WHERE "
     };
 }
 
@@ -34,23 +40,48 @@ pub(crate) use {columns, live, of_upgrades};
 pub(crate) const LATEST: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM TASKS t WHERE t.AGENT_ID = ?1 AND ",
+    tasks!(),
+    "t.AGENT_ID = ?1 AND ",
     of_upgrades!(),
     " ORDER BY t.TASK_ID DESC LIMIT 1"
+);
+
+/// See [`wpk_api::Selector::SpokenOf`].
+pub(crate) const SPOKEN_OF: &str = concat!(
+    "SELECT ",
+    columns!(),
+    tasks!(),
+    "t.AGENT_ID = ?1 AND ",
+    of_upgrades!(),
+    " AND (ifnull(o.OURS, 0) = 0 OR o.INSTALLER_BEGUN IS NOT NULL) \
+     ORDER BY t.TASK_ID DESC LIMIT 1"
+);
+
+/// See [`wpk_api::TaskStore::in_progress`].
+pub(crate) const IN_PROGRESS: &str = concat!(
+    "SELECT ",
+    columns!(),
+    tasks!(),
+    live!(),
+    " AND t.STATUS = 'In progress' AND t.TASK_ID > ?1 ORDER BY t.TASK_ID LIMIT ?2"
 );
 
 pub(crate) const INTERRUPTED: &str = concat!(
     "SELECT ",
     columns!(),
-    ", o.TASK_ORDER FROM TASKS t JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID WHERE ",
+    ", o.TASK_ORDER, o.CRASHES FROM TASKS t JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID WHERE ",
     live!(),
     " AND t.STATUS = 'In progress' AND t.NODE = ?1 AND o.TASK_ORDER IS NOT NULL \
-     AND o.INSTALLER_BEGUN IS NULL ORDER BY t.TASK_ID"
+     AND o.CLAIMED IS NOT NULL AND o.INSTALLER_BEGUN IS NULL ORDER BY t.TASK_ID"
 );
 
-/// The newest task of an agent.
-pub(crate) fn latest(connection: &Connection, agent: AgentId) -> Result<Option<Task>, Fault> {
-    let mut statement = connection.prepare_cached(LATEST)?;
+/// The task of an agent that `sql` finds ([`LATEST`], [`SPOKEN_OF`]).
+pub(crate) fn of_agent(
+    connection: &Connection,
+    sql: &str,
+    agent: AgentId,
+) -> Result<Option<Task>, Fault> {
+    let mut statement = connection.prepare_cached(sql)?;
     Ok(statement.query_row([agent.get()], task).optional()?)
 }
 
@@ -71,15 +102,36 @@ pub(crate) fn by_id(connection: &Connection, id: TaskId) -> Result<Option<Task>,
     let mut statement = connection.prepare_cached(concat!(
         "SELECT ",
         columns!(),
-        " FROM TASKS t WHERE t.TASK_ID = ?1 AND t.AGENT_ID BETWEEN 0 AND 2147483647"
+        tasks!(),
+        "t.TASK_ID = ?1 AND t.AGENT_ID BETWEEN 0 AND 2147483647"
     ))?;
     Ok(statement.query_row([id.0], task).optional()?)
 }
 
-/// See [`wpk_api::TaskStore::interrupted`].
-pub(crate) fn interrupted(connection: &Connection, node: &str) -> Result<Vec<Claimed>, Fault> {
-    let mut statement = connection.prepare_cached(INTERRUPTED)?;
-    let rows = statement.query_map(params![node], claimed)?;
+/// Whether a task is ours and begun.
+pub(crate) fn standing(connection: &Connection, id: TaskId) -> Result<Standing, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT OURS <> 0, INSTALLER_BEGUN IS NOT NULL FROM WPKD_ORDERS WHERE TASK_ID = ?1",
+    )?;
+    let standing = |row: &Row<'_>| {
+        Ok(Standing {
+            ours: row.get(0)?,
+            begun: row.get(1)?,
+        })
+    };
+    let found = statement.query_row([id.0], standing).optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+/// See [`wpk_api::TaskStore::in_progress`].
+pub(crate) fn in_progress(
+    connection: &Connection,
+    after: TaskId,
+    limit: usize,
+) -> Result<Vec<Task>, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(IN_PROGRESS)?;
+    let rows = statement.query_map(params![after.0, limit], task)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -99,23 +151,34 @@ pub(crate) fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
         updated: integer(row.get_ref(6)?).filter(|time| *time != 0),
         status: Status::from_word(&text(row.get_ref(7)?).unwrap_or_default()),
         error_msg: text(row.get_ref(8)?),
+        confirmation: confirmation(row.get_ref(9)?),
     })
 }
 
-/// A task and its order, from a row of [`columns`] and `TASK_ORDER`.
+/// What was stored about the check of a version; nothing for what cannot be read.
+pub(crate) fn confirmation(value: ValueRef<'_>) -> Option<Confirmation> {
+    serde_json::from_str(&text(value)?).ok()
+}
+
+/// A task and its order, from a row of [`columns`], `TASK_ORDER` and `CRASHES`.
 pub(crate) fn claimed(row: &Row<'_>) -> rusqlite::Result<Claimed> {
     let task = task(row)?;
-    let stored = text(row.get_ref(9)?).unwrap_or_default();
+    let stored = text(row.get_ref(10)?).unwrap_or_default();
+    let crashes = integer(row.get_ref(11)?).unwrap_or_default();
     let order = serde_json::from_str(&stored).map_err(|error| {
         format!(
             "the stored order of task {} cannot be read: {error}",
             task.id
         )
     });
-    Ok(Claimed { task, order })
+    Ok(Claimed {
+        task,
+        order,
+        crashes: u32::try_from(crashes).unwrap_or(u32::MAX),
+    })
 }
 
-fn integer(value: ValueRef<'_>) -> Option<i64> {
+pub(crate) fn integer(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::Null => None,
         ValueRef::Integer(number) => Some(number),
@@ -126,7 +189,7 @@ fn integer(value: ValueRef<'_>) -> Option<i64> {
     }
 }
 
-fn text(value: ValueRef<'_>) -> Option<String> {
+pub(crate) fn text(value: ValueRef<'_>) -> Option<String> {
     match value {
         ValueRef::Null => None,
         ValueRef::Integer(number) => Some(number.to_string()),

@@ -3,12 +3,21 @@
 //! module may have worked on it while we were away and may do so again.
 //!
 //! Beside the manager's `TASKS` and `METADATA` there are, all named `WPKD_`:
-//! - `WPKD_ORDERS`: how to carry a live task out, and when its installer was
-//!   begun. The row goes when the task ends.
+//! - `WPKD_ORDERS`: for each task of ours how to carry it out (until it ends),
+//!   when it was taken and its installer begun, how many crashes interrupted it,
+//!   and whether the agent's version was confirmed. The row goes with the task.
 //! - `WPKD_LIVE`: the one exclusive live task of an agent, by its primary key.
+//! - `WPKD_TIMELINE`: what happened to each task, step by step.
+//! - `WPKD_CHANGES`: the feed of changes; what of a task never changes stands
+//!   only in `TASKS` for as long as it is there.
+//! - `WPKD_READERS`: how far readers of the feed have come.
 //! - `WPKD_METADATA`: the version of these tables.
 //! - three indexes on `TASKS`. They and the tables are all that is added, no
 //!   triggers: whoever goes back to the built-in module may drop them or not.
+//!
+//! Layout 1 (the first release) had no timeline and no feed, and forgot the
+//! order of a task when it ended: what had ended then counts as a task without
+//! an order.
 
 use std::path::Path;
 
@@ -49,12 +58,28 @@ CREATE TABLE IF NOT EXISTS METADATA (key TEXT PRIMARY KEY, value TEXT);
 INSERT OR IGNORE INTO METADATA (key, value) VALUES ('db_version', '1');
 
 CREATE TABLE IF NOT EXISTS WPKD_METADATA (key TEXT PRIMARY KEY, value TEXT);
-INSERT OR IGNORE INTO WPKD_METADATA (key, value) VALUES ('layout', '1');
 CREATE TABLE IF NOT EXISTS WPKD_ORDERS (
     TASK_ID INTEGER PRIMARY KEY,
     TASK_ORDER TEXT,
     INSTALLER_BEGUN INTEGER
 );
+CREATE TABLE IF NOT EXISTS WPKD_TIMELINE (
+    ENTRY_ID INTEGER PRIMARY KEY,
+    TASK_ID INTEGER NOT NULL,
+    ENTRY TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS WPKD_TIMELINE_TASK ON WPKD_TIMELINE (TASK_ID);
+CREATE TABLE IF NOT EXISTS WPKD_CHANGES (
+    REVISION INTEGER PRIMARY KEY AUTOINCREMENT,
+    TASK_ID INTEGER NOT NULL,
+    STATUS TEXT,
+    LAST_UPDATE_TIME INTEGER,
+    ERROR_MESSAGE TEXT,
+    CONFIRMATION TEXT,
+    GONE TEXT
+);
+CREATE INDEX IF NOT EXISTS WPKD_CHANGES_TASK ON WPKD_CHANGES (TASK_ID);
+CREATE TABLE IF NOT EXISTS WPKD_READERS (NAME TEXT PRIMARY KEY, PLACE INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS WPKD_LIVE (
     AGENT_ID INTEGER PRIMARY KEY,
     TASK_ID INTEGER NOT NULL UNIQUE
@@ -66,14 +91,30 @@ CREATE INDEX IF NOT EXISTS WPKD_TASKS_WORK ON TASKS (STATUS, NODE)
     WHERE STATUS IN ('Pending', 'In progress');
 ";
 
+/// From layout 1: what is In progress with an order was taken by somebody.
+const FROM_LAYOUT_1: &str = "
+ALTER TABLE WPKD_ORDERS ADD COLUMN OURS INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE WPKD_ORDERS ADD COLUMN CLAIMED INTEGER;
+ALTER TABLE WPKD_ORDERS ADD COLUMN CRASHES INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE WPKD_ORDERS ADD COLUMN CONFIRMATION TEXT;
+UPDATE WPKD_ORDERS SET OURS = 0 WHERE TASK_ORDER IS NULL;
+UPDATE WPKD_ORDERS SET CLAIMED = 0 WHERE EXISTS (
+    SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_ORDERS.TASK_ID AND t.STATUS = 'In progress');
+INSERT OR REPLACE INTO WPKD_METADATA (key, value) VALUES ('layout', '2');
+";
+
 /// Forgets what belongs to tasks that were ended or deleted behind our back.
 const HEAL: &str = "
 DELETE FROM WPKD_LIVE WHERE NOT EXISTS (
     SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_LIVE.TASK_ID
         AND t.AGENT_ID = WPKD_LIVE.AGENT_ID AND t.STATUS IN ('Pending', 'In progress'));
 DELETE FROM WPKD_ORDERS WHERE NOT EXISTS (
+    SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_ORDERS.TASK_ID);
+UPDATE WPKD_ORDERS SET TASK_ORDER = NULL WHERE TASK_ORDER IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_ORDERS.TASK_ID
         AND t.STATUS IN ('Pending', 'In progress'));
+DELETE FROM WPKD_TIMELINE WHERE NOT EXISTS (
+    SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_TIMELINE.TASK_ID);
 ";
 
 /// Refuses a file that is no task database we understand. Changes nothing.
@@ -97,8 +138,8 @@ pub(crate) fn check(connection: &Connection, file: &Path) -> Result<(), Fault> {
             ));
         }
     }
-    version(connection, "METADATA", "db_version")?;
-    version(connection, "WPKD_METADATA", "layout")?;
+    version(connection, "METADATA", "db_version", &["1"])?;
+    version(connection, "WPKD_METADATA", "layout", &["1", "2"])?;
     if std::fs::metadata(file).is_ok_and(|data| data.len() <= LOOK_THROUGH) {
         sound(connection)?;
     }
@@ -127,6 +168,10 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Fault> {
     let transaction =
         rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
     transaction.execute_batch(TABLES)?;
+    let columns = columns(&transaction, "WPKD_ORDERS")?;
+    if !columns.iter().any(|column| column == "CLAIMED") {
+        transaction.execute_batch(FROM_LAYOUT_1)?;
+    }
     transaction.execute_batch(HEAL)?;
     transaction.commit()?;
     Ok(())
@@ -139,8 +184,9 @@ fn columns(connection: &Connection, table: &str) -> Result<Vec<String>, Fault> {
     Ok(names.collect::<Result<_, _>>()?)
 }
 
-/// Checks that a table of keys and values, if there is one, says version 1 or nothing.
-fn version(connection: &Connection, table: &str, key: &str) -> Result<(), Fault> {
+/// Checks that a table of keys and values, if there is one, says a version that
+/// is known, or nothing.
+fn version(connection: &Connection, table: &str, key: &str, known: &[&str]) -> Result<(), Fault> {
     if columns(connection, table)?.is_empty() {
         return Ok(());
     }
@@ -152,9 +198,10 @@ fn version(connection: &Connection, table: &str, key: &str) -> Result<(), Fault>
         )
         .optional()?;
     match found.flatten() {
-        Some(other) if other != "1" => Err(unknown(format!(
-            "{table}.{key} is {:?} where 1 is expected",
-            other.chars().take(32).collect::<String>()
+        Some(other) if !known.contains(&other.as_str()) => Err(unknown(format!(
+            "{table}.{key} is {:?} where {} is expected",
+            other.chars().take(32).collect::<String>(),
+            known.join(" or ")
         ))),
         _ => Ok(()),
     }

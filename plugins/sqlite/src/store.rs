@@ -8,13 +8,13 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use wpk_api::{
-    AgentId, Claimed, Created, NewTask, StoreError, Task, TaskId, TaskStore, Transition,
-    TransitionResult, UnixTime,
+    AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
+    StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime,
 };
 
 use crate::near::Near;
 use crate::worker::{Call, Reader, WAITING, Writer, ask};
-use crate::{open, read, write};
+use crate::{feed, open, read, timeline, write};
 
 type Thread = mpsc::Sender<Box<dyn Call>>;
 
@@ -161,10 +161,10 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn interrupted(&self, node: &str) -> Result<Vec<Claimed>, StoreError> {
+    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError> {
         let node = node.to_owned();
-        ask(self.readers.as_ref(), move |connection| {
-            read::interrupted(connection, &node)
+        ask(self.writer.as_ref(), move |connection| {
+            write::interrupted(connection, &node, crashed)
         })
         .await
     }
@@ -184,10 +184,10 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn cancel(&self, node: &str, now: UnixTime) -> Result<u64, StoreError> {
+    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> Result<u64, StoreError> {
         let node = node.to_owned();
         ask(self.writer.as_ref(), move |connection| {
-            write::cancel(connection, &node, now)
+            write::cancel(connection, &node, which, now)
         })
         .await
     }
@@ -200,9 +200,17 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn expire(&self, not_since: UnixTime, now: UnixTime) -> Result<Vec<Task>, StoreError> {
+    async fn in_progress(&self, after: TaskId, limit: usize) -> Result<Vec<Task>, StoreError> {
+        ask(self.readers.as_ref(), move |connection| {
+            read::in_progress(connection, after, limit)
+        })
+        .await
+    }
+
+    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> Result<Vec<Task>, StoreError> {
+        let overdue = overdue.to_vec();
         ask(self.writer.as_ref(), move |connection| {
-            write::expire(connection, not_since, now)
+            write::expire(connection, &overdue, now)
         })
         .await
     }
@@ -210,6 +218,59 @@ impl TaskStore for SqliteStore {
     async fn purge(&self, created_until: UnixTime) -> Result<u64, StoreError> {
         ask(self.writer.as_ref(), move |connection| {
             write::purge(connection, created_until)
+        })
+        .await
+    }
+
+    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> Result<(), StoreError> {
+        ask(self.writer.as_ref(), move |connection| {
+            timeline::note(connection, &entries)
+        })
+        .await
+    }
+
+    async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError> {
+        ask(self.readers.as_ref(), move |connection| {
+            timeline::of(connection, task)
+        })
+        .await
+    }
+
+    async fn confirm(
+        &self,
+        task: TaskId,
+        confirmation: Confirmation,
+        at: UnixTime,
+    ) -> Result<bool, StoreError> {
+        ask(self.writer.as_ref(), move |connection| {
+            write::confirm(connection, task, &confirmation, at)
+        })
+        .await
+    }
+
+    async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
+        ask(self.readers.as_ref(), move |connection| {
+            feed::changes(connection, after, limit)
+        })
+        .await
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        ask(self.readers.as_ref(), feed::revision).await
+    }
+
+    async fn place(&self, reader: &str) -> Result<Revision, StoreError> {
+        let reader = reader.to_owned();
+        ask(self.readers.as_ref(), move |connection| {
+            feed::place(connection, &reader)
+        })
+        .await
+    }
+
+    async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError> {
+        let reader = reader.to_owned();
+        ask(self.writer.as_ref(), move |connection| {
+            feed::set_place(connection, &reader, place)
         })
         .await
     }

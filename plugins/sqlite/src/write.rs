@@ -4,12 +4,13 @@
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use wpk_api::{
-    AgentId, Claimed, Created, NewTask, Selector, Status, Task, TaskId, Transition,
-    TransitionResult, UnixTime,
+    AgentId, Cancel, Claimed, Confirmation, Created, Mover, NewTask, Overdue, Selector, Status,
+    Task, TaskId, TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime,
 };
 
 use crate::fault::Fault;
 use crate::read::{self, columns, live, of_upgrades};
+use crate::{feed, timeline};
 
 /// Rows deleted by one round of [`purge`].
 const PURGE_ROUND: i64 = 1_000;
@@ -32,24 +33,15 @@ const OCCUPY: &str = "INSERT INTO WPKD_LIVE (AGENT_ID, TASK_ID) VALUES (?1, ?2)
 pub(crate) const CLAIMABLE: &str = concat!(
     "SELECT ",
     columns!(),
-    ", o.TASK_ORDER FROM TASKS t JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID WHERE ",
+    ", o.TASK_ORDER, o.CRASHES FROM TASKS t JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID WHERE ",
     live!(),
-    " AND t.STATUS = 'Pending' AND t.NODE = ?1 AND o.TASK_ORDER IS NOT NULL \
-     ORDER BY t.TASK_ID LIMIT ?2"
+    " AND t.NODE = ?1 AND o.TASK_ORDER IS NOT NULL AND o.CLAIMED IS NULL \
+     AND o.INSTALLER_BEGUN IS NULL ORDER BY t.TASK_ID LIMIT ?2"
 );
 
-pub(crate) const EXPIRED: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM TASKS t WHERE ",
-    live!(),
-    " AND t.STATUS = 'In progress' \
-     AND ifnull(nullif(t.LAST_UPDATE_TIME, 0), ifnull(t.CREATE_TIME, 0)) <= ?1 \
-     ORDER BY t.TASK_ID"
-);
-
-pub(crate) const PENDING_OF: &str = "SELECT t.TASK_ID FROM TASKS t \
-    WHERE t.STATUS IN ('Pending', 'In progress') AND t.STATUS = 'Pending' AND t.NODE = ?1";
+/// Tasks of a node that may be cancelled; which of them is decided one by one.
+pub(crate) const LIVE_ON: &str = "SELECT t.TASK_ID FROM TASKS t \
+    WHERE t.STATUS IN ('Pending', 'In progress') AND t.NODE = ?1 ORDER BY t.TASK_ID";
 
 pub(crate) const WAITING_ELSEWHERE: &str = "SELECT t.TASK_ID FROM TASKS t \
     WHERE t.STATUS IN ('Pending', 'In progress') AND t.STATUS = 'Pending' \
@@ -96,6 +88,7 @@ fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault>
         )?
         .execute(params![id.0, json])?;
     }
+    feed::created(connection, id)?;
     if task.exclusive
         && prepared(connection, OCCUPY)?.execute(params![task.agent.get(), id.0])? != 1
     {
@@ -133,24 +126,37 @@ fn move_one(connection: &Connection, one: &Transition) -> Result<TransitionResul
     let found = match one.select {
         Selector::Task(id) => read::by_id(connection, id)?,
         // The newest task decides, also where an older one is still live.
-        Selector::LatestOf(agent) => read::latest(connection, agent)?,
+        Selector::LatestOf(agent) => read::of_agent(connection, read::LATEST, agent)?,
+        Selector::SpokenOf(agent) => read::of_agent(connection, read::SPOKEN_OF, agent)?,
     };
     let Some(mut task) = found else {
         return Ok(TransitionResult::Refused(None));
     };
-    if !task.status.may_become(&one.to) || (one.to.needs_same_node() && task.node != one.node) {
+    let standing = read::standing(connection, task.id)?;
+    if !task.status.may_become(&one.to, standing, one.by)
+        || (one.to.needs_same_node() && task.node != one.node)
+    {
         return Ok(TransitionResult::Refused(Some(task)));
     }
     task.status = one.to.clone();
     task.updated = Some(one.at);
     if one.error_msg.is_some() {
         task.error_msg.clone_from(&one.error_msg);
+    } else if one.to == Status::Done {
+        // What a time-out or an attempt before it left is no longer so.
+        task.error_msg = None;
+    }
+    if one.confirmation.is_some() {
+        task.confirmation.clone_from(&one.confirmation);
     }
     set(connection, &task)?;
+    if let Some(entry) = &one.entry {
+        timeline::add(connection, task.id, entry)?;
+    }
     Ok(TransitionResult::Moved(task))
 }
 
-/// Writes what of a task can change; what has ended leaves our own tables.
+/// Writes what of a task can change; what has ended is no longer to be carried out.
 fn set(connection: &Connection, task: &Task) -> Result<(), Fault> {
     prepared(
         connection,
@@ -163,16 +169,45 @@ fn set(connection: &Connection, task: &Task) -> Result<(), Fault> {
         task.updated,
         task.error_msg,
     ])?;
+    if let Some(confirmation) = &task.confirmation {
+        let json = serde_json::to_string(confirmation)
+            .map_err(|error| Fault::Nonsense(error.to_string()))?;
+        prepared(
+            connection,
+            "INSERT INTO WPKD_ORDERS (TASK_ID, OURS, CONFIRMATION) VALUES (?1, 0, ?2) \
+             ON CONFLICT (TASK_ID) DO UPDATE SET CONFIRMATION = excluded.CONFIRMATION",
+        )?
+        .execute(params![task.id.0, json])?;
+    }
+    feed::changed(connection, task.id)?;
     if !task.status.is_live() {
-        forget(connection, task.id)?;
+        prepared(
+            connection,
+            "UPDATE WPKD_ORDERS SET TASK_ORDER = NULL WHERE TASK_ID = ?1",
+        )?
+        .execute([task.id.0])?;
+        make_way(connection, task.id)?;
     }
     Ok(())
 }
 
-fn forget(connection: &Connection, id: TaskId) -> Result<(), Fault> {
-    prepared(connection, "DELETE FROM WPKD_ORDERS WHERE TASK_ID = ?1")?.execute([id.0])?;
+/// The agent may have another live task.
+fn make_way(connection: &Connection, id: TaskId) -> Result<(), Fault> {
     prepared(connection, "DELETE FROM WPKD_LIVE WHERE TASK_ID = ?1")?.execute([id.0])?;
     Ok(())
+}
+
+/// Deletes a task and all that belongs to it.
+fn delete(connection: &Connection, id: TaskId) -> Result<(), Fault> {
+    feed::deleted(connection, id)?;
+    for sql in [
+        "DELETE FROM TASKS WHERE TASK_ID = ?1",
+        "DELETE FROM WPKD_ORDERS WHERE TASK_ID = ?1",
+        "DELETE FROM WPKD_TIMELINE WHERE TASK_ID = ?1",
+    ] {
+        prepared(connection, sql)?.execute([id.0])?;
+    }
+    make_way(connection, id)
 }
 
 pub(crate) fn claim(
@@ -189,8 +224,35 @@ pub(crate) fn claim(
         task.status = Status::InProgress;
         task.updated = Some(now);
         set(connection, task)?;
+        prepared(
+            connection,
+            "UPDATE WPKD_ORDERS SET CLAIMED = ?2 WHERE TASK_ID = ?1",
+        )?
+        .execute(params![task.id.0, now])?;
     }
     Ok(claimed)
+}
+
+/// See [`wpk_api::TaskStore::interrupted`].
+pub(crate) fn interrupted(
+    connection: &Connection,
+    node: &str,
+    crashed: bool,
+) -> Result<Vec<Claimed>, Fault> {
+    let mut found: Vec<Claimed> = prepared(connection, read::INTERRUPTED)?
+        .query_map(params![node], read::claimed)?
+        .collect::<Result<_, _>>()?;
+    if crashed {
+        for one in &mut found {
+            one.crashes = one.crashes.saturating_add(1);
+            prepared(
+                connection,
+                "UPDATE WPKD_ORDERS SET CRASHES = ?2 WHERE TASK_ID = ?1",
+            )?
+            .execute(params![one.task.id.0, one.crashes])?;
+        }
+    }
+    Ok(found)
 }
 
 pub(crate) fn begin_installer(
@@ -200,13 +262,22 @@ pub(crate) fn begin_installer(
 ) -> Result<bool, Fault> {
     let begun = prepared(
         connection,
-        "INSERT INTO WPKD_ORDERS (TASK_ID, INSTALLER_BEGUN) \
-         SELECT TASK_ID, ?2 FROM TASKS WHERE TASK_ID = ?1 AND STATUS = 'In progress' \
+        "INSERT INTO WPKD_ORDERS (TASK_ID, OURS, INSTALLER_BEGUN) \
+         SELECT TASK_ID, 0, ?2 FROM TASKS WHERE TASK_ID = ?1 AND STATUS = 'In progress' \
          ON CONFLICT (TASK_ID) DO UPDATE SET INSTALLER_BEGUN = excluded.INSTALLER_BEGUN \
          WHERE INSTALLER_BEGUN IS NULL",
     )?
-    .execute(params![id.0, now])?;
-    Ok(begun == 1)
+    .execute(params![id.0, now])?
+        == 1;
+    if begun {
+        touch(connection, &[id], now)?;
+        timeline::add(
+            connection,
+            id,
+            &TimelineEntry::new(now, TimelineStep::Upgrade),
+        )?;
+    }
+    Ok(begun)
 }
 
 pub(crate) fn touch(connection: &Connection, tasks: &[TaskId], now: UnixTime) -> Result<(), Fault> {
@@ -215,34 +286,56 @@ pub(crate) fn touch(connection: &Connection, tasks: &[TaskId], now: UnixTime) ->
         "UPDATE TASKS SET LAST_UPDATE_TIME = ?2 WHERE TASK_ID = ?1 AND STATUS = 'In progress'",
     )?;
     for id in tasks {
-        statement.execute(params![id.0, now])?;
+        if statement.execute(params![id.0, now])? > 0 {
+            feed::changed(connection, *id)?;
+        }
     }
     Ok(())
 }
 
-pub(crate) fn cancel(connection: &Connection, node: &str, now: UnixTime) -> Result<u64, Fault> {
-    let mut pending = prepared(connection, PENDING_OF)?;
-    let ids = ids(&mut pending, params![node])?;
-    let mut statement = prepared(
-        connection,
-        "UPDATE TASKS SET STATUS = 'Cancelled', LAST_UPDATE_TIME = ?2 WHERE TASK_ID = ?1",
-    )?;
-    for id in &ids {
-        statement.execute(params![id.0, now])?;
-        forget(connection, *id)?;
+pub(crate) fn cancel(
+    connection: &Connection,
+    node: &str,
+    which: Cancel,
+    now: UnixTime,
+) -> Result<u64, Fault> {
+    let mut live = prepared(connection, LIVE_ON)?;
+    let mut cancelled = 0;
+    for id in ids(&mut live, params![node])? {
+        let Some(mut task) = read::by_id(connection, id)? else {
+            continue;
+        };
+        let standing = read::standing(connection, id)?;
+        let meant = match which {
+            Cancel::WithoutOrder => task.status == Status::Pending && !standing.ours,
+            Cancel::Pending => task.status == Status::Pending,
+            Cancel::NotBegun => true,
+        };
+        if !meant || !(task.status).may_become(&Status::Cancelled, standing, Mover::Delivery) {
+            continue;
+        }
+        task.status = Status::Cancelled;
+        task.updated = Some(now);
+        set(connection, &task)?;
+        timeline::add(
+            connection,
+            id,
+            &TimelineEntry::new(now, TimelineStep::Cancelled),
+        )?;
+        cancelled += 1;
     }
-    Ok(ids.len() as u64)
+    Ok(cancelled)
 }
 
 pub(crate) fn withdraw(connection: &Connection, tasks: &[TaskId]) -> Result<u64, Fault> {
-    let mut statement = prepared(
+    let mut waiting = prepared(
         connection,
-        "DELETE FROM TASKS WHERE TASK_ID = ?1 AND STATUS = 'Pending'",
+        "SELECT TASK_ID FROM TASKS WHERE TASK_ID = ?1 AND STATUS = 'Pending'",
     )?;
     let mut deleted = 0;
     for id in tasks {
-        if statement.execute([id.0])? > 0 {
-            forget(connection, *id)?;
+        for id in ids(&mut waiting, [id.0])? {
+            delete(connection, id)?;
             deleted += 1;
         }
     }
@@ -251,38 +344,62 @@ pub(crate) fn withdraw(connection: &Connection, tasks: &[TaskId]) -> Result<u64,
 
 pub(crate) fn expire(
     connection: &Connection,
-    not_since: UnixTime,
+    overdue: &[Overdue],
     now: UnixTime,
 ) -> Result<Vec<Task>, Fault> {
-    let mut tasks: Vec<Task> = prepared(connection, EXPIRED)?
-        .query_map([not_since], read::task)?
-        .collect::<Result<_, _>>()?;
-    for task in &mut tasks {
-        task.status = Status::Timeout;
-        task.updated = Some(now);
-        set(connection, task)?;
+    let mut expired = Vec::new();
+    for one in overdue {
+        let found = read::by_id(connection, one.task)?;
+        let unchanged =
+            |task: &Task| task.status == Status::InProgress && task.updated == one.updated;
+        if let Some(mut task) = found.filter(unchanged) {
+            task.status = Status::Timeout;
+            task.updated = Some(now);
+            set(connection, &task)?;
+            timeline::add(
+                connection,
+                task.id,
+                &TimelineEntry::new(now, TimelineStep::Timeout),
+            )?;
+            expired.push(task);
+        }
     }
-    Ok(tasks)
+    Ok(expired)
+}
+
+pub(crate) fn confirm(
+    connection: &Connection,
+    id: TaskId,
+    confirmation: &Confirmation,
+    at: UnixTime,
+) -> Result<bool, Fault> {
+    let found = read::by_id(connection, id)?;
+    let Some(mut task) = found.filter(|task| task.status == Status::Done) else {
+        return Ok(false);
+    };
+    task.confirmation = Some(confirmation.clone());
+    set(connection, &task)?;
+    timeline::add(connection, id, &timeline::confirmed(confirmation, at))?;
+    Ok(true)
 }
 
 /// In rounds, so that memory does not grow with the number of old tasks.
 pub(crate) fn purge(connection: &Connection, created_until: UnixTime) -> Result<u64, Fault> {
-    let mut delete = prepared(connection, "DELETE FROM TASKS WHERE TASK_ID = ?1")?;
     let mut old = prepared(
         connection,
         "SELECT TASK_ID FROM TASKS WHERE TASK_ID > ?1 AND ifnull(CREATE_TIME, 0) <= ?2 \
-         ORDER BY TASK_ID LIMIT ?3",
+         AND ifnull(STATUS, '') NOT IN ('Pending', 'In progress') ORDER BY TASK_ID LIMIT ?3",
     )?;
     let (mut deleted, mut after) = (0, i64::MIN);
     loop {
         let round = ids(&mut old, params![after, created_until, PURGE_ROUND])?;
         let Some(last) = round.last() else {
+            feed::forget_deleted(connection)?;
             return Ok(deleted);
         };
         after = last.0;
         for id in &round {
-            delete.execute([id.0])?;
-            forget(connection, *id)?;
+            delete(connection, *id)?;
         }
         deleted += round.len() as u64;
     }
@@ -296,7 +413,10 @@ fn ids(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn prepared<'c>(connection: &'c Connection, sql: &str) -> Result<CachedStatement<'c>, Fault> {
+pub(crate) fn prepared<'c>(
+    connection: &'c Connection,
+    sql: &str,
+) -> Result<CachedStatement<'c>, Fault> {
     Ok(connection.prepare_cached(sql)?)
 }
 
@@ -318,10 +438,11 @@ mod tests {
         for (sql, index) in [
             (read::LATEST, "WPKD_TASKS_AGENT"),
             (read::INTERRUPTED, "WPKD_TASKS_WORK"),
+            (read::SPOKEN_OF, "WPKD_TASKS_AGENT"),
+            (read::IN_PROGRESS, "WPKD_TASKS_WORK"),
             (LIVE_OF, "WPKD_TASKS_LIVE"),
             (CLAIMABLE, "WPKD_TASKS_WORK"),
-            (EXPIRED, "WPKD_TASKS_WORK"),
-            (PENDING_OF, "WPKD_TASKS_WORK"),
+            (LIVE_ON, "WPKD_TASKS_WORK"),
         ] {
             let mut statement = connection
                 .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))

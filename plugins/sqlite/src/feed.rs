@@ -1,0 +1,176 @@
+//! The feed of changes, and how far its readers have come.
+//!
+//! A change holds what of a task can change; the rest stands in `TASKS` for as
+//! long as the task is there, and is copied into what is still unread of it when
+//! it is deleted.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use wpk_api::{Change, Changed, Revision, Status, Task, TaskId};
+
+use crate::fault::Fault;
+use crate::read;
+use crate::write::prepared;
+
+/// A task was created.
+pub(crate) fn created(connection: &Connection, id: TaskId) -> Result<(), Fault> {
+    prepared(
+        connection,
+        "INSERT INTO WPKD_CHANGES (TASK_ID, STATUS) VALUES (?1, 'Pending')",
+    )?
+    .execute([id.0])?;
+    Ok(())
+}
+
+/// A task is as it is now.
+pub(crate) fn changed(connection: &Connection, id: TaskId) -> Result<(), Fault> {
+    prepared(
+        connection,
+        "INSERT INTO WPKD_CHANGES (TASK_ID, STATUS, LAST_UPDATE_TIME, ERROR_MESSAGE, CONFIRMATION) \
+         SELECT t.TASK_ID, t.STATUS, t.LAST_UPDATE_TIME, t.ERROR_MESSAGE, o.CONFIRMATION \
+         FROM TASKS t LEFT JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID WHERE t.TASK_ID = ?1",
+    )?
+    .execute([id.0])?;
+    Ok(())
+}
+
+/// A task is about to be deleted.
+pub(crate) fn deleted(connection: &Connection, id: TaskId) -> Result<(), Fault> {
+    let passed = passed(connection)?;
+    prepared(
+        connection,
+        "DELETE FROM WPKD_CHANGES WHERE TASK_ID = ?1 AND REVISION <= ?2",
+    )?
+    .execute(params![id.0, passed])?;
+    if let Some(task) = read::by_id(connection, id)? {
+        let json = serde_json::to_string(&task)
+            .map_err(|error| Fault::Nonsense(format!("task {id} cannot be kept: {error}")))?;
+        prepared(
+            connection,
+            "UPDATE WPKD_CHANGES SET GONE = ?2 WHERE TASK_ID = ?1",
+        )?
+        .execute(params![id.0, json])?;
+    }
+    prepared(connection, "INSERT INTO WPKD_CHANGES (TASK_ID) VALUES (?1)")?.execute([id.0])?;
+    Ok(())
+}
+
+/// Forgets deletions that every reader has heard of.
+pub(crate) fn forget_deleted(connection: &Connection) -> Result<(), Fault> {
+    let passed = passed(connection)?;
+    prepared(
+        connection,
+        "DELETE FROM WPKD_CHANGES WHERE REVISION <= ?1 AND NOT EXISTS (\
+             SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_CHANGES.TASK_ID) \
+         AND REVISION < (SELECT max(REVISION) FROM WPKD_CHANGES)",
+    )?
+    .execute([passed])?;
+    Ok(())
+}
+
+/// The revision that every known reader has passed; without readers all.
+fn passed(connection: &Connection) -> Result<i64, Fault> {
+    let mut statement = prepared(
+        connection,
+        "SELECT ifnull((SELECT min(PLACE) FROM WPKD_READERS), 9223372036854775807)",
+    )?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+const AFTER: &str = "SELECT c.REVISION, c.TASK_ID, c.STATUS, c.LAST_UPDATE_TIME, c.ERROR_MESSAGE, \
+    c.CONFIRMATION, c.GONE, t.TASK_ID, t.AGENT_ID, t.NODE, t.MODULE, t.COMMAND, t.CREATE_TIME \
+    FROM WPKD_CHANGES c LEFT JOIN TASKS t ON t.TASK_ID = c.TASK_ID \
+    WHERE c.REVISION > ?1 ORDER BY c.REVISION LIMIT ?2";
+
+/// See [`wpk_api::TaskStore::changes`].
+pub(crate) fn changes(
+    connection: &Connection,
+    after: Revision,
+    limit: usize,
+) -> Result<Vec<Change>, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = prepared(connection, AFTER)?;
+    let after = i64::try_from(after.0).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![after, limit], change)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
+    let revision = Revision(row.get::<_, i64>(0)?.unsigned_abs());
+    let id = TaskId(row.get(1)?);
+    let kept = read::text(row.get_ref(6)?).and_then(|json| serde_json::from_str(&json).ok());
+    let there: Option<i64> = row.get(7)?;
+    let lasting: Option<Task> = match there {
+        Some(_) => Some(lasting(row, id)?),
+        None => kept,
+    };
+    let status = read::text(row.get_ref(2)?);
+    let changed = match (status, lasting) {
+        (Some(status), Some(task)) => Changed::Task(Task {
+            status: Status::from_word(&status),
+            updated: read::integer(row.get_ref(3)?).filter(|time| *time != 0),
+            error_msg: read::text(row.get_ref(4)?),
+            confirmation: read::confirmation(row.get_ref(5)?),
+            ..task
+        }),
+        _ => Changed::Deleted(id),
+    };
+    Ok(Change { revision, changed })
+}
+
+/// What of a task never changes, from [`AFTER`].
+fn lasting(row: &Row<'_>, id: TaskId) -> rusqlite::Result<Task> {
+    let agent = read::integer(row.get_ref(8)?).unwrap_or_default();
+    Ok(Task {
+        id,
+        agent: wpk_api::AgentId::new(agent)
+            .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(8, agent))?,
+        node: read::text(row.get_ref(9)?).unwrap_or_default(),
+        module: read::text(row.get_ref(10)?).unwrap_or_default(),
+        command: wpk_api::Command::from_word(&read::text(row.get_ref(11)?).unwrap_or_default()),
+        created: read::integer(row.get_ref(12)?).unwrap_or_default(),
+        updated: None,
+        status: Status::Pending,
+        error_msg: None,
+        confirmation: None,
+    })
+}
+
+/// See [`wpk_api::TaskStore::revision`].
+pub(crate) fn revision(connection: &Connection) -> Result<Revision, Fault> {
+    let mut statement = prepared(
+        connection,
+        "SELECT max(ifnull((SELECT max(REVISION) FROM WPKD_CHANGES), 0), \
+             ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'WPKD_CHANGES'), 0))",
+    )?;
+    let newest: i64 = statement.query_row([], |row| row.get(0))?;
+    Ok(Revision(newest.unsigned_abs()))
+}
+
+/// See [`wpk_api::TaskStore::place`].
+pub(crate) fn place(connection: &Connection, reader: &str) -> Result<Revision, Fault> {
+    let mut statement = prepared(connection, "SELECT PLACE FROM WPKD_READERS WHERE NAME = ?1")?;
+    let place: Option<i64> = statement.query_row([reader], |row| row.get(0)).optional()?;
+    Ok(Revision(place.unwrap_or_default().unsigned_abs()))
+}
+
+/// See [`wpk_api::TaskStore::set_place`].
+pub(crate) fn set_place(
+    connection: &Connection,
+    reader: &str,
+    place: Revision,
+) -> Result<(), Fault> {
+    if !(1..=64).contains(&reader.len()) {
+        return Err(Fault::Nonsense(format!(
+            "a reader's name has 1 to 64 bytes, this one {}",
+            reader.len()
+        )));
+    }
+    let place = i64::try_from(place.0).unwrap_or(i64::MAX);
+    prepared(
+        connection,
+        "INSERT INTO WPKD_READERS (NAME, PLACE) VALUES (?1, ?2) \
+         ON CONFLICT (NAME) DO UPDATE SET PLACE = max(PLACE, excluded.PLACE)",
+    )?
+    .execute(params![reader, place])?;
+    Ok(())
+}
