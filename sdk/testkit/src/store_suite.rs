@@ -7,11 +7,11 @@
 //! ```
 //!
 //! The maker is called many times and must return an empty store each time.
-//! The suite panics with the first thing that is wrong. It has three parts: the
-//! sentences of the trait's documentation one by one ([`contract`]), callers
-//! that race each other ([`races`]), and random sequences of all operations
-//! against a simple store in memory ([`model`]), shrunk to a short one when
-//! they differ.
+//! The suite panics with the first thing that is wrong. It has five parts: the
+//! sentences of the trait's documentation one by one ([`contract`]), whose word
+//! counts ([`words`]), timelines and the feed ([`history`]), callers that race
+//! each other ([`races`]), and random sequences of all operations against a
+//! simple store in memory ([`model`]), shrunk to a short one when they differ.
 
 use std::sync::Arc;
 
@@ -23,8 +23,10 @@ use wpk_api::{
 use crate::suite::Options;
 
 pub mod contract;
+pub mod history;
 pub mod model;
 pub mod races;
+pub mod words;
 
 /// Random sequences that [`run`] tries.
 pub const SEQUENCES: u32 = 48;
@@ -43,6 +45,8 @@ where
     M: AsyncFn() -> Arc<dyn TaskStore>,
 {
     contract::run(&make).await;
+    words::run(&make).await;
+    history::run(&make).await;
     races::run(&make).await;
     model::run(&make, SEQUENCES).await;
     options.no_leaks().await;
@@ -116,6 +120,9 @@ pub fn to(task: TaskId, to: Status, node: &str, at: UnixTime) -> Transition {
         node: node.to_owned(),
         error_msg: None,
         at,
+        by: wpk_api::Mover::Delivery,
+        entry: None,
+        confirmation: None,
     }
 }
 
