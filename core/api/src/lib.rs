@@ -12,6 +12,7 @@
 //! [`repository`], where authors of providers start.
 
 mod agent;
+pub mod border;
 mod dialect;
 mod digest;
 mod directory;

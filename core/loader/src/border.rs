@@ -6,22 +6,21 @@
 //! daemon goes on.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::{error, warn};
-use wpk_abi::codes::{operation as op, status};
-use wpk_abi::host::{HostCalls, HostTable, PluginView, ReadLimits};
-use wpk_abi::{BadBytes, Received};
+use wpk_abi::Operation;
+use wpk_abi::host::PluginView;
 
-use crate::LoadOptions;
 use crate::deadlines::{Deadlines, Overdue, TakenBack};
 use crate::failure::{CallError, tame};
-use crate::handles::{Handle, InstanceHandle, Lives, StreamHandle};
-use crate::logs::{self, Logs};
-use crate::operation::{self, Completed, Ended, MAX_BODY, MAX_JSON, NEXT, Open, PIECE, Stage};
-use crate::requests::Serving;
+use crate::handles::{Closes, Handle, Lives};
+use crate::logs::Logs;
+use crate::operation::{self, Asked, Ended, Open, Stage};
+use crate::options::LoadOptions;
+use crate::requests::{Back, Serving, Slot};
 use crate::workers::Workers;
 
 /// Threads in which a plugin's `call` and `next` run.
@@ -40,7 +39,6 @@ static LAST_TOKEN: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Border {
     file: String,
     name: OnceLock<String>,
-    host: OnceLock<HostTable>,
     view: OnceLock<PluginView>,
     deadline: Option<Duration>,
     grace: Duration,
@@ -56,16 +54,12 @@ pub(crate) struct Border {
     quarantine: OnceLock<String>,
 }
 
-/// How the host's functions reach the border they belong to.
-struct Calls(&'static Border);
-
 impl Border {
-    /// A border for the library `file`, and the thread that watches it.
+    /// A border for the library `file`.
     pub(crate) fn new(file: &str, options: &LoadOptions) -> &'static Self {
-        let border: &'static Self = Box::leak(Box::new(Self {
+        Box::leak(Box::new(Self {
             file: tame(file),
             name: OnceLock::new(),
-            host: OnceLock::new(),
             view: OnceLock::new(),
             deadline: options.deadline,
             grace: options.grace,
@@ -77,15 +71,7 @@ impl Border {
             broken_rules: AtomicU32::new(0),
             lives: Lives::default(),
             quarantine: OnceLock::new(),
-        }));
-        border.host();
-        border
-    }
-
-    /// The table for the library's entry.
-    pub(crate) fn host(&'static self) -> &'static HostTable {
-        self.host
-            .get_or_init(|| HostTable::publish(Arc::new(Calls(self))))
+        }))
     }
 
     /// The library has entered; from now on it may be asked.
@@ -109,22 +95,45 @@ impl Border {
         self.quarantine.get().map(String::as_str)
     }
 
-    pub(crate) fn buffers(&'static self) -> (u64, u64) {
-        let count = self.host().buffers();
-        (count.received(), count.released())
-    }
-
     pub(crate) fn open_operations(&self) -> usize {
         self.open.count()
     }
 
-    /// The instances and streams that are not closed.
-    pub(crate) fn lives(&self) -> &Lives {
-        &self.lives
-    }
-
     pub(crate) fn serving(&self) -> &Serving {
         &self.serving
+    }
+
+    /// Whether the library was built for a minor version of the interface or a
+    /// later one.
+    pub(crate) fn speaks(&self, minor: u16) -> bool {
+        self.view
+            .get()
+            .is_some_and(|view| view.header().minor >= minor)
+    }
+
+    /// Whether a token was ever given.
+    pub(crate) fn gave(token: u64) -> bool {
+        (1..=LAST_TOKEN.load(Ordering::Relaxed)).contains(&token)
+    }
+
+    /// Ends the operation of a completion, or tells why it has none.
+    pub(crate) fn complete(&'static self, token: u64) -> Option<Open> {
+        let open = self.open.complete(token);
+        if open.is_none() {
+            self.broke_a_rule(&if self.quarantined().is_some() {
+                format!("token {token} was completed too late, which is ignored")
+            } else if Self::gave(token) {
+                format!("token {token} was completed, which is completed already or not its own")
+            } else {
+                format!("token {token} was completed, which was never given")
+            });
+        }
+        open
+    }
+
+    /// Writes a line of the plugin's.
+    pub(crate) fn log(&self, level: u32, line: &[u8]) {
+        self.logs.write(self.name(), level, line);
     }
 
     /// A token for [`begin`](Self::begin).
@@ -138,7 +147,7 @@ impl Border {
     pub(crate) fn begin(
         &'static self,
         token: u64,
-        what: u32,
+        what: Asked,
         about: Handle,
         done: impl FnOnce(Ended) + Send + 'static,
         run: impl FnOnce(&PluginView) + Send + 'static,
@@ -146,7 +155,7 @@ impl Border {
         let kept = about.clone();
         let limit = operation::usual_limit(what).map(|usual| {
             self.deadline
-                .filter(|_| what != op::SERVES)
+                .filter(|_| what != Operation::Serves.into())
                 .unwrap_or(usual)
         });
         let open = Open {
@@ -221,7 +230,8 @@ impl Border {
         let _ = receive.recv_timeout(SETTLE);
     }
 
-    fn end(&self, open: Open, ended: Ended) {
+    /// Whoever waits for the operation gets its end.
+    pub(crate) fn end(&self, open: Open, ended: Ended) {
         if let Some(done) = open.done {
             done(ended);
         }
@@ -238,7 +248,7 @@ impl Border {
                     self.tell_to_give_up(token, times);
                 }
                 Overdue::Queued(open) => {
-                    let what = operation::name(open.what);
+                    let what = open.what;
                     let reason = format!(
                         "plugin {}: all its {CALLERS} threads are taken, `{what}` found none in time",
                         self.name()
@@ -247,7 +257,7 @@ impl Border {
                     self.broke_a_rule(&reason);
                 }
                 Overdue::Ignored(open) => {
-                    let what = operation::name(open.what);
+                    let what = open.what;
                     let limit = open.limit.unwrap_or(STOP);
                     self.isolate(&format!(
                         "`{what}` was not completed within its deadline ({limit:?}), nor after it was cancelled"
@@ -275,7 +285,8 @@ impl Border {
         }
     }
 
-    fn reason(&self) -> String {
+    /// Why it is in quarantine, for those who waited.
+    pub(crate) fn reason(&self) -> String {
         let reason = self.quarantined().unwrap_or("no reason");
         format!(
             "plugin {} is quarantined until wpkd is restarted: {reason}",
@@ -303,95 +314,35 @@ impl Border {
             self.end(open, Err(error));
         }
     }
+}
 
-    /// What a completion says, or why it makes no sense.
-    fn read(
-        &'static self,
-        open: &Open,
-        status: i32,
-        handle: u64,
-        json: &Received,
-        body: &Received,
-    ) -> Result<Completed, BadBytes> {
-        let most = if open.what == NEXT { PIECE } else { MAX_BODY };
-        let json = json.bytes(MAX_JSON)?.to_vec();
-        let body = Bytes::copy_from_slice(body.bytes(most)?);
-        let handle = match (&open.about, open.what) {
-            (_, op::OPEN) if status == status::OK => {
-                Handle::Instance(InstanceHandle::new(self, handle))
-            }
-            (Handle::Instance(instance), op::FETCH) if status == status::OK => {
-                Handle::Stream(StreamHandle::new(instance.clone(), handle))
-            }
-            _ => Handle::None,
-        };
-        Ok(Completed {
-            status,
-            json,
-            body,
-            handle,
-        })
+impl Closes for Border {
+    fn close(&'static self, instance: u64) {
+        self.tell(move |view| view.close(instance));
+    }
+
+    fn close_stream(&'static self, stream: u64) {
+        self.tell(move |view| view.close_stream(stream));
+    }
+
+    fn lives(&self) -> &Lives {
+        &self.lives
     }
 }
 
-impl HostCalls for Calls {
-    fn complete(&self, token: u64, status: i32, handle: u64, json: Received, body: Received) {
-        let border = self.0;
-        let Some(open) = border.open.complete(token) else {
-            border.broke_a_rule(&if border.quarantined().is_some() {
-                format!("token {token} was completed too late, which is ignored")
-            } else if token == 0 || token > LAST_TOKEN.load(Ordering::Relaxed) {
-                format!("token {token} was completed, which was never given")
-            } else {
-                format!("token {token} was completed, which is completed already or not its own")
-            });
-            return;
-        };
-        let read = border.read(&open, status, handle, &json, &body);
-        // Given back before anybody goes on: whoever sees the end finds them gone.
-        drop((json, body));
-        match read {
-            Ok(completed) => border.end(open, Ok(completed)),
-            Err(bad) => {
-                let what = operation::name(open.what);
-                border.isolate(&format!("`{what}` was completed with {bad}"));
-                let error = CallError::Quarantined(border.reason());
-                border.end(open, Err(error));
-            }
-        }
+impl Back for Border {
+    fn name(&self) -> &str {
+        self.name()
     }
 
-    fn request(
-        &self,
-        serve: u64,
-        json: Result<&[u8], BadBytes>,
-        payload: Result<&[u8], BadBytes>,
-        token: u64,
-    ) {
-        match (json, payload) {
-            (Ok(json), Ok(payload)) => self.0.serving.take(self.0, serve, json, payload, token),
-            (Err(bad), _) | (_, Err(bad)) => {
-                self.0.isolate(&format!("a request came with {bad}"));
-            }
-        }
+    fn answer(&'static self, token: u64, status: i32, body: Bytes, sent: Option<Slot>) {
+        self.tell(move |view| {
+            view.answer(token, status, &body);
+            drop(sent);
+        });
     }
 
-    fn log(&self, level: u32, message: Result<&[u8], BadBytes>) {
-        match message {
-            Ok(line) => self.0.logs.write(self.0.name(), level, line),
-            Err(bad) => self.0.broke_a_rule(&format!("a log line of {bad}")),
-        }
-    }
-
-    fn log_enabled(&self, level: u32) -> bool {
-        logs::is_enabled(level)
-    }
-
-    fn limits(&self) -> ReadLimits {
-        ReadLimits {
-            json: 64 << 10,
-            payload: 64 << 20,
-            log: 8 << 10,
-        }
+    fn broke_a_rule(&'static self, rule: &str) {
+        self.broke_a_rule(rule);
     }
 }

@@ -6,9 +6,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use wpk_abi::codes::operation as op;
+use wpk_abi::Operation;
 
-use crate::operation::{Open, Stage};
+use crate::operation::{Asked, Open, Stage};
+
+const SERVE: Asked = Asked::Operation(Operation::Serve);
+const SERVES: Asked = Asked::Operation(Operation::Serves);
 
 /// The open operations of one library.
 #[derive(Default)]
@@ -125,7 +128,7 @@ impl Deadlines {
         }
         match open.stage {
             // Who asked for an orderly end does not wait for it any more.
-            Stage::Cancelled if open.what == op::SERVE && !listen => TakenBack::Tell(open.tell(1)),
+            Stage::Cancelled if open.what == SERVE && !listen => TakenBack::Tell(open.tell(1)),
             Stage::Cancelled => TakenBack::Nothing,
             Stage::Queued => match table.remove(token) {
                 Some(open) => TakenBack::Unseen(open),
@@ -133,7 +136,7 @@ impl Deadlines {
             },
             Stage::Running => {
                 open.stage = Stage::Cancelled;
-                let at_once = open.what == op::SERVE && !listen;
+                let at_once = open.what == SERVE && !listen;
                 let times = open.tell(if at_once { 2 } else { 1 });
                 table.rearm(token, Some(grace));
                 self.wake.notify_one();
@@ -173,7 +176,7 @@ impl Deadlines {
                 continue;
             };
             // `serves` is asked by threads that must not wait: it has no grace.
-            let patient = open.stage == Stage::Running && open.what != op::SERVES;
+            let patient = open.stage == Stage::Running && open.what != SERVES;
             if patient {
                 open.stage = Stage::Cancelled;
                 let times = open.tell(1);
@@ -199,7 +202,7 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(60);
 
-    fn running(what: u32) -> Deadlines {
+    fn running(what: Asked) -> Deadlines {
         let open = Open {
             what,
             about: Handle::None,
@@ -218,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_plugin_is_told_only_after_its_function_returned() {
-        let deadlines = running(op::CONNECTED);
+        let deadlines = running(Operation::Connected.into());
         assert!(matches!(
             deadlines.take_back(1, GRACE, false),
             TakenBack::Tell(0)
@@ -226,7 +229,7 @@ mod tests {
         assert_eq!(deadlines.returned(1), 1);
         assert_eq!(deadlines.returned(1), 0);
 
-        let deadlines = running(op::CONNECTED);
+        let deadlines = running(Operation::Connected.into());
         assert_eq!(deadlines.returned(1), 0);
         assert!(matches!(
             deadlines.take_back(1, GRACE, false),
@@ -236,7 +239,7 @@ mod tests {
 
     #[test]
     fn what_serves_is_owed_both_words() {
-        let deadlines = running(op::SERVE);
+        let deadlines = running(SERVE);
         assert!(matches!(
             deadlines.take_back(1, GRACE, true),
             TakenBack::Tell(0)
@@ -250,7 +253,7 @@ mod tests {
 
     #[test]
     fn nothing_is_owed_to_what_was_completed() {
-        let deadlines = running(op::CONNECTED);
+        let deadlines = running(Operation::Connected.into());
         assert!(matches!(
             deadlines.take_back(1, GRACE, false),
             TakenBack::Tell(0)

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
-use wpk_abi::codes::operation as op;
+use wpk_abi::Operation;
+use wpk_api::border::{Agents, Name, Opened, Page};
 use wpk_api::{AgentDirectory, AgentId, AgentInfo, AgentPage, DirectoryError, Enrollment};
 
 use crate::failure::CallError;
@@ -12,15 +12,15 @@ use crate::instance::Instance;
 
 struct Directory(Instance);
 
-pub(crate) fn make(instance: Instance, _: Value) -> Arc<dyn AgentDirectory> {
+pub(crate) fn make(instance: Instance, _: Opened) -> Arc<dyn AgentDirectory> {
     Arc::new(Directory(instance))
 }
 
 #[async_trait]
 impl AgentDirectory for Directory {
     async fn lookup(&self, ids: &[AgentId]) -> Result<Vec<AgentInfo>, DirectoryError> {
-        let question = json!({"agents": ids});
-        let answer = self.0.ask_for(op::LOOKUP, &question).await;
+        let agents = ids.to_vec();
+        let answer = self.0.ask_for(Operation::Lookup, &Agents { agents }).await;
         answer.map_err(CallError::directory)
     }
 
@@ -29,13 +29,16 @@ impl AgentDirectory for Directory {
         after: Option<AgentId>,
         limit: usize,
     ) -> Result<AgentPage, DirectoryError> {
-        let question = json!({"after": after, "limit": limit});
-        let answer = self.0.ask_for(op::LIST, &question).await;
+        let answer = self
+            .0
+            .ask_for(Operation::List, &Page { after, limit })
+            .await;
         answer.map_err(CallError::directory)
     }
 
     async fn enroll(&self, name: &str) -> Result<Enrollment, DirectoryError> {
-        let answer = self.0.ask_for(op::ENROLL, &json!({"name": name})).await;
+        let name = name.to_owned();
+        let answer = self.0.ask_for(Operation::Enroll, &Name { name }).await;
         answer.map_err(CallError::directory)
     }
 }

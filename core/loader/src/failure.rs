@@ -1,8 +1,8 @@
 //! Why an operation brought no answer, and what that is in the words of each
 //! trait.
 
-use serde::Deserialize;
 use wpk_abi::codes::status;
+use wpk_api::border::Words;
 use wpk_api::settings::Problem;
 use wpk_api::{
     AgentId, BuildError, DirectoryError, ProviderError, SourceError, StoreError, TransportError,
@@ -31,17 +31,6 @@ pub(crate) struct Said {
     pub(crate) message: String,
     pub(crate) problems: Vec<Problem>,
     pub(crate) source: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct Words {
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    causes: Vec<String>,
-    #[serde(default)]
-    problems: Vec<Problem>,
-    source: Option<String>,
 }
 
 impl Said {
@@ -80,6 +69,11 @@ impl std::fmt::Display for CallError {
 }
 
 impl CallError {
+    /// Whether the plugin does not know the operation.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Failed(said) if said.status == status::UNSUPPORTED)
+    }
+
     fn said(self) -> (i32, String) {
         match self {
             Self::Failed(said) => (said.status, said.message),

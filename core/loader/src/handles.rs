@@ -6,7 +6,15 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::border::Border;
+/// Whoever tells a plugin that something of its is closed, and counts what is not.
+pub(crate) trait Closes: Sync {
+    /// The host is done with an instance.
+    fn close(&'static self, instance: u64);
+    /// The host is done with a stream.
+    fn close_stream(&'static self, stream: u64);
+    /// What is not closed.
+    fn lives(&self) -> &Lives;
+}
 
 /// Something of the plugin's that has to be closed.
 #[derive(Clone)]
@@ -29,12 +37,12 @@ impl Handle {
 
 /// An instance of a plugin.
 pub(crate) struct InstanceHandle {
-    border: &'static Border,
+    border: &'static dyn Closes,
     number: u64,
 }
 
 impl InstanceHandle {
-    pub(crate) fn new(border: &'static Border, number: u64) -> Arc<Self> {
+    pub(crate) fn new(border: &'static dyn Closes, number: u64) -> Arc<Self> {
         border.lives().change(|lives| lives.instances += 1);
         Arc::new(Self { border, number })
     }
@@ -43,7 +51,7 @@ impl InstanceHandle {
 impl Drop for InstanceHandle {
     fn drop(&mut self) {
         let number = self.number;
-        self.border.tell(move |view| view.close(number));
+        self.border.close(number);
         self.border.lives().change(|lives| lives.instances -= 1);
     }
 }
@@ -65,16 +73,16 @@ impl StreamHandle {
 impl Drop for StreamHandle {
     fn drop(&mut self) {
         let (number, border) = (self.number, self.instance.border);
-        border.tell(move |view| view.close_stream(number));
+        border.close_stream(number);
         border.lives().change(|lives| lives.streams -= 1);
     }
 }
 
 /// A trait object that uses an instance.
-pub(crate) struct User(&'static Border);
+pub(crate) struct User(&'static dyn Closes);
 
 impl User {
-    pub(crate) fn new(border: &'static Border) -> Arc<Self> {
+    pub(crate) fn new(border: &'static dyn Closes) -> Arc<Self> {
         border.lives().change(|lives| lives.users += 1);
         Arc::new(Self(border))
     }

@@ -7,12 +7,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
 use tokio::sync::oneshot;
+use wpk_abi::Operation;
 use wpk_abi::codes::status;
+use wpk_abi::host::PluginView;
 
 use crate::border::Border;
 use crate::failure::{CallError, Said};
 use crate::handles::{Handle, User};
-use crate::operation::{self, Completed, Ended, NEXT, PIECE};
+use crate::operation::{Asked, Completed, Ended, PIECE};
 
 /// A plugin made from its settings. Closed when the last copy and all its
 /// streams and operations are gone.
@@ -43,68 +45,48 @@ impl Instance {
     /// Asks and waits. Dropping the future takes the question back.
     pub(crate) async fn ask(
         &self,
-        what: u32,
+        operation: Operation,
         question: &impl Serialize,
         body: Bytes,
     ) -> Result<Completed, CallError> {
-        let json = write(self.border, what, question)?;
+        let json = write(self.border, operation, question)?;
         let number = self.handle.number();
-        let token = self.border.token();
-        let (send, receive) = oneshot::channel();
-        let waiting = Waiting {
-            border: self.border,
-            token,
-        };
-        self.border.begin(
-            token,
-            what,
-            self.handle.clone(),
-            move |ended| drop(send.send(ended)),
-            move |view| view.call(number, what, &json, &body, token),
-        );
-        let ended = receive.await;
-        waiting.over();
-        settle(
+        let ended = wait_for(
             self.border,
-            what,
-            ended.unwrap_or_else(|_| Err(gone(self.border))),
-        )
+            operation.into(),
+            &self.handle,
+            move |view, token| {
+                view.call(number, operation.code(), &json, &body, token);
+            },
+        );
+        settle(self.border, operation.into(), ended.await)
     }
 
     /// Asks and reads the answer.
     pub(crate) async fn ask_for<T: DeserializeOwned>(
         &self,
-        what: u32,
+        operation: Operation,
         question: &impl Serialize,
     ) -> Result<T, CallError> {
-        let completed = self.ask(what, question, Bytes::new()).await?;
-        read(self.border, what, &completed.json)
+        let completed = self.ask(operation, question, Bytes::new()).await?;
+        read(self.border, operation, &completed.json)
     }
 
     /// The next bytes of `stream`; `None` at its end.
     pub(crate) async fn next(&self, stream: &Handle) -> Result<Option<Bytes>, CallError> {
-        let (number, token) = (stream.number(), self.border.token());
-        let (send, receive) = oneshot::channel();
-        let waiting = Waiting {
-            border: self.border,
-            token,
-        };
-        self.border.begin(
-            token,
-            NEXT,
-            stream.clone(),
-            move |ended| drop(send.send(ended)),
-            move |view| view.next(number, PIECE as u64, token),
-        );
-        let ended = receive.await;
-        waiting.over();
-        let ended = ended.unwrap_or_else(|_| Err(gone(self.border)));
+        let number = stream.number();
+        let next = move |view: &PluginView, token| view.next(number, PIECE as u64, token);
+        let ended = wait_for(self.border, Asked::Next, stream, next).await;
         match ended {
             Ok(completed) if completed.status == status::END => Ok(None),
             other => {
-                let body = settle(self.border, NEXT, other)?.body;
+                let body = settle(self.border, Asked::Next, other)?.body;
                 if body.is_empty() {
-                    return Err(nonsense(self.border, NEXT, "no bytes, and not the end"));
+                    return Err(nonsense(
+                        self.border,
+                        Asked::Next,
+                        "no bytes, and not the end",
+                    ));
                 }
                 Ok(Some(body))
             }
@@ -112,26 +94,68 @@ impl Instance {
     }
 }
 
+/// Begins an operation and waits for its end. Dropping the future takes it back.
+async fn wait_for(
+    border: &'static Border,
+    asked: Asked,
+    about: &Handle,
+    call: impl FnOnce(&PluginView, u64) + Send + 'static,
+) -> Ended {
+    let (send, receive) = oneshot::channel();
+    let waiting = Waiting {
+        border,
+        token: border.token(),
+    };
+    let token = waiting.token;
+    let done = move |ended| drop(send.send(ended));
+    border.begin(token, asked, about.clone(), done, move |view| {
+        call(view, token);
+    });
+    let ended = receive.await;
+    waiting.over();
+    ended.unwrap_or_else(|_| Err(gone(border)))
+}
+
+/// Asks something that belongs to no instance, and reads the answer.
+pub(crate) async fn ask<T: DeserializeOwned>(
+    border: &'static Border,
+    operation: Operation,
+    question: &impl Serialize,
+) -> Result<T, CallError> {
+    let json = write(border, operation, question)?;
+    let ended = wait_for(
+        border,
+        operation.into(),
+        &Handle::None,
+        move |view, token| {
+            view.call(0, operation.code(), &json, &[], token);
+        },
+    );
+    let completed = settle(border, operation.into(), ended.await)?;
+    read(border, operation, &completed.json)
+}
+
 /// Asks something that belongs to no instance, or that a trait asks without
 /// `async`; waits on this thread.
 pub(crate) fn ask_now(
     border: &'static Border,
     about: &Handle,
-    what: u32,
+    operation: Operation,
     question: &impl Serialize,
 ) -> Result<Completed, CallError> {
-    let json = write(border, what, question)?;
+    let json = write(border, operation, question)?;
     let (number, token) = (about.number(), border.token());
     let (send, receive) = mpsc::channel();
-    border.begin(
-        token,
-        what,
-        about.clone(),
-        move |ended| drop(send.send(ended)),
-        move |view| view.call(number, what, &json, &[], token),
-    );
+    let done = move |ended| drop(send.send(ended));
+    border.begin(token, operation.into(), about.clone(), done, move |view| {
+        view.call(number, operation.code(), &json, &[], token);
+    });
     let ended = wait_here(|| receive.recv());
-    settle(border, what, ended.unwrap_or_else(|_| Err(gone(border))))
+    settle(
+        border,
+        operation.into(),
+        ended.unwrap_or_else(|_| Err(gone(border))),
+    )
 }
 
 /// Waits on this thread. Its other work goes on elsewhere, where the runtime can
@@ -170,7 +194,7 @@ fn gone(border: &Border) -> CallError {
     ))
 }
 
-fn settle(border: &'static Border, what: u32, ended: Ended) -> Result<Completed, CallError> {
+fn settle(border: &'static Border, what: Asked, ended: Ended) -> Result<Completed, CallError> {
     let completed = ended?;
     match completed.status {
         status::OK => Ok(completed),
@@ -178,7 +202,6 @@ fn settle(border: &'static Border, what: u32, ended: Ended) -> Result<Completed,
         status => {
             let mut said = Said::read(status, &completed.json);
             if matches!(status, status::PANICKED | status::CANCELLED) {
-                let what = operation::name(what);
                 said.message = format!("plugin {}: `{what}`: {}", border.name(), said.message);
             }
             Err(CallError::Failed(said))
@@ -189,28 +212,33 @@ fn settle(border: &'static Border, what: u32, ended: Ended) -> Result<Completed,
 /// The JSON of an answer; nothing counts as null, or as an empty object.
 pub(crate) fn read<T: DeserializeOwned>(
     border: &'static Border,
-    what: u32,
+    operation: Operation,
     json: &[u8],
 ) -> Result<T, CallError> {
     let json = if json.is_empty() { b"null" } else { json };
-    serde_json::from_slice(json).map_err(|error| nonsense(border, what, &error.to_string()))
+    let nonsense =
+        |error: serde_json::Error| nonsense(border, operation.into(), &error.to_string());
+    serde_json::from_slice(json).map_err(nonsense)
 }
 
-fn nonsense(border: &'static Border, what: u32, cause: &str) -> CallError {
-    let name = operation::name(what);
-    border.broke_a_rule(&format!("its answer to `{name}` makes no sense: {cause}"));
+fn nonsense(border: &'static Border, what: Asked, cause: &str) -> CallError {
+    border.broke_a_rule(&format!("its answer to `{what}` makes no sense: {cause}"));
     CallError::Garbage(format!(
-        "plugin {}: its answer to `{name}` makes no sense: {cause}",
+        "plugin {}: its answer to `{what}` makes no sense: {cause}",
         border.name()
     ))
 }
 
-fn write(border: &Border, what: u32, question: &impl Serialize) -> Result<Vec<u8>, CallError> {
+fn write(
+    border: &Border,
+    operation: Operation,
+    question: &impl Serialize,
+) -> Result<Vec<u8>, CallError> {
     serde_json::to_vec(question).map_err(|error| {
         CallError::Garbage(format!(
             "plugin {}: `{}` cannot be asked: {error}",
             border.name(),
-            operation::name(what)
+            operation.word()
         ))
     })
 }

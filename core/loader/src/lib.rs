@@ -7,9 +7,21 @@
 //! an `instance`; every question goes through the library's `border`, which
 //! knows all open operations, their deadlines (`deadlines`), and when a plugin
 //! has to be quarantined. Foreign code runs on `workers` only: threads that may
-//! be lost without the daemon missing them.
+//! be lost without the daemon missing them. What the library calls comes in
+//! through `host`.
 //!
 //! Unsafe code is in `library` alone: what it loads becomes safe to call there.
+//!
+//! ```no_run
+//! use wpk_api::Factory;
+//! use wpk_loader::{LoadOptions, load};
+//!
+//! let library = load("/usr/lib/wpkd/plugins/libshelf.so".as_ref(), &LoadOptions::default())?;
+//! for factory in library.providers() {
+//!     println!("{} brings the provider {:?}", library.name(), factory.kind());
+//! }
+//! # Ok::<(), wpk_loader::LoadError>(())
+//! ```
 
 mod border;
 mod deadlines;
@@ -20,10 +32,12 @@ mod factory;
 mod failure;
 mod file;
 mod handles;
+mod host;
 mod instance;
 mod library;
 mod logs;
 mod operation;
+mod options;
 mod provider;
 mod requests;
 mod schema;
@@ -33,45 +47,23 @@ mod transport;
 mod workers;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use wpk_api::{AgentDirectory, RequestSource, TaskStore, Transport, WpkProvider};
+use wpk_abi::host::HostTable;
+use wpk_api::border::Description;
+use wpk_api::{AgentDirectory, PluginKind, RequestSource, TaskStore, Transport, WpkProvider};
 
 pub use error::LoadError;
 pub use factory::LoadedFactory;
+pub use options::LoadOptions;
 
 use border::Border;
-use description::{Description, Kind};
-
-/// How to load a library.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadOptions {
-    /// The SHA-256 its bytes must have; `None`: any.
-    pub sha256: Option<[u8; 32]>,
-    /// How long one operation may take; `None`: what suits each (5 seconds for
-    /// `serves` in any case, 30 seconds to check settings, 1 minute to open an
-    /// instance or ask a store or directory, 2 minutes for a piece of a stream,
-    /// 5 minutes for an agent, 10 minutes to resolve a wish and begin a download).
-    pub deadline: Option<Duration>,
-    /// How long an operation may take to end after it was taken back, before
-    /// the plugin is quarantined.
-    pub grace: Duration,
-}
-
-impl Default for LoadOptions {
-    fn default() -> Self {
-        Self {
-            sha256: None,
-            deadline: None,
-            grace: Duration::from_secs(5),
-        }
-    }
-}
+use handles::Closes;
 
 /// A library that was loaded. It stays loaded for as long as the process lives.
 #[derive(Clone)]
 pub struct LoadedPlugin {
     border: &'static Border,
+    table: HostTable,
     description: &'static Description,
     path: PathBuf,
 }
@@ -85,14 +77,16 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<LoadedPlugin, LoadErro
     let sealed = file::open(path, options.sha256.as_ref())?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let border = Border::new(&name, options);
-    let view = library::enter(path, sealed, border)?;
-    let description = Description::read(&view).map_err(|cause| LoadError::Description {
+    let table = host::publish(border);
+    let view = library::enter(path, sealed, &table)?;
+    let description = description::read(&view).map_err(|cause| LoadError::Description {
         path: path.to_owned(),
         cause,
     })?;
     border.connect(view, &description.name);
     Ok(LoadedPlugin {
         border,
+        table,
         description: Box::leak(Box::new(description)),
         path: path.to_owned(),
     })
@@ -102,8 +96,7 @@ macro_rules! factories {
     ($what:literal, $method:ident, $kind:ident, $trait:path, $make:path) => {
         #[doc = concat!("Its ", $what, ".")]
         pub fn $method(&self) -> Vec<LoadedFactory<dyn $trait>> {
-            self.description
-                .of(Kind::$kind)
+            description::of(self.description, PluginKind::$kind)
                 .map(|entry| LoadedFactory::new(self.border, entry, $make))
                 .collect()
         }
@@ -169,7 +162,8 @@ impl LoadedPlugin {
     /// How many buffers it has given to the host, and how many of them it got
     /// back. Equal whenever nothing is on its way.
     pub fn buffers(&self) -> (u64, u64) {
-        self.border.buffers()
+        let count = self.table.buffers();
+        (count.received(), count.released())
     }
 
     /// How much is on its way or in use: open operations, buffers that were not

@@ -14,7 +14,6 @@ use wpk_abi::host::{HostTable, PluginView, Refusal};
 use wpk_abi::tables::EntryFn;
 
 use crate::LoadError;
-use crate::border::Border;
 use crate::file::Sealed;
 
 /// How long a library may take to initialise.
@@ -31,10 +30,10 @@ enum Trouble {
 pub(crate) fn enter(
     path: &Path,
     sealed: Sealed,
-    border: &'static Border,
+    host: &HostTable,
 ) -> Result<PluginView, LoadError> {
     let (send, receive) = mpsc::channel();
-    let host = border.host().clone();
+    let host = host.clone();
     // On a thread of its own, because it may never come back.
     let loading = std::thread::Builder::new()
         .name("wpk-load".to_owned())

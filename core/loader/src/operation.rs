@@ -3,13 +3,35 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wpk_abi::codes::operation as op;
+use wpk_abi::Operation;
 
 use crate::failure::CallError;
 use crate::handles::Handle;
 
-/// The number of `next`, which has none in the header.
-pub(crate) const NEXT: u32 = u32::MAX;
+/// What a plugin is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// An operation of the header.
+    Operation(Operation),
+    /// The next bytes of a stream.
+    Next,
+}
+
+impl From<Operation> for Asked {
+    fn from(operation: Operation) -> Self {
+        Self::Operation(operation)
+    }
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Operation(operation) => operation.word(),
+            Self::Next => "next",
+        })
+    }
+}
+
 /// The most JSON of an answer, in bytes.
 pub(crate) const MAX_JSON: usize = 64 << 20;
 /// The most raw bytes of an answer, in bytes.
@@ -30,7 +52,7 @@ pub(crate) struct Completed {
 
 /// An operation that is not completed.
 pub(crate) struct Open {
-    pub(crate) what: u32,
+    pub(crate) what: Asked,
     /// Whom it is about; kept from being closed.
     pub(crate) about: Handle,
     /// When its deadline passes; `None`: never.
@@ -69,44 +91,17 @@ pub(crate) enum Stage {
     Cancelled,
 }
 
-/// Its name in messages.
-pub(crate) fn name(what: u32) -> &'static str {
-    match what {
-        op::CHECK => "check",
-        op::OPEN => "open",
-        op::SERVE => "serve",
-        op::LOOKUP => "lookup",
-        op::LIST => "list",
-        op::ENROLL => "enroll",
-        op::SERVES => "serves",
-        op::RESOLVE => "resolve",
-        op::FETCH => "fetch",
-        op::SEND => "send",
-        op::CONNECTED => "connected",
-        op::CREATE => "create",
-        op::LATEST => "latest",
-        op::TRANSITION => "transition",
-        op::CLAIM => "claim",
-        op::INTERRUPTED => "interrupted",
-        op::BEGIN_INSTALLER => "begin_installer",
-        op::TOUCH => "touch",
-        op::CANCEL => "cancel",
-        op::WITHDRAW => "withdraw",
-        op::EXPIRE => "expire",
-        op::PURGE => "purge",
-        _ => "next",
-    }
-}
-
 /// How long it may take where the configuration says nothing; `None`: for ever.
-pub(crate) fn usual_limit(what: u32) -> Option<Duration> {
-    let seconds = match what {
-        op::SERVE | op::CONNECTED => return None,
-        op::SERVES => 5,
-        op::CHECK => 30,
-        op::RESOLVE | op::FETCH => 600,
-        op::SEND => 300,
-        NEXT => 120,
+pub(crate) fn usual_limit(asked: Asked) -> Option<Duration> {
+    let Asked::Operation(operation) = asked else {
+        return Some(Duration::from_secs(120));
+    };
+    let seconds = match operation {
+        Operation::Serve | Operation::Connected => return None,
+        Operation::Serves => 5,
+        Operation::Check | Operation::Demands => 30,
+        Operation::Resolve | Operation::Fetch => 600,
+        Operation::Send => 300,
         _ => 60,
     };
     Some(Duration::from_secs(seconds))

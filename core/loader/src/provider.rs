@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use serde_json::Value;
 use tracing::warn;
-use wpk_abi::codes::operation as op;
+use wpk_abi::Operation;
+use wpk_api::border::Opened;
 use wpk_api::{ByteStream, Offer, ProviderError, Wanted, WpkProvider};
 
 use crate::failure::CallError;
@@ -23,7 +23,7 @@ struct Provider {
     serves: Mutex<HashMap<Wanted, bool>>,
 }
 
-pub(crate) fn make(instance: Instance, _: Value) -> Arc<dyn WpkProvider> {
+pub(crate) fn make(instance: Instance, _: Opened) -> Arc<dyn WpkProvider> {
     Arc::new(Provider {
         instance,
         serves: Mutex::default(),
@@ -59,8 +59,8 @@ impl Provider {
     /// Asks on this thread, which waits.
     fn ask_here(&self, wanted: &Wanted) -> Result<bool, CallError> {
         let border = self.instance.border();
-        let answer = instance::ask_now(border, self.instance.handle(), op::SERVES, wanted)?;
-        instance::read(border, op::SERVES, &answer.json)
+        let answer = instance::ask_now(border, self.instance.handle(), Operation::Serves, wanted)?;
+        instance::read(border, Operation::Serves, &answer.json)
     }
 }
 
@@ -75,7 +75,7 @@ impl WpkProvider for Provider {
         match self.remembered(wanted) {
             Some(known) => known,
             None => {
-                let answer = self.instance.ask_for(op::SERVES, wanted).await;
+                let answer = self.instance.ask_for(Operation::Serves, wanted).await;
                 self.conclude(wanted, answer)
             }
         }
@@ -91,12 +91,15 @@ impl WpkProvider for Provider {
     }
 
     async fn resolve(&self, wanted: &Wanted) -> Result<Offer, ProviderError> {
-        let answer = self.instance.ask_for(op::RESOLVE, wanted).await;
+        let answer = self.instance.ask_for(Operation::Resolve, wanted).await;
         answer.map_err(|error| error.provider(ProviderError::NotReachable))
     }
 
     async fn fetch(&self, offer: &Offer) -> Result<ByteStream, ProviderError> {
-        let answer = self.instance.ask(op::FETCH, offer, Bytes::new()).await;
+        let answer = self
+            .instance
+            .ask(Operation::Fetch, offer, Bytes::new())
+            .await;
         let stream = answer
             .map_err(|error| error.provider(ProviderError::NoFile))?
             .handle;

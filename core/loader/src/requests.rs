@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use serde::Deserialize;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 use wpk_abi::codes::status;
-use wpk_api::{Endpoint, Peer, Request, RequestService};
-
-use crate::border::Border;
+use wpk_api::border::Envelope;
+use wpk_api::{Request, RequestService};
 
 /// Requests of one plugin that are open at the same time.
 const MOST: usize = 1024;
@@ -27,11 +25,18 @@ struct Service {
     slots: Arc<Semaphore>,
 }
 
-#[derive(Deserialize)]
-struct Envelope {
-    endpoint: Endpoint,
-    peer: Peer,
+/// The way back to the plugin that a request came from.
+pub(crate) trait Back: Sync {
+    /// The plugin's name.
+    fn name(&self) -> &str;
+    /// Brings an answer; `sent` is dropped once the plugin has it.
+    fn answer(&'static self, token: u64, status: i32, body: Bytes, sent: Option<Slot>);
+    /// It did something wrong.
+    fn broke_a_rule(&'static self, rule: &str);
 }
+
+/// One of the requests that may be open at the same time.
+pub(crate) type Slot = OwnedSemaphorePermit;
 
 impl Serving {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Service>> {
@@ -56,20 +61,20 @@ impl Serving {
     /// Takes one request; its answer goes back in any case.
     pub(crate) fn take(
         &self,
-        border: &'static Border,
+        back: &'static dyn Back,
         serve: u64,
         json: &[u8],
         payload: &[u8],
         token: u64,
     ) {
-        let refuse = || border.tell(move |view| view.answer(token, status::UNAVAILABLE, &[]));
+        let refuse = || back.answer(token, status::UNAVAILABLE, Bytes::new(), None);
         let Some(service) = self.lock().get(&serve).cloned() else {
             return refuse();
         };
         let envelope: Envelope = match serde_json::from_slice(json) {
             Ok(envelope) => envelope,
             Err(error) => {
-                border.broke_a_rule(&format!(
+                back.broke_a_rule(&format!(
                     "a request with an envelope that is wrong: {error}"
                 ));
                 return refuse();
@@ -77,7 +82,7 @@ impl Serving {
         };
         let Ok(slot) = service.slots.try_acquire_owned() else {
             warn!(
-                plugin = border.name(),
+                plugin = back.name(),
                 "{MOST} requests are open; another one is refused"
             );
             return refuse();
@@ -90,13 +95,10 @@ impl Serving {
         let engine = service.engine;
         service.runtime.spawn(async move {
             let answer = engine.call(request).await;
-            border.tell(move |view| {
-                match &answer {
-                    Some(answer) => view.answer(token, status::OK, answer),
-                    None => view.answer(token, status::END, &[]),
-                }
-                drop(slot);
-            });
+            match answer {
+                Some(answer) => back.answer(token, status::OK, answer, Some(slot)),
+                None => back.answer(token, status::END, Bytes::new(), Some(slot)),
+            }
         });
     }
 }

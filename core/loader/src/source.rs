@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use tokio::sync::oneshot;
 use tracing::error;
-use wpk_abi::codes::{operation as op, status};
+use wpk_abi::Operation;
+use wpk_abi::codes::status;
+use wpk_api::border::Opened;
 use wpk_api::{CancellationToken, RequestService, RequestSource, SourceError};
 
 use crate::border::Border;
@@ -16,7 +17,7 @@ use crate::operation::Ended;
 
 struct Source(Instance);
 
-pub(crate) fn make(instance: Instance, _: Value) -> Arc<dyn RequestSource> {
+pub(crate) fn make(instance: Instance, _: Opened) -> Arc<dyn RequestSource> {
     Arc::new(Source(instance))
 }
 
@@ -49,10 +50,10 @@ impl RequestSource for Source {
         let number = self.0.handle().number();
         border.begin(
             token,
-            op::SERVE,
+            Operation::Serve.into(),
             self.0.handle().clone(),
             move |ended| drop(send.send(ended)),
-            move |view| view.call(number, op::SERVE, b"{}", &[], token),
+            move |view| view.call(number, Operation::Serve.code(), b"{}", &[], token),
         );
         let early = tokio::select! {
             ended = &mut receive => ended.ok(),

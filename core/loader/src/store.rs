@@ -5,11 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use wpk_abi::codes::operation as op;
+use serde_json::Value;
+use wpk_abi::Operation;
+use wpk_api::border::{
+    Agents, CancelTasks, ChangesAfter, Claim, Confirm, Expire, Interrupted, Moves, NewTasks, Note,
+    Nothing, OneTask, Opened, Purge, Reader, SetPlace, TaskNow, Tasks, TasksAfter, TasksNow,
+};
 use wpk_api::{
-    AgentId, Claimed, Created, NewTask, StoreError, Task, TaskId, TaskStore, Transition,
-    TransitionResult, UnixTime,
+    AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
+    StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime,
 };
 
 use crate::failure::CallError;
@@ -17,28 +21,37 @@ use crate::instance::Instance;
 
 struct Store(Instance);
 
-pub(crate) fn make(instance: Instance, _: Value) -> Arc<dyn TaskStore> {
+pub(crate) fn make(instance: Instance, _: Opened) -> Arc<dyn TaskStore> {
     Arc::new(Store(instance))
 }
 
 impl Store {
     async fn ask<T: DeserializeOwned>(
         &self,
-        what: u32,
+        operation: Operation,
         question: impl Serialize + Sync,
     ) -> Result<T, StoreError> {
-        let answer = self.0.ask_for(what, &question).await;
+        let answer = self.0.ask_for(operation, &question).await;
         answer.map_err(CallError::store)
+    }
+
+    /// Whatever is answered says that it is done.
+    async fn tell(
+        &self,
+        operation: Operation,
+        question: impl Serialize + Sync,
+    ) -> Result<(), StoreError> {
+        self.ask::<Value>(operation, question).await.map(drop)
     }
 
     /// An answer with one entry for each that was asked about.
     async fn ask_each<T: DeserializeOwned>(
         &self,
-        what: u32,
+        operation: Operation,
         question: impl Serialize + Sync,
         asked: usize,
     ) -> Result<Vec<T>, StoreError> {
-        let answers: Vec<T> = self.ask(what, question).await?;
+        let answers: Vec<T> = self.ask(operation, question).await?;
         if answers.len() == asked {
             Ok(answers)
         } else {
@@ -51,26 +64,20 @@ impl Store {
     }
 }
 
-#[derive(Serialize)]
-struct Tasks {
-    tasks: Vec<NewTask>,
-}
-
-#[derive(Serialize)]
-struct Moves {
-    moves: Vec<Transition>,
-}
-
 #[async_trait]
 impl TaskStore for Store {
     async fn create(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError> {
         let asked = tasks.len();
-        self.ask_each(op::CREATE, Tasks { tasks }, asked).await
+        let question = NewTasks { tasks };
+        self.ask_each(Operation::Create, question, asked).await
     }
 
     async fn latest(&self, agents: &[AgentId]) -> Result<Vec<Option<Task>>, StoreError> {
-        let question = json!({"agents": agents});
-        self.ask_each(op::LATEST, question, agents.len()).await
+        let question = Agents {
+            agents: agents.to_vec(),
+        };
+        self.ask_each(Operation::Latest, question, agents.len())
+            .await
     }
 
     async fn transition(
@@ -78,7 +85,8 @@ impl TaskStore for Store {
         moves: Vec<Transition>,
     ) -> Result<Vec<TransitionResult>, StoreError> {
         let asked = moves.len();
-        self.ask_each(op::TRANSITION, Moves { moves }, asked).await
+        let question = Moves { moves };
+        self.ask_each(Operation::Transition, question, asked).await
     }
 
     async fn claim(
@@ -87,40 +95,90 @@ impl TaskStore for Store {
         limit: usize,
         now: UnixTime,
     ) -> Result<Vec<Claimed>, StoreError> {
-        let question = json!({"node": node, "limit": limit, "now": now});
-        self.ask(op::CLAIM, question).await
+        let node = node.to_owned();
+        self.ask(Operation::Claim, Claim { node, limit, now }).await
     }
 
-    async fn interrupted(&self, node: &str) -> Result<Vec<Claimed>, StoreError> {
-        self.ask(op::INTERRUPTED, json!({"node": node})).await
+    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError> {
+        let node = node.to_owned();
+        let question = Interrupted { node, crashed };
+        self.ask(Operation::Interrupted, question).await
     }
 
     async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError> {
-        let question = json!({"task": task, "now": now});
-        self.ask(op::BEGIN_INSTALLER, question).await
+        self.ask(Operation::BeginInstaller, TaskNow { task, now })
+            .await
     }
 
     async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> Result<(), StoreError> {
-        let question = json!({"tasks": tasks, "now": now});
-        self.ask::<Value>(op::TOUCH, question).await.map(drop)
+        let tasks = tasks.to_vec();
+        self.tell(Operation::Touch, TasksNow { tasks, now }).await
     }
 
-    async fn cancel(&self, node: &str, now: UnixTime) -> Result<u64, StoreError> {
-        let question = json!({"node": node, "now": now});
-        self.ask(op::CANCEL, question).await
+    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> Result<u64, StoreError> {
+        let node = node.to_owned();
+        let question = CancelTasks { node, which, now };
+        self.ask(Operation::Cancel, question).await
     }
 
     async fn withdraw(&self, tasks: &[TaskId]) -> Result<u64, StoreError> {
-        self.ask(op::WITHDRAW, json!({"tasks": tasks})).await
+        let tasks = tasks.to_vec();
+        self.ask(Operation::Withdraw, Tasks { tasks }).await
     }
 
-    async fn expire(&self, not_since: UnixTime, now: UnixTime) -> Result<Vec<Task>, StoreError> {
-        let question = json!({"not_since": not_since, "now": now});
-        self.ask(op::EXPIRE, question).await
+    async fn in_progress(&self, after: TaskId, limit: usize) -> Result<Vec<Task>, StoreError> {
+        let question = TasksAfter { after, limit };
+        self.ask(Operation::InProgress, question).await
+    }
+
+    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> Result<Vec<Task>, StoreError> {
+        let overdue = overdue.to_vec();
+        self.ask(Operation::Expire, Expire { overdue, now }).await
     }
 
     async fn purge(&self, created_until: UnixTime) -> Result<u64, StoreError> {
-        let question = json!({"created_until": created_until});
-        self.ask(op::PURGE, question).await
+        self.ask(Operation::Purge, Purge { created_until }).await
+    }
+
+    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> Result<(), StoreError> {
+        self.tell(Operation::Note, Note { entries }).await
+    }
+
+    async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError> {
+        self.ask(Operation::Timeline, OneTask { task }).await
+    }
+
+    async fn confirm(
+        &self,
+        task: TaskId,
+        confirmation: Confirmation,
+        at: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let question = Confirm {
+            task,
+            confirmation,
+            at,
+        };
+        self.ask(Operation::Confirm, question).await
+    }
+
+    async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
+        let question = ChangesAfter { after, limit };
+        self.ask(Operation::Changes, question).await
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.ask(Operation::Revision, Nothing {}).await
+    }
+
+    async fn place(&self, reader: &str) -> Result<Revision, StoreError> {
+        let reader = reader.to_owned();
+        self.ask(Operation::Place, Reader { reader }).await
+    }
+
+    async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError> {
+        let reader = reader.to_owned();
+        self.tell(Operation::SetPlace, SetPlace { reader, place })
+            .await
     }
 }

@@ -76,7 +76,7 @@ extern "C" {
 #endif
 
 #define WPK_MAJOR 1
-#define WPK_MINOR 0
+#define WPK_MINOR 1
 
 /* Bits of wpk_header.features. The host sets those it offers, a plugin those it
  * cannot do without; a plugin that needs one the host lacks is not loaded. */
@@ -87,7 +87,7 @@ extern "C" {
 typedef struct wpk_header {
     uint32_t size;     /* sizeof the whole table, as compiled */
     uint16_t major;    /* WPK_MAJOR */
-    uint16_t minor;    /* WPK_MINOR; for messages only */
+    uint16_t minor;    /* WPK_MINOR; a library of minor 0 is not asked operations 3 and 4 */
     uint64_t features; /* WPK_FEATURE_... */
 } wpk_header;
 
@@ -151,6 +151,18 @@ enum {
      * passed back as `instance`; it may be a pointer. */
     WPK_OP_OPEN = 2,
 
+    /* What the section demands of others, without touching anything. Question: as
+     * WPK_OP_OPEN. Answer: {"occupies": [{"key": "listen", "what": {"path": "/absolute"}
+     *   | {"tcp": "127.0.0.1:1517"}}, ...], "needs": [{"kind": "transport", "type": s}, ...]},
+     * or WPK_UNSUPPORTED, which counts as nothing. Not asked of libraries of minor 0. */
+    WPK_OP_DEMANDS = 3,
+    /* Looks at what an instance would meet if it were opened now, and changes
+     * nothing; what `wpkctl doctor` prints. Question: as WPK_OP_OPEN, and
+     *   "examine": {"platform": {"os_platform": ..., as in Agent}|null, "downloads": n}.
+     * Answer: [{"name": s, "level": "ok"|"warning"|"failure", "detail": s, "advice": s}, ...],
+     * or WPK_UNSUPPORTED. Not asked of libraries of minor 0. */
+    WPK_OP_EXAMINE = 4,
+
     /* Source: {} -> {}. Serves until cancelled, which is its normal end; wpkd
      * then waits 15 seconds for it. Requests go through wpk_host.request with this
      * operation's token. Errors may have "source": "name". Completed earlier with an
@@ -199,10 +211,17 @@ enum {
     /* Store. Every call is one transaction: all of it is on disk when it is
      * completed WPK_OK, nothing of it otherwise. The moves between statuses are
      * those of the documentation, section 3.
+     * A store says "contract": 2 in the library's description; one that says less
+     * is refused when it is configured.
      * Task: {"id": n, "agent": id, "node": s, "module": s, "command": s,
      *   "created": time, "updated": time|null, "status": "Pending"|"In progress"|
-     *   "Done"|"Failed"|"Cancelled"|"Timeout"|"Legacy", "error_msg": s|null}
+     *   "Done"|"Failed"|"Cancelled"|"Timeout"|"Legacy", "error_msg": s|null,
+     *   "confirmation": Confirmation (may be absent)}
+     * Confirmation: "awaited" | "confirmed" | {"unconfirmed": s} | "not_checked"
      * Order: an object the store keeps as it is and never looks into.
+     * Entry: {"at": time, "step": s, "asked": s, "detail": s,
+     *   "failure": {"code": n, "said": s, "advice": s}}, all but the first two may be absent.
+     * Revision: a number, 1 and up.
      *
      * {"tasks": [{"agent": id, "node": s, "module": s, "command": s, "created": time,
      *   "order": Order|null, "exclusive": bool}, ...]}
@@ -210,27 +229,47 @@ enum {
     WPK_OP_CREATE = 80,
     /* {"agents": [id, ...]} -> [Task|null, ...], one for each, in order. */
     WPK_OP_LATEST = 81,
-    /* {"moves": [{"select": {"task": n} | {"latest_of": id}, "to": status, "node": s,
-     *   "error_msg": s|null, "at": time}, ...]}
+    /* {"moves": [{"select": {"task": n} | {"latest_of": id} | {"spoken_of": id}, "to": status,
+     *   "node": s, "error_msg": s|null, "at": time, "by": "delivery"|"report",
+     *   "entry": Entry (may be absent), "confirmation": Confirmation (may be absent)}, ...]}
      * -> [{"moved": Task} | {"refused": Task|null}, ...], one for each, in order. */
     WPK_OP_TRANSITION = 82,
     /* {"node": s, "limit": n, "now": time}
-     * -> [{"task": Task, "order": {"Ok": Order} | {"Err": "why it cannot be read"}}, ...] */
+     * -> [{"task": Task, "order": {"Ok": Order} | {"Err": "why it cannot be read"},
+     *   "crashes": n}, ...] */
     WPK_OP_CLAIM = 83,
-    /* {"node": s} -> as WPK_OP_CLAIM */
+    /* {"node": s, "crashed": bool} -> as WPK_OP_CLAIM */
     WPK_OP_INTERRUPTED = 84,
     /* {"task": n, "now": time} -> true or false */
     WPK_OP_BEGIN_INSTALLER = 85,
     /* {"tasks": [n, ...], "now": time} -> null */
     WPK_OP_TOUCH = 86,
-    /* {"node": s, "now": time} -> how many */
+    /* {"node": s, "which": "without_order"|"pending"|"not_begun", "now": time} -> how many */
     WPK_OP_CANCEL = 87,
     /* {"tasks": [n, ...]} -> how many */
     WPK_OP_WITHDRAW = 88,
-    /* {"not_since": time, "now": time} -> [Task, ...] */
-    WPK_OP_EXPIRE = 89,
+    /* 89 was `expire` of contract 1. */
     /* {"created_until": time} -> how many */
-    WPK_OP_PURGE = 90
+    WPK_OP_PURGE = 90,
+    /* {"after": n, "limit": n} -> [Task, ...] */
+    WPK_OP_IN_PROGRESS = 91,
+    /* {"overdue": [{"task": n, "updated": time|null}, ...], "now": time} -> [Task, ...] */
+    WPK_OP_EXPIRE = 92,
+    /* {"entries": [[n, Entry], ...]} -> null */
+    WPK_OP_NOTE = 93,
+    /* {"task": n} -> [Entry, ...] */
+    WPK_OP_TIMELINE = 94,
+    /* {"task": n, "confirmation": Confirmation, "at": time} -> true or false */
+    WPK_OP_CONFIRM = 95,
+    /* {"after": Revision, "limit": n}
+     * -> [{"revision": Revision, "changed": {"task": Task} | {"deleted": n}}, ...] */
+    WPK_OP_CHANGES = 96,
+    /* {} -> Revision */
+    WPK_OP_REVISION = 97,
+    /* {"reader": s} -> Revision */
+    WPK_OP_PLACE = 98,
+    /* {"reader": s, "place": Revision} -> null */
+    WPK_OP_SET_PLACE = 99
 };
 
 /* Levels of log lines. */
@@ -281,7 +320,8 @@ struct wpk_plugin {
 
     /* JSON, valid as long as the table:
      *   {"name": "my-plugin", "version": "1.0.0", "plugins": [
-     *     {"kind": "provider", "type": "my-store", "schema": {JSON schema of the settings}}, ...]}
+     *     {"kind": "provider", "type": "my-store", "schema": {JSON schema of the settings}},
+     *     {"kind": "store", "type": "my-store", "contract": 2}, ...]}
      * Names and types are 1 to 64 of a-z, 0-9, '-', '_' and '.'. A type must not be
      * one wpkd has already. `schema` may be left out; with it `wpkd check` finds
      * unknown keys, wrong types and missing settings by itself. Understood:

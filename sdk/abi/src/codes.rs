@@ -45,52 +45,123 @@ pub mod status {
     pub const NO_FILE: i32 = 35;
 }
 
-/// What is asked of a plugin.
-pub mod operation {
+/// Declares every operation once: its name, number and word in messages.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $word:literal;)*) => {
+        /// What is asked of a plugin.
+        ///
+        /// To add an operation: a line here and in `include/wpk_plugin.h` (with the
+        /// next number of its kind; none is ever used again), its question in
+        /// `wpk_api::border`, the call in `core/loader/src` of its kind, the answer in
+        /// `sdk/plugin/src/answers`. If libraries that were built before must not
+        /// be asked, the loader looks at [`MINOR`](crate::MINOR) or, for a store, at its
+        /// contract.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum Operation {
+            $($(#[$doc])* $name = $code,)*
+        }
+
+        impl Operation {
+            /// All of them.
+            pub const ALL: &'static [Operation] = &[$(Self::$name),*];
+
+            /// Its number in the header.
+            pub const fn code(self) -> u32 {
+                self as u32
+            }
+
+            /// The operation of a number; `None` for one this version does not know.
+            pub const fn from_code(code: u32) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// Its word in messages; that of the header in lower case.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
     /// Every mistake in a section of settings.
-    pub const CHECK: u32 = 1;
+    Check = 1, "check";
     /// Makes an instance from its settings.
-    pub const OPEN: u32 = 2;
+    Open = 2, "open";
+    /// What a section demands of others. Since minor version 1.
+    Demands = 3, "demands";
+    /// Looks at what an instance would meet. Since minor version 1.
+    Examine = 4, "examine";
     /// Source: serves until it is cancelled.
-    pub const SERVE: u32 = 16;
+    Serve = 16, "serve";
     /// Directory: the agents among some ids.
-    pub const LOOKUP: u32 = 32;
+    Lookup = 32, "lookup";
     /// Directory: a page of agents.
-    pub const LIST: u32 = 33;
+    List = 33, "list";
     /// Directory: enrolls an agent.
-    pub const ENROLL: u32 = 34;
+    Enroll = 34, "enroll";
     /// Provider: whether it is the one to ask.
-    pub const SERVES: u32 = 48;
+    Serves = 48, "serves";
     /// Provider: which file answers a wish.
-    pub const RESOLVE: u32 = 49;
+    Resolve = 49, "resolve";
     /// Provider: begins to stream a file.
-    pub const FETCH: u32 = 50;
+    Fetch = 50, "fetch";
     /// Transport: a command to an agent, and its answer.
-    pub const SEND: u32 = 64;
+    Send = 64, "send";
     /// Transport: ends when an agent is connected.
-    pub const CONNECTED: u32 = 65;
+    Connected = 65, "connected";
     /// Store: creates tasks.
-    pub const CREATE: u32 = 80;
+    Create = 80, "create";
     /// Store: the newest tasks of agents.
-    pub const LATEST: u32 = 81;
+    Latest = 81, "latest";
     /// Store: moves tasks from status to status.
-    pub const TRANSITION: u32 = 82;
+    Transition = 82, "transition";
     /// Store: takes waiting tasks.
-    pub const CLAIM: u32 = 83;
+    Claim = 83, "claim";
     /// Store: deliveries a crash interrupted.
-    pub const INTERRUPTED: u32 = 84;
+    Interrupted = 84, "interrupted";
     /// Store: records that an installer is about to run.
-    pub const BEGIN_INSTALLER: u32 = 85;
+    BeginInstaller = 85, "begin_installer";
     /// Store: marks tasks as alive.
-    pub const TOUCH: u32 = 86;
-    /// Store: cancels the waiting tasks of a node.
-    pub const CANCEL: u32 = 87;
+    Touch = 86, "touch";
+    /// Store: cancels tasks of a node.
+    Cancel = 87, "cancel";
     /// Store: deletes waiting tasks.
-    pub const WITHDRAW: u32 = 88;
-    /// Store: ends tasks without a word.
-    pub const EXPIRE: u32 = 89;
+    Withdraw = 88, "withdraw";
     /// Store: deletes old tasks.
-    pub const PURGE: u32 = 90;
+    Purge = 90, "purge";
+    /// Store, contract 2: what is In progress.
+    InProgress = 91, "in_progress";
+    /// Store, contract 2: ends tasks without a word.
+    Expire = 92, "expire";
+    /// Store, contract 2: adds to timelines.
+    Note = 93, "note";
+    /// Store, contract 2: a timeline.
+    Timeline = 94, "timeline";
+    /// Store, contract 2: whether the agent runs what it was sent.
+    Confirm = 95, "confirm";
+    /// Store, contract 2: the feed of changes.
+    Changes = 96, "changes";
+    /// Store, contract 2: the newest change.
+    Revision = 97, "revision";
+    /// Store, contract 2: how far a reader of the feed has come.
+    Place = 98, "place";
+    /// Store, contract 2: a reader of the feed has come further.
+    SetPlace = 99, "set_place";
+}
+
+/// The word of an operation's number, for messages.
+pub fn operation_word(code: u32) -> String {
+    match Operation::from_code(code) {
+        Some(operation) => operation.word().to_owned(),
+        None => format!("operation {code}"),
+    }
 }
 
 /// How important a log line is.

@@ -21,11 +21,12 @@ pub mod host;
 pub mod tables;
 
 pub use bytes::{BadBytes, BufferCount, Received};
+pub use codes::Operation;
 
 /// The major version of this ABI. It is in the name of the exported symbol too,
 /// so that a plugin may serve two majors at once.
 pub const MAJOR: u16 = 1;
 /// The minor version: grows when a field, operation or status is appended.
-pub const MINOR: u16 = 0;
+pub const MINOR: u16 = 1;
 /// The name of the one symbol a plugin exports.
 pub const ENTRY: &str = "wpk_plugin_entry_v1";

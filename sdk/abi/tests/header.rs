@@ -7,7 +7,8 @@ use std::mem::{offset_of, size_of};
 use std::path::Path;
 use std::process::Command;
 
-use wpk_abi::codes::{feature, level, operation, status};
+use wpk_abi::Operation;
+use wpk_abi::codes::{feature, level, status};
 use wpk_abi::tables::{Buffer, Header, Host, Plugin, Slice};
 
 const INCLUDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
@@ -151,33 +152,10 @@ fn expected() -> Expected {
         NOT_LISTED,
         NO_FILE
     );
-    numbers!(
-        all,
-        operation,
-        "WPK_OP_",
-        CHECK,
-        OPEN,
-        SERVE,
-        LOOKUP,
-        LIST,
-        ENROLL,
-        SERVES,
-        RESOLVE,
-        FETCH,
-        SEND,
-        CONNECTED,
-        CREATE,
-        LATEST,
-        TRANSITION,
-        CLAIM,
-        INTERRUPTED,
-        BEGIN_INSTALLER,
-        TOUCH,
-        CANCEL,
-        WITHDRAW,
-        EXPIRE,
-        PURGE
-    );
+    for operation in Operation::ALL {
+        let name = format!("WPK_OP_{}", operation.word().to_uppercase());
+        all.add(name, operation.code().into());
+    }
     numbers!(all, level, "WPK_LOG_", ERROR, WARN, INFO, DEBUG, TRACE);
     numbers!(all, feature, "WPK_FEATURE_", SOURCES, STREAMS);
     all.add("WPK_MAJOR", wpk_abi::MAJOR.into());

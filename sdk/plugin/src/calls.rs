@@ -12,7 +12,8 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use wpk_abi::codes::{feature, level, operation, status};
+use wpk_abi::Operation;
+use wpk_abi::codes::{feature, level, status};
 use wpk_abi::export::{self, Export, HostPointer, HostView, PluginCalls};
 use wpk_abi::tables::Plugin;
 
@@ -46,7 +47,13 @@ pub fn enter(
                 return None;
             }
         };
-        let description = exports.description(name, version).to_string().into_bytes();
+        let description = match serde_json::to_vec(&exports.description(name, version)) {
+            Ok(description) => description,
+            Err(error) => {
+                host.log(level::ERROR, &format!("it cannot be described: {error}"));
+                return None;
+            }
+        };
         let core = Core {
             host,
             runtime,
@@ -177,7 +184,7 @@ impl Reply {
     }
 
     fn fail(&mut self, failure: Failure) {
-        let json = failure.json.to_string().into_bytes();
+        let json = serde_json::to_vec(&failure.words).unwrap_or_default();
         self.complete(failure.status, 0, json, Bytes::new());
     }
 
@@ -213,7 +220,7 @@ impl PluginCalls for Calls {
             },
             body: Bytes::copy_from_slice(body),
         };
-        let in_order = operation == operation::SERVE;
+        let in_order = operation == Operation::Serve.code();
         self.0.run(token, in_order, |core, stop| async move {
             core.answer(question, stop).await
         });

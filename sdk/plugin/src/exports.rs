@@ -3,12 +3,16 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
+use wpk_api::border::{Described, Description};
+use wpk_api::examine::{Check, Examine};
 use wpk_api::settings::{self, Problem};
 use wpk_api::{
-    AgentDirectory, BuildError, Context, Factory, RequestSource, TaskStore, Transport, WpkProvider,
+    AgentDirectory, BuildError, Context, Demands, Factory, PluginKind, RequestSource,
+    STORE_CONTRACT, TaskStore, Transport, WpkProvider,
 };
 
 /// The settings of a plugin: a struct with
@@ -38,7 +42,7 @@ pub struct Exports {
 }
 
 pub(crate) struct Entry {
-    pub(crate) kind: &'static str,
+    pub(crate) kind: PluginKind,
     pub(crate) name: &'static str,
     pub(crate) schema: Option<Value>,
     pub(crate) maker: Maker,
@@ -52,14 +56,46 @@ pub(crate) enum Maker {
     Store(Box<dyn Factory<dyn TaskStore>>),
 }
 
+/// What is asked of a factory whatever it makes.
+#[async_trait]
+pub(crate) trait Asked: Send + Sync {
+    fn check(&self, settings: &Value) -> Vec<Problem>;
+    fn demands(&self, settings: &Value, context: &Context) -> Demands;
+    async fn examine(&self, settings: &Value, context: &Context, asked: &Examine) -> Vec<Check>;
+}
+
+#[async_trait]
+impl<T: ?Sized> Asked for Box<dyn Factory<T>> {
+    fn check(&self, settings: &Value) -> Vec<Problem> {
+        (**self).check(settings)
+    }
+
+    fn demands(&self, settings: &Value, context: &Context) -> Demands {
+        (**self).demands(settings, context)
+    }
+
+    async fn examine(&self, settings: &Value, context: &Context, asked: &Examine) -> Vec<Check> {
+        (**self).examine(settings, context, asked).await
+    }
+}
+
 impl Entry {
-    pub(crate) fn check(&self, settings: &Value) -> Vec<Problem> {
+    pub(crate) fn asked(&self) -> &dyn Asked {
         match &self.maker {
-            Maker::Source(factory) => factory.check(settings),
-            Maker::Directory(factory) => factory.check(settings),
-            Maker::Provider(factory) => factory.check(settings),
-            Maker::Transport(factory) => factory.check(settings),
-            Maker::Store(factory) => factory.check(settings),
+            Maker::Source(factory) => factory,
+            Maker::Directory(factory) => factory,
+            Maker::Provider(factory) => factory,
+            Maker::Transport(factory) => factory,
+            Maker::Store(factory) => factory,
+        }
+    }
+
+    fn described(&self) -> Described {
+        Described {
+            kind: self.kind,
+            type_name: self.name.to_owned(),
+            schema: self.schema.clone(),
+            contract: (self.kind == PluginKind::Store).then_some(STORE_CONTRACT),
         }
     }
 }
@@ -80,7 +116,7 @@ macro_rules! kinds {
             let factory = Typed { name, make, settings: PhantomData };
             let maker = Maker::$variant(Box::new(factory));
             let schema = Some(schema::<S>());
-            self.entries.push(Entry { kind: $kind, name, schema, maker });
+            self.entries.push(Entry { kind: PluginKind::$variant, name, schema, maker });
             self
         }
 
@@ -90,7 +126,7 @@ macro_rules! kinds {
         pub fn $add_factory(mut self, factory: impl Factory<dyn $trait> + 'static) -> Self {
             let name = factory.kind();
             let maker = Maker::$variant(Box::new(factory));
-            self.entries.push(Entry { kind: $kind, name, schema: None, maker });
+            self.entries.push(Entry { kind: PluginKind::$variant, name, schema: None, maker });
             self
         }
     )*};
@@ -112,14 +148,12 @@ impl Exports {
     }
 
     /// The description of the header.
-    pub(crate) fn description(&self, name: &str, version: &str) -> Value {
-        let plugins: Vec<Value> = (self.entries.iter())
-            .map(|entry| match &entry.schema {
-                Some(schema) => json!({"kind": entry.kind, "type": entry.name, "schema": schema}),
-                None => json!({"kind": entry.kind, "type": entry.name}),
-            })
-            .collect();
-        json!({"name": name, "version": version, "plugins": plugins})
+    pub(crate) fn description(&self, name: &str, version: &str) -> Description {
+        Description {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            plugins: self.entries.iter().map(Entry::described).collect(),
+        }
     }
 }
 

@@ -1,22 +1,24 @@
 //! The errors of the traits as the header writes them: a status and
 //! `{message, causes}`. The host turns them back into the same error.
 
-use serde_json::{Value, json};
 use wpk_abi::codes::status;
+use wpk_api::border::Words;
 use wpk_api::{BuildError, DirectoryError, ProviderError, SourceError, StoreError, TransportError};
 
 /// An operation that ends as an error.
 pub(crate) struct Failure {
     pub(crate) status: i32,
-    pub(crate) json: Value,
+    pub(crate) words: Words,
 }
 
 impl Failure {
     pub(crate) fn new(status: i32, message: impl Into<String>) -> Self {
-        let message: String = message.into();
         Self {
             status,
-            json: json!({"message": message, "causes": []}),
+            words: Words {
+                message: message.into(),
+                ..Words::default()
+            },
         }
     }
 
@@ -34,7 +36,11 @@ impl From<BuildError> for Failure {
         match error {
             BuildError::Settings(problems) => Self {
                 status: status::SETTINGS,
-                json: json!({"message": message, "causes": [], "problems": problems}),
+                words: Words {
+                    message,
+                    problems,
+                    ..Words::default()
+                },
             },
             BuildError::Failed(message) => Self::new(status::FAILED, message),
         }
@@ -45,7 +51,11 @@ impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         Self {
             status: status::FAILED,
-            json: json!({"message": error.message, "causes": [], "source": error.source_name}),
+            words: Words {
+                message: error.message,
+                source: Some(error.source_name),
+                ..Words::default()
+            },
         }
     }
 }

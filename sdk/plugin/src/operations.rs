@@ -4,15 +4,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use wpk_abi::codes::{operation, status};
-use wpk_api::{
-    AgentDirectory, AgentId, Context, NewTask, RequestSource, TaskId, TaskStore, Transition,
-    Transport, UnixTime, WpkProvider,
+use wpk_abi::Operation;
+use wpk_abi::codes::{operation_word, status};
+use wpk_api::border::{
+    Agent, Agents, CancelTasks, ChangesAfter, Claim, Confirm, Expire, Interrupted, Moves, Name,
+    NewTasks, Note, Nothing, OneTask, Opened, Page, Purge, Reader, Section, SetPlace, TaskNow,
+    Tasks, TasksAfter, TasksNow,
 };
+use wpk_api::{AgentDirectory, Context, RequestSource, TaskStore, Transport, WpkProvider};
 
 use crate::calls::{Core, lock};
 use crate::exports::Maker;
@@ -23,6 +25,7 @@ use crate::streams::Pulled;
 /// What the host asks.
 pub(crate) struct Question {
     pub(crate) instance: u64,
+    /// As the host sent it; see [`Question::known`].
     pub(crate) operation: u32,
     pub(crate) token: u64,
     pub(crate) json: Result<Value, serde_json::Error>,
@@ -30,6 +33,11 @@ pub(crate) struct Question {
 }
 
 impl Question {
+    /// The operation.
+    fn known(&self) -> Result<Operation, Failure> {
+        Operation::from_code(self.operation).ok_or_else(|| unknown(self.operation))
+    }
+
     fn read<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
         let json = std::mem::replace(&mut self.json, Ok(Value::Null));
         json.and_then(serde_json::from_value)
@@ -92,91 +100,6 @@ pub(crate) enum Instance {
     Store(Arc<dyn TaskStore>),
 }
 
-#[derive(Deserialize)]
-struct Section {
-    kind: String,
-    r#type: String,
-    settings: Value,
-    context: Option<Context>,
-}
-
-#[derive(Deserialize)]
-struct Agents {
-    agents: Vec<AgentId>,
-}
-
-#[derive(Deserialize)]
-struct After {
-    after: Option<AgentId>,
-    limit: usize,
-}
-
-#[derive(Deserialize)]
-struct Name {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Agent {
-    agent: AgentId,
-}
-
-#[derive(Deserialize)]
-struct NewTasks {
-    tasks: Vec<NewTask>,
-}
-
-#[derive(Deserialize)]
-struct Moves {
-    moves: Vec<Transition>,
-}
-
-#[derive(Deserialize)]
-struct Claim {
-    node: String,
-    limit: usize,
-    now: UnixTime,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    node: String,
-}
-
-#[derive(Deserialize)]
-struct NodeNow {
-    node: String,
-    now: UnixTime,
-}
-
-#[derive(Deserialize)]
-struct TaskNow {
-    task: TaskId,
-    now: UnixTime,
-}
-
-#[derive(Deserialize)]
-struct TasksNow {
-    tasks: Vec<TaskId>,
-    now: UnixTime,
-}
-
-#[derive(Deserialize)]
-struct Tasks {
-    tasks: Vec<TaskId>,
-}
-
-#[derive(Deserialize)]
-struct Expire {
-    not_since: UnixTime,
-    now: UnixTime,
-}
-
-#[derive(Deserialize)]
-struct Purge {
-    created_until: UnixTime,
-}
-
 impl Core {
     /// Carries out one operation.
     pub(crate) async fn answer(
@@ -184,9 +107,11 @@ impl Core {
         mut question: Question,
         cancelled: CancellationToken,
     ) -> Result<Answer, Failure> {
-        match question.operation {
-            operation::CHECK => return self.check(question.read()?),
-            operation::OPEN => return self.open(question.read()?),
+        match question.known()? {
+            Operation::Check => return self.check(&question.read()?),
+            Operation::Open => return self.open(&question.read()?),
+            Operation::Demands => return self.demands(&question.read()?),
+            Operation::Examine => return self.examine(&question.read()?).await,
             _ => {}
         }
         let instance = lock(&self.instances).get(&question.instance).cloned();
@@ -201,40 +126,50 @@ impl Core {
     }
 
     fn entry(&self, section: &Section) -> Result<&crate::exports::Entry, Failure> {
-        self.exports
-            .entries
-            .iter()
-            .find(|entry| entry.kind == section.kind && entry.name == section.r#type)
+        (self.exports.entries.iter())
+            .find(|entry| entry.kind == section.kind && entry.name == section.type_name)
             .ok_or_else(|| {
-                let Section { kind, r#type, .. } = section;
-                Failure::malformed(format!("there is no {kind} {type:?} in this library"))
+                let (kind, name) = (section.kind, &section.type_name);
+                Failure::malformed(format!("there is no {kind} {name:?} in this library"))
             })
     }
 
-    fn check(&self, section: Section) -> Result<Answer, Failure> {
-        Answer::json(self.entry(&section)?.check(&section.settings))
+    fn check(&self, section: &Section) -> Result<Answer, Failure> {
+        let asked = self.entry(section)?.asked();
+        Answer::json(asked.check(&section.settings))
     }
 
-    fn open(&self, section: Section) -> Result<Answer, Failure> {
-        let entry = self.entry(&section)?;
-        let context = section.context.as_ref();
-        let context = context.ok_or_else(|| Failure::malformed("the context is missing"))?;
+    fn demands(&self, section: &Section) -> Result<Answer, Failure> {
+        let asked = self.entry(section)?.asked();
+        Answer::json(asked.demands(&section.settings, context(section)?))
+    }
+
+    async fn examine(&self, section: &Section) -> Result<Answer, Failure> {
+        let asked = self.entry(section)?.asked();
+        let examine = section.examine.clone().unwrap_or_default();
+        let checks = asked.examine(&section.settings, context(section)?, &examine);
+        Answer::json(checks.await)
+    }
+
+    fn open(&self, section: &Section) -> Result<Answer, Failure> {
+        let entry = self.entry(section)?;
+        let context = context(section)?;
         let settings = &section.settings;
-        let mut says = json!({});
+        let mut opened = Opened::default();
         let instance = match &entry.maker {
             Maker::Source(factory) => Instance::Source(factory.build(settings, context)?),
             Maker::Directory(factory) => Instance::Directory(factory.build(settings, context)?),
             Maker::Provider(factory) => Instance::Provider(factory.build(settings, context)?),
             Maker::Transport(factory) => {
                 let transport = factory.build(settings, context)?;
-                says = json!({"max_command": transport.max_command()});
+                opened.max_command = Some(transport.max_command());
                 Instance::Transport(transport)
             }
             Maker::Store(factory) => Instance::Store(factory.build(settings, context)?),
         };
         let handle = self.number();
         lock(&self.instances).insert(handle, instance);
-        Answer::handle(handle, says)
+        Answer::handle(handle, opened)
     }
 
     async fn source(
@@ -243,7 +178,7 @@ impl Core {
         question: Question,
         cancelled: CancellationToken,
     ) -> Result<Answer, Failure> {
-        if question.operation != operation::SERVE {
+        if question.known()? != Operation::Serve {
             return Err(unknown(question.operation));
         }
         let engine = EngineBehind {
@@ -251,7 +186,7 @@ impl Core {
             serve: question.token,
         };
         source.serve(Arc::new(engine), cancelled).await?;
-        Answer::json(json!({}))
+        Answer::json(Nothing {})
     }
 
     async fn provider(
@@ -259,25 +194,33 @@ impl Core {
         provider: &dyn WpkProvider,
         mut question: Question,
     ) -> Result<Answer, Failure> {
-        match question.operation {
-            operation::SERVES => Answer::json(provider.would_serve(&question.read()?).await),
-            operation::RESOLVE => Answer::json(provider.resolve(&question.read()?).await?),
-            operation::FETCH => {
+        match question.known()? {
+            Operation::Serves => Answer::json(provider.would_serve(&question.read()?).await),
+            Operation::Resolve => Answer::json(provider.resolve(&question.read()?).await?),
+            Operation::Fetch => {
                 let stream = provider.fetch(&question.read()?).await?;
                 let handle = self.number();
                 let open = Arc::new(tokio::sync::Mutex::new(Pulled::new(stream)));
                 lock(&self.streams).insert(handle, open);
-                Answer::handle(handle, json!({}))
+                Answer::handle(handle, Nothing {})
             }
-            other => Err(unknown(other)),
+            other => Err(unknown(other.code())),
         }
     }
+}
+
+fn context(section: &Section) -> Result<&Context, Failure> {
+    let context = section.context.as_ref();
+    context.ok_or_else(|| Failure::malformed("the context is missing"))
 }
 
 fn unknown(operation: u32) -> Failure {
     Failure::new(
         status::UNSUPPORTED,
-        format!("operation {operation} is not known to this plugin"),
+        format!(
+            "`{}` is not known to this plugin; it was built for another version of wpkd",
+            operation_word(operation)
+        ),
     )
 }
 
@@ -285,20 +228,20 @@ async fn ask_directory(
     directory: &dyn AgentDirectory,
     mut question: Question,
 ) -> Result<Answer, Failure> {
-    match question.operation {
-        operation::LOOKUP => {
+    match question.known()? {
+        Operation::Lookup => {
             let Agents { agents } = question.read()?;
             Answer::json(directory.lookup(&agents).await?)
         }
-        operation::LIST => {
-            let After { after, limit } = question.read()?;
+        Operation::List => {
+            let Page { after, limit } = question.read()?;
             Answer::json(directory.list(after, limit).await?)
         }
-        operation::ENROLL => {
+        Operation::Enroll => {
             let Name { name } = question.read()?;
             Answer::json(directory.enroll(&name).await?)
         }
-        other => Err(unknown(other)),
+        other => Err(unknown(other.code())),
     }
 }
 
@@ -306,68 +249,107 @@ async fn ask_transport(
     transport: &dyn Transport,
     mut question: Question,
 ) -> Result<Answer, Failure> {
-    match question.operation {
-        operation::SEND => {
+    match question.known()? {
+        Operation::Send => {
             let Agent { agent } = question.read()?;
             Ok(Answer::bytes(
                 transport.request(agent, question.body).await?,
             ))
         }
-        operation::CONNECTED => {
+        Operation::Connected => {
             let Agent { agent } = question.read()?;
             transport.connected(agent).await;
-            Answer::json(json!({}))
+            Answer::json(Nothing {})
         }
-        other => Err(unknown(other)),
+        other => Err(unknown(other.code())),
     }
 }
 
 async fn ask_store(store: &dyn TaskStore, mut question: Question) -> Result<Answer, Failure> {
-    match question.operation {
-        operation::CREATE => {
+    match question.known()? {
+        Operation::Create => {
             let NewTasks { tasks } = question.read()?;
             Answer::json(store.create(tasks).await?)
         }
-        operation::LATEST => {
+        Operation::Latest => {
             let Agents { agents } = question.read()?;
             Answer::json(store.latest(&agents).await?)
         }
-        operation::TRANSITION => {
+        Operation::Transition => {
             let Moves { moves } = question.read()?;
             Answer::json(store.transition(moves).await?)
         }
-        operation::CLAIM => {
+        Operation::Claim => {
             let Claim { node, limit, now } = question.read()?;
             Answer::json(store.claim(&node, limit, now).await?)
         }
-        operation::INTERRUPTED => {
-            let Node { node } = question.read()?;
-            Answer::json(store.interrupted(&node).await?)
+        Operation::Interrupted => {
+            let Interrupted { node, crashed } = question.read()?;
+            Answer::json(store.interrupted(&node, crashed).await?)
         }
-        operation::BEGIN_INSTALLER => {
+        Operation::BeginInstaller => {
             let TaskNow { task, now } = question.read()?;
             Answer::json(store.begin_installer(task, now).await?)
         }
-        operation::TOUCH => {
+        Operation::Touch => {
             let TasksNow { tasks, now } = question.read()?;
             Answer::json(store.touch(&tasks, now).await?)
         }
-        operation::CANCEL => {
-            let NodeNow { node, now } = question.read()?;
-            Answer::json(store.cancel(&node, now).await?)
+        Operation::Cancel => {
+            let CancelTasks { node, which, now } = question.read()?;
+            Answer::json(store.cancel(&node, which, now).await?)
         }
-        operation::WITHDRAW => {
+        Operation::Withdraw => {
             let Tasks { tasks } = question.read()?;
             Answer::json(store.withdraw(&tasks).await?)
         }
-        operation::EXPIRE => {
-            let Expire { not_since, now } = question.read()?;
-            Answer::json(store.expire(not_since, now).await?)
+        Operation::InProgress => {
+            let TasksAfter { after, limit } = question.read()?;
+            Answer::json(store.in_progress(after, limit).await?)
         }
-        operation::PURGE => {
+        Operation::Expire => {
+            let Expire { overdue, now } = question.read()?;
+            Answer::json(store.expire(&overdue, now).await?)
+        }
+        Operation::Purge => {
             let Purge { created_until } = question.read()?;
             Answer::json(store.purge(created_until).await?)
         }
-        other => Err(unknown(other)),
+        _ => ask_history(store, question).await,
+    }
+}
+
+async fn ask_history(store: &dyn TaskStore, mut question: Question) -> Result<Answer, Failure> {
+    match question.known()? {
+        Operation::Note => {
+            let Note { entries } = question.read()?;
+            Answer::json(store.note(entries).await?)
+        }
+        Operation::Timeline => {
+            let OneTask { task } = question.read()?;
+            Answer::json(store.timeline(task).await?)
+        }
+        Operation::Confirm => {
+            let Confirm {
+                task,
+                confirmation,
+                at,
+            } = question.read()?;
+            Answer::json(store.confirm(task, confirmation, at).await?)
+        }
+        Operation::Changes => {
+            let ChangesAfter { after, limit } = question.read()?;
+            Answer::json(store.changes(after, limit).await?)
+        }
+        Operation::Revision => Answer::json(store.revision().await?),
+        Operation::Place => {
+            let Reader { reader } = question.read()?;
+            Answer::json(store.place(&reader).await?)
+        }
+        Operation::SetPlace => {
+            let SetPlace { reader, place } = question.read()?;
+            Answer::json(store.set_place(&reader, place).await?)
+        }
+        other => Err(unknown(other.code())),
     }
 }

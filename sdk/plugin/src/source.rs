@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde_json::json;
 use tokio::sync::oneshot;
+use wpk_api::border::Envelope;
 use wpk_api::{Request, RequestService};
 
 use crate::calls::{Core, lock};
@@ -36,9 +36,13 @@ impl RequestService for EngineBehind {
         let token = core.number();
         let (send, receive) = oneshot::channel();
         lock(&core.requests).insert(token, send);
-        let json = json!({"endpoint": request.endpoint, "peer": request.peer}).to_string();
+        let envelope = Envelope {
+            endpoint: request.endpoint,
+            peer: request.peer,
+        };
+        let json = serde_json::to_vec(&envelope).ok()?;
         core.host
-            .request(self.serve, json.as_bytes(), &request.payload, token);
+            .request(self.serve, &json, &request.payload, token);
         let _open = Open { core, token };
         receive.await.ok().flatten()
     }

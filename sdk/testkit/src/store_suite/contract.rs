@@ -129,7 +129,8 @@ async fn every_move_follows_the_table(store: &dyn TaskStore) {
     let mut statuses = Status::KNOWN.to_vec();
     statuses.push(Status::Other("Weird".to_owned()));
     let ways = [Way::Foreign, Way::Ours, Way::Begun];
-    for (from, way) in (Status::KNOWN.into_iter()).flat_map(|from| ways.map(|way| (from.clone(), way)))
+    for (from, way) in
+        (Status::KNOWN.into_iter()).flat_map(|from| ways.map(|way| (from.clone(), way)))
     {
         for target in &statuses {
             for (node, by) in [
@@ -149,7 +150,9 @@ async fn every_move_follows_the_table(store: &dyn TaskStore) {
                 let after = match moved.as_slice() {
                     [TransitionResult::Moved(task)] if legal => task,
                     [TransitionResult::Refused(Some(task))] if !legal => task,
-                    other => panic!("{from} -> {target} of {standing:?} by {by:?}, {node}: {other:?}"),
+                    other => {
+                        panic!("{from} -> {target} of {standing:?} by {by:?}, {node}: {other:?}")
+                    }
                 };
                 assert_eq!(
                     after.status,
@@ -347,7 +350,10 @@ async fn only_what_was_not_updated_expires(store: &dyn TaskStore) {
     }
     ok(store.claim("node01", 3, START + 10).await);
     let running = ok(store.in_progress(TaskId(0), 99).await);
-    assert_eq!(running.iter().map(|task| task.id).collect::<Vec<_>>(), ids[..3]);
+    assert_eq!(
+        running.iter().map(|task| task.id).collect::<Vec<_>>(),
+        ids[..3]
+    );
     assert_eq!(ok(store.in_progress(TaskId(0), 2).await), running[..2]);
     assert_eq!(ok(store.in_progress(ids[1], 99).await), running[2..]);
     let mut overdue: Vec<Overdue> = (running.iter())
@@ -433,7 +439,10 @@ async fn purged_ids_are_not_used_again(store: &dyn TaskStore) {
     let Some(Created::Task(last)) = created.last() else {
         panic!("bare tasks are always created: {created:?}");
     };
-    assert_eq!(ok(store.cancel("node01", Cancel::Pending, START).await), 2_500);
+    assert_eq!(
+        ok(store.cancel("node01", Cancel::Pending, START).await),
+        2_500
+    );
     assert_eq!(ok(store.purge(START - 1).await), 0);
     assert_eq!(ok(store.purge(START).await), 2_500);
     assert_eq!(ok(store.latest(&[agent(1), agent(10)]).await), [None, None]);

@@ -96,7 +96,9 @@ async fn a_timeline_is_bounded_and_goes_with_its_task(store: &dyn TaskStore) {
         let entry = TimelineEntry::new(START, TimelineStep::Write);
         (task, entry.detail(&n.to_string()))
     };
-    ok(store.note((0..LONGEST_TIMELINE * 2).map(entry).collect()).await);
+    ok(store
+        .note((0..LONGEST_TIMELINE * 2).map(entry).collect())
+        .await);
     let timeline = ok(store.timeline(task).await);
     assert!(timeline.len() <= LONGEST_TIMELINE, "{}", timeline.len());
     assert!(timeline.len() > LONGEST_TIMELINE / 2, "{}", timeline.len());
@@ -117,8 +119,13 @@ async fn only_a_successful_task_is_confirmed(store: &dyn TaskStore) {
     ok(store.claim("node01", 1, START).await);
     assert!(ok(store.begin_installer(task, START).await));
     let seen = Confirmation::Unconfirmed("Wazuh v4.7.0".to_owned());
-    assert!(!ok(store.confirm(task, seen.clone(), START).await), "it runs");
-    assert!(!ok(store.confirm(TaskId(task.0 + 1), seen.clone(), START).await));
+    assert!(
+        !ok(store.confirm(task, seen.clone(), START).await),
+        "it runs"
+    );
+    assert!(!ok(store
+        .confirm(TaskId(task.0 + 1), seen.clone(), START)
+        .await));
     let word = Transition {
         by: Mover::Report,
         confirmation: Some(Confirmation::Awaited),
@@ -127,12 +134,18 @@ async fn only_a_successful_task_is_confirmed(store: &dyn TaskStore) {
     ok(store.transition(vec![word]).await);
     let confirmation = async || {
         let found = ok(store.latest(&[agent(1)]).await);
-        found.into_iter().flatten().next().and_then(|task| task.confirmation)
+        found
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|task| task.confirmation)
     };
     assert_eq!(confirmation().await, Some(Confirmation::Awaited));
     assert!(ok(store.confirm(task, seen.clone(), START + 2).await));
     assert_eq!(confirmation().await, Some(seen));
-    assert!(ok(store.confirm(task, Confirmation::Confirmed, START + 3).await));
+    assert!(ok(store
+        .confirm(task, Confirmation::Confirmed, START + 3)
+        .await));
     assert_eq!(confirmation().await, Some(Confirmation::Confirmed));
     let timeline = ok(store.timeline(task).await);
     assert_eq!(
@@ -158,7 +171,10 @@ async fn every_change_is_in_the_feed(store: &dyn TaskStore) {
     let start = ok(store.revision().await);
     assert_eq!(feed(store, start).await, []);
     let task = create(store, upgrade(1, "node01", START)).await;
-    let mut seen: Vec<Task> = ok(store.latest(&[agent(1)]).await).into_iter().flatten().collect();
+    let mut seen: Vec<Task> = ok(store.latest(&[agent(1)]).await)
+        .into_iter()
+        .flatten()
+        .collect();
     let mut look = async || seen.extend(ok(store.latest(&[agent(1)]).await).into_iter().flatten());
     ok(store.claim("node01", 1, START + 1).await);
     look().await;
@@ -173,11 +189,19 @@ async fn every_change_is_in_the_feed(store: &dyn TaskStore) {
     };
     ok(store.transition(vec![word]).await);
     look().await;
-    ok(store.confirm(task, Confirmation::Confirmed, START + 5).await);
+    ok(store
+        .confirm(task, Confirmation::Confirmed, START + 5)
+        .await);
     look().await;
     let changes = feed(store, start).await;
-    assert!(changes.is_sorted_by(|a, b| a.revision < b.revision), "{changes:?}");
-    assert_eq!(changes.last().map(|one| one.revision), Some(ok(store.revision().await)));
+    assert!(
+        changes.is_sorted_by(|a, b| a.revision < b.revision),
+        "{changes:?}"
+    );
+    assert_eq!(
+        changes.last().map(|one| one.revision),
+        Some(ok(store.revision().await))
+    );
     let told: Vec<_> = changes.into_iter().map(|one| one.changed).collect();
     let seen: Vec<_> = seen.into_iter().map(Changed::Task).collect();
     assert_eq!(told, seen);
@@ -185,12 +209,17 @@ async fn every_change_is_in_the_feed(store: &dyn TaskStore) {
     let after = ok(store.revision().await);
     ok(store.touch(&[task], START + 9).await);
     ok(store.withdraw(&[task]).await);
-    ok(store.note(vec![(task, TimelineEntry::new(START, TimelineStep::Wait))]).await);
+    ok(store
+        .note(vec![(task, TimelineEntry::new(START, TimelineStep::Wait))])
+        .await);
     assert_eq!(feed(store, after).await, []);
     let gone = create(store, bare(2, "node01", START)).await;
     ok(store.withdraw(&[gone]).await);
     let changes = feed(store, after).await;
-    assert_eq!(changes.last().map(|one| &one.changed), Some(&Changed::Deleted(gone)));
+    assert_eq!(
+        changes.last().map(|one| &one.changed),
+        Some(&Changed::Deleted(gone))
+    );
 }
 
 async fn what_a_reader_has_not_passed_outlives_its_task(store: &dyn TaskStore) {
@@ -209,7 +238,10 @@ async fn what_a_reader_has_not_passed_outlives_its_task(store: &dyn TaskStore) {
     ok(store.cancel("node01", Cancel::Pending, START + 1).await);
     assert_eq!(ok(store.purge(START).await), 1);
     let rest = feed(store, after[2].revision).await;
-    assert_eq!(rest.last().map(|one| &one.changed), Some(&Changed::Deleted(other)));
+    assert_eq!(
+        rest.last().map(|one| &one.changed),
+        Some(&Changed::Deleted(other))
+    );
 }
 
 async fn a_place_only_goes_forward(store: &dyn TaskStore) {
@@ -221,6 +253,9 @@ async fn a_place_only_goes_forward(store: &dyn TaskStore) {
     assert_eq!(ok(store.place("audit").await), Revision(3));
     let long = "x".repeat(65);
     for name in ["", long.as_str()] {
-        assert!(store.set_place(name, Revision(1)).await.is_err(), "{name:?}");
+        assert!(
+            store.set_place(name, Revision(1)).await.is_err(),
+            "{name:?}"
+        );
     }
 }

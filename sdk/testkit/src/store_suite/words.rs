@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use wpk_api::{
-    Mover, Overdue, Selector, Status, TaskId, TaskStore, Transition, TransitionResult,
-};
+use wpk_api::{Mover, Overdue, Selector, Status, TaskId, TaskStore, Transition, TransitionResult};
 
 use super::{START, agent, bare, create, ok, to, upgrade};
 
@@ -61,22 +59,35 @@ async fn a_word_before_the_installer_is_about_another_task(store: &dyn TaskStore
             ..said(1, status, START)
         };
         let early = hear(store, named).await;
-        assert!(matches!(early, TransitionResult::Refused(Some(_))), "{early:?}");
+        assert!(
+            matches!(early, TransitionResult::Refused(Some(_))),
+            "{early:?}"
+        );
     }
     ok(store.claim("node01", 9, START).await);
-    for select in [Selector::Task(task), Selector::LatestOf(agent(1)), Selector::SpokenOf(agent(1))] {
+    for select in [
+        Selector::Task(task),
+        Selector::LatestOf(agent(1)),
+        Selector::SpokenOf(agent(1)),
+    ] {
         let word = Transition {
             select,
             ..said(1, Status::Done, START)
         };
         let early = hear(store, word).await;
-        assert!(matches!(early, TransitionResult::Refused(_)), "{select:?}: {early:?}");
+        assert!(
+            matches!(early, TransitionResult::Refused(_)),
+            "{select:?}: {early:?}"
+        );
     }
     assert!(ok(store.begin_installer(task, START).await));
     let word = hear(store, said(1, Status::Done, START + 1)).await;
     assert!(matches!(word, TransitionResult::Moved(_)), "{word:?}");
     let again = hear(store, said(1, Status::Failed, START + 1)).await;
-    assert!(matches!(again, TransitionResult::Refused(Some(_))), "{again:?}");
+    assert!(
+        matches!(again, TransitionResult::Refused(Some(_))),
+        "{again:?}"
+    );
 }
 
 async fn a_late_word_corrects_a_time_out(store: &dyn TaskStore) {
@@ -90,7 +101,10 @@ async fn a_late_word_corrects_a_time_out(store: &dyn TaskStore) {
             ..said(id, status.clone(), START + 901)
         };
         let refused = hear(store, ours).await;
-        assert!(matches!(refused, TransitionResult::Refused(Some(_))), "{refused:?}");
+        assert!(
+            matches!(refused, TransitionResult::Refused(Some(_))),
+            "{refused:?}"
+        );
         let late = hear(store, said(id, status.clone(), START + 901)).await;
         let TransitionResult::Moved(late) = late else {
             panic!("a late word was not heard: {late:?}");
@@ -126,7 +140,10 @@ async fn a_word_goes_to_the_newest_begun_task(store: &dyn TaskStore) {
 async fn a_word_to_a_task_of_another_program_is_as_in_4_x(store: &dyn TaskStore) {
     let task = create(store, bare(1, "node01", START)).await;
     let early = hear(store, said(1, Status::Done, START)).await;
-    assert!(matches!(early, TransitionResult::Refused(Some(_))), "{early:?}");
+    assert!(
+        matches!(early, TransitionResult::Refused(Some(_))),
+        "{early:?}"
+    );
     ok(store
         .transition(vec![to(task, Status::InProgress, "node01", START)])
         .await);
@@ -139,5 +156,8 @@ async fn a_word_to_a_task_of_another_program_is_as_in_4_x(store: &dyn TaskStore)
         .await);
     expire(store, task, START + 900).await;
     let late = hear(store, said(2, Status::Done, START + 901)).await;
-    assert!(matches!(late, TransitionResult::Refused(Some(_))), "{late:?}");
+    assert!(
+        matches!(late, TransitionResult::Refused(Some(_))),
+        "{late:?}"
+    );
 }
