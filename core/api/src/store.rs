@@ -124,7 +124,8 @@ pub trait TaskStore: Send + Sync {
     /// for one that is not known.
     async fn place(&self, reader: &str) -> Result<Revision, StoreError>;
 
-    /// Remembers how far a reader of the feed has come. A reader's name is 1 to
+    /// Remembers how far a reader of the feed has come; from then on it is known,
+    /// and no change that it has not passed is forgotten. A reader's name is 1 to
     /// 64 bytes. Its place only goes forward.
     async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError>;
 }

@@ -118,7 +118,7 @@ async fn a_killed_process_loses_nothing_it_acknowledged() {
         );
 
         let store = SqliteStore::open(&file).unwrap();
-        let interrupted = store.interrupted("node01").await.unwrap();
+        let interrupted = store.interrupted("node01", false).await.unwrap();
         let interrupted: HashSet<_> = interrupted.into_iter().map(|one| one.task.id).collect();
         for (n, id) in &created {
             let task = store.latest(&[agent(*n)]).await.unwrap().remove(0);

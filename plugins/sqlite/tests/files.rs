@@ -9,7 +9,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use wpk_api::{
-    AgentId, Command, Created, Selector, Status, StoreError, TaskId, TaskStore, TransitionResult,
+    AgentId, Command, Created, Overdue, Selector, Status, StoreError, TaskId, TaskStore,
+    TransitionResult,
 };
 use wpk_plugin_sqlite::SqliteStore;
 use wpk_testkit::store_suite::{START, agent, bare, order, to, upgrade};
@@ -116,7 +117,14 @@ async fn live_tasks_of_the_manager_count() {
     // They have no order: nobody claims them. Rows without an agent disturb nobody.
     let claimed = store.claim("node01", 99, START).await.unwrap();
     assert_eq!(claimed.len(), 5);
-    let expired = store.expire(START - 1, START).await.unwrap();
+    let running = store.in_progress(TaskId(0), 99).await.unwrap();
+    let overdue: Vec<Overdue> = (running.iter().filter(|task| task.id == TaskId(7)))
+        .map(|task| Overdue {
+            task: task.id,
+            updated: task.updated,
+        })
+        .collect();
+    let expired = store.expire(&overdue, START).await.unwrap();
     assert_eq!(
         expired.iter().map(|task| task.id).collect::<Vec<_>>(),
         [TaskId(7)]
@@ -126,7 +134,8 @@ async fn live_tasks_of_the_manager_count() {
         .await
         .unwrap();
     assert_eq!(refused, [TransitionResult::Refused(None)]);
-    assert_eq!(store.purge(START - 1).await.unwrap(), 7);
+    // What is live in the table stays, whoever wrote it.
+    assert_eq!(store.purge(START - 1).await.unwrap(), 5);
 }
 
 #[tokio::test]
@@ -167,7 +176,9 @@ async fn what_the_manager_did_while_we_were_away_is_healed() {
         .unwrap();
     let store = SqliteStore::open(&file).unwrap();
     assert_eq!(count(&file, "SELECT count(*) FROM WPKD_LIVE"), 1);
-    assert_eq!(count(&file, "SELECT count(*) FROM WPKD_ORDERS"), 2);
+    assert_eq!(count(&file, "SELECT count(*) FROM WPKD_ORDERS"), 3);
+    let to_do = "SELECT count(*) FROM WPKD_ORDERS WHERE TASK_ORDER IS NOT NULL";
+    assert_eq!(count(&file, to_do), 2);
     let new = (1..=4).map(|n| upgrade(n, "node01", START)).collect();
     let created = store.create(new).await.unwrap();
     assert!(
@@ -194,6 +205,40 @@ async fn what_the_manager_did_while_we_were_away_is_healed() {
     assert!(matches!(created[..], [Created::Task(_)]), "{created:?}");
 }
 
+/// As the first release left its file: a waiting task, one interrupted, one whose
+/// installer was begun, one that another program moved, and two that have ended.
+const LAYOUT_1: &str = include_str!("files/layout-1.sql");
+
+#[tokio::test]
+async fn a_file_of_the_first_release_is_opened_and_goes_on() {
+    let (_folder, file) = database(LAYOUT_1);
+    let before = tasks_as_they_are(&file);
+    let store = SqliteStore::open(&file).unwrap();
+    assert_eq!(tasks_as_they_are(&file), before);
+    let layout = "SELECT CAST(value AS INTEGER) FROM WPKD_METADATA WHERE key = 'layout'";
+    assert_eq!(count(&file, layout), 2);
+    let ids = |claimed: Vec<wpk_api::Claimed>| -> Vec<i64> {
+        claimed.into_iter().map(|one| one.task.id.0).collect()
+    };
+    assert_eq!(ids(store.interrupted("node01", false).await.unwrap()), [4]);
+    assert_eq!(ids(store.claim("node01", 9, START).await.unwrap()), [3]);
+    assert!(!store.begin_installer(TaskId(5), START).await.unwrap());
+    let word = |id: u32| wpk_api::Transition {
+        select: Selector::SpokenOf(agent(id)),
+        by: wpk_api::Mover::Report,
+        ..to(TaskId(0), Status::Done, "node01", START)
+    };
+    let heard = store.transition((1..=6).map(word).collect()).await.unwrap();
+    let moved: Vec<bool> = (heard.iter())
+        .map(|one| matches!(one, TransitionResult::Moved(_)))
+        .collect();
+    // 5 was begun, 6 is another program's; the others' installers were not begun.
+    assert_eq!(moved, [false, false, false, false, true, true]);
+    assert_eq!(store.timeline(TaskId(4)).await.unwrap().len(), 1);
+    drop(store);
+    SqliteStore::open(&file).unwrap();
+}
+
 #[tokio::test]
 async fn orders_survive_and_an_unreadable_one_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -214,7 +259,7 @@ async fn orders_survive_and_an_unreadable_one_says_so() {
     assert_eq!(claimed[0].order, Ok(order(1)));
     let error = claimed[1].order.as_ref().unwrap_err();
     assert!(error.contains("order of task 2"), "{error}");
-    assert_eq!(store.interrupted("node01").await.unwrap(), claimed);
+    assert_eq!(store.interrupted("node01", false).await.unwrap(), claimed);
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub mod home;
 pub mod http;
 pub mod library;
 pub mod manager;
+pub mod memory;
 pub mod process;
 pub mod provider_suite;
 pub mod remoted;

@@ -105,11 +105,9 @@ async fn an_exclusive_task_is_refused_alone(store: &dyn TaskStore) {
 }
 
 async fn what_waits_for_another_node_gives_way(store: &dyn TaskStore) {
-    let waiting = create(store, upgrade(1, "node02", START)).await;
     let begun = create(store, upgrade(2, "node02", START)).await;
-    ok(store
-        .transition(vec![to(begun, Status::InProgress, "node02", START)])
-        .await);
+    ok(store.claim("node02", 1, START).await);
+    let waiting = create(store, upgrade(1, "node02", START)).await;
     let new = vec![upgrade(1, "node01", START), upgrade(2, "node01", START)];
     let created = ok(store.create(new).await);
     assert!(

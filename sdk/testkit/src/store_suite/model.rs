@@ -1,7 +1,6 @@
-//! Random sequences of all operations, on the store and on a simple one in
-//! memory, which must answer alike after every step.
+//! Random sequences of all operations, on the store and on the plain one in
+//! memory ([`Tables`]), which must answer alike after every step.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -9,11 +8,12 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use wpk_api::{
-    Claimed, Created, NewTask, Selector, Status, StoreError, Task, TaskId, TaskStore, Transition,
-    TransitionResult, UnixTime,
+    Cancel, Change, Changed, Confirmation, Created, Mover, NewTask, Overdue, Revision, Selector,
+    Status, StoreError, TaskId, TaskStore, TimelineEntry, TimelineStep, Transition, UnixTime,
 };
 
-use super::{START, agent, bare, order, upgrade};
+use super::{START, agent, bare, upgrade};
+use crate::memory::Tables;
 
 /// Agents and nodes of the stories: few, so that they meet.
 const AGENTS: u32 = 4;
@@ -27,46 +27,86 @@ const SHRINKING: usize = 400;
 #[derive(Debug, Clone)]
 enum Step {
     Create(Vec<(u32, usize, bool, bool)>),
-    Move(Vec<(Which, Status, usize, Option<String>)>),
+    Move(Vec<Move>),
     Claim(usize, usize),
+    Crash(usize),
     BeginInstaller(usize),
     Touch(Vec<usize>),
-    Cancel(usize),
+    Cancel(usize, Cancel),
     Withdraw(Vec<usize>),
-    Expire(i64),
+    Expire(Vec<usize>),
+    Confirm(usize, Confirmation),
+    Note(Vec<usize>),
     Purge(i64),
     Wait(i64),
+}
+
+#[derive(Debug, Clone)]
+struct Move {
+    which: Which,
+    to: Status,
+    node: usize,
+    by: Mover,
+    text: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 enum Which {
     Task(usize),
     LatestOf(u32),
+    SpokenOf(u32),
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    let mut statuses = Status::KNOWN.to_vec();
+    statuses.push(Status::Other("Weird".to_owned()));
+    // The way most tasks go comes up more often than the others.
+    let to = prop_oneof![
+        Just(Status::InProgress),
+        Just(Status::Done),
+        prop::sample::select(statuses)
+    ];
+    let which = prop_oneof![
+        (0..12_usize).prop_map(Which::Task),
+        (0..AGENTS).prop_map(Which::LatestOf),
+        (0..AGENTS).prop_map(Which::SpokenOf)
+    ];
+    let by = prop::sample::select(vec![Mover::Delivery, Mover::Report]);
+    let text = prop::option::of(prop_oneof![Just(String::new()), "[a-z' \"é]{1,8}"]);
+    (which, to, 0..NODES.len(), by, text).prop_map(|(which, to, node, by, text)| Move {
+        which,
+        to,
+        node,
+        by,
+        text,
+    })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let node = 0..NODES.len();
     let task = 0..12_usize;
     let new = (0..AGENTS, node.clone(), any::<bool>(), any::<bool>());
-    let mut statuses = Status::KNOWN.to_vec();
-    statuses.push(Status::Other("Weird".to_owned()));
-    // The way most tasks go comes up more often than the others.
-    let status = prop_oneof![Just(Status::InProgress), prop::sample::select(statuses)];
-    let which = prop_oneof![
-        task.clone().prop_map(Which::Task),
-        (0..AGENTS).prop_map(Which::LatestOf)
-    ];
-    let text = prop::option::of(prop_oneof![Just(String::new()), "[a-z' \"é]{1,8}"]);
-    let one = (which, status, node.clone(), text);
+    let cancel = prop::sample::select(vec![
+        Cancel::WithoutOrder,
+        Cancel::Pending,
+        Cancel::NotBegun,
+    ]);
+    let confirmation = prop::sample::select(vec![
+        Confirmation::Confirmed,
+        Confirmation::Unconfirmed("v4.7.0".to_owned()),
+    ]);
     let step = prop_oneof![
         5 => vec(new, 1..4).prop_map(Step::Create),
-        5 => vec(one, 1..4).prop_map(Step::Move),
+        5 => vec(moves(), 1..4).prop_map(Step::Move),
         3 => (node.clone(), 0..4_usize).prop_map(|(node, limit)| Step::Claim(node, limit)),
+        1 => node.clone().prop_map(Step::Crash),
         3 => task.clone().prop_map(Step::BeginInstaller),
         2 => vec(task.clone(), 0..4).prop_map(Step::Touch),
-        1 => node.prop_map(Step::Cancel),
-        1 => vec(task, 0..3).prop_map(Step::Withdraw),
-        1 => (0..40_i64).prop_map(Step::Expire),
+        1 => (node, cancel).prop_map(|(node, which)| Step::Cancel(node, which)),
+        1 => vec(task.clone(), 0..3).prop_map(Step::Withdraw),
+        2 => vec(task.clone(), 0..4).prop_map(Step::Expire),
+        1 => (task.clone(), confirmation).prop_map(|(task, what)| Step::Confirm(task, what)),
+        1 => vec(task, 0..3).prop_map(Step::Note),
         1 => (0..40_i64).prop_map(Step::Purge),
         3 => (0..20_i64).prop_map(Step::Wait),
     ];
@@ -111,6 +151,8 @@ where
 /// Walks one sequence; an error says where the store differs.
 async fn differ(store: &dyn TaskStore, steps: &[Step]) -> Result<(), String> {
     let mut model = Model::default();
+    // Nothing is forgotten that a known reader has not passed.
+    same(store.set_place("model", Revision(0)).await, ())?;
     for (at, step) in steps.iter().enumerate() {
         model
             .step(store, step)
@@ -134,29 +176,17 @@ fn same<T: PartialEq + std::fmt::Debug>(
     }
 }
 
-#[derive(Debug)]
-struct Entry {
-    task: Task,
-    has_order: bool,
-    begun: bool,
-}
-
-impl Entry {
-    fn claimed(&self) -> Claimed {
-        Claimed {
-            task: self.task.clone(),
-            order: Ok(order(self.task.agent.get())),
-        }
-    }
-}
-
-/// The simple store.
+/// The plain store, and what is needed to walk.
 #[derive(Debug, Default)]
 struct Model {
-    tasks: BTreeMap<TaskId, Entry>,
+    tables: Tables,
     /// All ids ever given, in their order.
     ids: Vec<TaskId>,
     waited: i64,
+    /// How far the feed of the plain store was read.
+    read: Revision,
+    /// How far that of the store.
+    told: Revision,
 }
 
 impl Model {
@@ -170,11 +200,8 @@ impl Model {
         self.ids.get(place).copied().unwrap_or(unknown)
     }
 
-    fn newest(&self, agent: wpk_api::AgentId) -> Option<TaskId> {
-        let mut newest_first = self.tasks.values().rev();
-        newest_first
-            .find(|entry| entry.task.agent == agent)
-            .map(|entry| entry.task.id)
+    fn ids(&self, places: &[usize]) -> Vec<TaskId> {
+        places.iter().map(|place| self.id(*place)).collect()
     }
 
     async fn step(&mut self, store: &dyn TaskStore, step: &Step) -> Result<(), String> {
@@ -182,203 +209,169 @@ impl Model {
         match step {
             Step::Create(new) => {
                 let new: Vec<_> = new.iter().map(|new| new_task(new, now)).collect();
-                let answer = store.create(new.clone()).await;
-                self.create(&new, answer.map_err(|error| error.to_string())?)
+                self.create(new.clone(), store.create(new).await)
             }
             Step::Move(moves) => {
                 let moves: Vec<_> = moves.iter().map(|one| self.transition(one, now)).collect();
-                let expected = moves.iter().map(|one| self.carry_out(one)).collect();
+                let expected = self.tables.transition(moves.clone());
                 same(store.transition(moves).await, expected)
             }
             Step::Claim(node, limit) => {
                 let node = NODES[*node];
-                let expected = self.claim(node, *limit, now);
+                let expected = self.tables.claim(node, *limit, now);
                 same(store.claim(node, *limit, now).await, expected)
+            }
+            Step::Crash(node) => {
+                let node = NODES[*node];
+                let expected = self.tables.interrupted(node, true);
+                same(store.interrupted(node, true).await, expected)
             }
             Step::BeginInstaller(place) => {
                 let id = self.id(*place);
-                let expected = self.tasks.get_mut(&id).is_some_and(|entry| {
-                    let may = entry.task.status == Status::InProgress && !entry.begun;
-                    entry.begun |= may;
-                    may
-                });
+                let expected = self.tables.begin_installer(id, now);
                 same(store.begin_installer(id, now).await, expected)
             }
             Step::Touch(places) => {
-                let ids: Vec<_> = places.iter().map(|place| self.id(*place)).collect();
-                for id in &ids {
-                    if let Some(entry) = self.tasks.get_mut(id)
-                        && entry.task.status == Status::InProgress
-                    {
-                        entry.task.updated = Some(now);
-                    }
-                }
+                let ids = self.ids(places);
+                self.tables.touch(&ids, now);
                 same(store.touch(&ids, now).await, ())
             }
-            Step::Cancel(node) => {
+            Step::Cancel(node, which) => {
                 let node = NODES[*node];
-                let mut expected = 0;
-                for Entry { task, .. } in self.tasks.values_mut() {
-                    if task.status == Status::Pending && task.node == node {
-                        task.status = Status::Cancelled;
-                        task.updated = Some(now);
-                        expected += 1;
-                    }
-                }
-                same(store.cancel(node, now).await, expected)
+                let expected = self.tables.cancel(node, *which, now);
+                same(store.cancel(node, *which, now).await, expected)
             }
             Step::Withdraw(places) => {
-                let ids: Vec<_> = places.iter().map(|place| self.id(*place)).collect();
-                let before = self.tasks.len();
-                self.tasks.retain(|id, entry| {
-                    !(ids.contains(id) && entry.task.status == Status::Pending)
-                });
-                let expected = (before - self.tasks.len()) as u64;
+                let ids = self.ids(places);
+                let expected = self.tables.withdraw(&ids);
                 same(store.withdraw(&ids).await, expected)
             }
-            Step::Expire(age) => {
-                let expected = self.expire(now - age, now);
-                let answer = store.expire(now - age, now).await.map(|mut tasks| {
-                    tasks.sort_by_key(|task| task.id);
-                    tasks
-                });
-                same(answer, expected)
+            _ => self.remember(store, step).await,
+        }
+    }
+
+    /// The rest of the steps.
+    async fn remember(&mut self, store: &dyn TaskStore, step: &Step) -> Result<(), String> {
+        let now = self.now();
+        match step {
+            Step::Expire(places) => {
+                let overdue = self.overdue(places);
+                let expected = self.tables.expire(&overdue, now);
+                same(store.expire(&overdue, now).await, expected)
+            }
+            Step::Confirm(place, confirmation) => {
+                let (id, what) = (self.id(*place), confirmation.clone());
+                let expected = self.tables.confirm(id, what.clone(), now);
+                same(store.confirm(id, what, now).await, expected)
+            }
+            Step::Note(places) => {
+                let entry = |place: &usize| {
+                    let entry = TimelineEntry::new(now, TimelineStep::Wait);
+                    (self.id(*place), entry.detail(&place.to_string()))
+                };
+                let entries: Vec<_> = places.iter().map(entry).collect();
+                self.tables.note(entries.clone());
+                same(store.note(entries).await, ())
             }
             Step::Purge(age) => {
-                let before = self.tasks.len();
-                self.tasks.retain(|_, entry| entry.task.created > now - age);
-                let expected = (before - self.tasks.len()) as u64;
+                let expected = self.tables.purge(now - age);
                 same(store.purge(now - age).await, expected)
             }
             Step::Wait(seconds) => {
                 self.waited += seconds;
                 Ok(())
             }
+            _ => Ok(()),
         }
     }
 
-    fn create(&mut self, new: &[NewTask], answer: Vec<Created>) -> Result<(), String> {
-        if answer.len() != new.len() {
-            return Err(format!("{} answers for {} tasks", answer.len(), new.len()));
-        }
-        for (new, answer) in new.iter().zip(answer) {
-            if new.exclusive {
-                // What waits for another node gives way.
-                self.tasks.retain(|_, entry| {
-                    entry.task.agent != new.agent
-                        || entry.task.status != Status::Pending
-                        || entry.task.node == new.node
-                });
-            }
-            let live: Vec<_> = self
-                .tasks
-                .values()
-                .filter(|entry| entry.task.agent == new.agent && entry.task.status.is_live())
-                .map(|entry| entry.task.id)
-                .collect();
-            match answer {
-                Created::AlreadyLive(id) if new.exclusive && live.contains(&id) => {}
-                Created::Task(id)
-                    if (!new.exclusive || live.is_empty())
-                        && self.ids.last().is_none_or(|last| *last < id) =>
-                {
-                    self.ids.push(id);
-                    self.tasks.insert(id, entry(id, new));
-                }
-                other => return Err(format!("{other:?} for {new:?}; live: {live:?}")),
-            }
-        }
-        Ok(())
-    }
-
-    fn transition(
-        &self,
-        (which, to, node, text): &(Which, Status, usize, Option<String>),
-        at: UnixTime,
-    ) -> Transition {
-        Transition {
-            select: match which {
-                Which::Task(place) => Selector::Task(self.id(*place)),
-                Which::LatestOf(id) => Selector::LatestOf(agent(*id)),
-            },
-            to: to.clone(),
-            node: NODES[*node].to_owned(),
-            error_msg: text.clone(),
-            at,
-        }
-    }
-
-    fn carry_out(&mut self, one: &Transition) -> TransitionResult {
-        let id = match one.select {
-            Selector::Task(id) => Some(id),
-            Selector::LatestOf(agent) => self.newest(agent),
+    /// Tasks as somebody saw them; every third not as they are.
+    fn overdue(&self, places: &[usize]) -> Vec<Overdue> {
+        let running = self.tables.in_progress(TaskId(0), usize::MAX);
+        let seen = |place: &usize| {
+            let task = self.id(*place);
+            let found = running.iter().find(|running| running.id == task);
+            let updated = found.and_then(|task| task.updated);
+            let updated = updated.map(|at| at - i64::from(place % 3 == 0));
+            Overdue { task, updated }
         };
-        let Some(Entry { task, .. }) = id.and_then(|id| self.tasks.get_mut(&id)) else {
-            return TransitionResult::Refused(None);
-        };
-        if !task.status.may_become(&one.to) || (one.to.needs_same_node() && task.node != one.node) {
-            return TransitionResult::Refused(Some(task.clone()));
-        }
-        task.status = one.to.clone();
-        task.updated = Some(one.at);
-        if one.error_msg.is_some() {
-            task.error_msg.clone_from(&one.error_msg);
-        }
-        TransitionResult::Moved(task.clone())
+        places.iter().map(seen).collect()
     }
 
-    fn claim(&mut self, node: &str, limit: usize, now: UnixTime) -> Vec<Claimed> {
-        let waiting = self.tasks.values_mut().filter(|entry| {
-            entry.has_order && entry.task.status == Status::Pending && entry.task.node == node
+    fn create(
+        &mut self,
+        new: Vec<NewTask>,
+        answer: Result<Vec<Created>, StoreError>,
+    ) -> Result<(), String> {
+        let expected = self.tables.create(new);
+        let created = expected.iter().filter_map(|one| match one {
+            Created::Task(id) => Some(*id),
+            Created::AlreadyLive(_) => None,
         });
-        waiting
-            .take(limit)
-            .map(|entry| {
-                entry.task.status = Status::InProgress;
-                entry.task.updated = Some(now);
-                entry.claimed()
-            })
-            .collect()
+        self.ids.extend(created);
+        let answer = answer.map_err(|error| error.to_string())?;
+        let alike = |(got, expected): (&Created, &Created)| match (got, expected) {
+            // Which of an agent's live tasks is named is the store's choice.
+            (Created::AlreadyLive(_), Created::AlreadyLive(_)) => true,
+            (got, expected) => got == expected,
+        };
+        if answer.len() == expected.len() && answer.iter().zip(&expected).all(alike) {
+            Ok(())
+        } else {
+            Err(format!("the store says {answer:?}, the model {expected:?}"))
+        }
     }
 
-    fn expire(&mut self, not_since: UnixTime, now: UnixTime) -> Vec<Task> {
-        let mut expired = Vec::new();
-        for Entry { task, .. } in self.tasks.values_mut() {
-            let last_word = task.updated.unwrap_or(task.created);
-            if task.status == Status::InProgress && last_word <= not_since {
-                task.status = Status::Timeout;
-                task.updated = Some(now);
-                expired.push(task.clone());
-            }
+    fn transition(&self, one: &Move, at: UnixTime) -> Transition {
+        let entry = TimelineEntry::new(at, TimelineStep::Report);
+        Transition {
+            select: match one.which {
+                Which::Task(place) => Selector::Task(self.id(place)),
+                Which::LatestOf(id) => Selector::LatestOf(agent(id)),
+                Which::SpokenOf(id) => Selector::SpokenOf(agent(id)),
+            },
+            to: one.to.clone(),
+            node: NODES[one.node].to_owned(),
+            error_msg: one.text.clone(),
+            at,
+            by: one.by,
+            entry: (one.by == Mover::Report).then_some(entry),
+            confirmation: (one.to == Status::Done).then_some(Confirmation::Awaited),
         }
-        expired
     }
 
     /// The questions, asked after every step.
-    async fn compare(&self, store: &dyn TaskStore) -> Result<(), String> {
+    async fn compare(&mut self, store: &dyn TaskStore) -> Result<(), String> {
         let agents: Vec<_> = (0..=AGENTS).map(agent).collect();
-        let expected = agents
-            .iter()
-            .map(|agent| self.newest(*agent))
-            .map(|id| Some(self.tasks.get(&id?)?.task.clone()))
-            .collect();
-        same(store.latest(&agents).await, expected)?;
+        same(store.latest(&agents).await, self.tables.latest(&agents))?;
         for node in NODES {
-            let expected = self
-                .tasks
-                .values()
-                .filter(|entry| {
-                    entry.has_order
-                        && !entry.begun
-                        && entry.task.status == Status::InProgress
-                        && entry.task.node == node
-                })
-                .map(Entry::claimed)
-                .collect();
-            same(store.interrupted(node).await, expected)?;
+            let expected = self.tables.interrupted(node, false);
+            same(store.interrupted(node, false).await, expected)?;
         }
-        Ok(())
+        let expected = self.tables.in_progress(TaskId(0), usize::MAX);
+        same(store.in_progress(TaskId(0), usize::MAX).await, expected)?;
+        if let Some(id) = self.ids.last() {
+            let steps = |timeline: Vec<TimelineEntry>| {
+                timeline
+                    .iter()
+                    .map(|one| (one.at, one.step))
+                    .collect::<Vec<_>>()
+            };
+            let expected = steps(self.tables.timeline(*id));
+            same(store.timeline(*id).await.map(steps), expected)?;
+        }
+        let expected = changed(self.tables.changes(self.read, usize::MAX));
+        self.read = self.tables.revision();
+        let told = store.changes(self.told, usize::MAX).await;
+        if let Some(last) = told.as_ref().ok().and_then(|told| told.last()) {
+            self.told = last.revision;
+        }
+        same(told.map(changed), expected)
     }
+}
+
+fn changed(changes: Vec<Change>) -> Vec<Changed> {
+    changes.into_iter().map(|change| change.changed).collect()
 }
 
 fn new_task(
@@ -393,23 +386,5 @@ fn new_task(
         } else {
             bare(*id, node, now)
         }
-    }
-}
-
-fn entry(id: TaskId, new: &NewTask) -> Entry {
-    Entry {
-        task: Task {
-            id,
-            agent: new.agent,
-            node: new.node.clone(),
-            module: new.module.clone(),
-            command: new.command.clone(),
-            created: new.created,
-            updated: None,
-            status: Status::Pending,
-            error_msg: None,
-        },
-        has_order: new.order.is_some(),
-        begun: false,
     }
 }

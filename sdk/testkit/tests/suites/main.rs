@@ -11,6 +11,7 @@ mod directory;
 mod provider;
 mod settings;
 mod source;
+mod store;
 mod transport;
 
 /// Runs a suite; what it complained about, if it did.

@@ -1,0 +1,367 @@
+//! The plainest task store there is: what [`wpk_api::TaskStore`] asks for, word
+//! by word, over a map. Other stores are held against it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use wpk_api::{
+    AgentId, Cancel, Change, Changed, Claimed, Confirmation, Created, LONGEST_TIMELINE, Mover,
+    NewTask, Order, Overdue, Revision, Selector, Standing, Status, Task, TaskId, TimelineEntry,
+    TimelineStep, Transition, TransitionResult, UnixTime,
+};
+
+/// A task and what belongs to it.
+#[derive(Debug, Clone)]
+struct Row {
+    task: Task,
+    order: Option<Order>,
+    standing: Standing,
+    claimed: bool,
+    crashes: u32,
+    timeline: Vec<TimelineEntry>,
+}
+
+/// All tasks.
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
+    rows: BTreeMap<TaskId, Row>,
+    last: i64,
+    changes: Vec<Change>,
+    places: HashMap<String, Revision>,
+}
+
+impl Tables {
+    /// See [`wpk_api::TaskStore::create`].
+    pub fn create(&mut self, tasks: Vec<NewTask>) -> Vec<Created> {
+        tasks
+            .into_iter()
+            .map(|task| self.create_one(task))
+            .collect()
+    }
+
+    fn create_one(&mut self, new: NewTask) -> Created {
+        if new.exclusive {
+            let gives_way = |row: &&Row| {
+                row.task.agent == new.agent
+                    && row.task.status == Status::Pending
+                    && row.task.node != new.node
+            };
+            let waiting: Vec<_> = self.rows.values().filter(gives_way).map(id).collect();
+            self.withdraw(&waiting);
+            let mut rows = self.rows.values().rev();
+            let live = rows.find(|row| row.task.agent == new.agent && row.task.status.is_live());
+            if let Some(live) = live {
+                return Created::AlreadyLive(live.task.id);
+            }
+        }
+        self.last += 1;
+        let task = Task {
+            id: TaskId(self.last),
+            agent: new.agent,
+            node: new.node,
+            module: new.module,
+            command: new.command,
+            created: new.created,
+            updated: None,
+            status: Status::Pending,
+            error_msg: None,
+            confirmation: None,
+        };
+        let row = Row {
+            standing: Standing {
+                ours: new.order.is_some(),
+                begun: false,
+            },
+            timeline: vec![TimelineEntry::new(new.created, TimelineStep::Created)],
+            order: new.order,
+            claimed: false,
+            crashes: 0,
+            task,
+        };
+        self.put(row);
+        Created::Task(TaskId(self.last))
+    }
+
+    /// Stores a row and tells of its change.
+    fn put(&mut self, row: Row) {
+        self.tell(Changed::Task(row.task.clone()));
+        self.rows.insert(row.task.id, row);
+    }
+
+    fn tell(&mut self, changed: Changed) {
+        let revision = Revision(self.revision().0 + 1);
+        self.changes.push(Change { revision, changed });
+    }
+
+    /// Changes a task, which is there, and tells of it.
+    fn change(&mut self, id: TaskId, change: impl FnOnce(&mut Row)) -> Option<Task> {
+        let mut row = self.rows.get(&id)?.clone();
+        change(&mut row);
+        let task = row.task.clone();
+        self.put(row);
+        Some(task)
+    }
+
+    /// See [`wpk_api::TaskStore::latest`].
+    pub fn latest(&self, agents: &[AgentId]) -> Vec<Option<Task>> {
+        agents
+            .iter()
+            .map(|agent| self.newest(*agent, |_| true).map(|row| row.task.clone()))
+            .collect()
+    }
+
+    fn newest(&self, agent: AgentId, meant: impl Fn(&Row) -> bool) -> Option<&Row> {
+        let mut newest_first = self.rows.values().rev();
+        newest_first.find(|row| row.task.agent == agent && meant(row))
+    }
+
+    /// See [`wpk_api::TaskStore::transition`].
+    pub fn transition(&mut self, moves: Vec<Transition>) -> Vec<TransitionResult> {
+        moves.into_iter().map(|one| self.move_one(one)).collect()
+    }
+
+    fn move_one(&mut self, one: Transition) -> TransitionResult {
+        let row = match one.select {
+            Selector::Task(id) => self.rows.get(&id),
+            Selector::LatestOf(agent) => self.newest(agent, |_| true),
+            Selector::SpokenOf(agent) => {
+                self.newest(agent, |row| row.standing.begun || !row.standing.ours)
+            }
+        };
+        let Some(row) = row else {
+            return TransitionResult::Refused(None);
+        };
+        let task = &row.task;
+        let legal = task.status.may_become(&one.to, row.standing, one.by)
+            && (!one.to.needs_same_node() || task.node == one.node);
+        if !legal {
+            return TransitionResult::Refused(Some(task.clone()));
+        }
+        let id = task.id;
+        let moved = self.change(id, |row| {
+            if one.error_msg.is_some() {
+                row.task.error_msg = one.error_msg;
+            } else if one.to == Status::Done {
+                row.task.error_msg = None;
+            }
+            if one.confirmation.is_some() {
+                row.task.confirmation = one.confirmation;
+            }
+            row.task.status = one.to;
+            row.task.updated = Some(one.at);
+            row.timeline.extend(one.entry);
+        });
+        moved.map_or(TransitionResult::Refused(None), TransitionResult::Moved)
+    }
+
+    /// See [`wpk_api::TaskStore::claim`].
+    pub fn claim(&mut self, node: &str, limit: usize, now: UnixTime) -> Vec<Claimed> {
+        let claimable = |row: &&Row| {
+            row.task.status.is_live()
+                && row.task.node == node
+                && row.order.is_some()
+                && !row.claimed
+                && !row.standing.begun
+        };
+        let rows = self.rows.values().filter(claimable);
+        let ids: Vec<_> = rows.take(limit).map(id).collect();
+        for id in &ids {
+            self.change(*id, |row| {
+                row.claimed = true;
+                row.task.status = Status::InProgress;
+                row.task.updated = Some(now);
+            });
+        }
+        ids.iter().filter_map(|id| self.claimed(*id)).collect()
+    }
+
+    fn claimed(&self, id: TaskId) -> Option<Claimed> {
+        let row = self.rows.get(&id)?;
+        Some(Claimed {
+            task: row.task.clone(),
+            order: Ok(row.order.clone()?),
+            crashes: row.crashes,
+        })
+    }
+
+    /// See [`wpk_api::TaskStore::interrupted`].
+    pub fn interrupted(&mut self, node: &str, crashed: bool) -> Vec<Claimed> {
+        let interrupted = |row: &&mut Row| {
+            row.task.status == Status::InProgress
+                && row.task.node == node
+                && row.claimed
+                && row.order.is_some()
+                && !row.standing.begun
+        };
+        let mut ids = Vec::new();
+        for row in self.rows.values_mut().filter(interrupted) {
+            row.crashes += u32::from(crashed);
+            ids.push(row.task.id);
+        }
+        ids.into_iter().filter_map(|id| self.claimed(id)).collect()
+    }
+
+    /// See [`wpk_api::TaskStore::begin_installer`].
+    pub fn begin_installer(&mut self, id: TaskId, now: UnixTime) -> bool {
+        let may = |row: &Row| row.task.status == Status::InProgress && !row.standing.begun;
+        if !self.rows.get(&id).is_some_and(may) {
+            return false;
+        }
+        self.change(id, |row| {
+            row.standing.begun = true;
+            row.task.updated = Some(now);
+            row.timeline
+                .push(TimelineEntry::new(now, TimelineStep::Upgrade));
+        });
+        true
+    }
+
+    /// See [`wpk_api::TaskStore::touch`].
+    pub fn touch(&mut self, tasks: &[TaskId], now: UnixTime) {
+        for id in tasks {
+            let runs = |row: &Row| row.task.status == Status::InProgress;
+            if self.rows.get(id).is_some_and(runs) {
+                self.change(*id, |row| row.task.updated = Some(now));
+            }
+        }
+    }
+
+    /// See [`wpk_api::TaskStore::cancel`].
+    pub fn cancel(&mut self, node: &str, which: Cancel, now: UnixTime) -> u64 {
+        let meant = |row: &&Row| {
+            let waits = row.task.status == Status::Pending;
+            row.task.node == node
+                && row
+                    .task
+                    .status
+                    .may_become(&Status::Cancelled, row.standing, Mover::Delivery)
+                && match which {
+                    Cancel::WithoutOrder => waits && !row.standing.ours,
+                    Cancel::Pending => waits,
+                    Cancel::NotBegun => true,
+                }
+        };
+        let ids: Vec<_> = self.rows.values().filter(meant).map(id).collect();
+        for id in &ids {
+            self.change(*id, |row| {
+                row.task.status = Status::Cancelled;
+                row.task.updated = Some(now);
+                row.timeline
+                    .push(TimelineEntry::new(now, TimelineStep::Cancelled));
+            });
+        }
+        ids.len() as u64
+    }
+
+    /// See [`wpk_api::TaskStore::withdraw`].
+    pub fn withdraw(&mut self, tasks: &[TaskId]) -> u64 {
+        let waits = |row: &Row| row.task.status == Status::Pending;
+        tasks.iter().filter(|id| self.delete(**id, waits)).count() as u64
+    }
+
+    fn delete(&mut self, id: TaskId, meant: impl Fn(&Row) -> bool) -> bool {
+        let gone = self.rows.get(&id).is_some_and(meant);
+        if gone {
+            self.rows.remove(&id);
+            self.tell(Changed::Deleted(id));
+        }
+        gone
+    }
+
+    /// See [`wpk_api::TaskStore::in_progress`].
+    pub fn in_progress(&self, after: TaskId, limit: usize) -> Vec<Task> {
+        let rows = self.rows.values().filter(|row| row.task.id > after);
+        rows.filter(|row| row.task.status == Status::InProgress)
+            .take(limit)
+            .map(|row| row.task.clone())
+            .collect()
+    }
+
+    /// See [`wpk_api::TaskStore::expire`].
+    pub fn expire(&mut self, overdue: &[Overdue], now: UnixTime) -> Vec<Task> {
+        let mut expired = Vec::new();
+        for one in overdue {
+            let silent = |row: &Row| {
+                row.task.status == Status::InProgress && row.task.updated == one.updated
+            };
+            if self.rows.get(&one.task).is_some_and(silent) {
+                expired.extend(self.change(one.task, |row| {
+                    row.task.status = Status::Timeout;
+                    row.task.updated = Some(now);
+                    row.timeline
+                        .push(TimelineEntry::new(now, TimelineStep::Timeout));
+                }));
+            }
+        }
+        expired
+    }
+
+    /// See [`wpk_api::TaskStore::purge`].
+    pub fn purge(&mut self, created_until: UnixTime) -> u64 {
+        let old = |row: &Row| row.task.created <= created_until && !row.task.status.is_live();
+        let ids: Vec<_> = self.rows.keys().copied().collect();
+        ids.into_iter().filter(|id| self.delete(*id, old)).count() as u64
+    }
+
+    /// See [`wpk_api::TaskStore::note`].
+    pub fn note(&mut self, entries: Vec<(TaskId, TimelineEntry)>) {
+        for (id, entry) in entries {
+            if let Some(row) = self.rows.get_mut(&id) {
+                row.timeline.push(entry);
+                let over = row.timeline.len().saturating_sub(LONGEST_TIMELINE);
+                row.timeline.drain(..over);
+            }
+        }
+    }
+
+    /// See [`wpk_api::TaskStore::timeline`].
+    pub fn timeline(&self, task: TaskId) -> Vec<TimelineEntry> {
+        let row = self.rows.get(&task);
+        row.map(|row| row.timeline.clone()).unwrap_or_default()
+    }
+
+    /// See [`wpk_api::TaskStore::confirm`].
+    pub fn confirm(&mut self, task: TaskId, confirmation: Confirmation, at: UnixTime) -> bool {
+        let done = |row: &Row| row.task.status == Status::Done;
+        if !self.rows.get(&task).is_some_and(done) {
+            return false;
+        }
+        self.change(task, |row| {
+            row.task.confirmation = Some(confirmation);
+            row.timeline
+                .push(TimelineEntry::new(at, TimelineStep::Confirm));
+        });
+        true
+    }
+
+    /// See [`wpk_api::TaskStore::changes`].
+    pub fn changes(&self, after: Revision, limit: usize) -> Vec<Change> {
+        let newer = self.changes.iter().filter(|change| change.revision > after);
+        newer.take(limit).cloned().collect()
+    }
+
+    /// See [`wpk_api::TaskStore::revision`].
+    pub fn revision(&self) -> Revision {
+        self.changes
+            .last()
+            .map_or(Revision(0), |last| last.revision)
+    }
+
+    /// See [`wpk_api::TaskStore::place`].
+    pub fn place(&self, reader: &str) -> Revision {
+        self.places.get(reader).copied().unwrap_or_default()
+    }
+
+    /// See [`wpk_api::TaskStore::set_place`]. `false`: no name of a reader.
+    pub fn set_place(&mut self, reader: &str, place: Revision) -> bool {
+        if !(1..=64).contains(&reader.len()) {
+            return false;
+        }
+        let known = self.places.entry(reader.to_owned()).or_default();
+        *known = place.max(*known);
+        true
+    }
+}
+
+fn id(row: &Row) -> TaskId {
+    row.task.id
+}
