@@ -90,8 +90,7 @@ pub trait TaskStore: Send + Sync {
 
     /// Deletes tasks that have ended, of whatever status that is not live,
     /// created at or before `created_until`, and all that belongs to them;
-    /// returns how many. What every reader of the feed has passed
-    /// ([`set_place`](Self::set_place)) may be forgotten with them.
+    /// returns how many.
     async fn purge(&self, created_until: UnixTime) -> Result<u64, StoreError>;
 
     /// Adds entries to the timelines of tasks, in the given order. Entries of
@@ -114,7 +113,8 @@ pub trait TaskStore: Send + Sync {
 
     /// Up to `limit` changes with revisions above `after`, ascending: each with
     /// the task as it was after that change. A change that is visible has no
-    /// invisible one before it.
+    /// invisible one before it. What every known reader has passed
+    /// ([`set_place`](Self::set_place)) may be forgotten.
     async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError>;
 
     /// The revision of the newest change; 0 where there was none.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wpk_plugin::api::{Claimed, Task, TaskId};
+use wpk_plugin::api::{Change, Claimed, Revision, Standing, Task, TaskId, TimelineEntry};
 
 /// A task and what else is known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,15 @@ pub(crate) struct Entry {
     /// Whether the installer was begun.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) begun: bool,
+    /// Whether it was taken from the queue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) claimed: bool,
+    /// How many crashes interrupted it.
+    #[serde(default)]
+    pub(crate) crashes: u32,
+    /// What happened to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) timeline: Vec<TimelineEntry>,
 }
 
 impl Entry {
@@ -25,7 +34,16 @@ impl Entry {
         Some(Claimed {
             task: self.task.clone(),
             order: order.map_err(|error| error.to_string()),
+            crashes: self.crashes,
         })
+    }
+
+    /// What decides about its moves.
+    pub(crate) fn standing(&self) -> Standing {
+        Standing {
+            ours: self.order.is_some(),
+            begun: self.begun,
+        }
     }
 }
 
@@ -41,6 +59,12 @@ pub(crate) struct Changes {
     /// Tasks that are gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) gone: Vec<TaskId>,
+    /// What the feed tells of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) feed: Vec<Change>,
+    /// How far readers of the feed have come.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) places: BTreeMap<String, Revision>,
 }
 
 impl Changes {
@@ -61,5 +85,13 @@ impl Changes {
             }
         }
         changes
+    }
+
+    /// Whether the line would say nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.put.is_empty()
+            && self.gone.is_empty()
+            && self.feed.is_empty()
+            && self.places.is_empty()
     }
 }

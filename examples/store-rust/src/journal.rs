@@ -105,11 +105,12 @@ impl Journal {
 
     /// Writes the file anew if it has grown enough. If that fails the old one
     /// goes on.
-    pub(crate) fn compact(&mut self, tasks: &Tasks) {
+    pub(crate) fn compact(&mut self, tasks: &mut Tasks) {
         let most = COMPACT_FROM.max(self.compact_length.saturating_mul(COMPACT_FACTOR));
         if self.length < most || self.broken.is_some() {
             return;
         }
+        tasks.feed.forget(|_| false);
         if let Err(error) = self.write_anew(tasks) {
             tracing::warn!(path = %self.path.display(), %error, "the journal was not made shorter");
         }

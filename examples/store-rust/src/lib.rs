@@ -6,6 +6,7 @@
 //! call changed, `journal` keeps changes on disk.
 
 mod changes;
+mod feed;
 mod journal;
 mod store;
 mod tasks;

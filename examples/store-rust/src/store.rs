@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Mutex;
 use wpk_plugin::api::{
-    AgentId, Claimed, Created, NewTask, StoreError, Task, TaskId, TaskStore, Transition,
-    TransitionResult, UnixTime,
+    AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
+    StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime,
 };
 use wpk_plugin::async_trait;
 
@@ -124,13 +124,14 @@ impl TaskStore for JournalStore {
             .await
     }
 
-    async fn interrupted(&self, node: &str) -> Result<Vec<Claimed>, StoreError> {
+    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError> {
         let node = node.to_owned();
-        self.call(move |tasks| Ok(tasks.interrupted(&node))).await
+        self.call(move |tasks| Ok(tasks.interrupted(&node, crashed)))
+            .await
     }
 
-    async fn begin_installer(&self, task: TaskId, _: UnixTime) -> Result<bool, StoreError> {
-        self.call(move |tasks| Ok(tasks.begin_installer(task)))
+    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError> {
+        self.call(move |tasks| Ok(tasks.begin_installer(task, now)))
             .await
     }
 
@@ -143,9 +144,10 @@ impl TaskStore for JournalStore {
         .await
     }
 
-    async fn cancel(&self, node: &str, now: UnixTime) -> Result<u64, StoreError> {
+    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> Result<u64, StoreError> {
         let node = node.to_owned();
-        self.call(move |tasks| Ok(tasks.cancel(&node, now))).await
+        self.call(move |tasks| Ok(tasks.cancel(&node, which, now)))
+            .await
     }
 
     async fn withdraw(&self, ids: &[TaskId]) -> Result<u64, StoreError> {
@@ -153,12 +155,67 @@ impl TaskStore for JournalStore {
         self.call(move |tasks| Ok(tasks.withdraw(&ids))).await
     }
 
-    async fn expire(&self, not_since: UnixTime, now: UnixTime) -> Result<Vec<Task>, StoreError> {
-        self.call(move |tasks| Ok(tasks.expire(not_since, now)))
+    async fn in_progress(&self, after: TaskId, limit: usize) -> Result<Vec<Task>, StoreError> {
+        self.call(move |tasks| Ok(tasks.in_progress(after, limit)))
+            .await
+    }
+
+    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> Result<Vec<Task>, StoreError> {
+        let overdue = overdue.to_owned();
+        self.call(move |tasks| Ok(tasks.expire(&overdue, now)))
             .await
     }
 
     async fn purge(&self, created_until: UnixTime) -> Result<u64, StoreError> {
         self.call(move |tasks| Ok(tasks.purge(created_until))).await
+    }
+
+    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> Result<(), StoreError> {
+        self.call(move |tasks| {
+            tasks.note(entries);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError> {
+        self.call(move |tasks| Ok(tasks.timeline(task))).await
+    }
+
+    async fn confirm(
+        &self,
+        task: TaskId,
+        confirmation: Confirmation,
+        at: UnixTime,
+    ) -> Result<bool, StoreError> {
+        self.call(move |tasks| Ok(tasks.confirm(task, &confirmation, at)))
+            .await
+    }
+
+    async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
+        self.call(move |tasks| Ok(tasks.feed.after(after, limit)))
+            .await
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.call(|tasks| Ok(tasks.feed.revision())).await
+    }
+
+    async fn place(&self, reader: &str) -> Result<Revision, StoreError> {
+        let reader = reader.to_owned();
+        self.call(move |tasks| Ok(tasks.feed.place(&reader))).await
+    }
+
+    async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError> {
+        if !(1..=64).contains(&reader.len()) {
+            let why = "a reader's name has 1 to 64 bytes";
+            return Err(StoreError::Damaged(why.to_owned()));
+        }
+        let reader = reader.to_owned();
+        self.call(move |tasks| {
+            tasks.feed.set_place(&reader, place);
+            Ok(())
+        })
+        .await
     }
 }

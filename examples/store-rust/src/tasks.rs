@@ -1,17 +1,19 @@
 //! All tasks in memory and the rules for them (protocol.md, section 3). No I/O.
 //!
-//! Every change goes through [`Tasks::edit`] or [`Tasks::remove`], which
-//! remember what was there before. Then the store either takes the changes to
+//! Every change goes through [`Tasks::set`] (told by the feed) or
+//! [`Tasks::swap`] (not told), which remember what was there before. Then the store either takes the changes to
 //! the journal and calls [`Tasks::keep`], or [`Tasks::undo`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use wpk_plugin::api::{
-    AgentId, Claimed, Created, NewTask, Selector, Status, Task, TaskId, Transition,
-    TransitionResult, UnixTime,
+    AgentId, Cancel, Claimed, Confirmation, Created, LONGEST_TIMELINE, Mover, NewTask, Overdue,
+    Selector, Status, Task, TaskId, TimelineEntry, TimelineStep, Transition, TransitionResult,
+    UnixTime,
 };
 
 use crate::changes::{Changes, Entry};
+use crate::feed::Feed;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
@@ -21,6 +23,9 @@ pub(crate) struct Tasks {
     /// What was there before the call that is under way, and the `last` of then.
     before: BTreeMap<TaskId, Option<Entry>>,
     last_before: i64,
+    /// Whether the call that is under way deleted tasks.
+    purged: bool,
+    pub(crate) feed: Feed,
 }
 
 impl Tasks {
@@ -34,12 +39,19 @@ impl Tasks {
         for id in changes.gone {
             self.set(id, None);
         }
+        self.feed.undo();
+        self.feed.apply(changes.feed, changes.places);
         self.keep();
     }
 
     /// Everything, as one line.
     pub(crate) fn all(&self) -> Changes {
-        Changes::of(self.last, self.entries.keys().copied(), &self.entries)
+        let (feed, places) = self.feed.all();
+        Changes {
+            feed,
+            places,
+            ..Changes::of(self.last, self.entries.keys().copied(), &self.entries)
+        }
     }
 
     /// How many tasks there are.
@@ -49,8 +61,13 @@ impl Tasks {
 
     /// What the call under way changed; `None`: nothing.
     pub(crate) fn changes(&self) -> Option<Changes> {
-        let touched = || self.before.keys().copied();
-        (!self.before.is_empty()).then(|| Changes::of(self.last, touched(), &self.entries))
+        let (feed, places) = self.feed.added();
+        let changes = Changes {
+            feed,
+            places,
+            ..Changes::of(self.last, self.before.keys().copied(), &self.entries)
+        };
+        (!changes.is_empty()).then_some(changes)
     }
 
     /// The agents whose tasks the call under way changed.
@@ -64,15 +81,21 @@ impl Tasks {
     pub(crate) fn keep(&mut self) {
         self.before.clear();
         self.last_before = self.last;
+        self.feed.keep();
+        if std::mem::take(&mut self.purged) {
+            self.feed.forget(|id| self.entries.contains_key(&id));
+        }
     }
 
     /// The call did not happen.
     pub(crate) fn undo(&mut self) {
         for (id, entry) in std::mem::take(&mut self.before) {
-            self.set(id, entry);
+            self.swap(id, entry);
         }
         self.last = self.last_before;
-        self.keep();
+        self.before.clear();
+        self.purged = false;
+        self.feed.undo();
     }
 
     /// The newest task of an agent.
@@ -122,9 +145,17 @@ impl Tasks {
             updated: None,
             status: Status::Pending,
             error_msg: None,
+            confirmation: None,
         };
-        let begun = false;
-        self.set(id, Some(Entry { task, order, begun }));
+        let entry = Entry {
+            timeline: vec![TimelineEntry::new(new.created, TimelineStep::Created)],
+            task,
+            order,
+            begun: false,
+            claimed: false,
+            crashes: 0,
+        };
+        self.set(id, Some(entry));
         Ok(Created::Task(id))
     }
 
@@ -132,13 +163,14 @@ impl Tasks {
         let id = match one.select {
             Selector::Task(id) => Some(id),
             Selector::LatestOf(agent) => self.newest(agent).map(|task| task.id),
+            Selector::SpokenOf(agent) => self.spoken_of(agent),
         };
         let Some(entry) = id.and_then(|id| self.entries.get(&id)) else {
             return TransitionResult::Refused(None);
         };
         let task = &entry.task;
         let other_node = one.to.needs_same_node() && task.node != one.node;
-        if !task.status.may_become(&one.to) || other_node {
+        if !task.status.may_become(&one.to, entry.standing(), one.by) || other_node {
             return TransitionResult::Refused(Some(task.clone()));
         }
         let mut entry = entry.clone();
@@ -146,41 +178,71 @@ impl Tasks {
         entry.task.updated = Some(one.at);
         if one.error_msg.is_some() {
             entry.task.error_msg.clone_from(&one.error_msg);
+        } else if one.to == Status::Done {
+            entry.task.error_msg = None;
         }
+        if one.confirmation.is_some() {
+            entry.task.confirmation.clone_from(&one.confirmation);
+        }
+        entry.timeline.extend(one.entry.clone());
         let moved = entry.task.clone();
         self.set(moved.id, Some(entry));
         TransitionResult::Moved(moved)
     }
 
+    /// The task that a word of an agent is about which names none.
+    fn spoken_of(&self, agent: AgentId) -> Option<TaskId> {
+        let ids = self.of_agent.get(&agent)?;
+        let meant = |id: &&TaskId| {
+            let standing = self.entries.get(id).map(Entry::standing);
+            standing.is_some_and(|standing| standing.begun || !standing.ours)
+        };
+        ids.iter().rev().find(meant).copied()
+    }
+
     pub(crate) fn claim(&mut self, node: &str, limit: usize, now: UnixTime) -> Vec<Claimed> {
         let waiting = |entry: &Entry| {
             let task = &entry.task;
-            entry.order.is_some() && task.status == Status::Pending && task.node == node
+            entry.order.is_some()
+                && task.status.is_live()
+                && task.node == node
+                && !entry.claimed
+                && !entry.begun
         };
         let taken = self.edit(limit, waiting, |entry| {
+            entry.claimed = true;
             entry.task.status = Status::InProgress;
             entry.task.updated = Some(now);
         });
         taken.iter().filter_map(Entry::claimed).collect()
     }
 
-    pub(crate) fn interrupted(&self, node: &str) -> Vec<Claimed> {
-        let interrupted = self.entries.values().filter(|entry| {
+    pub(crate) fn interrupted(&mut self, node: &str, crashed: bool) -> Vec<Claimed> {
+        let interrupted = |entry: &&Entry| {
             let task = &entry.task;
-            !entry.begun && task.status == Status::InProgress && task.node == node
-        });
-        interrupted.filter_map(Entry::claimed).collect()
+            entry.claimed && !entry.begun && task.status == Status::InProgress && task.node == node
+        };
+        let mut found: Vec<Entry> = self.entries.values().filter(interrupted).cloned().collect();
+        if crashed {
+            for entry in &mut found {
+                entry.crashes += 1;
+                self.swap(entry.task.id, Some(entry.clone()));
+            }
+        }
+        found.iter().filter_map(Entry::claimed).collect()
     }
 
-    pub(crate) fn begin_installer(&mut self, id: TaskId) -> bool {
-        let may = |entry: &&Entry| entry.task.status == Status::InProgress && !entry.begun;
-        let Some(entry) = self.entries.get(&id).filter(may) else {
-            return false;
+    pub(crate) fn begin_installer(&mut self, id: TaskId, now: UnixTime) -> bool {
+        let may = |entry: &Entry| {
+            entry.task.id == id && entry.task.status == Status::InProgress && !entry.begun
         };
-        let mut entry = entry.clone();
-        entry.begun = true;
-        self.set(id, Some(entry));
-        true
+        let begun = self.edit(1, may, |entry| {
+            entry.begun = true;
+            entry.task.updated = Some(now);
+            let upgrade = TimelineEntry::new(now, TimelineStep::Upgrade);
+            entry.timeline.push(upgrade);
+        });
+        !begun.is_empty()
     }
 
     pub(crate) fn touch(&mut self, ids: &[TaskId], now: UnixTime) {
@@ -193,14 +255,24 @@ impl Tasks {
         }
     }
 
-    pub(crate) fn cancel(&mut self, node: &str, now: UnixTime) -> u64 {
-        let waiting = |entry: &Entry| {
-            let task = &entry.task;
-            task.status == Status::Pending && task.node == node
+    pub(crate) fn cancel(&mut self, node: &str, which: Cancel, now: UnixTime) -> u64 {
+        let meant = |entry: &Entry| {
+            let (task, standing) = (&entry.task, entry.standing());
+            let cancelled = Status::Cancelled;
+            let waits = task.status == Status::Pending;
+            task.node == node
+                && (task.status).may_become(&cancelled, standing, Mover::Delivery)
+                && match which {
+                    Cancel::WithoutOrder => waits && !standing.ours,
+                    Cancel::Pending => waits,
+                    Cancel::NotBegun => true,
+                }
         };
-        let cancelled = self.edit(usize::MAX, waiting, |entry| {
+        let cancelled = self.edit(usize::MAX, meant, |entry| {
             entry.task.status = Status::Cancelled;
             entry.task.updated = Some(now);
+            let cancelled = TimelineEntry::new(now, TimelineStep::Cancelled);
+            entry.timeline.push(cancelled);
         });
         cancelled.len() as u64
     }
@@ -210,21 +282,59 @@ impl Tasks {
         self.remove(|task| task.status == Status::Pending && ids.contains(&task.id))
     }
 
-    pub(crate) fn expire(&mut self, not_since: UnixTime, now: UnixTime) -> Vec<Task> {
+    pub(crate) fn in_progress(&self, after: TaskId, limit: usize) -> Vec<Task> {
+        let after = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
+        let tasks = self.entries.range(after).map(|(_, entry)| &entry.task);
+        let running = tasks.filter(|task| task.status == Status::InProgress);
+        running.take(limit).cloned().collect()
+    }
+
+    pub(crate) fn expire(&mut self, overdue: &[Overdue], now: UnixTime) -> Vec<Task> {
         let silent = |entry: &Entry| {
             let task = &entry.task;
-            let last_word = task.updated.unwrap_or(task.created);
-            task.status == Status::InProgress && last_word <= not_since
+            let seen = overdue.iter().find(|one| one.task == task.id);
+            task.status == Status::InProgress
+                && seen.is_some_and(|seen| seen.updated == task.updated)
         };
         let expired = self.edit(usize::MAX, silent, |entry| {
             entry.task.status = Status::Timeout;
             entry.task.updated = Some(now);
+            let timeout = TimelineEntry::new(now, TimelineStep::Timeout);
+            entry.timeline.push(timeout);
         });
         expired.into_iter().map(|entry| entry.task).collect()
     }
 
     pub(crate) fn purge(&mut self, created_until: UnixTime) -> u64 {
-        self.remove(|task| task.created <= created_until)
+        self.remove(|task| task.created <= created_until && !task.status.is_live())
+    }
+
+    pub(crate) fn note(&mut self, entries: Vec<(TaskId, TimelineEntry)>) {
+        for (id, noted) in entries {
+            if let Some(mut entry) = self.entries.get(&id).cloned() {
+                entry.timeline.push(noted);
+                let over = entry.timeline.len().saturating_sub(LONGEST_TIMELINE);
+                entry.timeline.drain(..over);
+                self.swap(id, Some(entry));
+            }
+        }
+    }
+
+    pub(crate) fn timeline(&self, id: TaskId) -> Vec<TimelineEntry> {
+        let entry = self.entries.get(&id);
+        entry
+            .map(|entry| entry.timeline.clone())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn confirm(&mut self, id: TaskId, what: &Confirmation, at: UnixTime) -> bool {
+        let done = |entry: &Entry| entry.task.id == id && entry.task.status == Status::Done;
+        let confirmed = self.edit(1, done, |entry| {
+            entry.task.confirmation = Some(what.clone());
+            let confirm = TimelineEntry::new(at, TimelineStep::Confirm);
+            entry.timeline.push(confirm);
+        });
+        !confirmed.is_empty()
     }
 
     /// Changes up to `limit` tasks, oldest first; returns them as they are now.
@@ -256,11 +366,21 @@ impl Tasks {
         for id in &ids {
             self.set(*id, None);
         }
+        self.purged |= !ids.is_empty();
         ids.len() as u64
     }
 
-    /// The only place that changes `entries`.
+    /// Changes a task, and tells of it.
     fn set(&mut self, id: TaskId, entry: Option<Entry>) {
+        match &entry {
+            Some(entry) => self.feed.task(&entry.task),
+            None => self.feed.deleted(id),
+        }
+        self.swap(id, entry);
+    }
+
+    /// The only place that changes `entries`.
+    fn swap(&mut self, id: TaskId, entry: Option<Entry>) {
         if let Some(entry) = &entry {
             self.of_agent
                 .entry(entry.task.agent)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use store_rust::JournalStore;
-use wpk_plugin::api::{Created, Status, StoreError, TaskStore};
+use wpk_plugin::api::{Created, Status, StoreError, TaskId, TaskStore};
 use wpk_testkit::store_suite::{self, START, agent, bare, to, upgrade};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +45,14 @@ async fn a_restart_finds_everything_and_gives_no_id_twice() {
     let found = store.latest(&[agent(1), agent(2)]).await.unwrap();
     let statuses = found.into_iter().map(|task| task.unwrap().status);
     assert!(statuses.eq([Status::InProgress, Status::Pending]));
-    assert_eq!(store.interrupted("node01").await.unwrap(), []);
+    assert_eq!(store.interrupted("node01", false).await.unwrap(), []);
+    // Only what has ended is deleted.
+    assert_eq!(store.purge(START).await.unwrap(), 0);
+    let moves = vec![
+        to(TaskId(1), Status::Done, "node01", START),
+        to(TaskId(2), Status::Cancelled, "node01", START),
+    ];
+    store.transition(moves).await.unwrap();
     assert_eq!(store.purge(START).await.unwrap(), 2);
     drop(store);
     let store = JournalStore::open(&file).unwrap();
@@ -79,7 +86,7 @@ async fn what_a_crash_left_of_a_line_is_cut_off() {
         std::fs::write(&file, torn).unwrap();
         let store = JournalStore::open(&file).unwrap();
         // The line that said so is gone, the others are there.
-        let interrupted = store.interrupted("node01").await.unwrap();
+        let interrupted = store.interrupted("node01", false).await.unwrap();
         assert_eq!(interrupted.len(), 1, "{interrupted:?}");
         store
             .transition(vec![to(

@@ -170,6 +170,7 @@ async fn feed(store: &dyn TaskStore, mut after: Revision) -> Vec<Change> {
 async fn every_change_is_in_the_feed(store: &dyn TaskStore) {
     let start = ok(store.revision().await);
     assert_eq!(feed(store, start).await, []);
+    ok(store.set_place("reader", start).await);
     let task = create(store, upgrade(1, "node01", START)).await;
     let mut seen: Vec<Task> = ok(store.latest(&[agent(1)]).await)
         .into_iter()

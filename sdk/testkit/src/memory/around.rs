@@ -1,0 +1,62 @@
+//! A store around another: every call asks first whether it may go on. What is
+//! slow, full or broken about a store is written once, here.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wpk_api::{
+    AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
+    StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime,
+};
+
+/// Decides about each call of a [`StoreAround`].
+#[async_trait]
+pub trait Gate: Send + Sync {
+    /// Called before the call `operation` (the method's name) goes on; may wait.
+    ///
+    /// # Errors
+    /// Then the call ends with it, and the store inside hears nothing.
+    async fn pass(&self, operation: &'static str) -> Result<(), StoreError>;
+}
+
+/// The store `inside`, behind a gate.
+pub struct StoreAround<G> {
+    /// The gate.
+    pub gate: G,
+    /// The store.
+    pub inside: Arc<dyn TaskStore>,
+}
+
+macro_rules! pass_on {
+    ($(fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl<G: Gate> TaskStore for StoreAround<G> {
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.gate.pass(stringify!($name)).await?;
+                self.inside.$name($($argument),*).await
+            })*
+        }
+    };
+}
+
+pass_on! {
+    fn create(tasks: Vec<NewTask>) -> Vec<Created>;
+    fn latest(agents: &[AgentId]) -> Vec<Option<Task>>;
+    fn transition(moves: Vec<Transition>) -> Vec<TransitionResult>;
+    fn claim(node: &str, limit: usize, now: UnixTime) -> Vec<Claimed>;
+    fn interrupted(node: &str, crashed: bool) -> Vec<Claimed>;
+    fn begin_installer(task: TaskId, now: UnixTime) -> bool;
+    fn touch(tasks: &[TaskId], now: UnixTime) -> ();
+    fn cancel(node: &str, which: Cancel, now: UnixTime) -> u64;
+    fn withdraw(tasks: &[TaskId]) -> u64;
+    fn in_progress(after: TaskId, limit: usize) -> Vec<Task>;
+    fn expire(overdue: &[Overdue], now: UnixTime) -> Vec<Task>;
+    fn purge(created_until: UnixTime) -> u64;
+    fn note(entries: Vec<(TaskId, TimelineEntry)>) -> ();
+    fn timeline(task: TaskId) -> Vec<TimelineEntry>;
+    fn confirm(task: TaskId, confirmation: Confirmation, at: UnixTime) -> bool;
+    fn changes(after: Revision, limit: usize) -> Vec<Change>;
+    fn revision() -> Revision;
+    fn place(reader: &str) -> Revision;
+    fn set_place(reader: &str, place: Revision) -> ();
+}
