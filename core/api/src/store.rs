@@ -41,7 +41,10 @@ pub trait TaskStore: Send + Sync {
 
     /// Carries out moves one after the other, each if it is legal at that
     /// moment ([`Status::may_become`], [`Status::needs_same_node`]): compare and
-    /// set. A move's `entry` is added to the timeline of the task it moves.
+    /// set. A move's `entry` is added to the timeline of the task it moves; where
+    /// that had timed out, a report is a late one
+    /// ([`TimelineEntry::of_late`](crate::TimelineEntry::of_late)). A task that
+    /// becomes Done without a text loses the one it had.
     async fn transition(&self, moves: Vec<Transition>)
     -> Result<Vec<TransitionResult>, StoreError>;
 

@@ -56,6 +56,16 @@ impl TimelineEntry {
         self
     }
 
+    /// The same for a task that has timed out, or has not: a report about it is
+    /// late then.
+    #[must_use]
+    pub fn of_late(mut self, timed_out: bool) -> Self {
+        if timed_out && self.step == TimelineStep::Report {
+            self.step = TimelineStep::LateReport;
+        }
+        self
+    }
+
     /// Why it failed.
     #[must_use]
     pub fn failed(mut self, cause: Cause) -> Self {

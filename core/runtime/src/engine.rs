@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
-use wpk_api::{CancellationToken, Claimed, RequestService};
+use wpk_api::{Cancel, CancellationToken, Claimed, RequestService};
 
 use crate::clock::{Clock, WallClock};
 use crate::intake::Intake;
@@ -129,19 +129,22 @@ impl Engine {
     /// What is left of the last run (`tasks.on_restart`).
     async fn recover(&self) -> Result<Vec<Claimed>, EngineError> {
         let (store, node) = (self.workshop.store(), self.workshop.node());
+        let now = self.workshop.now();
+        // Nobody will ever carry them out: a table that was taken over.
+        store.cancel(node, Cancel::WithoutOrder, now).await?;
         match self.workshop.settings.tasks.on_restart {
             OnRestart::Cancel => {
-                let cancelled = store.cancel(node, self.workshop.now()).await?;
+                let cancelled = store.cancel(node, Cancel::NotBegun, now).await?;
                 if cancelled > 0 {
                     warn!(
                         cancelled,
-                        "waiting tasks were cancelled (tasks.on_restart = \"cancel\")"
+                        "tasks whose installer was not begun were cancelled (tasks.on_restart = \"cancel\")"
                     );
                 }
                 Ok(Vec::new())
             }
             OnRestart::Resume => {
-                let interrupted = store.interrupted(node).await?;
+                let interrupted = store.interrupted(node, false).await?;
                 if !interrupted.is_empty() {
                     info!(
                         deliveries = interrupted.len(),

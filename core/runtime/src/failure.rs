@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use wpk_api::ProviderError;
+use wpk_api::{Cause, ProviderError, TimelineEntry, TimelineStep, UnixTime};
 use wpk_wire::UpgradeCode;
 
 /// A failure that ends a delivery.
@@ -35,6 +35,55 @@ impl Failure {
         match self.code {
             UpgradeCode::Unknown => format!("{}: {}", self.code.text(), self.cause),
             code => code.text().to_owned(),
+        }
+    }
+}
+
+impl Failure {
+    /// The same for the task's timeline.
+    pub(crate) fn entry(&self, at: UnixTime) -> TimelineEntry {
+        let cause = Cause::new(self.code.code().into(), &self.cause, self.advice());
+        TimelineEntry::new(at, self.step()).failed(cause)
+    }
+
+    /// The step that fails with this code.
+    const fn step(&self) -> TimelineStep {
+        use UpgradeCode as Code;
+        match self.code {
+            Code::PlatformNotAvailable
+            | Code::RepositoryUnreachable
+            | Code::VersionNotInRepository => TimelineStep::Resolve,
+            Code::FileNotFound | Code::Sha1Mismatch => TimelineStep::Download,
+            Code::SendLockRestart => TimelineStep::LockRestart,
+            Code::SendOpen => TimelineStep::Open,
+            Code::SendWrite => TimelineStep::Write,
+            Code::SendClose => TimelineStep::Close,
+            Code::SendSha1 => TimelineStep::Sha1,
+            Code::SendUpgrade => TimelineStep::Upgrade,
+            Code::UpgradeFailed | Code::MissingDependency => TimelineStep::Report,
+            _ => TimelineStep::Other,
+        }
+    }
+
+    /// What to do about it.
+    const fn advice(&self) -> &'static str {
+        use UpgradeCode as Code;
+        match self.code {
+            Code::PlatformNotAvailable => "name a package_type, or another repository",
+            Code::RepositoryUnreachable => "check the repository's address, `wpkctl doctor`",
+            Code::VersionNotInRepository => "ask for a version that is in the list `versions`",
+            Code::FileNotFound => "check the file, its rights and the repository",
+            Code::Sha1Mismatch => "mirror the file again, or correct the list `versions`",
+            Code::SendLockRestart
+            | Code::SendOpen
+            | Code::SendWrite
+            | Code::SendClose
+            | Code::SendSha1 => "look into the agent's log, then ask again",
+            Code::SendUpgrade => "look at the agent's words; its log may say more",
+            Code::UpgradeFailed | Code::MissingDependency => {
+                "look into the installer's log at the agent"
+            }
+            _ => "",
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The task manager's clock: time-outs and clean-up (protocol.md, section 3).
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{debug, error, info, warn};
-use wpk_api::CancellationToken;
+use wpk_api::{CancellationToken, Overdue, Task, TaskId, UnixTime};
 
 use crate::clock::whole_seconds;
 use crate::workshop::Workshop;
@@ -25,31 +26,105 @@ pub(crate) async fn run(workshop: Arc<Workshop>, stop: CancellationToken) {
     let mut cleans = interval_at(Instant::now() + clean.min(DAY / 24), clean);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     cleans.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ages = Ages::new(timeout);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = looks.tick() => expire(&workshop, timeout).await,
+            _ = looks.tick() => expire(&workshop, &mut ages).await,
             _ = cleans.tick() => purge(&workshop, keep).await,
         }
     }
 }
 
-/// Tasks without an update for too long end as Timeout; those that are being
-/// delivered right now are updated first.
-async fn expire(workshop: &Workshop, timeout: Duration) {
-    let (store, now) = (workshop.store(), workshop.now());
-    let running = workshop.in_hand.ids();
-    if !running.is_empty()
-        && let Err(error) = store.touch(&running, now).await
-    {
-        // Without it running deliveries could be taken for dead.
-        warn!(%error, "running tasks cannot be marked; no time-outs this time");
-        return;
+/// Tasks read from the store at a time.
+const PAGE: usize = 10_000;
+
+/// How long each task that is In progress has been without an update, measured
+/// by a clock that nobody sets. Only what an earlier run left is judged by the
+/// times that were stored.
+struct Ages {
+    timeout: Duration,
+    seen: HashMap<TaskId, Silence>,
+    /// Whether this run has looked before: what it meets later is new to it.
+    looked: bool,
+}
+
+/// A task without a word.
+#[derive(Clone, Copy)]
+struct Silence {
+    updated: Option<UnixTime>,
+    since: Instant,
+    /// How long it had lasted when it was first seen.
+    before: Duration,
+}
+
+impl Ages {
+    fn new(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            seen: HashMap::new(),
+            looked: false,
+        }
     }
-    match store
-        .expire(now.saturating_sub(whole_seconds(timeout)), now)
-        .await
-    {
+
+    /// Takes in what is In progress now, without what is in hand; returns what is
+    /// overdue.
+    fn look(&mut self, running: &[Task], now: UnixTime) -> Vec<Overdue> {
+        let mut seen = HashMap::with_capacity(running.len());
+        let mut overdue = Vec::new();
+        for task in running {
+            let known = self.seen.get(&task.id).copied();
+            let silence = known
+                .filter(|silence| silence.updated == task.updated)
+                .unwrap_or_else(|| self.begins(task, now));
+            if silence.before + silence.since.elapsed() >= self.timeout {
+                overdue.push(Overdue {
+                    task: task.id,
+                    updated: task.updated,
+                });
+            }
+            seen.insert(task.id, silence);
+        }
+        self.seen = seen;
+        self.looked = true;
+        overdue
+    }
+
+    fn begins(&self, task: &Task, now: UnixTime) -> Silence {
+        let last_word = task.updated.unwrap_or(task.created);
+        let left_over = now.saturating_sub(last_word).max(0).unsigned_abs();
+        Silence {
+            updated: task.updated,
+            since: Instant::now(),
+            before: match self.looked {
+                true => Duration::ZERO,
+                false => Duration::from_secs(left_over).min(self.timeout),
+            },
+        }
+    }
+}
+
+/// Tasks without an update for too long end as Timeout; those that are being
+/// delivered right now do not.
+async fn expire(workshop: &Workshop, ages: &mut Ages) {
+    let (store, now) = (workshop.store(), workshop.now());
+    let mut running = Vec::new();
+    loop {
+        let after = running.last().map_or(TaskId(0), |task: &Task| task.id);
+        match store.in_progress(after, PAGE).await {
+            Ok(page) if page.is_empty() => break,
+            Ok(page) => running.extend(page),
+            Err(error) => {
+                warn!(%error, "running tasks cannot be read; no time-outs this time");
+                return;
+            }
+        }
+    }
+    let in_hand: HashSet<TaskId> = workshop.in_hand.ids().into_iter().collect();
+    running.retain(|task| !in_hand.contains(&task.id));
+    let overdue = ages.look(&running, now);
+    // Also when there is none: a store that is not alone looks around then.
+    match store.expire(&overdue, now).await {
         Ok(ended) => {
             for task in ended {
                 warn!(task = %task.id, agent = %task.agent, "no word from the agent in time");

@@ -151,6 +151,7 @@ mod tests {
             updated: None,
             status: Status::InProgress,
             error_msg: None,
+            confirmation: None,
         }
     }
 

@@ -174,6 +174,7 @@ impl Tasks {
             return TransitionResult::Refused(Some(task.clone()));
         }
         let mut entry = entry.clone();
+        let late = entry.task.status == Status::Timeout;
         entry.task.status = one.to.clone();
         entry.task.updated = Some(one.at);
         if one.error_msg.is_some() {
@@ -184,7 +185,8 @@ impl Tasks {
         if one.confirmation.is_some() {
             entry.task.confirmation.clone_from(&one.confirmation);
         }
-        entry.timeline.extend(one.entry.clone());
+        let noted = one.entry.clone().map(|noted| noted.of_late(late));
+        entry.timeline.extend(noted);
         let moved = entry.task.clone();
         self.set(moved.id, Some(entry));
         TransitionResult::Moved(moved)

@@ -138,6 +138,7 @@ fn move_one(connection: &Connection, one: &Transition) -> Result<TransitionResul
     {
         return Ok(TransitionResult::Refused(Some(task)));
     }
+    let late = task.status == Status::Timeout;
     task.status = one.to.clone();
     task.updated = Some(one.at);
     if one.error_msg.is_some() {
@@ -151,7 +152,7 @@ fn move_one(connection: &Connection, one: &Transition) -> Result<TransitionResul
     }
     set(connection, &task)?;
     if let Some(entry) = &one.entry {
-        timeline::add(connection, task.id, entry)?;
+        timeline::add(connection, task.id, &entry.clone().of_late(late))?;
     }
     Ok(TransitionResult::Moved(task))
 }

@@ -56,7 +56,7 @@ pub(super) async fn carry_out(
     stop: CancellationToken,
 ) {
     let Job {
-        claimed: Claimed { task, order },
+        claimed: Claimed { task, order, .. },
         // Held to the very end: as long as this runs the task is not timed out.
         mut in_hand,
         mut attempts,
@@ -86,6 +86,7 @@ pub(super) async fn carry_out(
             Next::Again(failure) => {
                 warn!(task = %task.id, agent = %task.agent, attempts_left = attempts, %failure, "delivery failed, will be tried again");
                 in_hand.waits();
+                ledger.note(failure.entry(workshop.now())).await;
                 if pauses::between_attempts(&stop).await.is_err() {
                     return;
                 }
@@ -108,14 +109,20 @@ async fn conclude(ledger: &Ledger<'_>, outcome: Outcome) {
             info!(task = %id, %agent, "the agent runs the installer");
             ledger.awaits_word().await;
         }
+        Outcome::Silent(failure) => {
+            warn!(task = %id, %agent, %failure, "the agent did not say whether it runs the installer; its word or the time-out decides");
+            ledger.note(failure.entry(ledger.workshop.now())).await;
+            ledger.awaits_word().await;
+        }
         Outcome::Legacy => {
             info!(task = %id, %agent, "the agent runs the installer, and is too old to say how that ends");
-            ledger.ends(Status::Legacy, None).await;
+            ledger.ends(Status::Legacy, None, None).await;
         }
         Outcome::Failed(failure) => {
             warn!(task = %id, %agent, code = failure.code.code(), %failure, "upgrade failed");
             let error_msg = Some(failure.error_msg());
-            ledger.ends(Status::Failed, error_msg).await;
+            let entry = failure.entry(ledger.workshop.now());
+            ledger.ends(Status::Failed, error_msg, Some(entry)).await;
         }
         Outcome::Left(Left::Interrupted) => {
             debug!(task = %id, %agent, "delivery interrupted, it goes on at the next start");

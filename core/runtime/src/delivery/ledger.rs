@@ -2,9 +2,10 @@
 //! is begun, and how it ended. Again and again until the store takes it: a full
 //! disk must not make the table lie.
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use wpk_api::{
-    CancellationToken, Selector, Status, StoreError, Task, Transition, TransitionResult,
+    CancellationToken, Mover, Selector, Status, StoreError, Task, TimelineEntry, Transition,
+    TransitionResult,
 };
 
 use super::outcome::Ended;
@@ -43,8 +44,22 @@ impl Ledger<'_> {
         }
     }
 
+    /// A step of the task. It is told to nobody's cost: where the store does not
+    /// take it, the delivery goes on.
+    pub(super) async fn note(&self, entry: TimelineEntry) {
+        let noted = self.workshop.store().note(vec![(self.task.id, entry)]);
+        if let Err(error) = noted.await {
+            debug!(task = %self.task.id, %error, "a step cannot be written into the timeline");
+        }
+    }
+
     /// The task ends.
-    pub(super) async fn ends(&self, to: Status, error_msg: Option<String>) {
+    pub(super) async fn ends(
+        &self,
+        to: Status,
+        error_msg: Option<String>,
+        entry: Option<TimelineEntry>,
+    ) {
         let (store, task) = (self.workshop.store(), self.task);
         let ending = || Transition {
             select: Selector::Task(task.id),
@@ -52,6 +67,9 @@ impl Ledger<'_> {
             node: self.workshop.node().to_owned(),
             error_msg: error_msg.clone(),
             at: self.workshop.now(),
+            by: Mover::Delivery,
+            entry: entry.clone(),
+            confirmation: None,
         };
         let ended = self
             .persist(|| async { store.transition(vec![ending()]).await })

@@ -65,6 +65,9 @@ pub(super) enum Next {
 pub(super) enum Outcome {
     /// It stays In progress until the agent says how the installer ended.
     AwaitsWord,
+    /// It stays In progress too: the agent may be running the installer although
+    /// it did not say so.
+    Silent(Failure),
     /// It ends as Legacy: the agent's word will never come.
     Legacy,
     /// It ends as Failed.
@@ -102,7 +105,8 @@ pub(super) fn decide(ended: Ended, attempts_left: u32, stopping: bool) -> Next {
         // We hung up, not the agent: nothing is known of it that would make the
         // upgrade a failure.
         Ended::Unanswered(_) if stopping => Outcome::Left(Left::Unanswered),
-        Ended::Unanswered(failure) => Outcome::Failed(failure),
+        // Silence is never an outcome.
+        Ended::Unanswered(failure) => Outcome::Silent(failure),
         Ended::NotOurs => Outcome::Left(Left::NotOurs),
         Ended::Stopped => Outcome::Left(Left::Interrupted),
     })
@@ -124,6 +128,7 @@ mod tests {
     fn every_end_has_its_outcome() {
         let over = Next::Over;
         let failed = || over(Outcome::Failed(failure()));
+        let silent = || over(Outcome::Silent(failure()));
         let left = |why| over(Outcome::Left(why));
         let thrice = |next: Next| [next.clone(), next.clone(), next];
         let table = [
@@ -143,7 +148,7 @@ mod tests {
             (Ended::Refused(failure()), thrice(failed())),
             (
                 Ended::Unanswered(failure()),
-                [failed(), failed(), left(Left::Unanswered)],
+                [silent(), silent(), left(Left::Unanswered)],
             ),
             (Ended::NotOurs, thrice(left(Left::NotOurs))),
             (Ended::Stopped, thrice(left(Left::Interrupted))),

@@ -2,7 +2,7 @@
 //! and, once that is written down, upgrade (protocol.md, section 5).
 
 use bytes::{Bytes, BytesMut};
-use wpk_api::{AgentId, Order, PEER_MAX_COMMAND};
+use wpk_api::{AgentId, Order, PEER_MAX_COMMAND, TransportError};
 use wpk_wire::agent::command::max_chunk;
 use wpk_wire::{AgentCommand, AgentReply, CommandForm, Step, UpgradeCode};
 
@@ -125,7 +125,11 @@ impl<'a> Session<'a> {
             installer: self.installer,
         };
         self.in_hand.installer_begins();
-        let answer = self.ask(&command).await.map_err(Ended::Unanswered)?;
+        let answer = match self.ask(&command).await {
+            Ok(answer) => answer,
+            Err(unheard) if unheard.silent => return Err(Ended::Unanswered(unheard.failure)),
+            Err(unheard) => return Err(Ended::Refused(unheard.failure)),
+        };
         self.judge(command.step(), &answer)
             .map(drop)
             .map_err(Ended::Refused)
@@ -183,24 +187,47 @@ impl<'a> Session<'a> {
 
     /// Sends one command and judges the answer.
     async fn step(&mut self, command: AgentCommand<'_>) -> Result<AgentReply, Failure> {
-        let answer = self.ask(&command).await?;
+        let answer = self
+            .ask(&command)
+            .await
+            .map_err(|unheard| unheard.failure)?;
         self.judge(command.step(), &answer)
     }
 
     /// Sends one command; what the agent says, whatever it is.
-    async fn ask(&mut self, command: &AgentCommand<'_>) -> Result<Bytes, Failure> {
+    async fn ask(&mut self, command: &AgentCommand<'_>) -> Result<Bytes, Unheard> {
         let step = command.step();
         self.in_hand.step(step);
         let mut bytes = BytesMut::with_capacity(COMMAND_ROOM);
         command.encode(self.form, &mut bytes);
         let transport = &self.workshop.parts.transport;
-        (transport.request(self.agent, bytes.freeze()).await)
-            .map_err(|error| failure_of(step, error.to_string()))
+        (transport.request(self.agent, bytes.freeze()).await).map_err(|error| Unheard {
+            silent: is_silence(&error),
+            failure: failure_of(step, error.to_string()),
+        })
     }
 
     fn judge(&self, step: Step, answer: &[u8]) -> Result<AgentReply, Failure> {
         AgentReply::parse(self.form, answer, step)
             .map_err(|error| failure_of(step, error.to_string()))
+    }
+}
+
+/// Why there was no answer from the agent itself.
+struct Unheard {
+    failure: Failure,
+    /// Whether the agent may have heard the command all the same.
+    silent: bool,
+}
+
+/// Whether an agent may have heard a command that it did not answer
+/// (PROTOCOL.md, section 5).
+fn is_silence(error: &TransportError) -> bool {
+    const SILENT: [&str; 2] = ["err Response timeout", "err Maximum attempts exceeded"];
+    match error {
+        TransportError::TimedOut(_) | TransportError::Closed { .. } => true,
+        TransportError::Refused { reason, .. } => SILENT.iter().any(|words| reason.contains(words)),
+        TransportError::NotConnected(_) | TransportError::Unavailable(_) => false,
     }
 }
 

@@ -3,11 +3,14 @@
 //! stop repeating itself happens behind the answer ([`crate::clears`]).
 
 use tracing::{debug, info, warn};
-use wpk_api::{AgentId, Peer, Selector, Status, Transition, TransitionResult};
+use wpk_api::words::{LONGEST_CAUSE, clean};
+use wpk_api::{
+    AgentId, Cause, Mover, Peer, Selector, Status, TimelineEntry, TimelineStep, Transition,
+    TransitionResult, UnixTime,
+};
 use wpk_wire::{Acknowledgement, AskedId, Item, Response, TaskCode, UpgradeCode, Verdict};
 
 use super::asked::{at_once, distinct, each};
-use crate::in_hand::{Installer, TasksInHand};
 use crate::workshop::Workshop;
 
 /// Stores the word of each agent and answers one item per id.
@@ -26,19 +29,31 @@ pub(super) async fn answer(
         workshop.clears.tell(distinct(ids));
         return Response::success(ids.iter().map(unusable).collect());
     };
-    let heard = each(ids, |id| hear(&workshop.in_hand, id));
     let at = workshop.now();
-    let move_of = |heard: Option<AgentId>| {
-        let moved = heard.map(|agent| Transition {
-            select: Selector::LatestOf(agent),
+    let is_report = matches!(to, Status::Done | Status::Failed);
+    let agents = each(ids, |id| id.agent().ok());
+    let move_of = |agent: Option<AgentId>| {
+        let moved = agent.map(|agent| Transition {
+            // Which task it is about is for the store to say: an agent that was
+            // not told to run the installer speaks of an upgrade before this one.
+            select: match is_report {
+                true => Selector::SpokenOf(agent),
+                false => Selector::LatestOf(agent),
+            },
             to: to.clone(),
             node: workshop.node().to_owned(),
             error_msg: error_msg.clone(),
             at,
+            by: match is_report {
+                true => Mover::Report,
+                false => Mover::Delivery,
+            },
+            entry: Some(entry(agent, ack, at)),
+            confirmation: None,
         });
         ((), moved)
     };
-    let moved = at_once(heard, move_of, |moves| workshop.store().transition(moves)).await;
+    let moved = at_once(agents, move_of, |moves| workshop.store().transition(moves)).await;
     let moved = match moved {
         Ok(moved) => moved,
         Err(error) => {
@@ -53,7 +68,7 @@ pub(super) async fn answer(
     for asked in moved {
         items.push(match asked.found.1 {
             Some(TransitionResult::Moved(task)) => {
-                info!(task = %task.id, agent = %task.agent, status = %task.status, said = ack.message.as_deref(), "the agent reported");
+                info!(task = %task.id, agent = %task.agent, status = %task.status, said = said(ack), "the agent reported");
                 Item::task(TaskCode::Success, asked.id)
             }
             _ => {
@@ -79,58 +94,21 @@ fn end_of_task(peer: Peer, ack: &Acknowledgement) -> Option<(Status, Option<Stri
     }
 }
 
-/// The agent of an id, if its word can be about its newest task. An agent that
-/// was not told yet to run the installer speaks of an upgrade before this one.
-fn hear(in_hand: &TasksInHand, id: AskedId) -> Option<AgentId> {
-    let agent = id.agent().ok()?;
-    let task = in_hand.of(agent);
-    if task.is_some_and(|task| task.installer == Installer::NotBegun) {
-        info!(%agent, "an acknowledgement of an earlier upgrade came during a delivery");
-        return None;
-    }
-    Some(agent)
+/// What the agent said, fit for a log line.
+fn said(ack: &Acknowledgement) -> Option<String> {
+    let words = ack.message.as_deref()?;
+    Some(clean(words, LONGEST_CAUSE))
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use wpk_api::{Command, Task, TaskId};
-    use wpk_wire::Step;
-
-    use super::*;
-
-    /// Whoever repeats the word about an earlier upgrade must not end this one,
-    /// neither before its first attempt nor between two.
-    #[test]
-    fn an_agent_is_not_heard_before_it_was_told_to_run_the_installer() {
-        let all = Arc::new(TasksInHand::default());
-        let agent = AgentId::new(7).unwrap();
-        let heard = || hear(&all, agent.into()).is_some();
-        assert!(heard(), "nothing is in hand");
-        let mut task = all.take(&Task {
-            id: TaskId(1),
-            agent,
-            node: "node01".into(),
-            module: "upgrade_module".into(),
-            command: Command::Upgrade,
-            created: 1,
-            updated: None,
-            status: Status::InProgress,
-            error_msg: None,
-        });
-        assert!(!heard(), "it waits for a slot");
-        task.begins();
-        assert!(!heard(), "the file is looked for");
-        task.step(Step::Write);
-        assert!(!heard(), "the file is sent");
-        task.waits();
-        assert!(!heard(), "it waits for its next attempt");
-        task.begins();
-        task.installer_begins();
-        assert!(heard());
-        drop(task);
-        assert!(heard(), "its word is awaited");
-        assert_eq!(hear(&all, AskedId::from(-1)), None, "nobody's id");
+/// The word for the task's timeline.
+fn entry(agent: AgentId, ack: &Acknowledgement, at: UnixTime) -> TimelineEntry {
+    let entry = TimelineEntry::new(at, TimelineStep::Report).asked(&format!("agent {agent}"));
+    let words = ack.message.as_deref().unwrap_or_default();
+    match ack.verdict() {
+        Verdict::Failed(code) => {
+            let advice = "look into the installer's log at the agent";
+            entry.failed(Cause::new(code.code().into(), words, advice))
+        }
+        _ => entry.detail(words),
     }
 }

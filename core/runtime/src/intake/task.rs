@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use tracing::error;
 use wpk_api::{
-    AgentId, Command, Created, NewTask, Selector, Status, StoreError, Task, Transition,
-    TransitionResult,
+    AgentId, Cancel, Command, Created, Mover, NewTask, Selector, Status, StoreError, Task,
+    Transition, TransitionResult,
 };
 use wpk_wire::task::CreateCommand;
 use wpk_wire::{AskedId, Item, Response, TaskCode, TaskRequest};
@@ -103,13 +103,24 @@ async fn update(
     error_msg: Option<String>,
 ) -> Result<Vec<Item>, StoreError> {
     let at = workshop.now();
+    // An agent's word, whoever passes it on.
+    let is_report = matches!(status, Status::Done | Status::Failed);
     let move_of = |agent: Option<AgentId>| {
         let moved = agent.map(|agent| Transition {
-            select: Selector::LatestOf(agent),
+            select: match is_report {
+                true => Selector::SpokenOf(agent),
+                false => Selector::LatestOf(agent),
+            },
             to: status.clone(),
             node: node.to_owned(),
             error_msg: error_msg.clone(),
             at,
+            by: match is_report {
+                true => Mover::Report,
+                false => Mover::Delivery,
+            },
+            entry: None,
+            confirmation: None,
         });
         ((), moved)
     };
@@ -123,6 +134,7 @@ async fn update(
 }
 
 async fn cancel(workshop: &Workshop, node: &str) -> Result<Vec<Item>, StoreError> {
-    workshop.store().cancel(node, workshop.now()).await?;
+    let store = workshop.store();
+    store.cancel(node, Cancel::Pending, workshop.now()).await?;
     Ok(vec![Item::of_request(TaskCode::Success)])
 }

@@ -42,7 +42,8 @@ CREATE INDEX IF NOT EXISTS WORKER_TASKS_STATE ON WORKER_TASKS (STATE, TRIED, TAS
 /// The columns of a [`Known`], in its order.
 macro_rules! columns {
     () => {
-        "AGENT_ID, TASK_ID, NODE, MODULE, COMMAND, CREATE_TIME, UPDATE_TIME, TASK_ORDER, STATE"
+        "AGENT_ID, TASK_ID, NODE, MODULE, COMMAND, CREATE_TIME, UPDATE_TIME, TASK_ORDER, STATE, \
+         INSTALLER_BEGUN"
     };
 }
 
@@ -90,6 +91,8 @@ pub(super) struct Known {
     updated: Option<UnixTime>,
     order: Option<String>,
     pub(super) state: State,
+    /// Whether its installer was begun.
+    pub(super) begun: bool,
 }
 
 impl Known {
@@ -108,8 +111,13 @@ impl Known {
             updated: self.updated,
             status: Status::InProgress,
             error_msg: None,
+            confirmation: None,
         };
-        Some(Claimed { task, order })
+        Some(Claimed {
+            task,
+            order,
+            crashes: 0,
+        })
     }
 }
 
@@ -136,6 +144,7 @@ impl Local {
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
             connection.execute_batch("PRAGMA synchronous = FULL;")?;
             connection.execute_batch(TABLES)?;
+            connection.execute_batch(super::history::TABLES)?;
             let layout = get(&connection, "layout")?.unwrap_or_default();
             Ok((connection, layout))
         };
@@ -154,7 +163,7 @@ impl Local {
     }
 
     /// Runs one transaction where it may block.
-    async fn run<R: Send + 'static>(
+    pub(super) async fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
@@ -494,6 +503,7 @@ fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
         updated: row.get(6)?,
         order: row.get(7)?,
         state: State::from_word(&state),
+        begun: row.get::<_, Option<i64>>(9)?.is_some(),
     })
 }
 

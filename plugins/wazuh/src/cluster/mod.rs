@@ -34,6 +34,7 @@ mod create;
 mod examine;
 mod fault;
 mod header;
+mod history;
 mod link;
 mod local;
 mod master;

@@ -59,6 +59,7 @@ pub(super) fn task(item: Item, zone: &TimeZone) -> Option<Task> {
         updated: item.update_time.and_then(|text| time(&text, zone)),
         status: status(&item.status.unwrap_or_default()),
         error_msg: item.error_msg,
+        confirmation: None,
     })
 }
 

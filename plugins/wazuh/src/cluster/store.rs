@@ -8,14 +8,15 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
 use tracing::{debug, warn};
 use wpk_api::{
-    AgentId, Claimed, Context, Created, NewTask, Selector, Status, StoreError, Task, TaskId,
-    TaskStore, Transition, TransitionResult, UnixTime,
+    AgentId, Cancel, Change, Claimed, Confirmation, Context, Created, Mover, NewTask, Overdue,
+    Revision, Selector, Standing, Status, StoreError, Task, TaskId, TaskStore, TimelineEntry,
+    TimelineStep, Transition, TransitionResult, UnixTime,
 };
 use wpk_wire::{Dialect, TaskRequest};
 
 use super::ClusterSettings;
 use super::link::Link;
-use super::local::Local;
+use super::local::{Known, Local};
 use super::master::Master;
 
 /// The tasks of a cluster, seen from a worker node (protocol.md, sections 3
@@ -174,7 +175,7 @@ impl Inner {
         Ok(claimed.collect())
     }
 
-    async fn interrupted(&self, node: &str) -> Result<Vec<Claimed>, StoreError> {
+    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError> {
         let rows = self.local.interrupted(node).await?;
         let agents: Vec<AgentId> = rows.iter().map(|row| row.agent).collect();
         // Asked before an agent gets a file for nothing. A master that is away
@@ -193,7 +194,13 @@ impl Inner {
             None => true,
         };
         let claimed = rows.into_iter().filter_map(|row| row.claimed());
-        Ok(claimed.filter(wanted).collect())
+        let mut claimed: Vec<Claimed> = claimed.filter(wanted).collect();
+        let ids = claimed.iter().map(|one| one.task.id).collect();
+        let crashes = self.local.crashes(ids, crashed).await?;
+        for (one, crashes) in claimed.iter_mut().zip(crashes) {
+            one.crashes = crashes;
+        }
+        Ok(claimed)
     }
 
     async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError> {
@@ -218,7 +225,7 @@ impl Inner {
         let mut resolved = Vec::with_capacity(moves.len());
         for one in moves {
             let agent = match one.select {
-                Selector::LatestOf(agent) => Some(agent),
+                Selector::LatestOf(agent) | Selector::SpokenOf(agent) => Some(agent),
                 Selector::Task(id) => self.local.agent_of(id).await?,
             };
             resolved.push((agent, one));
@@ -231,6 +238,7 @@ impl Inner {
                 .iter()
                 .take_while(|(agent, one)| {
                     one.to == first.to
+                        && one.by == first.by
                         && one.node == first.node
                         && one.error_msg == first.error_msg
                         // The second move of an agent builds on the first.
@@ -251,14 +259,24 @@ impl Inner {
     ) -> Result<Vec<TransitionResult>, StoreError> {
         let agents: Vec<AgentId> = group.iter().filter_map(|(agent, _)| *agent).collect();
         let mut newest = self.master.results(&agents).await?;
+        let known = self.local.known(agents.clone()).await?;
+        let known: HashMap<AgentId, &Known> = known.iter().map(|row| (row.agent, row)).collect();
         let legal = |one: &Transition, task: &Task| {
             let meant = match one.select {
                 Selector::Task(id) => task.id == id,
-                Selector::LatestOf(_) => true,
+                Selector::LatestOf(_) | Selector::SpokenOf(_) => true,
+            };
+            // What this node carries out has a row here until it ends.
+            let row = known
+                .get(&task.agent)
+                .filter(|row| row.task == Some(task.id));
+            let standing = Standing {
+                ours: row.is_some(),
+                begun: row.is_some_and(|row| row.begun),
             };
             meant
                 && TaskRequest::STATUSES.contains(&one.to)
-                && task.status.may_become(&one.to)
+                && task.status.may_become(&one.to, standing, one.by)
                 && (!one.to.needs_same_node() || task.node == one.node)
         };
         let may = |(agent, one): &&(Option<AgentId>, Transition)| {
@@ -300,6 +318,7 @@ impl Inner {
             .iter()
             .map(|(agent, one)| result(*agent, one, &newest, &moved))
             .collect();
+        self.remember(group, &results).await;
         let ended = results.iter().filter_map(|result| match result {
             TransitionResult::Moved(task) if !task.status.is_live() => Some(task.id),
             _ => None,
@@ -309,6 +328,92 @@ impl Inner {
             debug!(%error, "ended tasks cannot be forgotten now");
         }
         Ok(results)
+    }
+}
+
+impl Inner {
+    /// New tasks, for those who look.
+    async fn created(&self, new: Vec<NewTask>, created: &[Created]) {
+        let (mut tasks, mut entries) = (Vec::new(), Vec::new());
+        for (new, created) in new.into_iter().zip(created) {
+            let Created::Task(id) = *created else {
+                continue;
+            };
+            entries.push((id, TimelineEntry::new(new.created, TimelineStep::Created)));
+            tasks.push(Task {
+                id,
+                agent: new.agent,
+                node: new.node,
+                module: new.module,
+                command: new.command,
+                created: new.created,
+                updated: None,
+                status: Status::Pending,
+                error_msg: None,
+                confirmation: None,
+            });
+        }
+        let noted = self.local.note(entries).await;
+        if let Err(error) = noted.and(self.local.saw(tasks).await) {
+            warn!(%error, "the timeline of new tasks cannot be written");
+        }
+    }
+
+    /// Ends what runs here and whose installer was not begun. Section 3 has no
+    /// word for it but Failed.
+    async fn take_back(&self, node: &str, now: UnixTime) -> Result<u64, StoreError> {
+        let rows = self.local.interrupted(node).await?;
+        let ends = rows.iter().filter_map(|row| row.task).map(|id| Transition {
+            select: Selector::Task(id),
+            to: Status::Failed,
+            node: node.to_owned(),
+            error_msg: Some("Task cancelled since the manager was restarted".to_owned()),
+            at: now,
+            by: Mover::Delivery,
+            entry: Some(TimelineEntry::new(now, TimelineStep::Cancelled)),
+            confirmation: None,
+        });
+        let ended = self.transition(ends.collect()).await?;
+        let moved = |one: &&TransitionResult| matches!(one, TransitionResult::Moved(_));
+        Ok(ended.iter().filter(moved).count() as u64)
+    }
+
+    /// What moved, for those who look. The master has moved it whatever our own
+    /// file says, so a failure of that is no failure of the move.
+    async fn remember(
+        &self,
+        group: &[(Option<AgentId>, Transition)],
+        results: &[TransitionResult],
+    ) {
+        let (mut tasks, mut entries) = (Vec::new(), Vec::new());
+        for ((_, one), result) in group.iter().zip(results) {
+            match result {
+                TransitionResult::Moved(task) => {
+                    tasks.push(task.clone());
+                    entries.extend(one.entry.clone().map(|entry| (task.id, entry)));
+                }
+                // A word that the master does not take stays here.
+                TransitionResult::Refused(Some(task)) if one.by == Mover::Report => {
+                    let late = one.entry.clone();
+                    let late = late.filter(|_| task.status == Status::Timeout);
+                    entries.extend(late.map(|entry| (task.id, entry.of_late(true))));
+                }
+                TransitionResult::Refused(_) => {}
+            }
+        }
+        let confirmed = tasks.iter().filter_map(|task| {
+            let confirmation = task.confirmation.clone()?;
+            Some((task.id, confirmation))
+        });
+        for (id, confirmation) in confirmed.collect::<Vec<_>>() {
+            if let Err(error) = self.local.confirm(id, confirmation).await {
+                warn!(%error, "what an agent runs cannot be remembered");
+            }
+        }
+        let noted = self.local.note(entries).await;
+        if let Err(error) = noted.and(self.local.saw(tasks).await) {
+            warn!(%error, "the timeline of tasks cannot be written");
+        }
     }
 }
 
@@ -338,6 +443,7 @@ fn result(
     if one.error_msg.is_some() {
         task.error_msg.clone_from(&one.error_msg);
     }
+    task.confirmation.clone_from(&one.confirmation);
     TransitionResult::Moved(task)
 }
 
@@ -347,12 +453,21 @@ impl TaskStore for ClusterStore {
         // In a task of its own: a caller that leaves must not end it between the
         // master and our file.
         let inner = Arc::clone(&self.inner);
-        let created = tokio::spawn(async move { inner.create(tasks).await }).await;
+        let created = tokio::spawn(async move {
+            let new = tasks.clone();
+            let created = inner.create(tasks).await?;
+            inner.created(new, &created).await;
+            Ok(created)
+        })
+        .await;
         created.map_err(|ended| StoreError::Unavailable(ended.to_string()))?
     }
 
     async fn latest(&self, agents: &[AgentId]) -> Result<Vec<Option<Task>>, StoreError> {
         let newest = self.inner.master.results(agents).await?;
+        let tasks = self.inner.local.confirmed(newest.into_values().collect());
+        let tasks = tasks.await?.into_iter();
+        let newest: HashMap<AgentId, Task> = tasks.map(|task| (task.agent, task)).collect();
         Ok(agents
             .iter()
             .map(|agent| newest.get(agent).cloned())
@@ -372,25 +487,45 @@ impl TaskStore for ClusterStore {
         limit: usize,
         now: UnixTime,
     ) -> Result<Vec<Claimed>, StoreError> {
-        self.inner.claim(node, limit, now).await
+        let claimed = self.inner.claim(node, limit, now).await?;
+        let tasks = claimed.iter().map(|one| one.task.clone()).collect();
+        if let Err(error) = self.inner.local.saw(tasks).await {
+            warn!(%error, "the changes of tasks cannot be written");
+        }
+        Ok(claimed)
     }
 
-    async fn interrupted(&self, node: &str) -> Result<Vec<Claimed>, StoreError> {
-        self.inner.interrupted(node).await
+    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError> {
+        self.inner.interrupted(node, crashed).await
     }
 
     async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError> {
-        self.inner.begin_installer(task, now).await
+        let begun = self.inner.begin_installer(task, now).await?;
+        if begun {
+            let entry = TimelineEntry::new(now, TimelineStep::Upgrade);
+            if let Err(error) = self.inner.local.note(vec![(task, entry)]).await {
+                warn!(%error, "the timeline of a task cannot be written");
+            }
+        }
+        Ok(begun)
     }
 
     async fn touch(&self, _tasks: &[TaskId], _now: UnixTime) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn cancel(&self, node: &str, _now: UnixTime) -> Result<u64, StoreError> {
+    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> Result<u64, StoreError> {
         let inner = &self.inner;
         let _creating = inner.creating().await?;
-        inner.cancel(node).await
+        match which {
+            // The master's message for it spares no order of ours.
+            Cancel::WithoutOrder if !inner.local.waiting(node, 1).await?.is_empty() => Ok(0),
+            Cancel::WithoutOrder | Cancel::Pending => inner.cancel(node).await,
+            Cancel::NotBegun => {
+                let cancelled = inner.cancel(node).await?;
+                Ok(cancelled + inner.take_back(node, now).await?)
+            }
+        }
     }
 
     async fn withdraw(&self, tasks: &[TaskId]) -> Result<u64, StoreError> {
@@ -404,8 +539,13 @@ impl TaskStore for ClusterStore {
         ))
     }
 
-    async fn expire(&self, _not_since: UnixTime, now: UnixTime) -> Result<Vec<Task>, StoreError> {
-        // The time-outs are the master's; its word about our tasks is fetched.
+    async fn in_progress(&self, _after: TaskId, _limit: usize) -> Result<Vec<Task>, StoreError> {
+        // The time-outs are the master's: there is nothing here for ours.
+        Ok(Vec::new())
+    }
+
+    async fn expire(&self, _overdue: &[Overdue], now: UnixTime) -> Result<Vec<Task>, StoreError> {
+        // The master's word about our tasks is fetched.
         if let Err(error) = self.inner.settle(now).await {
             warn!(%error, "the tasks of this node cannot be compared with the master's; trying again");
         }
@@ -413,6 +553,51 @@ impl TaskStore for ClusterStore {
     }
 
     async fn purge(&self, _created_until: UnixTime) -> Result<u64, StoreError> {
+        // The master deletes tasks; what is remembered of its oldest ones goes here.
+        self.inner.local.forget_old_history().await?;
         Ok(0)
+    }
+
+    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> Result<(), StoreError> {
+        self.inner.local.note(entries).await
+    }
+
+    async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError> {
+        self.inner.local.timeline(task).await
+    }
+
+    async fn confirm(
+        &self,
+        task: TaskId,
+        confirmation: Confirmation,
+        at: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let inner = &self.inner;
+        inner.local.confirm(task, confirmation.clone()).await?;
+        let detail = match confirmation {
+            Confirmation::Unconfirmed(seen) => seen,
+            Confirmation::Confirmed => "the agent runs the version it was sent".to_owned(),
+            Confirmation::Awaited => "the agent's version is awaited".to_owned(),
+            Confirmation::NotChecked => "not checked".to_owned(),
+        };
+        let entry = TimelineEntry::new(at, TimelineStep::Confirm).detail(&detail);
+        inner.local.note(vec![(task, entry)]).await?;
+        Ok(true)
+    }
+
+    async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
+        self.inner.local.changes(after, limit).await
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.inner.local.revision().await
+    }
+
+    async fn place(&self, reader: &str) -> Result<Revision, StoreError> {
+        self.inner.local.place(reader).await
+    }
+
+    async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError> {
+        self.inner.local.set_place(reader, place).await
     }
 }

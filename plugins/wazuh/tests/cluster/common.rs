@@ -57,6 +57,9 @@ pub(crate) fn to(select: Selector, status: Status, error_msg: Option<&str>) -> T
         node: NODE.into(),
         error_msg: error_msg.map(str::to_owned),
         at: NOW + 60,
+        by: wpk_api::Mover::Report,
+        entry: None,
+        confirmation: None,
     }
 }
 
@@ -123,7 +126,7 @@ impl Stand {
 
     /// What the engine does once in a while.
     pub(crate) async fn settle(&self, now: i64) {
-        assert_eq!(self.store.expire(now - 900, now).await.unwrap(), []);
+        assert_eq!(self.store.expire(&[], now).await.unwrap(), []);
     }
 }
 

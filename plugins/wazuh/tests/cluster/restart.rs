@@ -1,7 +1,7 @@
 //! A worker that ends at any moment, and what its file is good for.
 
 use serde_json::json;
-use wpk_api::{Created, Status, StoreError};
+use wpk_api::{Cancel, Created, Status, StoreError};
 use wpk_testkit::cluster::{Mood, TaskTable};
 use wpk_testkit::wait_until;
 
@@ -15,7 +15,7 @@ async fn a_restarted_worker_finds_its_tasks_and_begins_no_installer_twice() {
     let waiting = stand.create(3).await;
     assert!(stand.store.begin_installer(begun, NOW).await.unwrap());
     stand.restart();
-    let interrupted = stand.store.interrupted(NODE).await.unwrap();
+    let interrupted = stand.store.interrupted(NODE, false).await.unwrap();
     assert_eq!(interrupted.len(), 1);
     assert_eq!(interrupted[0].task.id, running);
     assert_eq!(interrupted[0].order.as_ref().unwrap(), &order(2));
@@ -31,7 +31,7 @@ async fn a_master_that_is_away_keeps_no_worker_from_starting() {
     stand.claim().await;
     stand.go_away();
     stand.restart();
-    let interrupted = stand.store.interrupted(NODE).await.unwrap();
+    let interrupted = stand.store.interrupted(NODE, false).await.unwrap();
     assert_eq!(interrupted.len(), 1, "from our own file");
     let begun = stand.store.begin_installer(task, NOW).await;
     assert!(
@@ -43,7 +43,7 @@ async fn a_master_that_is_away_keeps_no_worker_from_starting() {
     stand.table.set_status(1, "Timeout");
     assert!(!stand.store.begin_installer(task, NOW).await.unwrap());
     stand.restart();
-    assert_eq!(stand.store.interrupted(NODE).await.unwrap(), []);
+    assert_eq!(stand.store.interrupted(NODE, false).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -172,7 +172,14 @@ async fn cancelling_waits_for_a_master_that_is_away() {
     stand.create(3).await;
     stand.go_away();
     stand.restart();
-    assert_eq!(stand.store.cancel(NODE, NOW).await.unwrap(), 2);
+    assert_eq!(
+        stand
+            .store
+            .cancel(NODE, Cancel::Pending, NOW)
+            .await
+            .unwrap(),
+        2
+    );
     stand.restart();
     stand.come_back();
     // Before anything new is created, so that it is not cancelled with the rest.
@@ -182,6 +189,13 @@ async fn cancelling_waits_for_a_master_that_is_away() {
     assert_eq!(stand.table.statuses(2), ["Cancelled", "Pending"]);
     assert_eq!(stand.table.statuses(3), ["Cancelled"]);
     assert!(stand.store.begin_installer(running, NOW).await.unwrap());
-    assert_eq!(stand.store.cancel(NODE, NOW).await.unwrap(), 1);
+    assert_eq!(
+        stand
+            .store
+            .cancel(NODE, Cancel::Pending, NOW)
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(stand.table.statuses(2), ["Cancelled", "Cancelled"]);
 }

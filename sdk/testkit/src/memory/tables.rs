@@ -146,9 +146,11 @@ impl Tables {
             if one.confirmation.is_some() {
                 row.task.confirmation = one.confirmation;
             }
+            let late = row.task.status == Status::Timeout;
             row.task.status = one.to;
             row.task.updated = Some(one.at);
-            row.timeline.extend(one.entry);
+            let entry = one.entry.map(|entry| entry.of_late(late));
+            row.timeline.extend(entry);
         });
         moved.map_or(TransitionResult::Refused(None), TransitionResult::Moved)
     }

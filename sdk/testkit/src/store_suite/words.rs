@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use wpk_api::{Mover, Overdue, Selector, Status, TaskId, TaskStore, Transition, TransitionResult};
+use wpk_api::{
+    Mover, Overdue, Selector, Status, TaskId, TaskStore, TimelineEntry, TimelineStep, Transition,
+    TransitionResult,
+};
 
 use super::{START, agent, bare, create, ok, to, upgrade};
 
@@ -23,6 +26,7 @@ fn said(id: u32, status: Status, at: i64) -> Transition {
     Transition {
         select: Selector::SpokenOf(agent(id)),
         by: Mover::Report,
+        entry: Some(TimelineEntry::new(at, TimelineStep::Report)),
         ..to(TaskId(0), status, "another node", at)
     }
 }
@@ -110,6 +114,9 @@ async fn a_late_word_corrects_a_time_out(store: &dyn TaskStore) {
             panic!("a late word was not heard: {late:?}");
         };
         assert_eq!((late.id, late.status), (task, status));
+        let timeline = ok(store.timeline(task).await);
+        let last = timeline.last().map(|entry| entry.step);
+        assert_eq!(last, Some(TimelineStep::LateReport), "{timeline:?}");
     }
 }
 
