@@ -53,7 +53,7 @@ macro_rules! operations {
         /// To add an operation: a line here and in `include/wpk_plugin.h` (with the
         /// next number of its kind; none is ever used again), its question in
         /// `wpk_api::border`, the call in `core/loader/src` of its kind, the answer in
-        /// `sdk/plugin/src/answers`. If libraries that were built before must not
+        /// `sdk/plugin/src/operations.rs`. If libraries that were built before must not
         /// be asked, the loader looks at [`MINOR`](crate::MINOR) or, for a store, at its
         /// contract.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -57,7 +57,7 @@ pub(crate) fn to(select: Selector, status: Status, error_msg: Option<&str>) -> T
         node: NODE.into(),
         error_msg: error_msg.map(str::to_owned),
         at: NOW + 60,
-        by: wpk_api::Mover::Report,
+        by: wpk_api::Mover::Delivery,
         entry: None,
         confirmation: None,
     }

@@ -3,7 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
-use wpk_api::{Created, Factory, Selector, Status, TransitionResult};
+use wpk_api::{
+    Changed, Confirmation, Created, Factory, Mover, Selector, Status, TimelineEntry, TimelineStep,
+    Transition, TransitionResult,
+};
 use wpk_plugin_wazuh::ClusterStoreFactory;
 use wpk_testkit::Home;
 use wpk_testkit::cluster::TaskTable;
@@ -202,4 +205,53 @@ async fn a_master_node_has_tasks_of_its_own() {
     let refused = ClusterStoreFactory.build(&json!({}), &home.context());
     let text = refused.err().unwrap().to_string();
     assert!(text.contains("node.role"), "{text}");
+}
+
+#[tokio::test]
+async fn a_word_counts_once_the_installer_was_begun_and_is_remembered_here() {
+    let stand = Stand::new(TaskTable::documented());
+    let store = &stand.store;
+    let created = store.create(vec![upgrade(1)]).await.unwrap();
+    let [Created::Task(task)] = created[..] else {
+        panic!("{created:?}");
+    };
+    let start = store.revision().await.unwrap();
+    store.claim(NODE, 9, NOW).await.unwrap();
+    let word = || Transition {
+        by: Mover::Report,
+        entry: Some(TimelineEntry::new(NOW + 60, TimelineStep::Report)),
+        confirmation: Some(Confirmation::Awaited),
+        ..to(Selector::SpokenOf(id(1)), Status::Done, None)
+    };
+    let early = store.transition(vec![word()]).await.unwrap();
+    assert!(
+        matches!(early[..], [TransitionResult::Refused(_)]),
+        "{early:?}"
+    );
+    assert!(store.begin_installer(task, NOW + 30).await.unwrap());
+    let heard = store.transition(vec![word()]).await.unwrap();
+    assert!(
+        matches!(heard[..], [TransitionResult::Moved(_)]),
+        "{heard:?}"
+    );
+    let timeline = store.timeline(task).await.unwrap();
+    let steps: Vec<_> = timeline.iter().map(|entry| entry.step).collect();
+    use TimelineStep::{Created as New, Report, Upgrade};
+    assert_eq!(steps, [New, Upgrade, Report]);
+    assert!(
+        store
+            .confirm(task, Confirmation::Confirmed, NOW + 90)
+            .await
+            .unwrap()
+    );
+    let found = store.latest(&[id(1)]).await.unwrap();
+    let confirmation = found[0].as_ref().unwrap().confirmation.clone();
+    assert_eq!(confirmation, Some(Confirmation::Confirmed));
+    let statuses: Vec<Status> = (store.changes(start, 99).await.unwrap().into_iter())
+        .map(|change| match change.changed {
+            Changed::Task(task) => task.status,
+            Changed::Deleted(id) => panic!("{id} was deleted"),
+        })
+        .collect();
+    assert_eq!(statuses, [Status::InProgress, Status::Done]);
 }
