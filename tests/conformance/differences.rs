@@ -175,6 +175,11 @@ pub const REQUESTS: &[Difference] = &[
 
 /// `deliveries.jsonl`
 pub const DELIVERIES: &[Difference] = &[
+    row(
+        "transfer/{new,legacy}/upgrade_reply_'{err Response timeout,@close}'",
+        "silence",
+        r#""status":"Updating""#,
+    ),
     row("transfer/*/custom_directory", "directory", NO_FILE),
     row("repo/scheme_inside_url", "addresses", UNREACHABLE),
     row(
