@@ -64,7 +64,7 @@ async fn the_4x_dialect_has_the_4x_texts() {
         .await
         .expect("a time-out");
     assert_eq!(manager.remoted.received(1).unwrap().len(), 300_000);
-    // A late word cannot revive it, and the agent is told to stop.
+    // A late word corrects it, and the agent is told to stop.
     manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
     assert!(
         manager
@@ -72,7 +72,7 @@ async fn the_4x_dialect_has_the_4x_texts() {
             .await
             .is_some()
     );
-    assert_eq!(manager.result(1).await["status"], timeout);
+    assert_eq!(manager.result(1).await["status"], "Updated");
     // After the time-out a new task may begin.
     manager.remoted.set_rules("").unwrap();
     let items = manager.upgrade(&[1], parameters.clone()).await;
