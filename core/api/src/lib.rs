@@ -47,7 +47,7 @@ pub use repository::{PackageType, UnknownPackageType};
 pub use source::{Endpoint, Peer, Request, RequestService, RequestSource, SourceError};
 pub use store::{
     Cancel, Change, Changed, Claimed, Created, NewTask, Overdue, Revision, STORE_CONTRACT,
-    Selector, StoreError, TaskStore, Transition, TransitionResult,
+    Selector, StoreError, StoreResult, TaskStore, Transition, TransitionResult,
 };
 pub use task::{Command, Mover, Standing, Status, Task, UnixTime};
 pub use timeline::{Cause, Confirmation, LONGEST_TIMELINE, TimelineEntry, TimelineStep};

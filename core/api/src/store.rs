@@ -7,6 +7,9 @@ use crate::{
     AgentId, Command, Confirmation, Mover, Order, Status, Task, TaskId, TimelineEntry, UnixTime,
 };
 
+/// What a call of a store comes to.
+pub type StoreResult<T> = Result<T, StoreError>;
+
 /// The version of the contract below. A store plugin states the one it was built
 /// for; one built for an older contract is refused when the settings are checked.
 pub const STORE_CONTRACT: u32 = 2;
@@ -32,12 +35,12 @@ pub trait TaskStore: Send + Sync {
     /// (what `upgrade_get_status` does to it, PROTOCOL.md, section 3).
     /// The result has one entry per new task, in the same order. The timeline of
     /// each begins with [`TimelineStep::Created`](crate::TimelineStep::Created).
-    async fn create(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError>;
+    async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>>;
 
     /// The newest task (highest id) of each of the agents, in the order asked;
     /// `None` where an agent has none. Duplicates in `agents` are answered twice.
     /// Never waits for a writer.
-    async fn latest(&self, agents: &[AgentId]) -> Result<Vec<Option<Task>>, StoreError>;
+    async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>>;
 
     /// Carries out moves one after the other, each if it is legal at that
     /// moment ([`Status::may_become`], [`Status::needs_same_node`]): compare and
@@ -45,92 +48,81 @@ pub trait TaskStore: Send + Sync {
     /// that had timed out, a report is a late one
     /// ([`TimelineEntry::of_late`](crate::TimelineEntry::of_late)). A task that
     /// becomes Done without a text loses the one it had.
-    async fn transition(&self, moves: Vec<Transition>)
-    -> Result<Vec<TransitionResult>, StoreError>;
+    async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>>;
 
     /// Takes up to `limit` tasks of `node` that have an [`Order`] and were never
     /// taken, oldest first, and makes them In progress in the same transaction:
     /// Pending ones, and those that somebody made In progress without carrying
     /// them out. A task is taken once, however many ask at the same time.
-    async fn claim(
-        &self,
-        node: &str,
-        limit: usize,
-        now: UnixTime,
-    ) -> Result<Vec<Claimed>, StoreError>;
+    async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>>;
 
     /// The tasks of `node` that are In progress, were taken, have an [`Order`],
     /// and whose installer was never begun: what a crash interrupted and may
     /// safely be delivered again. Oldest first. Where the last run `crashed`, one
     /// more crash of each is counted ([`Claimed::crashes`]); nothing else changes.
-    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError>;
+    async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>>;
 
     /// Records, before the agent is told to run the installer, that it is about
     /// to be. `true` exactly once per task, and only while it is In progress;
     /// on `false` the installer must not be run. `true` adds
     /// [`TimelineStep::Upgrade`](crate::TimelineStep::Upgrade) to the timeline and
     /// makes `now` the time of the last update.
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError>;
+    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool>;
 
     /// Makes `now` the time of the last update of tasks that are In progress.
-    async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> Result<(), StoreError>;
+    async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> StoreResult<()>;
 
     /// Makes tasks of `node` Cancelled; returns how many.
-    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> Result<u64, StoreError>;
+    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64>;
 
     /// Deletes tasks that are still Pending; returns how many. (What
     /// `upgrade_get_status` does to a Pending task of another node.)
-    async fn withdraw(&self, tasks: &[TaskId]) -> Result<u64, StoreError>;
+    async fn withdraw(&self, tasks: &[TaskId]) -> StoreResult<u64>;
 
     /// Up to `limit` tasks of any node that are In progress, with ids above
     /// `after`, ascending.
-    async fn in_progress(&self, after: TaskId, limit: usize) -> Result<Vec<Task>, StoreError>;
+    async fn in_progress(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>>;
 
     /// Makes those of the tasks Timeout that are still In progress and were not
     /// updated since the caller looked; returns them. The timeline gets
     /// [`TimelineStep::Timeout`](crate::TimelineStep::Timeout).
-    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> Result<Vec<Task>, StoreError>;
+    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>>;
 
     /// Deletes tasks that have ended, of whatever status that is not live,
     /// created at or before `created_until`, and all that belongs to them;
     /// returns how many.
-    async fn purge(&self, created_until: UnixTime) -> Result<u64, StoreError>;
+    async fn purge(&self, created_until: UnixTime) -> StoreResult<u64>;
 
     /// Adds entries to the timelines of tasks, in the given order. Entries of
     /// tasks that are not there are left out. Of one task the newest
     /// [`LONGEST_TIMELINE`](crate::LONGEST_TIMELINE) are kept.
-    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> Result<(), StoreError>;
+    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> StoreResult<()>;
 
     /// The timeline of a task, oldest first; empty if there is no such task.
-    async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError>;
+    async fn timeline(&self, task: TaskId) -> StoreResult<Vec<TimelineEntry>>;
 
     /// Says what became of the check of an agent's version. Only a task that is
     /// Done takes it; the timeline gets
     /// [`TimelineStep::Confirm`](crate::TimelineStep::Confirm). `false`: no such task.
-    async fn confirm(
-        &self,
-        task: TaskId,
-        confirmation: Confirmation,
-        at: UnixTime,
-    ) -> Result<bool, StoreError>;
+    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool>;
 
     /// Up to `limit` changes with revisions above `after`, ascending: each with
     /// the task as it was after that change. A change that is visible has no
     /// invisible one before it. What every known reader has passed
     /// ([`set_place`](Self::set_place)) may be forgotten.
-    async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError>;
+    async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>>;
 
     /// The revision of the newest change; 0 where there was none.
-    async fn revision(&self) -> Result<Revision, StoreError>;
+    async fn revision(&self) -> StoreResult<Revision>;
 
     /// How far a reader of the feed has come ([`set_place`](Self::set_place)); 0
     /// for one that is not known.
-    async fn place(&self, reader: &str) -> Result<Revision, StoreError>;
+    async fn place(&self, reader: &str) -> StoreResult<Revision>;
 
     /// Remembers how far a reader of the feed has come; from then on it is known,
     /// and no change that it has not passed is forgotten. A reader's name is 1 to
     /// 64 bytes. Its place only goes forward.
-    async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError>;
+    async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()>;
 }
 
 /// The number of a change: 1 and up, in the order of the changes, never reused.

@@ -13,7 +13,8 @@ use wpk_api::border::{
 };
 use wpk_api::{
     AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
-    StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime,
+    StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
+    UnixTime,
 };
 
 use crate::failure::CallError;
@@ -66,13 +67,13 @@ impl Store {
 
 #[async_trait]
 impl TaskStore for Store {
-    async fn create(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError> {
+    async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
         let asked = tasks.len();
         let question = NewTasks { tasks };
         self.ask_each(Operation::Create, question, asked).await
     }
 
-    async fn latest(&self, agents: &[AgentId]) -> Result<Vec<Option<Task>>, StoreError> {
+    async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {
         let question = Agents {
             agents: agents.to_vec(),
         };
@@ -80,103 +81,90 @@ impl TaskStore for Store {
             .await
     }
 
-    async fn transition(
-        &self,
-        moves: Vec<Transition>,
-    ) -> Result<Vec<TransitionResult>, StoreError> {
+    async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
         let asked = moves.len();
         let question = Moves { moves };
         self.ask_each(Operation::Transition, question, asked).await
     }
 
-    async fn claim(
-        &self,
-        node: &str,
-        limit: usize,
-        now: UnixTime,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>> {
         let node = node.to_owned();
         self.ask(Operation::Claim, Claim { node, limit, now }).await
     }
 
-    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError> {
+    async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>> {
         let node = node.to_owned();
         let question = Interrupted { node, crashed };
         self.ask(Operation::Interrupted, question).await
     }
 
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError> {
+    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool> {
         self.ask(Operation::BeginInstaller, TaskNow { task, now })
             .await
     }
 
-    async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> Result<(), StoreError> {
+    async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> StoreResult<()> {
         let tasks = tasks.to_vec();
         self.tell(Operation::Touch, TasksNow { tasks, now }).await
     }
 
-    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> Result<u64, StoreError> {
+    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64> {
         let node = node.to_owned();
         let question = CancelTasks { node, which, now };
         self.ask(Operation::Cancel, question).await
     }
 
-    async fn withdraw(&self, tasks: &[TaskId]) -> Result<u64, StoreError> {
+    async fn withdraw(&self, tasks: &[TaskId]) -> StoreResult<u64> {
         let tasks = tasks.to_vec();
         self.ask(Operation::Withdraw, Tasks { tasks }).await
     }
 
-    async fn in_progress(&self, after: TaskId, limit: usize) -> Result<Vec<Task>, StoreError> {
+    async fn in_progress(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
         let question = TasksAfter { after, limit };
         self.ask(Operation::InProgress, question).await
     }
 
-    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> Result<Vec<Task>, StoreError> {
+    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>> {
         let overdue = overdue.to_vec();
         self.ask(Operation::Expire, Expire { overdue, now }).await
     }
 
-    async fn purge(&self, created_until: UnixTime) -> Result<u64, StoreError> {
+    async fn purge(&self, created_until: UnixTime) -> StoreResult<u64> {
         self.ask(Operation::Purge, Purge { created_until }).await
     }
 
-    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> Result<(), StoreError> {
+    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> StoreResult<()> {
         self.tell(Operation::Note, Note { entries }).await
     }
 
-    async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError> {
+    async fn timeline(&self, task: TaskId) -> StoreResult<Vec<TimelineEntry>> {
         self.ask(Operation::Timeline, OneTask { task }).await
     }
 
-    async fn confirm(
-        &self,
-        task: TaskId,
-        confirmation: Confirmation,
-        at: UnixTime,
-    ) -> Result<bool, StoreError> {
+    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool> {
         let question = Confirm {
             task,
-            confirmation,
+            confirmation: what,
             at,
         };
         self.ask(Operation::Confirm, question).await
     }
 
-    async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
+    async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>> {
         let question = ChangesAfter { after, limit };
         self.ask(Operation::Changes, question).await
     }
 
-    async fn revision(&self) -> Result<Revision, StoreError> {
+    async fn revision(&self) -> StoreResult<Revision> {
         self.ask(Operation::Revision, Nothing {}).await
     }
 
-    async fn place(&self, reader: &str) -> Result<Revision, StoreError> {
+    async fn place(&self, reader: &str) -> StoreResult<Revision> {
         let reader = reader.to_owned();
         self.ask(Operation::Place, Reader { reader }).await
     }
 
-    async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError> {
+    async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()> {
         let reader = reader.to_owned();
         self.tell(Operation::SetPlace, SetPlace { reader, place })
             .await

@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
 use wpk_plugin::api::{
     AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
-    StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime,
+    StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
+    UnixTime,
 };
 use wpk_plugin::async_trait;
 
@@ -88,7 +89,7 @@ impl JournalStore {
 
 #[async_trait]
 impl TaskStore for JournalStore {
-    async fn create(&self, new: Vec<NewTask>) -> Result<Vec<Created>, StoreError> {
+    async fn create(&self, new: Vec<NewTask>) -> StoreResult<Vec<Created>> {
         self.call(|tasks| {
             let created = new.into_iter().map(|new| tasks.create(new));
             let created: Result<_, _> = created.collect();
@@ -97,7 +98,7 @@ impl TaskStore for JournalStore {
         .await
     }
 
-    async fn latest(&self, agents: &[AgentId]) -> Result<Vec<Option<Task>>, StoreError> {
+    async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {
         let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
         Ok(agents
             .iter()
@@ -105,37 +106,29 @@ impl TaskStore for JournalStore {
             .collect())
     }
 
-    async fn transition(
-        &self,
-        moves: Vec<Transition>,
-    ) -> Result<Vec<TransitionResult>, StoreError> {
+    async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
         self.call(move |tasks| Ok(moves.iter().map(|one| tasks.transition(one)).collect()))
             .await
     }
 
-    async fn claim(
-        &self,
-        node: &str,
-        limit: usize,
-        now: UnixTime,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>> {
         let node = node.to_owned();
         self.call(move |tasks| Ok(tasks.claim(&node, limit, now)))
             .await
     }
 
-    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError> {
+    async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>> {
         let node = node.to_owned();
         self.call(move |tasks| Ok(tasks.interrupted(&node, crashed)))
             .await
     }
 
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError> {
+    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool> {
         self.call(move |tasks| Ok(tasks.begin_installer(task, now)))
             .await
     }
 
-    async fn touch(&self, ids: &[TaskId], now: UnixTime) -> Result<(), StoreError> {
+    async fn touch(&self, ids: &[TaskId], now: UnixTime) -> StoreResult<()> {
         let ids = ids.to_owned();
         self.call(move |tasks| {
             tasks.touch(&ids, now);
@@ -144,33 +137,33 @@ impl TaskStore for JournalStore {
         .await
     }
 
-    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> Result<u64, StoreError> {
+    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64> {
         let node = node.to_owned();
         self.call(move |tasks| Ok(tasks.cancel(&node, which, now)))
             .await
     }
 
-    async fn withdraw(&self, ids: &[TaskId]) -> Result<u64, StoreError> {
+    async fn withdraw(&self, ids: &[TaskId]) -> StoreResult<u64> {
         let ids = ids.to_owned();
         self.call(move |tasks| Ok(tasks.withdraw(&ids))).await
     }
 
-    async fn in_progress(&self, after: TaskId, limit: usize) -> Result<Vec<Task>, StoreError> {
+    async fn in_progress(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
         self.call(move |tasks| Ok(tasks.in_progress(after, limit)))
             .await
     }
 
-    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> Result<Vec<Task>, StoreError> {
+    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>> {
         let overdue = overdue.to_owned();
         self.call(move |tasks| Ok(tasks.expire(&overdue, now)))
             .await
     }
 
-    async fn purge(&self, created_until: UnixTime) -> Result<u64, StoreError> {
+    async fn purge(&self, created_until: UnixTime) -> StoreResult<u64> {
         self.call(move |tasks| Ok(tasks.purge(created_until))).await
     }
 
-    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> Result<(), StoreError> {
+    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> StoreResult<()> {
         self.call(move |tasks| {
             tasks.note(entries);
             Ok(())
@@ -178,35 +171,30 @@ impl TaskStore for JournalStore {
         .await
     }
 
-    async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError> {
+    async fn timeline(&self, task: TaskId) -> StoreResult<Vec<TimelineEntry>> {
         self.call(move |tasks| Ok(tasks.timeline(task))).await
     }
 
-    async fn confirm(
-        &self,
-        task: TaskId,
-        confirmation: Confirmation,
-        at: UnixTime,
-    ) -> Result<bool, StoreError> {
-        self.call(move |tasks| Ok(tasks.confirm(task, &confirmation, at)))
+    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool> {
+        self.call(move |tasks| Ok(tasks.confirm(task, &what, at)))
             .await
     }
 
-    async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
+    async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>> {
         self.call(move |tasks| Ok(tasks.feed.after(after, limit)))
             .await
     }
 
-    async fn revision(&self) -> Result<Revision, StoreError> {
+    async fn revision(&self) -> StoreResult<Revision> {
         self.call(|tasks| Ok(tasks.feed.revision())).await
     }
 
-    async fn place(&self, reader: &str) -> Result<Revision, StoreError> {
+    async fn place(&self, reader: &str) -> StoreResult<Revision> {
         let reader = reader.to_owned();
         self.call(move |tasks| Ok(tasks.feed.place(&reader))).await
     }
 
-    async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError> {
+    async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()> {
         if !(1..=64).contains(&reader.len()) {
             let why = "a reader's name has 1 to 64 bytes";
             return Err(StoreError::Damaged(why.to_owned()));

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use wpk_api::{
     AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
-    StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime,
+    StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
+    UnixTime,
 };
 
 use crate::near::Near;
@@ -120,14 +121,14 @@ impl Drop for SqliteStore {
 
 #[async_trait]
 impl TaskStore for SqliteStore {
-    async fn create(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError> {
+    async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
         ask(self.writer.as_ref(), move |connection| {
             write::create(connection, &tasks)
         })
         .await
     }
 
-    async fn latest(&self, agents: &[AgentId]) -> Result<Vec<Option<Task>>, StoreError> {
+    async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {
         if let Some(answer) = self.near.latest(agents) {
             return Ok(answer);
         }
@@ -138,22 +139,14 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn transition(
-        &self,
-        moves: Vec<Transition>,
-    ) -> Result<Vec<TransitionResult>, StoreError> {
+    async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
         ask(self.writer.as_ref(), move |connection| {
             write::transition(connection, &moves)
         })
         .await
     }
 
-    async fn claim(
-        &self,
-        node: &str,
-        limit: usize,
-        now: UnixTime,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>> {
         let node = node.to_owned();
         ask(self.writer.as_ref(), move |connection| {
             write::claim(connection, &node, limit, now)
@@ -161,7 +154,7 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError> {
+    async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>> {
         let node = node.to_owned();
         ask(self.writer.as_ref(), move |connection| {
             write::interrupted(connection, &node, crashed)
@@ -169,14 +162,14 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError> {
+    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool> {
         ask(self.writer.as_ref(), move |connection| {
             write::begin_installer(connection, task, now)
         })
         .await
     }
 
-    async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> Result<(), StoreError> {
+    async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> StoreResult<()> {
         let tasks = tasks.to_vec();
         ask(self.writer.as_ref(), move |connection| {
             write::touch(connection, &tasks, now)
@@ -184,7 +177,7 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> Result<u64, StoreError> {
+    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64> {
         let node = node.to_owned();
         ask(self.writer.as_ref(), move |connection| {
             write::cancel(connection, &node, which, now)
@@ -192,7 +185,7 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn withdraw(&self, tasks: &[TaskId]) -> Result<u64, StoreError> {
+    async fn withdraw(&self, tasks: &[TaskId]) -> StoreResult<u64> {
         let tasks = tasks.to_vec();
         ask(self.writer.as_ref(), move |connection| {
             write::withdraw(connection, &tasks)
@@ -200,14 +193,14 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn in_progress(&self, after: TaskId, limit: usize) -> Result<Vec<Task>, StoreError> {
+    async fn in_progress(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
         ask(self.readers.as_ref(), move |connection| {
             read::in_progress(connection, after, limit)
         })
         .await
     }
 
-    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> Result<Vec<Task>, StoreError> {
+    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>> {
         let overdue = overdue.to_vec();
         ask(self.writer.as_ref(), move |connection| {
             write::expire(connection, &overdue, now)
@@ -215,51 +208,46 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn purge(&self, created_until: UnixTime) -> Result<u64, StoreError> {
+    async fn purge(&self, created_until: UnixTime) -> StoreResult<u64> {
         ask(self.writer.as_ref(), move |connection| {
             write::purge(connection, created_until)
         })
         .await
     }
 
-    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> Result<(), StoreError> {
+    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> StoreResult<()> {
         ask(self.writer.as_ref(), move |connection| {
             timeline::note(connection, &entries)
         })
         .await
     }
 
-    async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError> {
+    async fn timeline(&self, task: TaskId) -> StoreResult<Vec<TimelineEntry>> {
         ask(self.readers.as_ref(), move |connection| {
             timeline::of(connection, task)
         })
         .await
     }
 
-    async fn confirm(
-        &self,
-        task: TaskId,
-        confirmation: Confirmation,
-        at: UnixTime,
-    ) -> Result<bool, StoreError> {
+    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool> {
         ask(self.writer.as_ref(), move |connection| {
-            write::confirm(connection, task, &confirmation, at)
+            write::confirm(connection, task, &what, at)
         })
         .await
     }
 
-    async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
+    async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>> {
         ask(self.readers.as_ref(), move |connection| {
             feed::changes(connection, after, limit)
         })
         .await
     }
 
-    async fn revision(&self) -> Result<Revision, StoreError> {
+    async fn revision(&self) -> StoreResult<Revision> {
         ask(self.readers.as_ref(), feed::revision).await
     }
 
-    async fn place(&self, reader: &str) -> Result<Revision, StoreError> {
+    async fn place(&self, reader: &str) -> StoreResult<Revision> {
         let reader = reader.to_owned();
         ask(self.readers.as_ref(), move |connection| {
             feed::place(connection, &reader)
@@ -267,7 +255,7 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError> {
+    async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()> {
         let reader = reader.to_owned();
         ask(self.writer.as_ref(), move |connection| {
             feed::set_place(connection, &reader, place)

@@ -207,11 +207,13 @@ async fn what_the_manager_did_while_we_were_away_is_healed() {
 
 /// As the first release left its file: a waiting task, one interrupted, one whose
 /// installer was begun, one that another program moved, and two that have ended.
-const LAYOUT_1: &str = include_str!("files/layout-1.sql");
+const LAYOUT_1: &[u8] = include_bytes!("files/layout-1.db");
 
 #[tokio::test]
 async fn a_file_of_the_first_release_is_opened_and_goes_on() {
-    let (_folder, file) = database(LAYOUT_1);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tasks.db");
+    std::fs::write(&file, LAYOUT_1).unwrap();
     let before = tasks_as_they_are(&file);
     let store = SqliteStore::open(&file).unwrap();
     assert_eq!(tasks_as_they_are(&file), before);

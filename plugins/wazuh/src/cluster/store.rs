@@ -9,8 +9,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use tracing::{debug, warn};
 use wpk_api::{
     AgentId, Cancel, Change, Claimed, Confirmation, Context, Created, Mover, NewTask, Overdue,
-    Revision, Selector, Standing, Status, StoreError, Task, TaskId, TaskStore, TimelineEntry,
-    TimelineStep, Transition, TransitionResult, UnixTime,
+    Revision, Selector, Standing, Status, StoreError, StoreResult, Task, TaskId, TaskStore,
+    TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime,
 };
 use wpk_wire::{Dialect, TaskRequest};
 
@@ -449,7 +449,7 @@ fn result(
 
 #[async_trait]
 impl TaskStore for ClusterStore {
-    async fn create(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError> {
+    async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
         // In a task of its own: a caller that leaves must not end it between the
         // master and our file.
         let inner = Arc::clone(&self.inner);
@@ -463,7 +463,7 @@ impl TaskStore for ClusterStore {
         created.map_err(|ended| StoreError::Unavailable(ended.to_string()))?
     }
 
-    async fn latest(&self, agents: &[AgentId]) -> Result<Vec<Option<Task>>, StoreError> {
+    async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {
         let newest = self.inner.master.results(agents).await?;
         let tasks = self.inner.local.confirmed(newest.into_values().collect());
         let tasks = tasks.await?.into_iter();
@@ -474,19 +474,11 @@ impl TaskStore for ClusterStore {
             .collect())
     }
 
-    async fn transition(
-        &self,
-        moves: Vec<Transition>,
-    ) -> Result<Vec<TransitionResult>, StoreError> {
+    async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
         self.inner.transition(moves).await
     }
 
-    async fn claim(
-        &self,
-        node: &str,
-        limit: usize,
-        now: UnixTime,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>> {
         let claimed = self.inner.claim(node, limit, now).await?;
         let tasks = claimed.iter().map(|one| one.task.clone()).collect();
         if let Err(error) = self.inner.local.saw(tasks).await {
@@ -495,11 +487,11 @@ impl TaskStore for ClusterStore {
         Ok(claimed)
     }
 
-    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError> {
+    async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>> {
         self.inner.interrupted(node, crashed).await
     }
 
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError> {
+    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool> {
         let begun = self.inner.begin_installer(task, now).await?;
         if begun {
             let entry = TimelineEntry::new(now, TimelineStep::Upgrade);
@@ -510,11 +502,11 @@ impl TaskStore for ClusterStore {
         Ok(begun)
     }
 
-    async fn touch(&self, _tasks: &[TaskId], _now: UnixTime) -> Result<(), StoreError> {
+    async fn touch(&self, _tasks: &[TaskId], _now: UnixTime) -> StoreResult<()> {
         Ok(())
     }
 
-    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> Result<u64, StoreError> {
+    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64> {
         let inner = &self.inner;
         let _creating = inner.creating().await?;
         match which {
@@ -528,7 +520,7 @@ impl TaskStore for ClusterStore {
         }
     }
 
-    async fn withdraw(&self, tasks: &[TaskId]) -> Result<u64, StoreError> {
+    async fn withdraw(&self, tasks: &[TaskId]) -> StoreResult<u64> {
         if tasks.is_empty() {
             return Ok(0);
         }
@@ -539,12 +531,12 @@ impl TaskStore for ClusterStore {
         ))
     }
 
-    async fn in_progress(&self, _after: TaskId, _limit: usize) -> Result<Vec<Task>, StoreError> {
+    async fn in_progress(&self, _after: TaskId, _limit: usize) -> StoreResult<Vec<Task>> {
         // The time-outs are the master's: there is nothing here for ours.
         Ok(Vec::new())
     }
 
-    async fn expire(&self, _overdue: &[Overdue], now: UnixTime) -> Result<Vec<Task>, StoreError> {
+    async fn expire(&self, _overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>> {
         // The master's word about our tasks is fetched.
         if let Err(error) = self.inner.settle(now).await {
             warn!(%error, "the tasks of this node cannot be compared with the master's; trying again");
@@ -552,29 +544,24 @@ impl TaskStore for ClusterStore {
         Ok(Vec::new())
     }
 
-    async fn purge(&self, _created_until: UnixTime) -> Result<u64, StoreError> {
+    async fn purge(&self, _created_until: UnixTime) -> StoreResult<u64> {
         // The master deletes tasks; what is remembered of its oldest ones goes here.
         self.inner.local.forget_old_history().await?;
         Ok(0)
     }
 
-    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> Result<(), StoreError> {
+    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> StoreResult<()> {
         self.inner.local.note(entries).await
     }
 
-    async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError> {
+    async fn timeline(&self, task: TaskId) -> StoreResult<Vec<TimelineEntry>> {
         self.inner.local.timeline(task).await
     }
 
-    async fn confirm(
-        &self,
-        task: TaskId,
-        confirmation: Confirmation,
-        at: UnixTime,
-    ) -> Result<bool, StoreError> {
+    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool> {
         let inner = &self.inner;
-        inner.local.confirm(task, confirmation.clone()).await?;
-        let detail = match confirmation {
+        inner.local.confirm(task, what.clone()).await?;
+        let detail = match what {
             Confirmation::Unconfirmed(seen) => seen,
             Confirmation::Confirmed => "the agent runs the version it was sent".to_owned(),
             Confirmation::Awaited => "the agent's version is awaited".to_owned(),
@@ -585,19 +572,19 @@ impl TaskStore for ClusterStore {
         Ok(true)
     }
 
-    async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
+    async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>> {
         self.inner.local.changes(after, limit).await
     }
 
-    async fn revision(&self) -> Result<Revision, StoreError> {
+    async fn revision(&self) -> StoreResult<Revision> {
         self.inner.local.revision().await
     }
 
-    async fn place(&self, reader: &str) -> Result<Revision, StoreError> {
+    async fn place(&self, reader: &str) -> StoreResult<Revision> {
         self.inner.local.place(reader).await
     }
 
-    async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError> {
+    async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()> {
         self.inner.local.set_place(reader, place).await
     }
 }

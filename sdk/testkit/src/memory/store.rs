@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use wpk_api::{
     AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
-    StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime,
+    StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
+    UnixTime,
 };
 
 use super::Tables;
@@ -30,94 +31,81 @@ impl MemoryStore {
 
 #[async_trait]
 impl TaskStore for MemoryStore {
-    async fn create(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError> {
+    async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
         Ok(self.tables().create(tasks))
     }
 
-    async fn latest(&self, agents: &[AgentId]) -> Result<Vec<Option<Task>>, StoreError> {
+    async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {
         Ok(self.tables().latest(agents))
     }
 
-    async fn transition(
-        &self,
-        moves: Vec<Transition>,
-    ) -> Result<Vec<TransitionResult>, StoreError> {
+    async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
         Ok(self.tables().transition(moves))
     }
 
-    async fn claim(
-        &self,
-        node: &str,
-        limit: usize,
-        now: UnixTime,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>> {
         Ok(self.tables().claim(node, limit, now))
     }
 
-    async fn interrupted(&self, node: &str, crashed: bool) -> Result<Vec<Claimed>, StoreError> {
+    async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>> {
         Ok(self.tables().interrupted(node, crashed))
     }
 
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError> {
+    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool> {
         Ok(self.tables().begin_installer(task, now))
     }
 
-    async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> Result<(), StoreError> {
+    async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> StoreResult<()> {
         self.tables().touch(tasks, now);
         Ok(())
     }
 
-    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> Result<u64, StoreError> {
+    async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64> {
         Ok(self.tables().cancel(node, which, now))
     }
 
-    async fn withdraw(&self, tasks: &[TaskId]) -> Result<u64, StoreError> {
+    async fn withdraw(&self, tasks: &[TaskId]) -> StoreResult<u64> {
         Ok(self.tables().withdraw(tasks))
     }
 
-    async fn in_progress(&self, after: TaskId, limit: usize) -> Result<Vec<Task>, StoreError> {
+    async fn in_progress(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
         Ok(self.tables().in_progress(after, limit))
     }
 
-    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> Result<Vec<Task>, StoreError> {
+    async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>> {
         Ok(self.tables().expire(overdue, now))
     }
 
-    async fn purge(&self, created_until: UnixTime) -> Result<u64, StoreError> {
+    async fn purge(&self, created_until: UnixTime) -> StoreResult<u64> {
         Ok(self.tables().purge(created_until))
     }
 
-    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> Result<(), StoreError> {
+    async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> StoreResult<()> {
         self.tables().note(entries);
         Ok(())
     }
 
-    async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError> {
+    async fn timeline(&self, task: TaskId) -> StoreResult<Vec<TimelineEntry>> {
         Ok(self.tables().timeline(task))
     }
 
-    async fn confirm(
-        &self,
-        task: TaskId,
-        confirmation: Confirmation,
-        at: UnixTime,
-    ) -> Result<bool, StoreError> {
-        Ok(self.tables().confirm(task, confirmation, at))
+    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool> {
+        Ok(self.tables().confirm(task, what, at))
     }
 
-    async fn changes(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
+    async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>> {
         Ok(self.tables().changes(after, limit))
     }
 
-    async fn revision(&self) -> Result<Revision, StoreError> {
+    async fn revision(&self) -> StoreResult<Revision> {
         Ok(self.tables().revision())
     }
 
-    async fn place(&self, reader: &str) -> Result<Revision, StoreError> {
+    async fn place(&self, reader: &str) -> StoreResult<Revision> {
         Ok(self.tables().place(reader))
     }
 
-    async fn set_place(&self, reader: &str, place: Revision) -> Result<(), StoreError> {
+    async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()> {
         match self.tables().set_place(reader, place) {
             true => Ok(()),
             false => Err(StoreError::Damaged(
