@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::process::Command;
 use wpk_testkit::files::{Files, files};
+use wpk_testkit::home::make_agent_folders;
 use wpk_testkit::wpk::SigningCa;
 use wpk_testkit::{Client, Process, binary};
 
@@ -57,16 +58,7 @@ struct Agent {
 /// A home that trusts the recordings' CA.
 fn home() -> TempDir {
     let home = TempDir::new().unwrap();
-    for folder in [
-        "etc",
-        "queue/sockets",
-        "var/incoming",
-        "var/upgrade",
-        "tmp",
-        "logs",
-    ] {
-        fs::create_dir_all(home.path().join(folder)).unwrap();
-    }
+    make_agent_folders(home.path()).unwrap();
     fs::write(home.path().join("etc/wpk_root.pem"), wpk("ca.pem")).unwrap();
     home
 }

@@ -66,10 +66,7 @@ async fn tasks_of_the_old_name_wait_give_way_or_are_reported() {
     rename(&mut manager, "node01").await;
     assert_eq!(end_of(&manager, 4).await, "Updated");
     assert_eq!(manager.result(4).await["task_id"], 4);
-    let upgrades = |agent| {
-        let steps = manager.remoted.steps(agent);
-        steps.iter().filter(|step| *step == "upgrade").count()
-    };
+    let upgrades = |agent| manager.remoted.count(agent, "upgrade");
     assert_eq!([1, 2, 3, 4].map(upgrades), [1, 0, 1, 1]);
 }
 

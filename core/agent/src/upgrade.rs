@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{Mode, OFlags, fchmod, open};
-use wpk_package::{CaStore, Modes, Package, PackageError, Stage, Trust, unmerge};
+use wpk_package::{CaStore, Modes, Package, PackageError, Stage, Trust, UnpackOptions, unmerge};
 use wpk_wire::codes::AgentCode;
 
 use crate::home::{self, Home};
@@ -88,7 +88,11 @@ pub(crate) fn prepare(
         Failure::new(AgentCode::CleanUp, text)
     })?;
     let label = package.display().to_string();
-    unmerge(&mut merged, &label, &target, &rules.limits, MODES)
+    let options = UnpackOptions {
+        limits: rules.limits.clone(),
+        modes: MODES,
+    };
+    unmerge(&mut merged, &label, &target, &options)
         .map_err(|error| Failure::new(AgentCode::Unmerge, format!("{label}: {error}")))?;
     let Some(installer) = installer else {
         return Err(Failure::new(

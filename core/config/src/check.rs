@@ -8,8 +8,9 @@ use wpk_api::Dialect;
 use wpk_api::settings::{self, Problem};
 use wpk_api::{NodeInfo, PluginKind};
 
+use crate::libraries::{self, PLUGIN_KEY, PluginFile};
 use crate::load::{Fragments, default_home};
-use crate::plugins::{self, PLUGIN_KEY, PluginFile, Plugins};
+use crate::plugins::Plugins;
 use crate::sections::{NodeSection, PluginSection, Settings, WazuhSection};
 use crate::{Findings, ranges, together};
 
@@ -226,7 +227,7 @@ impl Check<'_> {
         };
         let mut files = Vec::new();
         for (i, entry) in entries.iter().enumerate() {
-            match plugins::read(entry) {
+            match libraries::read(entry) {
                 Ok(file) => files.push(file),
                 Err(problems) => self.problems(&format!("{PLUGIN_KEY}.{i}"), problems),
             }

@@ -21,6 +21,7 @@
 //! ```
 
 mod check;
+mod libraries;
 mod load;
 mod ossec;
 mod plugins;
@@ -31,9 +32,10 @@ mod together;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use libraries::PluginFile;
 pub use load::{Fragments, collect, default_home, load};
 pub use ossec::OssecConf;
-pub use plugins::{PluginFile, Plugins};
+pub use plugins::Plugins;
 pub use sections::{
     CacheSettings, ChunkSize, DeliverySettings, OnRestart, PluginSection, Settings, TaskSettings,
 };

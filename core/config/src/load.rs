@@ -7,8 +7,9 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde_json::Value;
 
+use crate::libraries::{self, PLUGIN_KEY, PluginFile};
 use crate::ossec::{self, OssecConf};
-use crate::plugins::{self, PLUGIN_KEY, PluginFile, Plugins};
+use crate::plugins::Plugins;
 use crate::{Finding, Findings, Settings, Sources};
 
 /// The largest configuration file that is read, in bytes.
@@ -93,7 +94,7 @@ impl Fragments {
         let entries = self.value.get(PLUGIN_KEY).and_then(Value::as_array);
         let entries = entries.into_iter().flatten().enumerate();
         entries
-            .filter_map(|(i, entry)| Some((i, plugins::read(entry).ok()?)))
+            .filter_map(|(i, entry)| Some((i, libraries::read(entry).ok()?)))
             .collect()
     }
 

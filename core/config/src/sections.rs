@@ -12,8 +12,8 @@ use wpk_api::Dialect;
 use wpk_api::settings::{ByteSize, Span};
 use wpk_api::{Context, NodeInfo, PluginKind, Role, Version};
 
+use crate::libraries::PluginFile;
 use crate::ossec::OssecConf;
-use crate::plugins::PluginFile;
 
 /// Everything the daemon is told.
 #[derive(Debug, Clone, PartialEq)]

@@ -41,7 +41,7 @@ impl<'a> Section<'a> {
             true => format!("{kind}.{number}"),
             false => kind.to_string(),
         };
-        let demands = plugins.demands(kind, &section.kind, &section.settings, context);
+        let demands = plugins.demands(kind, section, context);
         Self {
             key,
             section,

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use wpk_api::Dialect;
 use wpk_api::settings::Problem;
 use wpk_api::{Context, Demands, Need, NodeInfo, Occupied, PluginKind, Resource, Role};
-use wpk_config::{ChunkSize, Finding, OnRestart, Plugins, Settings, Sources};
+use wpk_config::{ChunkSize, Finding, OnRestart, PluginSection, Plugins, Settings, Sources};
 
 /// Made-up plugins: `door` serves one path, `line` carries, and the directory
 /// `line` needs it. Settings of all of them are fine but for the key `wrong`.
@@ -41,17 +41,11 @@ impl Plugins for Known {
         (self.types(kind).contains(&type_name)).then(|| wrong.into_iter().collect())
     }
 
-    fn demands(
-        &self,
-        kind: PluginKind,
-        type_name: &str,
-        settings: &Value,
-        context: &Context,
-    ) -> Demands {
+    fn demands(&self, kind: PluginKind, section: &PluginSection, context: &Context) -> Demands {
         let mut demands = Demands::default();
-        match (kind, type_name) {
+        match (kind, section.kind.as_str()) {
             (PluginKind::Source, "door") => {
-                let path = settings["path"].as_str().unwrap_or("door");
+                let path = section.settings["path"].as_str().unwrap_or("door");
                 demands.occupies.push(Occupied {
                     key: "path".into(),
                     what: Resource::Path(context.path(path)),
@@ -99,6 +93,16 @@ fn keys(findings: &[Finding]) -> Vec<&str> {
         .iter()
         .map(|finding| finding.key.as_str())
         .collect()
+}
+
+/// The settings are refused, with findings at just these keys, in their order.
+#[track_caller]
+fn refused(text: &str, expected: &[&str]) -> Vec<Finding> {
+    let findings = load_text(text).unwrap_err();
+    let mut found = keys(&findings);
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    findings
 }
 
 fn types(settings: &Settings, kind: PluginKind) -> Vec<&str> {
@@ -186,7 +190,7 @@ fn the_whole_example_of_the_house_plan_is_read() {
 
 #[test]
 fn every_mistake_is_found_with_its_key() {
-    let findings = load_text(
+    let findings = refused(
         r#"
         home = "relative"
         dialect = "klingon"
@@ -207,13 +211,7 @@ fn every_mistake_is_found_with_its_key() {
         task_timeout = "0s"
         cleanup_time = "soon"
         "#,
-    )
-    .unwrap_err();
-    let mut found = keys(&findings);
-    found.sort_unstable();
-    assert_eq!(
-        found,
-        [
+        &[
             "cache.ca_store",
             "colour",
             "delivery.attempts",
@@ -226,7 +224,7 @@ fn every_mistake_is_found_with_its_key() {
             "provider.0",
             "tasks.cleanup_time",
             "tasks.task_timeout",
-        ]
+        ],
     );
     for finding in &findings {
         assert!(
@@ -238,7 +236,7 @@ fn every_mistake_is_found_with_its_key() {
 
 #[test]
 fn ranges_are_checked() {
-    let findings = load_text(
+    refused(
         r#"
         source = []
         provider = []
@@ -254,13 +252,7 @@ fn ranges_are_checked() {
         [transport]
         type = "other"
         "#,
-    )
-    .unwrap_err();
-    let mut found = keys(&findings);
-    found.sort_unstable();
-    assert_eq!(
-        found,
-        [
+        &[
             "delivery.attempts",
             "delivery.max_bandwidth",
             "delivery.max_concurrent",
@@ -268,7 +260,7 @@ fn ranges_are_checked() {
             "provider",
             "source",
             "tasks.cleanup_time",
-        ]
+        ],
     );
 }
 
@@ -388,7 +380,7 @@ fn a_managers_ossec_conf_lies_below_our_own_file() {
 
 #[test]
 fn a_mistake_hides_no_other_and_parts_must_fit_together() {
-    let findings = load_text(
+    refused(
         r#"
         home = "/nonexistent"
         [delivery]
@@ -411,13 +403,7 @@ fn a_mistake_hides_no_other_and_parts_must_fit_together() {
         [transport]
         type = "other"
         "#,
-    )
-    .unwrap_err();
-    let mut found = keys(&findings);
-    found.sort_unstable();
-    assert_eq!(
-        found,
-        [
+        &[
             "cache.ca_store",
             "delivery.attempts",
             "delivery.chunk_size",
@@ -425,6 +411,6 @@ fn a_mistake_hides_no_other_and_parts_must_fit_together() {
             "source.1.path",
             "source.1.wrong",
             "source.2.type",
-        ]
+        ],
     );
 }

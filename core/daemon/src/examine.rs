@@ -136,7 +136,7 @@ fn served(settings: &Settings, registry: &Registry) -> Vec<PathBuf> {
     let sections = registry.sections(kind, settings);
     let demands = sections
         .iter()
-        .map(|section| registry.demands(kind, &section.kind, &section.settings, &context));
+        .map(|section| registry.demands(kind, section, &context));
     let occupied = demands.flat_map(|demands| demands.occupies);
     let paths = occupied.filter_map(|occupied| match occupied.what {
         Resource::Path(path) => Some(path),

@@ -309,14 +309,9 @@ impl Plugins for Registry {
         self.of(kind).check(type_name, settings)
     }
 
-    fn demands(
-        &self,
-        kind: PluginKind,
-        type_name: &str,
-        settings: &Value,
-        context: &Context,
-    ) -> Demands {
-        let demands = self.of(kind).demands(type_name, settings, context);
+    fn demands(&self, kind: PluginKind, section: &PluginSection, context: &Context) -> Demands {
+        let factories = self.of(kind);
+        let demands = factories.demands(&section.kind, &section.settings, context);
         demands.unwrap_or_default()
     }
 }

@@ -70,11 +70,10 @@ pub fn unmerge(
     merged: &mut (impl Read + Seek),
     label: &str,
     target: &Path,
-    limits: &Limits,
-    modes: Modes,
+    options: &UnpackOptions,
 ) -> Result<Contents, UnmergeError> {
     let staging = staging_in(target)?;
-    let contents = write_staged(merged, label, staging.path(), limits, modes)?;
+    let contents = write_staged(merged, label, staging.path(), options)?;
     move_up(staging.path(), target, &contents)?;
     Ok(contents)
 }
@@ -141,14 +140,7 @@ fn unpack_verified<R: Read + Seek>(
     })?;
     let place = staging.path().display().to_string();
     package.gunzip(&verified, &mut merged, &place)?;
-    let contents = write_staged(
-        &mut merged,
-        &label,
-        staging.path(),
-        &options.limits,
-        options.modes,
-    )
-    .map_err(fail)?;
+    let contents = write_staged(&mut merged, &label, staging.path(), options).map_err(fail)?;
     if exists {
         move_up(staging.path(), target, &contents).map_err(fail)?;
     } else {
@@ -207,9 +199,9 @@ fn write_staged(
     merged: &mut (impl Read + Seek),
     label: &str,
     staging: &Path,
-    limits: &Limits,
-    modes: Modes,
+    options: &UnpackOptions,
 ) -> Result<Contents, UnmergeError> {
+    let UnpackOptions { limits, modes } = options;
     let rewind = |merged: &mut dyn Seek| {
         merged
             .seek(SeekFrom::Start(0))

@@ -20,6 +20,29 @@ const FOLDERS: [&str; 10] = [
     "var/upgrade",
 ];
 
+/// Those that an agent uses.
+const AGENT_FOLDERS: [&str; 6] = [
+    "etc",
+    "logs",
+    "queue/sockets",
+    "tmp",
+    "var/incoming",
+    "var/upgrade",
+];
+
+/// Makes the folders that an agent uses in its home, and no others.
+///
+/// # Errors
+/// Those of creating folders.
+pub fn make_agent_folders(home: &Path) -> io::Result<()> {
+    make_folders(home, &AGENT_FOLDERS)
+}
+
+fn make_folders(home: &Path, folders: &[&str]) -> io::Result<()> {
+    let mut paths = folders.iter().map(|folder| home.join(folder));
+    paths.try_for_each(std::fs::create_dir_all)
+}
+
 /// A temporary installation folder; removed when dropped.
 #[derive(Debug)]
 pub struct Home {
@@ -34,9 +57,7 @@ impl Home {
     /// Those of creating folders.
     pub fn new() -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix("wpk").tempdir_in("/tmp")?;
-        for folder in FOLDERS {
-            std::fs::create_dir_all(dir.path().join(folder))?;
-        }
+        make_folders(dir.path(), &FOLDERS)?;
         Ok(Self { dir })
     }
 

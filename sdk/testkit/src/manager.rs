@@ -155,14 +155,22 @@ impl Manager {
     /// Asks the daemon to end and waits for it.
     ///
     /// # Errors
-    /// It does not end in time.
+    /// It does not end in [`PATIENCE`].
     pub async fn stop(&mut self) -> io::Result<ExitStatus> {
+        self.stop_within(PATIENCE).await
+    }
+
+    /// As [`stop`](Self::stop), with a limit.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub async fn stop_within(&mut self, limit: Duration) -> io::Result<ExitStatus> {
         let mut daemon = self
             .daemon
             .take()
             .ok_or_else(|| io::Error::other("the daemon does not run"))?;
         daemon.signal(Signal::TERM)?;
-        daemon.wait(PATIENCE).await
+        daemon.wait(limit).await
     }
 
     /// Sends one request to the upgrade socket.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 use wpk_testkit::files::Files;
+use wpk_testkit::home::make_agent_folders;
 use wpk_testkit::{Client, Process, wait_until};
 
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -37,16 +38,7 @@ pub fn home() -> tempfile::TempDir {
         .prefix("wpka")
         .tempdir_in("/tmp")
         .unwrap();
-    for folder in [
-        "etc",
-        "queue/sockets",
-        "var/incoming",
-        "var/upgrade",
-        "tmp",
-        "logs",
-    ] {
-        fs::create_dir_all(home.path().join(folder)).unwrap();
-    }
+    make_agent_folders(home.path()).unwrap();
     fs::write(home.path().join("etc/wpk_root.pem"), wpk("ca.pem")).unwrap();
     home
 }

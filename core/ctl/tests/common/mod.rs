@@ -179,6 +179,12 @@ impl Run {
         self
     }
 
+    /// Standard output begins so.
+    #[track_caller]
+    pub fn begins(&self, start: &str) {
+        assert!(self.out.starts_with(start), "{}", self.out);
+    }
+
     /// The lines of standard output as JSON.
     pub fn objects(&self) -> Vec<Value> {
         self.out

@@ -72,11 +72,7 @@ fn a_daemon_that_is_not_there_is_looked_for_in_the_path() {
     let home = alone.0.path().join("home");
     let mut command = alone.command(&["--home", home.to_str().unwrap()]);
     let run = Run::of(command.env("PATH", programs()).output().unwrap()).ended(1);
-    assert!(
-        run.out.starts_with("ok       settings: defaults, home "),
-        "{}",
-        run.out
-    );
+    run.begins("ok       settings: defaults, home ");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -96,12 +92,7 @@ async fn an_agent_can_be_asked_about_without_the_daemons_program() {
 #[test]
 fn what_breaks_off_is_a_failure_after_what_it_told() {
     let (line, run) = Alone::with(Some("killed")).failure(&[]);
-    assert!(
-        run.out
-            .starts_with("ok       settings: as far as it came\n"),
-        "{}",
-        run.out
-    );
+    run.begins("ok       settings: as far as it came\n");
     assert!(
         line.contains("/wpkd examine broke off (signal 9): out of memory; "),
         "{line}"
@@ -119,12 +110,7 @@ fn what_breaks_off_is_a_failure_after_what_it_told() {
 async fn what_does_not_end_is_a_failure_and_is_ended() {
     let alone = Alone::with(Some("silent"));
     let (line, run) = alone.failure(&["--timeout", "3s"]);
-    assert!(
-        run.out
-            .starts_with("ok       settings: as far as it came\n"),
-        "{}",
-        run.out
-    );
+    run.begins("ok       settings: as far as it came\n");
     assert!(
         line.contains("/wpkd examine did not end within 3s; "),
         "{line}"

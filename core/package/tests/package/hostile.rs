@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use wpk_package::{
-    Limits, Modes, Package, Stage, Trust, UnmergeError, UnpackOptions, unmerge, unpack, unpack_from,
+    Limits, Package, Stage, Trust, UnmergeError, UnpackOptions, unmerge, unpack, unpack_from,
 };
 
 use crate::common::{
@@ -280,16 +280,10 @@ fn links_in_the_target_are_neither_followed_nor_replaced() {
     let (target, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     symlink(outside.path(), target.path().join("dir")).unwrap();
     symlink(outside.path().join("new"), target.path().join("file")).unwrap();
-    let limits = Limits::default();
+    let options = UnpackOptions::default();
     for content in [&b"!1 dir/x\ny"[..], b"!1 file\ny", b"!1 good\ny!1 dir\ny"] {
         let mut merged = std::io::Cursor::new(content);
-        let result = unmerge(
-            &mut merged,
-            "merged",
-            target.path(),
-            &limits,
-            Modes::default(),
-        );
+        let result = unmerge(&mut merged, "merged", target.path(), &options);
         assert!(
             matches!(result, Err(UnmergeError::Exists { .. })),
             "{result:?}"

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 use wpk_package::authority::{Authority, SigningKey, Validity};
 use wpk_package::{
-    BuildOptions, Limits, Modes, Package, Signer, Source, Stage, Trust, UnpackOptions, build,
+    BuildOptions, Limits, Package, Signer, Source, Stage, Trust, UnpackOptions, build,
     check_merged, collect_folder, sha1_of_file, unmerge, unpack, unpack_from,
 };
 
@@ -150,7 +150,7 @@ fn the_steps_of_the_agent() {
     );
     let target = place.path().join("upgrade");
     fs::create_dir(&target).unwrap();
-    unmerge(&mut merged, "merged", &target, &limits, Modes::default()).unwrap();
+    unmerge(&mut merged, "merged", &target, &UnpackOptions::default()).unwrap();
     assert_eq!(tree(&target), sample());
     // An existing file is never opened for the unzipped content.
     let error = package.gunzip_to(&verified, &merged_path).unwrap_err();

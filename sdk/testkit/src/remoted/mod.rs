@@ -110,6 +110,11 @@ impl FakeRemoted {
         of_agent.map(|frame| frame.step.clone()).collect()
     }
 
+    /// How often an agent was sent `step`.
+    pub fn count(&self, agent: u32, step: &str) -> usize {
+        self.steps(agent).iter().filter(|one| *one == step).count()
+    }
+
     /// What an agent has received since its last `open`.
     pub fn received(&self, agent: u32) -> Option<Bytes> {
         self.state.lock().agents.get(&agent).map(Agent::content)
