@@ -4,4 +4,5 @@
 
 mod acknowledgements;
 mod disk;
+mod log;
 mod slots;

@@ -14,7 +14,10 @@ pub(crate) fn start() {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| OneLine(io::stderr()))
-        .with_ansi(io::stderr().is_terminal());
+        .with_ansi(io::stderr().is_terminal())
+        // A log that cannot be written (a full disk, a closed pipe) is no reason
+        // to end: the daemon goes on without it, and says nothing about that there.
+        .log_internal_errors(false);
     // A second start is harmless: the first one stays.
     let _ = logs.try_init();
 }

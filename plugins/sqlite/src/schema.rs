@@ -126,6 +126,11 @@ pub(crate) fn check(connection: &Connection, file: &Path) -> Result<(), Fault> {
                 return Err(unknown(format!("it has no column TASKS.{wanted}")));
             }
         }
+        if let Some(needed) = needed(connection)? {
+            return Err(unknown(format!(
+                "its table TASKS has a column {needed} that must be filled and has no default"
+            )));
+        }
         let keyed: bool = connection.query_row(
             "SELECT EXISTS (SELECT 1 FROM pragma_table_info('TASKS') \
              WHERE name = 'TASK_ID' COLLATE NOCASE AND type = 'INTEGER' COLLATE NOCASE AND pk = 1)",
@@ -175,6 +180,27 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Fault> {
     transaction.execute_batch(HEAL)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// A column of `TASKS` that is not ours and that a new row cannot leave out.
+fn needed(connection: &Connection) -> Result<Option<String>, Fault> {
+    let mut statement = connection.prepare(
+        "SELECT name FROM pragma_table_info('TASKS') \
+         WHERE \"notnull\" <> 0 AND dflt_value IS NULL AND pk = 0",
+    )?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let names: Vec<String> = names.collect::<Result<_, _>>()?;
+    // These are left empty, or filled, by every new row.
+    const FILLED: [&str; 6] = [
+        "AGENT_ID",
+        "NODE",
+        "MODULE",
+        "COMMAND",
+        "CREATE_TIME",
+        "STATUS",
+    ];
+    let unfilled = |name: &String| !FILLED.iter().any(|one| one.eq_ignore_ascii_case(name));
+    Ok(names.into_iter().find(unfilled))
 }
 
 /// The names of a table's columns; none if there is no such table.

@@ -299,6 +299,17 @@ fn a_file_of_another_kind_is_refused_and_left_alone() {
             "TASK_ID",
         ),
         (
+            &PUBLISHED.replace("NODE TEXT,", "NODE TEXT, SITE TEXT NOT NULL,"),
+            "SITE",
+        ),
+        (
+            &PUBLISHED.replace(
+                "LAST_UPDATE_TIME INTEGER",
+                "LAST_UPDATE_TIME INTEGER NOT NULL",
+            ),
+            "LAST_UPDATE_TIME",
+        ),
+        (
             "CREATE TABLE WPKD_METADATA(key TEXT PRIMARY KEY, value TEXT);
              INSERT INTO WPKD_METADATA VALUES ('layout', '7');",
             "layout",

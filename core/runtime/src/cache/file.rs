@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +14,8 @@ use wpk_api::Sha1;
 #[derive(Clone, Debug)]
 pub(crate) struct WpkFile {
     file: Arc<File>,
+    /// Where it lies, for those who look at it again.
+    pub(super) path: Arc<Path>,
     /// The bare name the agent will know it by.
     pub(crate) name: String,
     /// Its length in bytes.
@@ -23,12 +26,21 @@ pub(crate) struct WpkFile {
 
 impl WpkFile {
     /// An open file whose length and digest are known.
-    pub(super) fn new(file: File, name: String, len: u64, sha1: Sha1) -> Self {
+    pub(super) fn new(file: File, path: PathBuf, name: String, len: u64, sha1: Sha1) -> Self {
         Self {
             file: Arc::new(file),
+            path: path.into(),
             name,
             len,
             sha1,
+        }
+    }
+
+    /// The same under another name.
+    pub(super) fn named(self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self
         }
     }
 

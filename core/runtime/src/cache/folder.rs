@@ -5,7 +5,8 @@
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Weak;
 
 use tempfile::{NamedTempFile, TempPath};
 use tracing::{debug, info, warn};
@@ -49,7 +50,10 @@ impl Folder {
     /// # Errors
     /// It is, but nobody may have it; then it is removed.
     pub(super) fn find(&self, name: &str, sha1: Sha1) -> Result<Option<WpkFile>, Failure> {
-        let mut found = match self.inspector.identify(self.path.join(name)) {
+        let mut found = match self
+            .inspector
+            .identify(self.path.join(name), u64::MAX, None)
+        {
             Ok(found) if found.sha1() == sha1 => found,
             Ok(other) => {
                 info!(file = %other.path().display(), "the cached WPK has another SHA-1 and is downloaded again");
@@ -74,9 +78,19 @@ impl Folder {
     }
 
     /// A file outside the folder, read where it is. Blocks.
-    pub(super) fn elsewhere(&self, path: PathBuf, name: String) -> Result<WpkFile, Failure> {
+    ///
+    /// # Errors
+    /// Code 16: it cannot be read, or is longer than `max_size` bytes.
+    pub(super) fn elsewhere(
+        &self,
+        path: PathBuf,
+        name: String,
+        max_size: u64,
+        wanted: &Weak<()>,
+    ) -> Result<WpkFile, Failure> {
         let shown = path.display().to_string();
-        let mut found = self.inspector.identify(path).map_err(|error| {
+        let identified = self.inspector.identify(path, max_size, Some(wanted));
+        let mut found = identified.map_err(|error| {
             Failure::new(UpgradeCode::FileNotFound, format!("{shown}: {error}"))
         })?;
         (self.inspector.admit(&mut found)).map_err(|distrust| distrusted(&shown, distrust))?;
@@ -94,8 +108,18 @@ impl Folder {
         }
     }
 
+    /// Forgets what is known of a file, so that it is read again.
+    pub(super) fn forget(&self, path: &Path) {
+        self.inspector.forget(path);
+    }
+
     /// A file for a download to be written to; gone when it is dropped. Blocks.
+    /// A folder that somebody took away meanwhile is made again.
     pub(super) fn part(&self) -> Result<NamedTempFile, Failure> {
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .create(&self.path);
+        made.map_err(|error| self.disk(&error))?;
         tempfile::Builder::new()
             .prefix(PART_PREFIX)
             .permissions(Permissions::from_mode(0o640))

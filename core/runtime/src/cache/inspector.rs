@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Weak;
 
 use sha1::{Digest, Sha1 as Hasher};
 use wpk_api::Sha1;
@@ -52,7 +53,7 @@ impl Identified {
 
     /// The file under the name an agent will know it by.
     pub(super) fn into_wpk(self, name: String) -> WpkFile {
-        WpkFile::new(self.file, name, self.stamp.len, self.known.sha1)
+        WpkFile::new(self.file, self.path, name, self.stamp.len, self.known.sha1)
     }
 }
 
@@ -62,9 +63,20 @@ impl Inspector {
         Self { signers, memory }
     }
 
+    /// Forgets what is known of the file at `path`.
+    pub(super) fn forget(&self, path: &Path) {
+        self.memory.forget(path);
+    }
+
     /// Opens the file at `path`, and hashes it if that was not done for exactly
-    /// this content.
-    pub(super) fn identify(&self, path: PathBuf) -> io::Result<Identified> {
+    /// this content. One of more than `max_size` bytes is refused unread; hashing
+    /// ends when `wanted` is gone.
+    pub(super) fn identify(
+        &self,
+        path: PathBuf,
+        max_size: u64,
+        wanted: Option<&Weak<()>>,
+    ) -> io::Result<Identified> {
         // O_NONBLOCK: a FIFO put in the file's place must not hang the daemon.
         let mut file = OpenOptions::new()
             .read(true)
@@ -75,10 +87,16 @@ impl Inspector {
             return Err(io::Error::other("is no regular file"));
         }
         let stamp = Stamp::of(&metadata);
+        if stamp.len > max_size {
+            return Err(io::Error::other(format!(
+                "is {} bytes long, cache.max_size allows {max_size}",
+                stamp.len
+            )));
+        }
         let known = match self.memory.of(&path, stamp) {
             Some(known) => known,
             None => {
-                let sha1 = hash(&mut file)?;
+                let sha1 = hash(&mut file, wanted)?;
                 let admitted = false;
                 let known = Known { sha1, admitted };
                 self.memory.keep(&path, stamp, known);
@@ -122,11 +140,14 @@ impl Inspector {
     }
 }
 
-/// The SHA-1 of what is left to read.
-fn hash(file: &mut File) -> io::Result<Sha1> {
+/// The SHA-1 of what is left to read, for as long as somebody wants it.
+fn hash(file: &mut File, wanted: Option<&Weak<()>>) -> io::Result<Sha1> {
     let mut hasher = Hasher::new();
     let mut block = vec![0u8; 128 << 10];
     loop {
+        if wanted.is_some_and(|wanted| wanted.strong_count() == 0) {
+            return Err(io::Error::other("nobody waits for it any more"));
+        }
         match file.read(&mut block) {
             Ok(0) => return Ok(Sha1(hasher.finalize().into())),
             Ok(n) => hasher.update(block.get(..n).unwrap_or_default()),

@@ -67,6 +67,10 @@ impl Memory {
         insert(&self.files, path.to_owned(), (stamp, known));
     }
 
+    pub(super) fn forget(&self, path: &Path) {
+        lock(&self.files).remove(path);
+    }
+
     /// Why this content was refused not long ago.
     pub(super) fn refusal(&self, sha1: Sha1) -> Option<String> {
         let refused = lock(&self.refused);

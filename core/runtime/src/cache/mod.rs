@@ -34,7 +34,9 @@ use folder::Folder;
 /// Who asks for the same at the same time is served together.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Key {
-    Download(String, Sha1),
+    /// Where it is, its name, its digest: a repository that lists the same file as
+    /// another and cannot deliver it must not fail the other's deliveries.
+    Download(String, String, Sha1),
     Local(PathBuf),
 }
 
@@ -75,8 +77,7 @@ impl Cache {
         let (key, flight) = match &offer.source {
             OfferSource::Local(path) => {
                 let key = Key::Local(path.clone());
-                let path = path.clone();
-                let look = blocking(move || folder.elsewhere(path, name));
+                let look = look_at(folder, path.clone(), name, self.max_size);
                 (key, look.boxed())
             }
             OfferSource::Download(location) => {
@@ -92,11 +93,35 @@ impl Cache {
                     sha1,
                     max_size: self.max_size,
                 };
-                (Key::Download(name, sha1), have(folder, download).boxed())
+                let key = Key::Download(location.clone(), name, sha1);
+                (key, have(folder, download).boxed())
             }
         };
-        self.flights.run(key, || flight).await
+        let file = self.flights.run(key, || flight).await?;
+        // Who asked for the same file by another link has another name for it.
+        Ok(file.named(&offer.file_name))
     }
+
+    /// An agent got other bytes than the file's digest says: what is remembered
+    /// of it is forgotten, so that it is read again, and fetched anew if it is not
+    /// what it was.
+    pub(crate) fn doubt(&self, file: &WpkFile) {
+        self.folder.forget(&file.path);
+    }
+}
+
+/// A file outside the folder. Hashing it ends when nobody waits for it any more.
+async fn look_at(
+    folder: Arc<Folder>,
+    path: PathBuf,
+    name: String,
+    max_size: u64,
+) -> Result<WpkFile, Failure> {
+    let waiting = Arc::new(());
+    let wanted = Arc::downgrade(&waiting);
+    let found = blocking(move || folder.elsewhere(path, name, max_size, &wanted)).await;
+    drop(waiting);
+    found
 }
 
 /// What is to be downloaded, from the folder if it is there.
@@ -330,6 +355,139 @@ mod tests {
                 let bytes = file.read_at(0, 100).await.unwrap();
                 assert_eq!(Some(sha1(&bytes)), offer.offer.sha1);
             }
+        }
+    }
+
+    fn local(path: &Path, name: &str) -> Resolved {
+        Resolved {
+            offer: Offer {
+                file_name: name.into(),
+                version: None,
+                sha1: None,
+                source: OfferSource::Local(path.to_owned()),
+            },
+            provider: Holder::of(Vec::new()),
+        }
+    }
+
+    fn plain(max_size: u64) -> (TempDir, Cache) {
+        let home = TempDir::new().unwrap();
+        let cache = Cache::open(home.path().join("wpks"), max_size, None).unwrap();
+        (home, cache)
+    }
+
+    #[tokio::test]
+    async fn two_links_to_one_file_have_their_own_names() {
+        let (home, cache) = plain(1 << 20);
+        let path = home.path().join("x.wpk");
+        std::fs::write(&path, [7; 1000]).unwrap();
+        let (one, other) = (local(&path, "one.wpk"), local(&path, "other.wpk"));
+        let (one, other) = tokio::join!(cache.get(&one), cache.get(&other));
+        assert_eq!(
+            (one.unwrap().name, other.unwrap().name),
+            ("one.wpk".into(), "other.wpk".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_custom_file_that_is_too_long_is_refused_unread() {
+        let (home, cache) = plain(1 << 20);
+        let path = home.path().join("sparse.wpk");
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(4 << 40).unwrap();
+        let failure = cache.get(&local(&path, "sparse.wpk")).await.unwrap_err();
+        assert_eq!(failure.code, UpgradeCode::FileNotFound);
+        assert!(failure.cause.contains("cache.max_size"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn hashing_ends_when_nobody_waits_for_it() {
+        let (home, cache) = plain(u64::MAX);
+        let path = home.path().join("sparse.wpk");
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let cache = Arc::new(cache);
+        let folder = Arc::downgrade(&cache.folder);
+        let asked = {
+            let cache = cache.clone();
+            tokio::spawn(async move { cache.get(&local(&path, "sparse.wpk")).await })
+        };
+        while folder.strong_count() < 2 {
+            tokio::task::yield_now().await;
+        }
+        asked.abort();
+        assert!(asked.await.unwrap_err().is_cancelled());
+        drop(cache);
+        // The thread that hashed holds the folder to its end.
+        let ended = async {
+            while folder.strong_count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), ended)
+            .await
+            .expect("the thread goes on hashing");
+    }
+
+    /// With its old length and time, it looks like the file that was hashed.
+    #[tokio::test]
+    async fn a_file_that_was_changed_in_place_is_fetched_anew_once_it_is_doubted() {
+        let (home, cache) = plain(1 << 20);
+        let holder = Holder::of(vec![1; 1000]);
+        let file = cache.get(&holder.offer()).await.unwrap();
+        let path = home.path().join("wpks/agent.wpk");
+        let modified = path.metadata().unwrap().modified().unwrap();
+        let changed = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&changed, &[2; 10], 0).unwrap();
+        changed.set_modified(modified).unwrap();
+        cache.get(&holder.offer()).await.unwrap();
+        assert_eq!(holder.fetched(), 1, "nothing shows that it changed");
+        cache.doubt(&file);
+        let file = cache.get(&holder.offer()).await.unwrap();
+        assert_eq!(holder.fetched(), 2);
+        let bytes = file.read_at(0, 1000).await.unwrap();
+        assert_eq!(sha1(&bytes), sha1(&holder.content));
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_was_taken_away_is_made_again() {
+        let (home, cache) = plain(1 << 20);
+        std::fs::remove_dir_all(home.path().join("wpks")).unwrap();
+        let holder = Holder::of(vec![1; 1000]);
+        cache.get(&holder.offer()).await.unwrap();
+        assert_eq!(names(&home).len(), 1);
+    }
+
+    /// It lists the same name and digest, and never delivers.
+    struct Hanging;
+
+    #[async_trait]
+    impl WpkProvider for Hanging {
+        fn serves(&self, _: &Wanted) -> bool {
+            true
+        }
+
+        async fn resolve(&self, _: &Wanted) -> Result<Offer, ProviderError> {
+            Err(ProviderError::NotListed("nobody asks".into()))
+        }
+
+        async fn fetch(&self, _: &Offer) -> Result<ByteStream, ProviderError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_repository_that_hangs_is_in_no_other_repositorys_way() {
+        let (_home, cache) = plain(1 << 20);
+        let holder = Holder::of(vec![1; 1000]);
+        let mut hanging = holder.offer();
+        hanging.offer.source = OfferSource::Download("elsewhere".into());
+        hanging.provider = Arc::new(Hanging);
+        let (good, never) = (holder.offer(), cache.get(&hanging));
+        tokio::select! {
+            biased;
+            _ = never => panic!("it never delivers"),
+            file = cache.get(&good) => assert_eq!(file.unwrap().sha1, sha1(&holder.content)),
         }
     }
 }

@@ -110,9 +110,10 @@ impl<'a> Session<'a> {
         self.write().await?;
         self.step(AgentCommand::Close { file: name }).await?;
         let digest = self.step(AgentCommand::Sha1 { file: name }).await?;
-        digest
-            .check_sha1(self.file.sha1)
-            .map_err(|error| Failure::new(UpgradeCode::SendSha1, error.to_string()))
+        digest.check_sha1(self.file.sha1).map_err(|error| {
+            self.workshop.cache.doubt(self.file);
+            Failure::new(UpgradeCode::SendSha1, error.to_string())
+        })
     }
 
     /// The last step: the agent unpacks the file and runs the installer.
