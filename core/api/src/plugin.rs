@@ -73,6 +73,12 @@ pub trait Factory<T: ?Sized>: Send + Sync {
     /// `wpkd check` prints. `settings` is the section without `type`.
     fn check(&self, settings: &Value) -> Vec<Problem>;
 
+    /// A JSON schema of the section, where there is one; what a library publishes in
+    /// its description.
+    fn schema(&self) -> Option<Value> {
+        None
+    }
+
     /// What the section needs beside itself and what nobody else may have, so
     /// that sections that do not fit together are found before anything starts.
     /// Touches nothing. Settings with mistakes demand nothing.
@@ -118,6 +124,28 @@ pub struct Demands {
     pub occupies: Vec<Occupied>,
     /// The sections it cannot be without.
     pub needs: Vec<Need>,
+}
+
+impl Demands {
+    /// The same, and what `key` of the section names is had by no other.
+    #[must_use]
+    pub fn occupying(mut self, key: &str, what: Resource) -> Self {
+        self.occupies.push(Occupied {
+            key: key.to_owned(),
+            what,
+        });
+        self
+    }
+
+    /// The same, and a section of this kind with this `type` must be there.
+    #[must_use]
+    pub fn needing(mut self, kind: PluginKind, type_name: &str) -> Self {
+        self.needs.push(Need {
+            kind,
+            type_name: type_name.to_owned(),
+        });
+        self
+    }
 }
 
 /// Something that only one section can have.
@@ -176,6 +204,16 @@ pub struct Need {
 }
 
 impl Context {
+    /// A daemon with this home and node, and no manager around it that names a
+    /// repository.
+    pub fn new(home: impl Into<PathBuf>, node: NodeInfo) -> Self {
+        Self {
+            home: home.into(),
+            node,
+            wpk_repository: None,
+        }
+    }
+
     /// A path from settings, made absolute.
     pub fn path(&self, path: impl AsRef<std::path::Path>) -> PathBuf {
         self.home.join(path)

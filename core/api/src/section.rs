@@ -4,7 +4,7 @@
 //! ```
 //! use serde::Deserialize;
 //! use wpk_api::section::{Section, plugin};
-//! use wpk_api::settings::Problem;
+//! use wpk_api::settings::{Problem, Problems};
 //! use wpk_api::{BuildError, Context, Factory, ProviderError, WpkProvider};
 //! # use wpk_api::{ByteStream, Offer, Wanted};
 //!
@@ -18,10 +18,9 @@
 //!
 //! impl Section for Settings {
 //!     fn problems(&self) -> Vec<Problem> {
-//!         match self.folder.as_os_str().is_empty() {
-//!             true => vec![Problem::new("folder", "must name a folder")],
-//!             false => Vec::new(),
-//!         }
+//!         let mut problems = Problems::new();
+//!         problems.not_empty("folder", &self.folder, "name the folder with the files");
+//!         problems.found()
 //!     }
 //! }
 //!
@@ -41,9 +40,12 @@
 //!     Ok(Shelf(context.path(settings.folder)))
 //! }
 //!
-//! let factory = plugin("shelf", open);
-//! let asked: &dyn Factory<dyn WpkProvider> = &factory;
-//! let problems = asked.check(&serde_json::json!({"folder": "", "fodler": "x"}));
+//! /// The plugin, as the daemon's list of built-ins or a library names it.
+//! pub fn shelf() -> impl Factory<dyn WpkProvider> {
+//!     plugin("shelf", open)
+//! }
+//!
+//! let problems = shelf().check(&serde_json::json!({"folder": "", "fodler": "x"}));
 //! assert_eq!(problems[0].key, "fodler");
 //! ```
 
@@ -111,7 +113,7 @@ pub struct NoSettings {}
 
 impl Section for NoSettings {}
 
-/// What opens under a trait: everything that implements it.
+/// What opens under a trait: everything that implements it, and what is shared of it.
 pub trait Opens<T: ?Sized> {
     /// The same, as the engine holds it.
     fn opened(self) -> Arc<T>;
@@ -122,6 +124,12 @@ macro_rules! opens {
         impl<P: $trait + 'static> Opens<dyn $trait> for P {
             fn opened(self) -> Arc<dyn $trait> {
                 Arc::new(self)
+            }
+        }
+
+        impl<P: $trait + 'static> Opens<dyn $trait> for Arc<P> {
+            fn opened(self) -> Arc<dyn $trait> {
+                self
             }
         }
     )*};
@@ -170,6 +178,10 @@ where
 
     fn check(&self, settings: &Value) -> Vec<Problem> {
         S::read(settings).err().unwrap_or_default()
+    }
+
+    fn schema(&self) -> Option<Value> {
+        S::schema()
     }
 
     fn demands(&self, settings: &Value, context: &Context) -> Demands {

@@ -1,98 +1,10 @@
-//! Reading settings so that every mistake is found at once.
-//!
-//! serde stops at the first error of a struct. [`read`] tries each key of a
-//! section alone first, so that `wpkd check` can print all of them; then it
-//! reads the section as a whole, which finds what is missing. A settings struct
-//! says `#[serde(deny_unknown_fields)]`, and `default` where a key may be left out.
+//! Durations and sizes as settings write them.
 
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
-
-/// One mistake in the settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// The key, relative to the section: `timeout`, `tls.ca_file`; empty for
-    /// the section as a whole.
-    pub key: String,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-impl Problem {
-    /// A mistake at `key`.
-    pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            message: message.into(),
-        }
-    }
-
-    /// The same mistake seen from the section around: `key` is put in front.
-    #[must_use]
-    pub fn inside(mut self, key: &str) -> Self {
-        self.key = match (key.is_empty(), self.key.is_empty()) {
-            (true, _) => self.key,
-            (_, true) => key.to_owned(),
-            _ => format!("{key}.{}", self.key),
-        };
-        self
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.key.is_empty() {
-            f.write_str(&self.message)
-        } else {
-            write!(f, "{}: {}", self.key, self.message)
-        }
-    }
-}
-
-/// Reads a section.
-///
-/// # Errors
-/// All mistakes of the section, in the order of its keys.
-pub fn read<T: DeserializeOwned>(section: &Value) -> Result<T, Vec<Problem>> {
-    let Value::Object(entries) = section else {
-        return Err(vec![Problem::new("", "must be a table of settings")]);
-    };
-    let mut problems = Vec::new();
-    for (key, value) in entries {
-        let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
-        if let Err(error) = T::deserialize(alone) {
-            let message = error.to_string();
-            // Alone it misses the other keys; the whole tells what is missing.
-            if missing(&message).is_none() {
-                problems.push(Problem::new(key.clone(), message));
-            }
-        }
-    }
-    match T::deserialize(section.clone()) {
-        Ok(read) if problems.is_empty() => return Ok(read),
-        Ok(_) => {}
-        Err(error) => {
-            let message = error.to_string();
-            let flat = !entries.values().any(|v| v.is_object() || v.is_array());
-            match missing(&message) {
-                Some(key) if flat => problems.push(Problem::new(key, "is missing")),
-                Some(_) => problems.push(Problem::new("", message)),
-                None if problems.is_empty() => problems.push(Problem::new("", message)),
-                None => {}
-            }
-        }
-    }
-    Err(problems)
-}
-
-/// The key a message of serde says is missing.
-fn missing(message: &str) -> Option<&str> {
-    message.strip_prefix("missing field `")?.strip_suffix('`')
-}
 
 /// A duration in settings: a number and `ms`, `s`, `m`, `h` or `d`, for example
 /// `"75s"`; up to 100 years.
@@ -240,51 +152,6 @@ impl<'de> Deserialize<'de> for ByteSize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, Default, Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    struct Section {
-        timeout: Option<Span>,
-        size: Option<ByteSize>,
-    }
-
-    #[test]
-    fn every_mistake_is_found() {
-        let section = serde_json::json!({"timeout": "5 parsecs", "size": true, "sise": 1});
-        let problems = read::<Section>(&section).unwrap_err();
-        let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
-        assert_eq!(keys, ["sise", "size", "timeout"]);
-        assert!(
-            problems[0].message.contains("unknown field `sise`"),
-            "{problems:?}"
-        );
-    }
-
-    #[test]
-    fn good_sections_are_read() {
-        let section = serde_json::json!({"timeout": "75s", "size": "16MiB"});
-        let read: Section = read(&section).unwrap();
-        assert_eq!(read.timeout, Some(Span(Duration::from_secs(75))));
-        assert_eq!(read.size, Some(ByteSize(16 << 20)));
-        assert!(super::read::<Section>(&Value::from(5)).is_err());
-    }
-
-    #[test]
-    fn what_must_be_there_is_missed_beside_other_mistakes() {
-        #[derive(Debug, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Needy {
-            bucket: String,
-            region: String,
-        }
-        let section = serde_json::json!({"bucket": "b", "region": "r"});
-        let good: Needy = read(&section).unwrap();
-        assert_eq!((good.bucket.as_str(), good.region.as_str()), ("b", "r"));
-        let problems = read::<Needy>(&serde_json::json!({"bucket": "b"})).unwrap_err();
-        assert_eq!(problems, [Problem::new("region", "is missing")]);
-        let problems = read::<Needy>(&serde_json::json!({"bucket": 5})).unwrap_err();
-        assert_eq!(problems[0].key, "bucket");
-    }
 
     #[test]
     fn spans_and_sizes_print_as_they_are_read() {

@@ -1,0 +1,16 @@
+//! Settings, and every mistake in them at once.
+//!
+//! [`read`] makes a section of the configuration into a settings struct and finds
+//! all that its types can tell, so that `wpkd check` can print it; [`Problems`]
+//! collects what they cannot. A settings struct says
+//! `#[serde(deny_unknown_fields)]`, and `default` where a key may be left out; how
+//! it belongs to a plugin is in [`section`](crate::section). [`Span`] and
+//! [`ByteSize`] are durations and sizes as an administrator writes them.
+
+mod problem;
+mod read;
+mod units;
+
+pub use problem::{Problem, Problems};
+pub use read::read;
+pub use units::{ByteSize, Span};
