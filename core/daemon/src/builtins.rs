@@ -3,11 +3,6 @@
 
 use wpk_api::{NodeInfo, PluginKind, Role};
 use wpk_plugin_channel::ChannelPlugin;
-use wpk_plugin_local_file::LocalFileFactory;
-use wpk_plugin_repository::RepositoryFactory;
-use wpk_plugin_sqlite::SqliteFactory;
-use wpk_plugin_unix_socket::UnixSocketFactory;
-use wpk_plugin_wazuh::{ClusterStoreFactory, RemotedFactory, WazuhDbFactory};
 
 use crate::registry::Registry;
 
@@ -15,16 +10,16 @@ use crate::registry::Registry;
 pub(crate) fn registry() -> Registry {
     let channel = ChannelPlugin::new();
     Registry::new(usual)
-        .with_source(UnixSocketFactory)
+        .with_source(wpk_plugin_unix_socket::plugin())
         .with_source(channel.source())
         .with_directory(channel.directory())
-        .with_directory(WazuhDbFactory)
+        .with_directory(wpk_plugin_wazuh::wazuh_db())
         .with_transport(channel.transport())
-        .with_transport(RemotedFactory)
-        .with_provider(RepositoryFactory)
-        .with_provider(LocalFileFactory)
-        .with_store(SqliteFactory)
-        .with_store(ClusterStoreFactory)
+        .with_transport(wpk_plugin_wazuh::remoted())
+        .with_provider(wpk_plugin_repository::plugin())
+        .with_provider(wpk_plugin_local_file::plugin())
+        .with_store(wpk_plugin_sqlite::plugin())
+        .with_store(wpk_plugin_wazuh::cluster())
 }
 
 /// What stands for sections that nobody wrote: the embedded manager.

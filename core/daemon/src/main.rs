@@ -22,8 +22,9 @@
 //!
 //! # How it goes
 //! A built-in plugin is a crate under `plugins/` that implements a trait of
-//! `wpk-api` and a factory for it, and a line in `builtins`; nothing else here
-//! knows it by name. What the daemon does with a request is the engine's matter
+//! `wpk-api` and is written as one of a third party is (`wpk_api::section`: a struct
+//! for its section, a function that opens it), and a line in `builtins`; nothing
+//! else here knows it by name. What the daemon does with a request is the engine's matter
 //! (`wpk-runtime`); what the settings mean is `wpk-config`'s.
 
 mod builtins;

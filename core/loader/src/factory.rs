@@ -103,6 +103,10 @@ impl<T: ?Sized> Factory<T> for LoadedFactory<T> {
         problems
     }
 
+    fn schema(&self) -> Option<Value> {
+        self.entry.schema.clone()
+    }
+
     fn demands(&self, settings: &Value, context: &Context) -> Demands {
         if !self.border.speaks(ASKED_MORE) {
             return Demands::default();

@@ -13,8 +13,9 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use wpk_plugin::api::settings::{ByteSize, Problem};
+use wpk_plugin::api::settings::{ByteSize, Problem, Problems};
 use wpk_plugin::api::{BuildError, Context};
+use wpk_plugin::{Section, Value, schema_of};
 
 pub use mirror::Mirror;
 
@@ -38,16 +39,17 @@ impl Settings {
     }
 }
 
-impl wpk_plugin::Settings for Settings {
+impl Section for Settings {
     fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if self.folder.as_os_str().is_empty() {
-            problems.push(Problem::new("folder", "must name a folder"));
-        }
-        if !(4 << 10..=4 << 20).contains(&self.piece.0) {
-            problems.push(Problem::new("piece", "must be 4KiB to 4MiB"));
-        }
-        problems
+        let mut problems = Problems::new();
+        problems.not_empty("folder", &self.folder, "name the mirror's folder");
+        let pieces = ByteSize(4 << 10)..=ByteSize(4 << 20);
+        problems.in_range("piece", self.piece, pieces);
+        problems.found()
+    }
+
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
     }
 }
 

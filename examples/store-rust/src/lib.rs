@@ -13,15 +13,15 @@ mod tasks;
 
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
-use wpk_plugin::api::settings::Problem;
-use wpk_plugin::api::{BuildError, Context};
+use wpk_plugin::Section;
+use wpk_plugin::api::settings::{Problem, Problems};
+use wpk_plugin::api::{BuildError, Context, Demands, Resource};
 
 pub use store::JournalStore;
 
 /// The section `[store] type = "journal"`.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The file; a relative one starts at `home`, and its folder must exist.
@@ -36,12 +36,17 @@ impl Settings {
     }
 }
 
-impl wpk_plugin::Settings for Settings {
+impl Section for Settings {
     fn problems(&self) -> Vec<Problem> {
-        if self.path.file_name().is_none() {
-            return vec![Problem::new("path", "must name a file")];
-        }
-        Vec::new()
+        let mut problems = Problems::new();
+        problems.names_file("path", &self.path, "queue/tasks/tasks.journal");
+        problems.found()
+    }
+
+    /// Nobody else may keep something in the file.
+    fn demands(&self, context: &Context) -> Demands {
+        let file = Resource::Path(context.path(&self.path));
+        Demands::default().occupying("path", file)
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::net::{TcpListener, TcpSocket};
+use wpk_api::section::Section;
 use wpk_api::{
     AgentDirectory, AgentId, AgentInfo, AgentPage, BuildError, CancellationToken, ConnectionStatus,
     Context, DirectoryError, Enrollment, NodeInfo, Platform, RequestService, RequestSource,

@@ -1,14 +1,12 @@
-//! How the channel enters a daemon: one [`ChannelPlugin`], three factories for
+//! How the channel enters a daemon: one [`ChannelPlugin`], three plugins that open
 //! one shared [`Channel`].
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde::Deserialize;
-use serde_json::Value;
-use wpk_api::settings::{Problem, read};
+use wpk_api::section::{Section, plugin};
 use wpk_api::{
-    AgentDirectory, BuildError, Context, Demands, Factory, Need, PluginKind, RequestSource,
-    Transport,
+    AgentDirectory, BuildError, Context, Demands, Factory, PluginKind, RequestSource, Transport,
 };
 
 use crate::channel::Channel;
@@ -17,11 +15,24 @@ use crate::settings::Settings;
 /// The `type` of all three sections.
 const KIND: &str = "channel";
 
-/// The channel as a daemon holds it before it is built. The transport's factory
+/// The channel as a daemon holds it before it is built. The transport
 /// builds and binds; the other two hand out the same object and therefore come
 /// after it. Clones share the object.
 #[derive(Debug, Clone, Default)]
 pub struct ChannelPlugin(Arc<Mutex<Weak<Channel>>>);
+
+/// `[directory] type = "channel"` and `[[source]] type = "channel"`: the channel is
+/// one thing with three sides, and its settings are those of the transport.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Side {}
+
+impl Section for Side {
+    /// No side is there without the transport.
+    fn demands(&self, _: &Context) -> Demands {
+        Demands::default().needing(PluginKind::Transport, KIND)
+    }
+}
 
 impl ChannelPlugin {
     /// Nothing built yet.
@@ -29,19 +40,24 @@ impl ChannelPlugin {
         Self::default()
     }
 
-    /// For `[transport] type = "channel"`, with all the settings.
+    /// `[transport] type = "channel"`, with all the settings.
     pub fn transport(&self) -> impl Factory<dyn Transport> + 'static {
-        TransportFactory(self.clone())
+        let shared = self.clone();
+        plugin(KIND, move |settings: Settings, context: &Context| {
+            shared.open(settings, context)
+        })
     }
 
-    /// For `[directory] type = "channel"`, without settings.
+    /// `[directory] type = "channel"`, without settings.
     pub fn directory(&self) -> impl Factory<dyn AgentDirectory> + 'static {
-        SharedFactory(self.clone())
+        let shared = self.clone();
+        plugin(KIND, move |_: Side, _: &Context| shared.opened())
     }
 
-    /// For `[[source]] type = "channel"`, without settings.
+    /// `[[source]] type = "channel"`, without settings.
     pub fn source(&self) -> impl Factory<dyn RequestSource> + 'static {
-        SharedFactory(self.clone())
+        let shared = self.clone();
+        plugin(KIND, move |_: Side, _: &Context| shared.opened())
     }
 
     /// The channel, once the transport is built and as long as it is used.
@@ -52,42 +68,8 @@ impl ChannelPlugin {
             .upgrade()
     }
 
-    fn shared(&self, settings: &Value) -> Result<Arc<Channel>, BuildError> {
-        let problems = no_settings(settings);
-        if !problems.is_empty() {
-            return Err(BuildError::Settings(problems));
-        }
-        self.channel().ok_or_else(|| {
-            BuildError::Failed(
-                "this section says type = \"channel\", so [transport] must say it too: \
-                 all of them are one agent channel, and the transport is built first"
-                    .to_owned(),
-            )
-        })
-    }
-}
-
-struct TransportFactory(ChannelPlugin);
-
-struct SharedFactory(ChannelPlugin);
-
-impl Factory<dyn Transport> for TransportFactory {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
-
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        Settings::from_value(settings).err().unwrap_or_default()
-    }
-
-    fn demands(&self, settings: &Value, context: &Context) -> Demands {
-        Settings::from_value(settings)
-            .map_or_else(|_| Demands::default(), |read| read.demands(context))
-    }
-
-    fn build(&self, settings: &Value, context: &Context) -> Result<Arc<dyn Transport>, BuildError> {
-        let settings = Settings::from_value(settings).map_err(BuildError::Settings)?;
-        let mut slot = (self.0.0).lock().unwrap_or_else(PoisonError::into_inner);
+    fn open(&self, settings: Settings, context: &Context) -> Result<Arc<Channel>, BuildError> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.strong_count() > 0 {
             return Err(BuildError::Failed(
                 "the agent channel is already built; there is one per daemon".to_owned(),
@@ -97,61 +79,14 @@ impl Factory<dyn Transport> for TransportFactory {
         *slot = Arc::downgrade(&channel);
         Ok(channel)
     }
-}
 
-impl Factory<dyn AgentDirectory> for SharedFactory {
-    fn kind(&self) -> &'static str {
-        KIND
+    fn opened(&self) -> Result<Arc<Channel>, BuildError> {
+        self.channel().ok_or_else(|| {
+            BuildError::Failed(
+                "this section says type = \"channel\", so [transport] must say it too: \
+                 all of them are one agent channel, and the transport is built first"
+                    .to_owned(),
+            )
+        })
     }
-
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        no_settings(settings)
-    }
-
-    fn demands(&self, _: &Value, _: &Context) -> Demands {
-        transport_needed()
-    }
-
-    fn build(&self, settings: &Value, _: &Context) -> Result<Arc<dyn AgentDirectory>, BuildError> {
-        Ok(self.0.shared(settings)?)
-    }
-}
-
-impl Factory<dyn RequestSource> for SharedFactory {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
-
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        no_settings(settings)
-    }
-
-    fn demands(&self, _: &Value, _: &Context) -> Demands {
-        transport_needed()
-    }
-
-    fn build(&self, settings: &Value, _: &Context) -> Result<Arc<dyn RequestSource>, BuildError> {
-        Ok(self.0.shared(settings)?)
-    }
-}
-
-/// The channel is one thing with three sides; none is there without the transport.
-fn transport_needed() -> Demands {
-    Demands {
-        occupies: Vec::new(),
-        needs: vec![Need {
-            kind: PluginKind::Transport,
-            type_name: KIND.to_owned(),
-        }],
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoSettings {}
-
-fn no_settings(settings: &Value) -> Vec<Problem> {
-    read::<NoSettings>(settings)
-        .map(|NoSettings {}| Vec::new())
-        .unwrap_or_else(|problems| problems)
 }

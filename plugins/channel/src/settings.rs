@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
 use wpk_api::paths;
-use wpk_api::settings::{Problem, Span, read};
-use wpk_api::{Context, Demands, Occupied, Resource};
+use wpk_api::section::Section;
+use wpk_api::settings::{Problem, Problems, Span};
+use wpk_api::{Context, Demands, Resource};
 
 /// Settings of the channel; every key has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -54,85 +54,56 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// Reads and checks the section.
-    ///
-    /// # Errors
-    /// Every mistake in it.
-    pub fn from_value(section: &Value) -> Result<Self, Vec<Problem>> {
-        let settings: Self = read(section)?;
-        let problems = settings.problems();
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(problems)
-        }
-    }
-
-    /// The address agents dial, and the file of the enrolled ones.
-    pub fn demands(&self, context: &Context) -> Demands {
-        let occupied = |key: &str, what| Occupied {
-            key: key.to_owned(),
-            what,
-        };
-        let listen = self.listen.parse().ok().map(Resource::Tcp);
-        let mut occupies = vec![occupied(
-            "database",
-            Resource::Path(context.path(&self.database)),
-        )];
-        occupies.extend(listen.map(|what| occupied("listen", what)));
-        Demands {
-            occupies,
-            needs: Vec::new(),
-        }
-    }
-
-    /// Every value that is out of its range.
-    pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+impl Section for Settings {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::new();
         if self.listen_address().is_none() {
-            problems.push(Problem::new(
+            problems.add(
                 "listen",
                 format!(
                     "{:?} is no address: write ADDRESS:PORT, for example \"0.0.0.0:1517\"",
                     self.listen
                 ),
-            ));
+            );
         }
         if let Some(advertise) = self.advertise.as_deref().filter(|text| !is_host_port(text)) {
-            problems.push(Problem::new(
+            problems.add(
                 "advertise",
                 format!("{advertise:?} is nothing to dial: write HOST:PORT, for example \"manager.example.org:1517\""),
-            ));
+            );
         }
-        for (key, path) in [("state", &self.state), ("database", &self.database)] {
-            if path.as_os_str().is_empty() {
-                problems.push(Problem::new(key, "must name a path"));
-            }
-        }
-        let minute = Duration::from_secs(60);
-        for (key, span, shortest, longest) in [
-            ("keepalive", self.keepalive, 50, 10 * minute),
-            ("request_timeout", self.request_timeout, 10, 60 * minute),
-            ("handshake_timeout", self.handshake_timeout, 10, 10 * minute),
-        ] {
-            let shortest = Duration::from_millis(shortest);
-            if span.0 < shortest || span.0 > longest {
-                problems.push(Problem::new(
-                    key,
-                    format!("must be {} to {}", Span(shortest), Span(longest)),
-                ));
-            }
-        }
-        if !(1..=1_000_000).contains(&self.max_connections) {
-            problems.push(Problem::new("max_connections", "must be 1 to 1000000"));
-        }
-        if !(1..=36_500).contains(&self.certificate_days) {
-            problems.push(Problem::new("certificate_days", "must be 1 to 36500"));
-        }
-        problems
+        problems.not_empty("state", &self.state, "name a folder");
+        problems.not_empty("database", &self.database, "name a file");
+        let millis = |millis: u64| Span(Duration::from_millis(millis));
+        let minutes = |minutes: u64| Span::seconds(60 * minutes);
+        problems.in_range("keepalive", self.keepalive, millis(50)..=minutes(10));
+        problems.in_range(
+            "request_timeout",
+            self.request_timeout,
+            millis(10)..=minutes(60),
+        );
+        problems.in_range(
+            "handshake_timeout",
+            self.handshake_timeout,
+            millis(10)..=minutes(10),
+        );
+        problems.in_range("max_connections", self.max_connections, 1..=1_000_000);
+        problems.in_range("certificate_days", self.certificate_days, 1..=36_500);
+        problems.found()
     }
 
+    /// The file of the enrolled agents, and the address they dial.
+    fn demands(&self, context: &Context) -> Demands {
+        let database = Resource::Path(context.path(&self.database));
+        let demands = Demands::default().occupying("database", database);
+        match self.listen_address() {
+            Some(listen) => demands.occupying("listen", Resource::Tcp(listen)),
+            None => demands,
+        }
+    }
+}
+
+impl Settings {
     /// `listen` as an address.
     pub(crate) fn listen_address(&self) -> Option<SocketAddr> {
         self.listen.parse().ok()
@@ -160,12 +131,12 @@ mod tests {
 
     #[test]
     fn an_empty_section_is_the_default() {
-        assert_eq!(Settings::from_value(&json!({})), Ok(Settings::default()));
+        assert_eq!(Settings::read(&json!({})), Ok(Settings::default()));
     }
 
     #[test]
     fn every_mistake_is_named() {
-        let problems = Settings::from_value(&json!({
+        let problems = Settings::read(&json!({
             "listen": "here", "advertise": "host", "state": "", "keepalive": "1ms",
             "request_timeout": "2h", "handshake_timeout": "0s", "max_connections": 0,
             "certificate_days": 40_000,
@@ -185,6 +156,6 @@ mod tests {
                 "certificate_days"
             ]
         );
-        assert!(Settings::from_value(&json!({"lisen": "x"})).is_err());
+        assert!(Settings::read(&json!({"lisen": "x"})).is_err());
     }
 }

@@ -9,5 +9,5 @@ mod locate;
 mod provider;
 mod settings;
 
-pub use provider::LocalFileFactory;
+pub use provider::plugin;
 pub use settings::Settings;

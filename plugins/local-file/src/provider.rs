@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::Value;
-use wpk_api::settings::Problem;
+use wpk_api::section;
 use wpk_api::{
     BuildError, ByteStream, Context, Factory, Offer, OfferSource, ProviderError, Wanted,
     WpkProvider,
@@ -17,33 +16,9 @@ use crate::settings::Settings;
 /// How much of a path is repeated in a message.
 const SHOWN: usize = 300;
 
-/// Makes providers of `type = "local-file"`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LocalFileFactory;
-
-impl Factory<dyn WpkProvider> for LocalFileFactory {
-    fn kind(&self) -> &'static str {
-        "local-file"
-    }
-
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        Settings::read(settings).err().unwrap_or_default()
-    }
-
-    fn build(
-        &self,
-        settings: &Value,
-        context: &Context,
-    ) -> Result<Arc<dyn WpkProvider>, BuildError> {
-        let settings = Settings::read(settings).map_err(BuildError::Settings)?;
-        let roots = settings
-            .roots
-            .map(|roots| roots.iter().map(|root| context.path(root)).collect());
-        Ok(Arc::new(LocalFile {
-            context: context.clone(),
-            roots,
-        }))
-    }
+/// `[[provider]] type = "local-file"`.
+pub fn plugin() -> impl Factory<dyn WpkProvider> {
+    section::plugin("local-file", LocalFile::open)
 }
 
 struct LocalFile {
@@ -52,6 +27,14 @@ struct LocalFile {
 }
 
 impl LocalFile {
+    fn open(settings: Settings, context: &Context) -> Result<Self, BuildError> {
+        let roots = settings.roots;
+        Ok(Self {
+            context: context.clone(),
+            roots: roots.map(|roots| roots.iter().map(|root| context.path(root)).collect()),
+        })
+    }
+
     fn no_file(&self, path: &Path, cause: impl std::fmt::Display) -> ProviderError {
         let shown: String = path.to_string_lossy().chars().take(SHOWN).collect();
         ProviderError::NoFile(format!(

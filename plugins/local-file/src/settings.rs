@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde_json::Value;
-use wpk_api::settings::Problem;
+use wpk_api::section::Section;
+use wpk_api::settings::{Problem, Problems};
 
 /// The settings of local files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -15,27 +15,16 @@ pub struct Settings {
     pub roots: Option<Vec<PathBuf>>,
 }
 
-impl Settings {
-    /// Reads and checks the section.
-    ///
-    /// # Errors
-    /// Every mistake in it.
-    pub fn read(section: &Value) -> Result<Self, Vec<Problem>> {
-        let settings: Self = wpk_api::settings::read(section)?;
-        let mut problems = Vec::new();
-        if settings.roots.as_ref().is_some_and(Vec::is_empty) {
+impl Section for Settings {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::new();
+        if self.roots.as_ref().is_some_and(Vec::is_empty) {
             let message = "names no folder, so no file could be sent: name one, or leave it out";
-            problems.push(Problem::new("roots", message));
+            problems.add("roots", message);
         }
-        for (index, root) in settings.roots.iter().flatten().enumerate() {
-            if root.as_os_str().is_empty() {
-                problems.push(Problem::new(format!("roots.{index}"), "must name a folder"));
-            }
+        for (index, root) in self.roots.iter().flatten().enumerate() {
+            problems.not_empty(&format!("roots.{index}"), root, "name a folder");
         }
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(problems)
-        }
+        problems.found()
     }
 }

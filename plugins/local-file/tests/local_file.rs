@@ -13,7 +13,7 @@ use wpk_api::{
     Context, Factory, NodeInfo, Offer, OfferSource, Platform, ProviderError, Role, Target, Wanted,
     WantedFile, WantedRelease, WpkProvider,
 };
-use wpk_plugin_local_file::LocalFileFactory;
+use wpk_plugin_local_file::plugin;
 
 struct Place {
     dir: tempfile::TempDir,
@@ -39,16 +39,13 @@ impl Place {
     }
 
     fn provider(&self, settings: Value) -> Arc<dyn WpkProvider> {
-        let context = Context {
-            home: self.path("home"),
-            node: NodeInfo {
-                name: "node07".into(),
-                role: Role::Master,
-                version: None,
-            },
-            wpk_repository: None,
+        let node = NodeInfo {
+            name: "node07".into(),
+            role: Role::Master,
+            version: None,
         };
-        LocalFileFactory.build(&settings, &context).unwrap()
+        let context = Context::new(self.path("home"), node);
+        plugin().build(&settings, &context).unwrap()
     }
 }
 
@@ -230,15 +227,15 @@ async fn releases_and_downloads_are_not_its_business() {
 
 #[test]
 fn mistakes_in_the_settings_are_found() {
-    assert_eq!(LocalFileFactory.kind(), "local-file");
-    assert_eq!(LocalFileFactory.check(&json!({})), []);
-    assert_eq!(LocalFileFactory.check(&json!({"roots": ["/a", "b"]})), []);
+    assert_eq!(plugin().kind(), "local-file");
+    assert_eq!(plugin().check(&json!({})), []);
+    assert_eq!(plugin().check(&json!({"roots": ["/a", "b"]})), []);
     for bad in [
         json!({"roots": []}),
         json!({"roots": ["/a", ""]}),
         json!({"roots": "/a"}),
         json!({"root": ["/a"]}),
     ] {
-        assert_eq!(LocalFileFactory.check(&bad).len(), 1, "{bad}");
+        assert_eq!(plugin().check(&bad).len(), 1, "{bad}");
     }
 }

@@ -4,20 +4,16 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use wpk_plugin_local_file::LocalFileFactory;
+use wpk_plugin_local_file::plugin;
 use wpk_testkit::{provider_suite, settings_suite, stands};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_provider_does_what_every_provider_must() {
-    provider_suite::run(async |file| stands::local_file(Arc::new(LocalFileFactory), file).await)
-        .await;
+    provider_suite::run(async |file| stands::local_file(Arc::new(plugin()), file).await).await;
 }
 
 #[test]
 fn its_settings_are_read_as_all_settings_are() {
-    settings_suite::run(&LocalFileFactory, &json!({}));
-    settings_suite::run(
-        &LocalFileFactory,
-        &json!({"roots": ["var/upgrade", "/srv/wpk"]}),
-    );
+    settings_suite::run(&plugin(), &json!({}));
+    settings_suite::run(&plugin(), &json!({"roots": ["var/upgrade", "/srv/wpk"]}));
 }

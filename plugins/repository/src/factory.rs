@@ -1,44 +1,28 @@
 //! From the section of the configuration to a provider.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use serde_json::Value;
 use wpk_api::examine::{Check, Examine};
+use wpk_api::section::{self, Section};
 use wpk_api::settings::Problem;
-use wpk_api::{BuildError, Context, Factory, WpkProvider};
+use wpk_api::{Context, Factory, WpkProvider};
 
 use crate::examine;
 use crate::provider::Repository;
 use crate::settings::Settings;
 
-/// Makes providers of `type = "repository"`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RepositoryFactory;
+/// `[[provider]] type = "repository"`.
+pub fn plugin() -> impl Factory<dyn WpkProvider> {
+    section::plugin("repository", Repository::open)
+}
 
+// Not beside the settings: the examination asks the provider, which has them.
 #[async_trait]
-impl Factory<dyn WpkProvider> for RepositoryFactory {
-    fn kind(&self) -> &'static str {
-        "repository"
+impl Section for Settings {
+    fn problems(&self) -> Vec<Problem> {
+        self.mistakes()
     }
 
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        Settings::read(settings).err().unwrap_or_default()
-    }
-
-    async fn examine(&self, settings: &Value, context: &Context, asked: &Examine) -> Vec<Check> {
-        match Settings::read(settings) {
-            Ok(settings) => examine::examine(settings, context, asked).await,
-            Err(_) => Vec::new(),
-        }
-    }
-
-    fn build(
-        &self,
-        settings: &Value,
-        context: &Context,
-    ) -> Result<Arc<dyn WpkProvider>, BuildError> {
-        let settings = Settings::read(settings).map_err(BuildError::Settings)?;
-        Ok(Arc::new(Repository::open(settings, context)?))
+    async fn examine(&self, context: &Context, asked: &Examine) -> Vec<Check> {
+        examine::examine(self.clone(), context, asked).await
     }
 }

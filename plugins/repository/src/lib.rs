@@ -20,5 +20,5 @@ mod list;
 mod provider;
 mod settings;
 
-pub use factory::RepositoryFactory;
+pub use factory::plugin;
 pub use settings::Settings;

@@ -1,14 +1,13 @@
 //! The section `[[provider]] type = "repository"`: what it may say, and every
-//! mistake in it. `wpkd check` and the factory enter here.
+//! mistake in it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
 use serde::Deserialize;
-use serde_json::Value;
 use wpk_api::repository::Base;
-use wpk_api::settings::{ByteSize, Problem, Span};
+use wpk_api::settings::{ByteSize, Problem, Problems, Span};
 
 use crate::hosts::{self, AllowedHost};
 
@@ -64,69 +63,39 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads and checks the section.
-    ///
-    /// # Errors
-    /// Every mistake in it.
-    pub fn read(section: &Value) -> Result<Self, Vec<Problem>> {
-        let settings: Self = wpk_api::settings::read(section)?;
-        let problems = settings.validate();
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(problems)
-        }
-    }
-
-    fn validate(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let mut wrong = |key: &str, message: String| problems.push(Problem::new(key, message));
+    /// What types cannot tell.
+    pub(crate) fn mistakes(&self) -> Vec<Problem> {
+        let mut problems = Problems::new();
         let base = self.url.as_deref().map(|url| Base::complete(url, false));
         if let Some(Err(error)) = base.map(|base| base.and_then(|base| hosts::url(&base))) {
-            wrong("url", error.to_string());
+            problems.add("url", error.to_string());
         }
-        if !(1..=100).contains(&self.attempts) {
-            wrong("attempts", "must be 1 to 100".into());
-        }
-        for (key, span) in [
-            ("timeout", self.timeout),
-            ("connect_timeout", self.connect_timeout),
-            ("max_time", self.max_time),
-        ] {
-            if span.0.is_zero() {
-                wrong(key, "must be longer than 0".into());
-            }
-        }
+        problems.in_range("attempts", self.attempts, 1..=100);
+        problems.not_zero("timeout", self.timeout, "60s");
+        problems.not_zero("connect_timeout", self.connect_timeout, "10s");
+        problems.not_zero("max_time", self.max_time, "2h");
         if self.max_size.0 == 0 {
-            wrong("max_size", "must be more than 0".into());
+            problems.add("max_size", "must be more than 0");
         }
-        if self
-            .ca_file
-            .as_ref()
-            .is_some_and(|path| path.as_os_str().is_empty())
-        {
-            wrong("ca_file", "must name a file, or be left out".into());
+        if let Some(path) = &self.ca_file {
+            problems.not_empty("ca_file", path, "name a file, or leave it out");
         }
-        if self
-            .proxy
-            .as_deref()
-            .is_some_and(|proxy| parse_proxy(proxy).is_none())
-        {
+        if (self.proxy.as_deref()).is_some_and(|proxy| parse_proxy(proxy).is_none()) {
             // The text may hold a password and is not repeated.
-            wrong(
+            problems.add(
                 "proxy",
-                "must be a proxy's address such as \"http://proxy.example:3128\"".into(),
+                "must be a proxy's address such as \"http://proxy.example:3128\"",
             );
         }
         for (index, host) in self.allow_hosts.iter().flatten().enumerate() {
             if AllowedHost::parse(host).is_none() {
-                wrong(
-                    &format!("allow_hosts.{index}"),
+                problems.add(
+                    format!("allow_hosts.{index}"),
                     format!("{host:?} is no host: write HOST or HOST:PORT"),
                 );
             }
         }
-        problems
+        problems.found()
     }
 
     /// The proxy's address, if there is one.
@@ -155,6 +124,7 @@ fn parse_proxy(text: &str) -> Option<Url> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use wpk_api::section::Section;
 
     use super::*;
 

@@ -12,7 +12,7 @@ use wpk_api::{
     Factory, Offer, OfferSource, PackageType, Platform, ProviderError, Target, Version, Wanted,
     WantedFile, WantedRelease,
 };
-use wpk_plugin_repository::RepositoryFactory;
+use wpk_plugin_repository::plugin;
 use wpk_testkit::http::{HttpServer, Response};
 
 /// A server on which `versions` of the usual folder answers as given.
@@ -350,20 +350,16 @@ async fn windows_has_one_folder_for_all_versions() {
 #[test]
 fn mistakes_in_the_settings_are_found() {
     let section = json!({"url": "a b", "attempts": 0, "nonsense": 1});
-    assert_eq!(RepositoryFactory.kind(), "repository");
-    assert_eq!(RepositoryFactory.check(&json!({})), []);
-    assert_eq!(
-        RepositoryFactory.check(&section).len(),
-        1,
-        "unknown keys first"
-    );
+    assert_eq!(plugin().kind(), "repository");
+    assert_eq!(plugin().check(&json!({})), []);
+    assert_eq!(plugin().check(&section).len(), 1, "unknown keys first");
     let section = json!({"url": "1.2.3.999", "attempts": 0});
-    assert_eq!(RepositoryFactory.check(&section).len(), 2);
+    assert_eq!(plugin().check(&section).len(), 2);
     let section = json!({"url": "a b", "attempts": 0});
-    assert_eq!(RepositoryFactory.check(&section).len(), 2);
-    assert!(RepositoryFactory.build(&section, &context()).is_err());
+    assert_eq!(plugin().check(&section).len(), 2);
+    assert!(plugin().build(&section, &context()).is_err());
     for ca_file in ["missing.pem", "/dev/null"] {
-        let refused = RepositoryFactory.build(&json!({"ca_file": ca_file}), &context());
+        let refused = plugin().build(&json!({"ca_file": ca_file}), &context());
         let text = refused.err().unwrap().to_string();
         assert!(text.contains(ca_file), "{text}");
     }

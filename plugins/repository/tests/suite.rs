@@ -4,18 +4,17 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use wpk_plugin_repository::RepositoryFactory;
+use wpk_plugin_repository::plugin;
 use wpk_testkit::{provider_suite, settings_suite, stands};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_provider_does_what_every_provider_must() {
-    provider_suite::run(async |file| stands::repository(Arc::new(RepositoryFactory), file).await)
-        .await;
+    provider_suite::run(async |file| stands::repository(Arc::new(plugin()), file).await).await;
 }
 
 #[test]
 fn its_settings_are_read_as_all_settings_are() {
     let good = json!({"url": "https://wpk.example.org/", "attempts": 3, "timeout": "5s"});
-    settings_suite::run(&RepositoryFactory, &json!({}));
-    settings_suite::run(&RepositoryFactory, &good);
+    settings_suite::run(&plugin(), &json!({}));
+    settings_suite::run(&plugin(), &good);
 }

@@ -3,7 +3,7 @@
 //!
 //! The engine enters through [`SqliteStore`], which implements
 //! [`wpk_api::TaskStore`]; the daemon makes one from its settings through
-//! [`SqliteFactory`]. Inside, one thread owns the only writing connection and
+//! [`plugin`]. Inside, one thread owns the only writing connection and
 //! commits what is waiting in one go (`worker`); a few threads with
 //! read-only connections answer questions and, since the file is in WAL mode,
 //! never wait for the writer; short questions need no thread at all (`near`).
@@ -27,5 +27,5 @@ mod timeline;
 mod worker;
 mod write;
 
-pub use settings::{Settings, SqliteFactory};
+pub use settings::{Settings, plugin};
 pub use store::SqliteStore;

@@ -1,15 +1,14 @@
 //! The `[store]` section with `type = "sqlite"`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use serde_json::Value;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
-use wpk_api::settings::{Problem, read};
-use wpk_api::{BuildError, Context, Factory, TaskStore};
+use wpk_api::section::{self, Section};
+use wpk_api::settings::{Problem, Problems};
+use wpk_api::{BuildError, Context, Demands, Factory, Resource, TaskStore};
 
 use crate::{SqliteStore, examine};
 
@@ -30,44 +29,31 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    fn read(section: &Value) -> Result<Self, Vec<Problem>> {
-        let settings: Self = read(section)?;
-        if settings.path.file_name().is_none() {
-            return Err(vec![Problem::new(
-                "path",
-                format!("must name a file, for example {:?}", paths::TASK_DATABASE),
-            )]);
-        }
-        Ok(settings)
+#[async_trait]
+impl Section for Settings {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::new();
+        problems.names_file("path", &self.path, paths::TASK_DATABASE);
+        problems.found()
+    }
+
+    /// The file: two programs may share it, two stores or registries in one may not.
+    fn demands(&self, context: &Context) -> Demands {
+        let file = Resource::Path(context.path(&self.path));
+        Demands::default().occupying("path", file)
+    }
+
+    async fn examine(&self, context: &Context, asked: &Examine) -> Vec<Check> {
+        examine::examine(context.path(&self.path), asked).await
     }
 }
 
-/// Makes the store of `type = "sqlite"`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SqliteFactory;
+/// `[store] type = "sqlite"`.
+pub fn plugin() -> impl Factory<dyn TaskStore> {
+    section::plugin("sqlite", open)
+}
 
-#[async_trait]
-impl Factory<dyn TaskStore> for SqliteFactory {
-    fn kind(&self) -> &'static str {
-        "sqlite"
-    }
-
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        Settings::read(settings).err().unwrap_or_default()
-    }
-
-    async fn examine(&self, settings: &Value, context: &Context, asked: &Examine) -> Vec<Check> {
-        match Settings::read(settings) {
-            Ok(settings) => examine::examine(context.path(settings.path), asked).await,
-            Err(_) => Vec::new(),
-        }
-    }
-
-    fn build(&self, settings: &Value, context: &Context) -> Result<Arc<dyn TaskStore>, BuildError> {
-        let settings = Settings::read(settings).map_err(BuildError::Settings)?;
-        let store = SqliteStore::open(context.path(&settings.path))
-            .map_err(|error| BuildError::Failed(error.to_string()))?;
-        Ok(Arc::new(store))
-    }
+fn open(settings: Settings, context: &Context) -> Result<SqliteStore, BuildError> {
+    SqliteStore::open(context.path(&settings.path))
+        .map_err(|error| BuildError::Failed(error.to_string()))
 }

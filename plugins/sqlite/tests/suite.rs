@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 use wpk_api::{BuildError, Context, Factory, NodeInfo, Role, TaskStore};
-use wpk_plugin_sqlite::{SqliteFactory, SqliteStore};
+use wpk_plugin_sqlite::{SqliteStore, plugin};
 use wpk_testkit::{settings_suite, store_suite};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -21,26 +21,21 @@ async fn the_store_does_what_every_store_must() {
 }
 
 fn context(home: &std::path::Path) -> Context {
-    Context {
-        home: home.to_owned(),
-        node: NodeInfo {
-            name: "node01".into(),
-            role: Role::Master,
-            version: None,
-        },
-        wpk_repository: None,
-    }
+    let node = NodeInfo {
+        name: "node01".into(),
+        role: Role::Master,
+        version: None,
+    };
+    Context::new(home, node)
 }
 
 #[tokio::test]
 async fn the_factory_makes_it_in_the_home() {
     let home = tempfile::tempdir().unwrap();
-    let store = SqliteFactory
-        .build(&json!({}), &context(home.path()))
-        .unwrap();
+    let store = plugin().build(&json!({}), &context(home.path())).unwrap();
     assert_eq!(store.latest(&[]).await, Ok(vec![]));
     assert!(home.path().join("queue/tasks/tasks.db").is_file());
-    assert_eq!(SqliteFactory.kind(), "sqlite");
+    assert_eq!(plugin().kind(), "sqlite");
 }
 
 #[test]
@@ -53,18 +48,18 @@ fn mistakes_in_the_settings_are_found_without_touching_anything() {
         (json!({"pfad": "x"}), "pfad"),
         (json!([]), ""),
     ] {
-        let problems = SqliteFactory.check(&section);
+        let problems = plugin().check(&section);
         assert_eq!(problems.len(), 1, "{section}: {problems:?}");
         assert_eq!(problems[0].key, key);
-        let built = SqliteFactory.build(&section, &context(home.path()));
+        let built = plugin().build(&section, &context(home.path()));
         assert_eq!(built.err(), Some(BuildError::Settings(problems)));
     }
-    assert!(SqliteFactory.check(&json!({"path": "a/b.db"})).is_empty());
+    assert!(plugin().check(&json!({"path": "a/b.db"})).is_empty());
     assert_eq!(home.path().read_dir().unwrap().count(), 0);
 }
 
 #[test]
 fn its_settings_are_read_as_all_settings_are() {
-    settings_suite::run(&SqliteFactory, &json!({}));
-    settings_suite::run(&SqliteFactory, &json!({"path": "a/b.db"}));
+    settings_suite::run(&plugin(), &json!({}));
+    settings_suite::run(&plugin(), &json!({"path": "a/b.db"}));
 }

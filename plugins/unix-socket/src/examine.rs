@@ -4,20 +4,18 @@
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-use wpk_api::Context;
 use wpk_api::examine::Check;
 use wpk_wire::own::ListAgents;
 use wpk_wire::{FrameDecoder, Response, TaskRequest, UpgradeCode, UpgradeRequest, frame};
 
 use crate::group::group_id;
-use crate::settings::Settings;
 
 /// How long a socket may take to answer.
 const WITHIN: Duration = Duration::from_secs(15);
@@ -30,25 +28,27 @@ const UPGRADE: &str = "upgrade socket";
 const TASK: &str = "task socket";
 
 /// Looks at the sockets that are switched on, and at their group.
-pub(crate) async fn examine(settings: &Settings, context: &Context) -> Vec<Check> {
+pub(crate) async fn examine(
+    upgrade_socket: Option<PathBuf>,
+    task_socket: Option<PathBuf>,
+    group: Option<&str>,
+) -> Vec<Check> {
     let mut checks = Vec::new();
-    if !settings.upgrade.is_empty() {
-        let path = context.path(&settings.upgrade);
+    if let Some(path) = upgrade_socket {
         checks.push(match there(UPGRADE, &path) {
             Some(failure) => failure,
             None => upgrade(&path).await,
         });
         checks.extend(open_to_all(UPGRADE, &path));
     }
-    if !settings.task.is_empty() {
-        let path = context.path(&settings.task);
+    if let Some(path) = task_socket {
         checks.push(match there(TASK, &path) {
             Some(failure) => failure,
             None => task(&path).await,
         });
         checks.extend(open_to_all(TASK, &path));
     }
-    if let Some(Err(error)) = settings.group.as_deref().map(group_id) {
+    if let Some(Err(error)) = group.map(group_id) {
         let advice = "name a group of this machine, or make it";
         checks.push(Check::failure("socket group", error.to_string(), advice));
     }

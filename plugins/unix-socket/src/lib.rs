@@ -1,7 +1,7 @@
 //! The request source of a manager: the upgrade socket and the task socket
 //! (protocol.md, sections 1 to 3).
 //!
-//! The daemon enters through [`UnixSocketFactory`]. The way of one request:
+//! The daemon enters through [`plugin`]. The way of one request:
 //! `bind` puts both sockets into place with exact rights, `listener` accepts
 //! connections within a limit, `connection` takes frames out of one connection,
 //! hands each to the engine and writes its answer. A client that is slow,
@@ -17,4 +17,4 @@ mod settings;
 mod source;
 
 pub use settings::{Mode, Settings};
-pub use source::{UnixSocketFactory, UnixSocketSource};
+pub use source::{UnixSocketSource, plugin};

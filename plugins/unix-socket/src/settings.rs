@@ -1,15 +1,21 @@
 //! The settings of `[[source]] type = "unix-socket"`.
 
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
-use wpk_api::paths;
-use wpk_api::settings::{ByteSize, Problem, Span, read};
-use wpk_api::{Context, Demands, Occupied, Resource};
+use std::path::PathBuf;
 
-/// The smallest `max_frame`, in bytes: what every 4.x client may send.
-const SMALLEST_MAX_FRAME: u64 = wpk_wire::PEER_MAX_PAYLOAD as u64;
-/// The largest `max_frame`, in bytes.
-const LARGEST_MAX_FRAME: u64 = 1 << 30;
+use async_trait::async_trait;
+use serde::{Deserialize, Deserializer};
+use wpk_api::examine::{Check, Examine};
+use wpk_api::paths;
+use wpk_api::section::Section;
+use wpk_api::settings::{ByteSize, Problem, Problems, Span};
+use wpk_api::{Context, Demands, Resource};
+
+use crate::examine;
+
+/// The smallest `max_frame`: what every 4.x client may send.
+const SMALLEST_MAX_FRAME: ByteSize = ByteSize(wpk_wire::PEER_MAX_PAYLOAD as u64);
+/// The largest `max_frame`.
+const LARGEST_MAX_FRAME: ByteSize = ByteSize(1 << 30);
 /// The largest `max_connections`.
 const LARGEST_MAX_CONNECTIONS: usize = 1_000_000;
 
@@ -56,46 +62,25 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads and validates the section.
-    ///
-    /// # Errors
-    /// Every mistake in it.
-    pub fn parse(section: &Value) -> Result<Self, Vec<Problem>> {
-        let settings: Self = read(section)?;
-        let problems = settings.problems();
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(problems)
-        }
+    /// The keys of the sockets that are served, and where they are.
+    fn served(&self, context: &Context) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        let sockets = [("upgrade", &self.upgrade), ("task", &self.task)];
+        let served = sockets.into_iter().filter(|(_, path)| !path.is_empty());
+        served.map(|(key, path)| (key, context.path(path)))
     }
+}
 
-    /// The paths of the sockets it serves.
-    pub fn demands(&self, context: &Context) -> Demands {
-        let served = [("upgrade", &self.upgrade), ("task", &self.task)];
-        let occupies = (served.into_iter().filter(|(_, path)| !path.is_empty()))
-            .map(|(key, path)| Occupied {
-                key: key.to_owned(),
-                what: Resource::Path(context.path(path)),
-            })
-            .collect();
-        Demands {
-            occupies,
-            needs: Vec::new(),
-        }
-    }
-
+#[async_trait]
+impl Section for Settings {
     fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let mut wrong = |key: &str, message: String| problems.push(Problem::new(key, message));
+        let mut problems = Problems::new();
         if self.upgrade.is_empty() && self.task.is_empty() {
-            wrong(
+            problems.add(
                 "upgrade",
-                "both sockets are switched off; give a path to `upgrade`, to `task` or to both"
-                    .to_owned(),
+                "both sockets are switched off; give a path to `upgrade`, to `task` or to both",
             );
         } else if self.upgrade == self.task {
-            wrong(
+            problems.add(
                 "task",
                 format!(
                     "is the same path as `upgrade`, {:?}; each socket needs its own",
@@ -103,41 +88,43 @@ impl Settings {
                 ),
             );
         }
-        if !(SMALLEST_MAX_FRAME..=LARGEST_MAX_FRAME).contains(&self.max_frame.0) {
-            wrong(
-                "max_frame",
-                format!("{} is outside 64KiB to 1GiB", self.max_frame),
-            );
-        }
-        if self.idle_timeout.0.is_zero() {
-            wrong(
-                "idle_timeout",
-                "would drop every client at once; write for example \"30s\"".to_owned(),
-            );
-        }
-        if !(1..=LARGEST_MAX_CONNECTIONS).contains(&self.max_connections) {
-            wrong(
-                "max_connections",
-                format!(
-                    "{} is outside 1 to {LARGEST_MAX_CONNECTIONS}",
-                    self.max_connections
-                ),
-            );
-        }
+        problems.in_range(
+            "max_frame",
+            self.max_frame,
+            SMALLEST_MAX_FRAME..=LARGEST_MAX_FRAME,
+        );
+        problems.not_zero("idle_timeout", self.idle_timeout, "30s");
+        problems.in_range(
+            "max_connections",
+            self.max_connections,
+            1..=LARGEST_MAX_CONNECTIONS,
+        );
         if self.allow_uids.as_ref().is_some_and(Vec::is_empty) {
-            wrong(
+            problems.add(
                 "allow_uids",
-                "is empty, so nobody could send a request; list user ids or remove the key"
-                    .to_owned(),
+                "is empty, so nobody could send a request; list user ids or remove the key",
             );
         }
-        if self.group.as_ref().is_some_and(String::is_empty) {
-            wrong(
-                "group",
-                "is empty; name a group or remove the key".to_owned(),
-            );
+        if let Some(group) = &self.group {
+            problems.not_empty("group", group, "name a group or remove the key");
         }
-        problems
+        problems.found()
+    }
+
+    /// The paths of the sockets it serves.
+    fn demands(&self, context: &Context) -> Demands {
+        self.served(context)
+            .fold(Demands::default(), |demands, (key, path)| {
+                demands.occupying(key, Resource::Path(path))
+            })
+    }
+
+    async fn examine(&self, context: &Context, _asked: &Examine) -> Vec<Check> {
+        let path = |wanted| {
+            let mut served = self.served(context);
+            served.find_map(|(key, path)| (key == wanted).then_some(path))
+        };
+        examine::examine(path("upgrade"), path("task"), self.group.as_deref()).await
     }
 }
 
@@ -166,7 +153,7 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_a_manager() {
-        let settings = Settings::parse(&json!({})).unwrap();
+        let settings = Settings::read(&json!({})).unwrap();
         assert_eq!(settings.upgrade, "queue/tasks/upgrade");
         assert_eq!(settings.task, "queue/tasks/task");
         assert_eq!(settings.mode, Mode(0o660));
@@ -193,17 +180,17 @@ mod tests {
             (json!({"paths": 1}), "paths"),
         ];
         for (section, key) in cases {
-            let problems = Settings::parse(&section).unwrap_err();
+            let problems = Settings::read(&section).unwrap_err();
             assert_eq!(problems.len(), 1, "{section}: {problems:?}");
             assert_eq!(problems[0].key, key, "{section}");
         }
         let both = json!({"max_connections": 0, "idle_timeout": "0s"});
-        assert_eq!(Settings::parse(&both).unwrap_err().len(), 2);
+        assert_eq!(Settings::read(&both).unwrap_err().len(), 2);
     }
 
     #[test]
     fn one_socket_may_be_left_out() {
-        assert!(Settings::parse(&json!({"task": ""})).is_ok());
-        assert!(Settings::parse(&json!({"upgrade": ""})).is_ok());
+        assert!(Settings::read(&json!({"task": ""})).is_ok());
+        assert!(Settings::read(&json!({"upgrade": ""})).is_ok());
     }
 }

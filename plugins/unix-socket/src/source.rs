@@ -5,19 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
-use wpk_api::examine::{Check, Examine};
-use wpk_api::settings::Problem;
+use wpk_api::section;
 use wpk_api::{
-    BuildError, CancellationToken, Context, Demands, Endpoint, Factory, RequestService,
-    RequestSource, SourceError,
+    BuildError, CancellationToken, Context, Endpoint, Factory, RequestService, RequestSource,
+    SourceError,
 };
 
 use crate::bind::Bound;
 use crate::connection::ServedSocket;
-use crate::examine;
 use crate::group::group_id;
 use crate::listener;
 use crate::settings::Settings;
@@ -25,39 +22,9 @@ use crate::settings::Settings;
 /// How long requests that are being answered may go on after the stop signal.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Makes a [`UnixSocketSource`] from `type = "unix-socket"`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct UnixSocketFactory;
-
-#[async_trait]
-impl Factory<dyn RequestSource> for UnixSocketFactory {
-    fn kind(&self) -> &'static str {
-        "unix-socket"
-    }
-
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        Settings::parse(settings).err().unwrap_or_default()
-    }
-
-    fn demands(&self, settings: &Value, context: &Context) -> Demands {
-        Settings::parse(settings).map_or_else(|_| Demands::default(), |read| read.demands(context))
-    }
-
-    async fn examine(&self, settings: &Value, context: &Context, _asked: &Examine) -> Vec<Check> {
-        match Settings::parse(settings) {
-            Ok(settings) => examine::examine(&settings, context).await,
-            Err(_) => Vec::new(),
-        }
-    }
-
-    fn build(
-        &self,
-        settings: &Value,
-        context: &Context,
-    ) -> Result<Arc<dyn RequestSource>, BuildError> {
-        let settings = Settings::parse(settings).map_err(BuildError::Settings)?;
-        Ok(Arc::new(UnixSocketSource::bind(&settings, context)?))
-    }
+/// `[[source]] type = "unix-socket"`.
+pub fn plugin() -> impl Factory<dyn RequestSource> {
+    section::plugin("unix-socket", UnixSocketSource::open)
 }
 
 /// The two sockets, bound and ready to serve. They are removed when this is
@@ -79,7 +46,7 @@ impl UnixSocketSource {
     /// # Errors
     /// [`BuildError::Failed`] if a path cannot be used; the text names it and
     /// says what to do.
-    pub fn bind(settings: &Settings, context: &Context) -> Result<Self, BuildError> {
+    pub fn open(settings: Settings, context: &Context) -> Result<Self, BuildError> {
         let group = settings.group.as_deref().map(group_id).transpose()?;
         let mut sockets = Vec::new();
         let mut paths = Vec::new();

@@ -10,7 +10,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use common::{build, serve_defaults};
 use serde_json::json;
 use wpk_api::Factory;
-use wpk_plugin_unix_socket::UnixSocketFactory;
+use wpk_plugin_unix_socket::plugin;
 use wpk_testkit::{Home, ask};
 
 fn refusal(home: &Home, settings: &serde_json::Value) -> String {
@@ -138,11 +138,11 @@ async fn errors_name_the_path_and_say_what_to_do() {
 #[test]
 fn check_touches_nothing() {
     let settings = json!({"mode": "9", "max_connections": 0, "sockets": []});
-    let problems = UnixSocketFactory.check(&settings);
+    let problems = plugin().check(&settings);
     let keys: Vec<_> = problems
         .iter()
         .map(|problem| problem.key.as_str())
         .collect();
     assert_eq!(keys, ["mode", "sockets"]);
-    assert!(UnixSocketFactory.check(&json!({})).is_empty());
+    assert!(plugin().check(&json!({})).is_empty());
 }

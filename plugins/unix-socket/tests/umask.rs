@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use rustix::fs::Mode;
 use serde_json::json;
 use wpk_api::Factory;
-use wpk_plugin_unix_socket::UnixSocketFactory;
+use wpk_plugin_unix_socket::plugin;
 use wpk_testkit::Home;
 
 #[tokio::test]
@@ -17,7 +17,7 @@ async fn the_mode_is_exact_under_any_umask() {
             let home = Home::new().unwrap();
             let settings = json!({"mode": mode});
             let before = rustix::process::umask(Mode::from_raw_mode(umask));
-            let source = UnixSocketFactory.build(&settings, &home.context());
+            let source = plugin().build(&settings, &home.context());
             rustix::process::umask(before);
             let _source = source.unwrap();
             for path in [home.upgrade_socket(), home.task_socket()] {

@@ -4,17 +4,16 @@
 //! spread over the kept connections in small batches; a question about one
 //! agent waits for a batch of another at most, never for all of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use serde::Deserialize;
-use serde_json::Value;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
-use wpk_api::settings::{Problem, Span, read};
+use wpk_api::section::{self, Section};
+use wpk_api::settings::{Problem, Problems, Span};
 use wpk_api::{
     AgentDirectory, AgentId, AgentInfo, AgentPage, BuildError, Context, DirectoryError, Factory,
 };
@@ -50,75 +49,29 @@ impl Default for WazuhDbSettings {
     }
 }
 
-impl WazuhDbSettings {
-    /// Reads and validates the section.
-    ///
-    /// # Errors
-    /// Every mistake in it.
-    pub fn parse(section: &Value) -> Result<Self, Vec<Problem>> {
-        let settings: Self = read(section)?;
-        let mut problems = Vec::new();
-        if settings.socket.is_empty() {
-            problems.push(Problem::new(
-                "socket",
-                "is empty; write the path of the database daemon's socket",
-            ));
-        }
-        if settings.timeout.0.is_zero() {
-            problems.push(Problem::new(
-                "timeout",
-                "would end every question at once; write for example \"15s\"",
-            ));
-        }
-        if !(1..=LARGEST_CONNECTIONS).contains(&settings.connections) {
-            problems.push(Problem::new(
-                "connections",
-                format!(
-                    "{} is outside 1 to {LARGEST_CONNECTIONS}",
-                    settings.connections
-                ),
-            ));
-        }
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(problems)
-        }
+#[async_trait]
+impl Section for WazuhDbSettings {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::new();
+        problems.not_empty(
+            "socket",
+            &self.socket,
+            "write the path of the database daemon's socket",
+        );
+        problems.not_zero("timeout", self.timeout, "15s");
+        problems.in_range("connections", self.connections, 1..=LARGEST_CONNECTIONS);
+        problems.found()
+    }
+
+    async fn examine(&self, context: &Context, _asked: &Examine) -> Vec<Check> {
+        let socket = context.path(&self.socket);
+        vec![examine::database(socket, self.timeout.0).await]
     }
 }
 
-/// Makes a [`WazuhDb`] from `type = "wazuh-db"`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct WazuhDbFactory;
-
-#[async_trait]
-impl Factory<dyn AgentDirectory> for WazuhDbFactory {
-    fn kind(&self) -> &'static str {
-        "wazuh-db"
-    }
-
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        WazuhDbSettings::parse(settings).err().unwrap_or_default()
-    }
-
-    async fn examine(&self, settings: &Value, context: &Context, _asked: &Examine) -> Vec<Check> {
-        match WazuhDbSettings::parse(settings) {
-            Ok(settings) => {
-                let socket = context.path(&settings.socket);
-                vec![examine::database(socket, settings.timeout.0).await]
-            }
-            Err(_) => Vec::new(),
-        }
-    }
-
-    fn build(
-        &self,
-        settings: &Value,
-        context: &Context,
-    ) -> Result<Arc<dyn AgentDirectory>, BuildError> {
-        let settings = WazuhDbSettings::parse(settings).map_err(BuildError::Settings)?;
-        Ok(Arc::new(WazuhDb::new(&settings, context)))
-    }
+/// `[directory] type = "wazuh-db"`.
+pub fn wazuh_db() -> impl Factory<dyn AgentDirectory> {
+    section::plugin("wazuh-db", WazuhDb::open)
 }
 
 /// The agents as the manager's database daemon knows them. It is asked for
@@ -140,15 +93,18 @@ impl From<AskError> for DirectoryError {
 
 impl WazuhDb {
     /// A directory with these settings.
-    pub fn new(settings: &WazuhDbSettings, context: &Context) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// None: nothing is asked before the first question.
+    pub fn open(settings: WazuhDbSettings, context: &Context) -> Result<Self, BuildError> {
+        Ok(Self {
             pool: Pool::new(
                 context.path(&settings.socket),
                 settings.connections,
                 settings.timeout.0,
             ),
             connections: settings.connections,
-        }
+        })
     }
 
     /// Takes batches from `ids` until none is left.
@@ -291,10 +247,10 @@ mod tests {
             (json!({"path": "x"}), "path"),
         ];
         for (section, key) in cases {
-            let problems = WazuhDbFactory.check(&section);
+            let problems = wazuh_db().check(&section);
             assert_eq!(problems.len(), 1, "{section}");
             assert_eq!(problems[0].key, key);
         }
-        assert!(WazuhDbFactory.check(&json!({})).is_empty());
+        assert!(wazuh_db().check(&json!({})).is_empty());
     }
 }

@@ -3,9 +3,9 @@
 //! that knows them, and, on a worker node, the cluster daemon as the way to the
 //! master's tasks.
 //!
-//! The daemon enters through [`RemotedFactory`] (`[transport] type = "remoted"`),
-//! [`WazuhDbFactory`] (`[directory] type = "wazuh-db"`) and
-//! [`ClusterStoreFactory`] (`[store] type = "cluster"`). The first two daemons
+//! The daemon enters through [`remoted`] (`[transport] type = "remoted"`),
+//! [`wazuh_db`] (`[directory] type = "wazuh-db"`) and
+//! [`cluster()`] (`[store] type = "cluster"`). The first two daemons
 //! are spoken to in frames over Unix sockets; `peer` is the one place that does
 //! it, with a limit on every length and every wait. The third has frames of its
 //! own, in `cluster`. `examine` asks all of them for `wpkctl doctor`.
@@ -18,6 +18,6 @@ mod pool;
 mod row;
 mod transport;
 
-pub use cluster::{ClusterSettings, ClusterStore, ClusterStoreFactory};
-pub use directory::{WazuhDb, WazuhDbFactory, WazuhDbSettings};
-pub use transport::{Remoted, RemotedFactory, RemotedSettings};
+pub use cluster::{ClusterSettings, ClusterStore, cluster};
+pub use directory::{WazuhDb, WazuhDbSettings, wazuh_db};
+pub use transport::{Remoted, RemotedSettings, remoted};

@@ -5,17 +5,16 @@
 //! here instead of overrunning the daemon.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::Semaphore;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
-use wpk_api::settings::{Problem, Span, read};
+use wpk_api::section::{self, Section};
+use wpk_api::settings::{Problem, Problems, Span};
 use wpk_api::{AgentId, BuildError, Context, Factory, Transport, TransportError};
 use wpk_wire::PEER_MAX_PAYLOAD;
 
@@ -57,71 +56,33 @@ impl Default for RemotedSettings {
     }
 }
 
-impl RemotedSettings {
-    /// Reads and validates the section.
-    ///
-    /// # Errors
-    /// Every mistake in it.
-    pub fn parse(section: &Value) -> Result<Self, Vec<Problem>> {
-        let settings: Self = read(section)?;
-        let mut problems = Vec::new();
-        if settings.socket.is_empty() {
-            problems.push(Problem::new(
-                "socket",
-                "is empty; write the path of the remote daemon's socket",
-            ));
-        }
-        if settings.timeout.0.is_zero() {
-            problems.push(Problem::new(
-                "timeout",
-                "would end every request at once; write for example \"75s\"",
-            ));
-        }
-        if !(1..=LARGEST_MAX_CONNECTIONS).contains(&settings.max_connections) {
-            problems.push(Problem::new(
-                "max_connections",
-                format!(
-                    "{} is outside 1 to {LARGEST_MAX_CONNECTIONS}",
-                    settings.max_connections
-                ),
-            ));
-        }
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(problems)
-        }
+#[async_trait]
+impl Section for RemotedSettings {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::new();
+        problems.not_empty(
+            "socket",
+            &self.socket,
+            "write the path of the remote daemon's socket",
+        );
+        problems.not_zero("timeout", self.timeout, "75s");
+        problems.in_range(
+            "max_connections",
+            self.max_connections,
+            1..=LARGEST_MAX_CONNECTIONS,
+        );
+        problems.found()
+    }
+
+    async fn examine(&self, context: &Context, _asked: &Examine) -> Vec<Check> {
+        let socket = context.path(&self.socket);
+        vec![examine::remote(socket, self.timeout.0).await]
     }
 }
 
-/// Makes a [`Remoted`] from `type = "remoted"`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RemotedFactory;
-
-#[async_trait]
-impl Factory<dyn Transport> for RemotedFactory {
-    fn kind(&self) -> &'static str {
-        "remoted"
-    }
-
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        RemotedSettings::parse(settings).err().unwrap_or_default()
-    }
-
-    async fn examine(&self, settings: &Value, context: &Context, _asked: &Examine) -> Vec<Check> {
-        match RemotedSettings::parse(settings) {
-            Ok(settings) => {
-                let socket = context.path(&settings.socket);
-                vec![examine::remote(socket, settings.timeout.0).await]
-            }
-            Err(_) => Vec::new(),
-        }
-    }
-
-    fn build(&self, settings: &Value, context: &Context) -> Result<Arc<dyn Transport>, BuildError> {
-        let settings = RemotedSettings::parse(settings).map_err(BuildError::Settings)?;
-        Ok(Arc::new(Remoted::new(&settings, context)))
-    }
+/// `[transport] type = "remoted"`.
+pub fn remoted() -> impl Factory<dyn Transport> {
+    section::plugin("remoted", Remoted::open)
 }
 
 /// The way to the agents through the manager's remote daemon. It is not asked
@@ -135,12 +96,15 @@ pub struct Remoted {
 
 impl Remoted {
     /// A transport with these settings.
-    pub fn new(settings: &RemotedSettings, context: &Context) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// None: nothing is asked before the first request.
+    pub fn open(settings: RemotedSettings, context: &Context) -> Result<Self, BuildError> {
+        Ok(Self {
             socket: context.path(&settings.socket),
             timeout: settings.timeout.0,
             places: Semaphore::new(settings.max_connections),
-        }
+        })
     }
 
     async fn exchange(&self, address: &[u8], command: Bytes) -> Result<Bytes, PeerError> {
@@ -203,10 +167,10 @@ mod tests {
             (json!({"url": "x"}), "url"),
         ];
         for (section, key) in cases {
-            let problems = RemotedFactory.check(&section);
+            let problems = remoted().check(&section);
             assert_eq!(problems.len(), 1, "{section}");
             assert_eq!(problems[0].key, key);
         }
-        assert!(RemotedFactory.check(&json!({})).is_empty());
+        assert!(remoted().check(&json!({})).is_empty());
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::time::{Instant, timeout};
 use wpk_api::{AgentId, Factory, Transport, TransportError};
-use wpk_plugin_wazuh::RemotedFactory;
+use wpk_plugin_wazuh::remoted;
 use wpk_testkit::{FakeRemoted, Home};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -21,7 +21,7 @@ fn id(id: i64) -> AgentId {
 }
 
 fn transport(home: &Home, settings: &Value) -> Arc<dyn Transport> {
-    RemotedFactory.build(settings, &home.context()).unwrap()
+    remoted().build(settings, &home.context()).unwrap()
 }
 
 fn start() -> (Home, FakeRemoted, Arc<dyn Transport>) {

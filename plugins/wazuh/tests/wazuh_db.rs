@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::time::timeout;
 use wpk_api::{AgentDirectory, AgentId, ConnectionStatus, DirectoryError, Factory};
-use wpk_plugin_wazuh::WazuhDbFactory;
+use wpk_plugin_wazuh::wazuh_db;
 use wpk_testkit::wdb::agent_row;
 use wpk_testkit::{FakeWazuhDb, Home};
 
@@ -22,7 +22,7 @@ fn ids(ids: impl IntoIterator<Item = i64>) -> Vec<AgentId> {
 }
 
 fn directory(home: &Home, settings: &Value) -> Arc<dyn AgentDirectory> {
-    WazuhDbFactory.build(settings, &home.context()).unwrap()
+    wazuh_db().build(settings, &home.context()).unwrap()
 }
 
 fn start() -> (Home, FakeWazuhDb, Arc<dyn AgentDirectory>) {

@@ -1,8 +1,9 @@
 //! Write a plugin for `wpkd` in Rust.
 //!
-//! Implement one of the traits of [`api`], exactly as a built-in plugin does,
-//! give it a settings struct, and name both in [`export_plugin!`]; the crate's
-//! type is `cdylib`. What is unsafe about a C ABI stays in `wpk-abi`.
+//! A plugin is written as the built-in ones are: a struct for its section of the
+//! configuration ([`Section`]), a function that opens it, and one of the traits of
+//! [`api`]. Name the function in [`export_plugin!`]; the crate's type is `cdylib`.
+//! What is unsafe about a C ABI stays in `wpk-abi`.
 //!
 //! ```no_run
 //! use wpk_plugin::api::{
@@ -11,13 +12,13 @@
 //! use wpk_plugin::async_trait;
 //!
 //! /// The section `[[provider]] type = "shelf"`.
-//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[derive(serde::Deserialize)]
 //! #[serde(deny_unknown_fields)]
 //! struct ShelfSettings {
 //!     /// The folder the files lie in.
 //!     folder: std::path::PathBuf,
 //! }
-//! impl wpk_plugin::Settings for ShelfSettings {}
+//! impl wpk_plugin::Section for ShelfSettings {}
 //!
 //! struct Shelf(std::path::PathBuf);
 //! impl Shelf {
@@ -48,8 +49,8 @@
 //! What the SDK does for the author: it runs the plugin on a small tokio runtime
 //! of its own (two threads, named for the plugin; `tokio::spawn` works
 //! everywhere), turns panics into errors, sends `tracing` events and panic
-//! messages to the daemon's log, publishes the JSON schema of the settings, and
-//! completes every operation exactly once. Where things are: what an author
+//! messages to the daemon's log, publishes the JSON schema of the settings where
+//! there is one ([`schema_of`]), and completes every operation exactly once. Where things are: what an author
 //! writes is collected in [`Exports`]; `calls` is entered by the host;
 //! `operations` reads questions and asks the traits; `streams`, `source`, `log`
 //! and `failure` do what their names say.
@@ -68,10 +69,16 @@ mod operations;
 mod source;
 mod streams;
 
-pub use exports::{Exports, NoSettings, Settings};
+pub use exports::{Exports, schema_of};
+
+/// How a plugin is written; see [`api::section`].
+pub use wpk_api::section::{NoSettings, Section, plugin};
 
 /// Written above an `impl` of one of the traits.
 pub use async_trait::async_trait;
+
+/// What a JSON schema is made of, for [`Section::schema`].
+pub use serde_json::Value;
 
 /// The traits and domain types, those a built-in plugin sees.
 pub use wpk_api as api;
@@ -89,14 +96,16 @@ pub mod border {
 ///
 /// Each line names a kind (`source`, `directory`, `provider`, `transport` or
 /// `store`), the `type` of its section in the configuration, and a function
-/// `fn(Settings, &Context) -> Result<Plugin, BuildError>` that makes it. It runs
-/// inside the plugin's tokio runtime and should not block for long.
+/// `fn(Settings, &Context) -> Result<Plugin, BuildError>` that makes it, where
+/// `Settings` is a [`Section`]. It runs inside the plugin's tokio runtime and
+/// should not block for long.
 ///
-/// Where plugins have [factories](api::Factory) already, or share something,
-/// the other form gives full control:
+/// Each line adds what [`plugin`] makes of it to the [`Exports`]. Where plugins
+/// share something, or are [factories](api::Factory) already, the other form does
+/// that by hand:
 ///
 /// ```ignore
-/// wpk_plugin::export_plugin!(|exports| exports.provider_factory(LocalFileFactory));
+/// wpk_plugin::export_plugin!(|exports| exports.provider(wpk_plugin::plugin("shelf", open)));
 /// ```
 #[macro_export]
 macro_rules! export_plugin {
@@ -116,6 +125,6 @@ macro_rules! export_plugin {
         }
     };
     ($($kind:ident $type:literal = $open:expr;)+) => {
-        $crate::export_plugin!(|exports| exports$(.$kind($type, $open))+);
+        $crate::export_plugin!(|exports| exports$(.$kind($crate::plugin($type, $open)))+);
     };
 }

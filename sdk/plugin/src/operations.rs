@@ -17,7 +17,7 @@ use wpk_api::border::{
 use wpk_api::{AgentDirectory, Context, RequestSource, TaskStore, Transport, WpkProvider};
 
 use crate::calls::{Core, lock};
-use crate::exports::Maker;
+use crate::exports::Entry;
 use crate::failure::Failure;
 use crate::source::EngineBehind;
 use crate::streams::Pulled;
@@ -125,9 +125,11 @@ impl Core {
         }
     }
 
-    fn entry(&self, section: &Section) -> Result<&crate::exports::Entry, Failure> {
+    fn entry(&self, section: &Section) -> Result<&Entry, Failure> {
         (self.exports.entries.iter())
-            .find(|entry| entry.kind == section.kind && entry.name == section.type_name)
+            .find(|entry| {
+                entry.kind() == section.kind && entry.asked().type_name() == section.type_name
+            })
             .ok_or_else(|| {
                 let (kind, name) = (section.kind, &section.type_name);
                 Failure::malformed(format!("there is no {kind} {name:?} in this library"))
@@ -156,16 +158,16 @@ impl Core {
         let context = context(section)?;
         let settings = &section.settings;
         let mut opened = Opened::default();
-        let instance = match &entry.maker {
-            Maker::Source(factory) => Instance::Source(factory.build(settings, context)?),
-            Maker::Directory(factory) => Instance::Directory(factory.build(settings, context)?),
-            Maker::Provider(factory) => Instance::Provider(factory.build(settings, context)?),
-            Maker::Transport(factory) => {
+        let instance = match entry {
+            Entry::Source(factory) => Instance::Source(factory.build(settings, context)?),
+            Entry::Directory(factory) => Instance::Directory(factory.build(settings, context)?),
+            Entry::Provider(factory) => Instance::Provider(factory.build(settings, context)?),
+            Entry::Transport(factory) => {
                 let transport = factory.build(settings, context)?;
                 opened.max_command = Some(transport.max_command());
                 Instance::Transport(transport)
             }
-            Maker::Store(factory) => Instance::Store(factory.build(settings, context)?),
+            Entry::Store(factory) => Instance::Store(factory.build(settings, context)?),
         };
         let handle = self.number();
         lock(&self.instances).insert(handle, instance);

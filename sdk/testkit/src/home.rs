@@ -99,14 +99,11 @@ impl Home {
     /// What a plugin gets to know when it is built for this folder: master node
     /// `node01`, v4.14.9.
     pub fn context(&self) -> Context {
-        Context {
-            home: self.root().to_owned(),
-            node: NodeInfo {
-                name: "node01".to_owned(),
-                role: Role::Master,
-                version: Some(Version::new(4, 14, 9)),
-            },
-            wpk_repository: None,
-        }
+        let node = NodeInfo {
+            name: "node01".to_owned(),
+            role: Role::Master,
+            version: Some(Version::new(4, 14, 9)),
+        };
+        Context::new(self.root(), node)
     }
 }

@@ -1,4 +1,5 @@
-//! What every [`Factory`] must do with its settings, for plugins of all kinds:
+//! What every [`Factory`] must do with its settings, whether it is made by
+//! [`plugin`](wpk_api::section::plugin) or by hand, for plugins of all kinds:
 //!
 //! ```no_run
 //! # fn example(factory: &dyn wpk_api::Factory<dyn wpk_api::Transport>) {
@@ -10,7 +11,7 @@
 //! first thing that is wrong.
 
 use serde_json::{Map, Value, json};
-use wpk_api::{BuildError, Factory};
+use wpk_api::{BuildError, Demands, Factory};
 
 use crate::Home;
 use crate::suite::ok;
@@ -29,6 +30,13 @@ pub fn run<T: ?Sized>(factory: &(impl Factory<T> + ?Sized), good: &Value) {
     let problems = factory.check(good);
     assert!(problems.is_empty(), "{good} was to be right: {problems:?}");
     assert!(factory.check(good).is_empty(), "looked at twice");
+
+    let home = ok("making a folder", Home::new());
+    let files = files_below(home.root());
+    let demands = factory.demands(good, &home.context());
+    assert_eq!(demands, factory.demands(good, &home.context()));
+    let now = files_below(home.root());
+    assert_eq!(now, files, "asked what it demands, it made files");
 
     let Value::Object(entries) = good else {
         panic!("a section is a table, not {good}");
@@ -80,7 +88,8 @@ fn refused<T: ?Sized>(
     is_not_built(factory, &section);
 }
 
-/// `build` refuses what `check` finds, before it touches anything.
+/// `build` refuses what `check` finds, before it touches anything, and such a section
+/// demands nothing of others.
 fn is_not_built<T: ?Sized>(factory: &(impl Factory<T> + ?Sized), section: &Value) {
     let home = ok("making a folder", Home::new());
     let files = files_below(home.root());
@@ -93,6 +102,8 @@ fn is_not_built<T: ?Sized>(factory: &(impl Factory<T> + ?Sized), section: &Value
             panic!("mistakes in {section} must be told as such, not as {why:?}")
         }
     }
+    let demands = factory.demands(section, &home.context());
+    assert_eq!(demands, Demands::default(), "demanded by {section}");
     let now = files_below(home.root());
     assert_eq!(now, files, "wrong settings, and files were made from them");
 }

@@ -160,8 +160,14 @@ mod tests {
             told(|p| p.not_zero("wait", Span::seconds(0), "15s")),
             ["wait: must be longer than 0; write for example \"15s\""]
         );
-        assert_eq!(told(|p| p.not_zero("wait", Span::seconds(1), "15s")), [""; 0]);
-        assert_eq!(told(|p| p.not_empty("a", Path::new(""), "b")), ["a: is empty; b"]);
+        assert_eq!(
+            told(|p| p.not_zero("wait", Span::seconds(1), "15s")),
+            [""; 0]
+        );
+        assert_eq!(
+            told(|p| p.not_empty("a", Path::new(""), "b")),
+            ["a: is empty; b"]
+        );
         assert_eq!(told(|p| p.not_empty("a", "x", "b")), [""; 0]);
     }
 
@@ -174,6 +180,9 @@ mod tests {
                 "{bad:?}"
             );
         }
-        assert_eq!(told(|p| p.names_file("path", Path::new("a"), "a/b")), [""; 0]);
+        assert_eq!(
+            told(|p| p.names_file("path", Path::new("a"), "a/b")),
+            [""; 0]
+        );
     }
 }

@@ -45,15 +45,12 @@ pub struct Manager {
 }
 
 pub fn context(home: &Path) -> Context {
-    Context {
-        home: home.to_owned(),
-        node: NodeInfo {
-            name: "node01".to_owned(),
-            role: Role::Master,
-            version: Some(Version::new(4, 14, 0)),
-        },
-        wpk_repository: None,
-    }
+    let node = NodeInfo {
+        name: "node01".to_owned(),
+        role: Role::Master,
+        version: Some(Version::new(4, 14, 0)),
+    };
+    Context::new(home, node)
 }
 
 pub fn span(millis: u64) -> Span {

@@ -12,7 +12,7 @@ use wpk_api::{
     Context, Factory, NodeInfo, Offer, OfferSource, PackageType, Platform, ProviderError, Role,
     Target, Version, Wanted, WantedRelease, WpkProvider,
 };
-use wpk_plugin_repository::RepositoryFactory;
+use wpk_plugin_repository::plugin;
 
 pub const SHA: &str = "4f2d06a2af3802730ed038e5a070815a525afdc4";
 pub const FOLDER: &str = "linux/deb/amd64/";
@@ -23,15 +23,12 @@ pub const VERSION: Version = Version::new(4, 14, 9);
 pub const LONG: Duration = Duration::from_secs(20);
 
 pub fn context() -> Context {
-    Context {
-        home: "/nonexistent".into(),
-        node: NodeInfo {
-            name: "node01".into(),
-            role: Role::Master,
-            version: Some(VERSION),
-        },
-        wpk_repository: None,
-    }
+    let node = NodeInfo {
+        name: "node01".into(),
+        role: Role::Master,
+        version: Some(VERSION),
+    };
+    Context::new("/nonexistent", node)
 }
 
 /// A provider with short pauses; `settings` may change everything.
@@ -39,7 +36,7 @@ pub fn provider(settings: Value) -> Arc<dyn WpkProvider> {
     let mut all = json!({"retry_pause": "1ms", "attempts": 3});
     let more = settings.as_object().unwrap().clone();
     all.as_object_mut().unwrap().extend(more);
-    RepositoryFactory.build(&all, &context()).unwrap()
+    plugin().build(&all, &context()).unwrap()
 }
 
 pub fn release(target: Target) -> WantedRelease {

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use wpk_api::{
     BuildError, CancellationToken, Factory, Request, RequestService, RequestSource, SourceError,
 };
-use wpk_plugin_unix_socket::UnixSocketFactory;
+use wpk_plugin_unix_socket::plugin;
 use wpk_testkit::Home;
 
 /// Far longer than anything here takes.
@@ -56,7 +56,7 @@ pub struct Served {
 }
 
 pub fn build(home: &Home, settings: &Value) -> Result<Arc<dyn RequestSource>, BuildError> {
-    UnixSocketFactory.build(settings, &home.context())
+    plugin().build(settings, &home.context())
 }
 
 pub fn serve(settings: &Value) -> Served {

@@ -6,7 +6,7 @@
 //! engine needs a little more to carry tasks out (how, and whether the
 //! installer was begun), and that is kept in a small file of our own.
 //!
-//! The daemon enters through [`ClusterStoreFactory`] (`[store] type =
+//! The daemon enters through [`cluster`] (`[store] type =
 //! "cluster"`). Inside: `header` (bytes around a message), `link` (one question
 //! with its time limit and attempts), `master` (the messages, in pieces that
 //! fit a frame), `shown` (statuses and times as the master writes them), `local`
@@ -38,10 +38,12 @@ mod history;
 mod link;
 mod local;
 mod master;
+mod plugin;
 mod settings;
 mod settle;
 mod shown;
 mod store;
 
-pub use settings::{ClusterSettings, ClusterStoreFactory};
+pub use plugin::cluster;
+pub use settings::ClusterSettings;
 pub use store::ClusterStore;

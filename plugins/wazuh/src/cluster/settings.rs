@@ -1,18 +1,17 @@
 //! The `[store]` section with `type = "cluster"`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use serde_json::Value;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
-use wpk_api::settings::{Problem, Span, read};
-use wpk_api::{BuildError, Context, Factory, Role, TaskStore};
+use wpk_api::section::Section;
+use wpk_api::settings::{Problem, Problems, Span};
+use wpk_api::{Context, Demands, Resource, Role};
 
-use super::{ClusterStore, examine};
+use super::examine;
 
 /// The most `attempts`.
 const MOST_ATTEMPTS: u32 = 100;
@@ -46,89 +45,33 @@ impl Default for ClusterSettings {
     }
 }
 
-impl ClusterSettings {
-    /// Reads and validates the section.
-    ///
-    /// # Errors
-    /// Every mistake in it.
-    pub fn parse(section: &Value) -> Result<Self, Vec<Problem>> {
-        let settings: Self = read(section)?;
-        let mut problems = Vec::new();
-        if settings.socket.file_name().is_none() {
-            problems.push(Problem::new(
-                "socket",
-                format!(
-                    "must name the cluster daemon's socket, for example {:?}",
-                    paths::CLUSTER_SOCKET
-                ),
-            ));
-        }
-        if settings.timeout.0.is_zero() {
-            problems.push(Problem::new(
-                "timeout",
-                "would end every question at once; write for example \"10s\"",
-            ));
-        }
-        if !(1..=MOST_ATTEMPTS).contains(&settings.attempts) {
-            problems.push(Problem::new(
-                "attempts",
-                format!("{} is outside 1 to {MOST_ATTEMPTS}", settings.attempts),
-            ));
-        }
-        if settings.path.file_name().is_none() {
-            problems.push(Problem::new(
-                "path",
-                format!("must name a file, for example {OWN_FILE:?}"),
-            ));
-        }
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(problems)
-        }
-    }
-}
-
 /// Why there is no such store on a master.
-const MASTERS_OWN: &str = "the tasks are the master's own: set node.role = \"worker\" \
+pub(super) const MASTERS_OWN: &str = "the tasks are the master's own: set node.role = \"worker\" \
      on a worker node, or store.type = \"sqlite\" on the master";
 
-/// Makes the store of `type = "cluster"`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ClusterStoreFactory;
-
 #[async_trait]
-impl Factory<dyn TaskStore> for ClusterStoreFactory {
-    fn kind(&self) -> &'static str {
-        "cluster"
+impl Section for ClusterSettings {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::new();
+        problems.names_file("socket", &self.socket, paths::CLUSTER_SOCKET);
+        problems.not_zero("timeout", self.timeout, "10s");
+        problems.in_range("attempts", self.attempts, 1..=MOST_ATTEMPTS);
+        problems.names_file("path", &self.path, OWN_FILE);
+        problems.found()
     }
 
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        ClusterSettings::parse(settings).err().unwrap_or_default()
+    /// Our own file.
+    fn demands(&self, context: &Context) -> Demands {
+        let file = Resource::Path(context.path(&self.path));
+        Demands::default().occupying("path", file)
     }
 
-    async fn examine(&self, settings: &Value, context: &Context, _asked: &Examine) -> Vec<Check> {
-        match ClusterSettings::parse(settings) {
-            Ok(_) if context.node.role == Role::Master => {
-                vec![Check::failure(examine::NAME, MASTERS_OWN, "")]
-            }
-            Ok(settings) => {
-                let socket = context.path(&settings.socket);
-                let (limit, attempts) = (settings.timeout.0, settings.attempts);
-                vec![examine::master(socket, limit, attempts).await]
-            }
-            Err(_) => Vec::new(),
-        }
-    }
-
-    fn build(&self, settings: &Value, context: &Context) -> Result<Arc<dyn TaskStore>, BuildError> {
-        let settings = ClusterSettings::parse(settings).map_err(BuildError::Settings)?;
+    async fn examine(&self, context: &Context, _asked: &Examine) -> Vec<Check> {
         if context.node.role == Role::Master {
-            return Err(BuildError::Failed(MASTERS_OWN.to_owned()));
+            return vec![Check::failure(examine::NAME, MASTERS_OWN, "")];
         }
-        let store = ClusterStore::open(&settings, context)
-            .map_err(|error| BuildError::Failed(error.to_string()))?;
-        Ok(Arc::new(store))
+        let socket = context.path(&self.socket);
+        vec![examine::master(socket, self.timeout.0, self.attempts).await]
     }
 }
 
@@ -148,10 +91,10 @@ mod tests {
             (json!({"url": "x"}), "url"),
         ];
         for (section, key) in cases {
-            let problems = ClusterStoreFactory.check(&section);
+            let problems = ClusterSettings::read(&section).unwrap_err();
             assert_eq!(problems.len(), 1, "{section}");
             assert_eq!(problems[0].key, key);
         }
-        assert!(ClusterStoreFactory.check(&json!({})).is_empty());
+        assert!(ClusterSettings::read(&json!({})).is_ok());
     }
 }

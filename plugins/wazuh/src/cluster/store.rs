@@ -14,10 +14,10 @@ use wpk_api::{
 };
 use wpk_wire::{Dialect, TaskRequest};
 
-use super::ClusterSettings;
 use super::link::Link;
 use super::local::{Known, Local};
 use super::master::Master;
+use super::settings::ClusterSettings;
 
 /// The tasks of a cluster, seen from a worker node (protocol.md, sections 3
 /// and 10).

@@ -7,7 +7,7 @@ use wpk_api::{
     AgentId, AgentInfo, Command, ConnectionStatus, Created, Factory, NewTask, Order, Platform,
     Role, Selector, Status, Task, TaskId, TaskStore, Transition, Wanted, WantedFile,
 };
-use wpk_plugin_wazuh::ClusterStoreFactory;
+use wpk_plugin_wazuh::cluster;
 use wpk_testkit::Home;
 use wpk_testkit::cluster::{FakeCluster, TaskTable};
 
@@ -134,5 +134,5 @@ pub(crate) fn store(home: &Home, settings: &Value) -> Arc<dyn TaskStore> {
     let mut context = home.context();
     context.node.name = NODE.into();
     context.node.role = Role::Worker;
-    ClusterStoreFactory.build(settings, &context).unwrap()
+    cluster().build(settings, &context).unwrap()
 }

@@ -7,7 +7,7 @@ use wpk_api::{
     Changed, Confirmation, Created, Factory, Mover, Selector, Status, TimelineEntry, TimelineStep,
     Transition, TransitionResult,
 };
-use wpk_plugin_wazuh::ClusterStoreFactory;
+use wpk_plugin_wazuh::cluster;
 use wpk_testkit::Home;
 use wpk_testkit::cluster::TaskTable;
 
@@ -202,7 +202,7 @@ async fn our_own_file_is_for_us_and_the_group() {
 #[tokio::test]
 async fn a_master_node_has_tasks_of_its_own() {
     let home = Home::new().unwrap();
-    let refused = ClusterStoreFactory.build(&json!({}), &home.context());
+    let refused = cluster().build(&json!({}), &home.context());
     let text = refused.err().unwrap().to_string();
     assert!(text.contains("node.role"), "{text}");
 }

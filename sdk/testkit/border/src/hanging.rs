@@ -5,30 +5,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-use wpk_api::settings::Problem;
 use wpk_api::{BuildError, Context, Factory, StoreError, TaskStore};
 use wpk_plugin::async_trait;
-use wpk_plugin_sqlite::SqliteFactory;
+use wpk_plugin_sqlite::{Settings, SqliteStore};
 use wpk_testkit::memory::{Gate, StoreAround};
 
-pub(crate) struct HangingFactory;
+/// `[store] type = "border-hanging-sqlite"`.
+pub(crate) fn plugin() -> impl Factory<dyn TaskStore> {
+    wpk_plugin::plugin("border-hanging-sqlite", open)
+}
 
-impl Factory<dyn TaskStore> for HangingFactory {
-    fn kind(&self) -> &'static str {
-        "border-hanging-sqlite"
-    }
-
-    fn check(&self, settings: &Value) -> Vec<Problem> {
-        SqliteFactory.check(settings)
-    }
-
-    fn build(&self, settings: &Value, context: &Context) -> Result<Arc<dyn TaskStore>, BuildError> {
-        Ok(Arc::new(StoreAround {
-            inside: SqliteFactory.build(settings, context)?,
-            gate: Hanging(context.path("hang")),
-        }))
-    }
+fn open(settings: Settings, context: &Context) -> Result<StoreAround<Hanging>, BuildError> {
+    let store = SqliteStore::open(context.path(&settings.path))
+        .map_err(|error| BuildError::Failed(error.to_string()))?;
+    Ok(StoreAround {
+        inside: Arc::new(store),
+        gate: Hanging(context.path("hang")),
+    })
 }
 
 struct Hanging(PathBuf);

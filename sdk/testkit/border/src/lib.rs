@@ -8,18 +8,16 @@ mod hanging;
 use std::sync::Arc;
 
 use serde_json::Value;
+use wpk_api::examine::{Check, Examine};
 use wpk_api::settings::Problem;
-use wpk_api::{BuildError, Context, Factory};
+use wpk_api::{BuildError, Context, Demands, Factory};
+use wpk_plugin::async_trait;
 use wpk_plugin_channel::ChannelPlugin;
-use wpk_plugin_local_file::LocalFileFactory;
-use wpk_plugin_repository::RepositoryFactory;
-use wpk_plugin_sqlite::SqliteFactory;
-use wpk_plugin_unix_socket::UnixSocketFactory;
-use wpk_plugin_wazuh::{RemotedFactory, WazuhDbFactory};
 
 /// A factory under another name.
 struct Named<F>(&'static str, F);
 
+#[async_trait]
 impl<T: ?Sized, F: Factory<T>> Factory<T> for Named<F> {
     fn kind(&self) -> &'static str {
         self.0
@@ -27,6 +25,14 @@ impl<T: ?Sized, F: Factory<T>> Factory<T> for Named<F> {
 
     fn check(&self, settings: &Value) -> Vec<Problem> {
         self.1.check(settings)
+    }
+
+    fn demands(&self, settings: &Value, context: &Context) -> Demands {
+        self.1.demands(settings, context)
+    }
+
+    async fn examine(&self, settings: &Value, context: &Context, asked: &Examine) -> Vec<Check> {
+        self.1.examine(settings, context, asked).await
     }
 
     fn build(&self, settings: &Value, context: &Context) -> Result<Arc<T>, BuildError> {
@@ -37,14 +43,18 @@ impl<T: ?Sized, F: Factory<T>> Factory<T> for Named<F> {
 wpk_plugin::export_plugin!(|exports| {
     let channel = ChannelPlugin::new();
     exports
-        .source_factory(Named("border-unix-socket", UnixSocketFactory))
-        .source_factory(Named("border-channel", channel.source()))
-        .directory_factory(Named("border-channel", channel.directory()))
-        .directory_factory(Named("border-wazuh-db", WazuhDbFactory))
-        .transport_factory(Named("border-channel", channel.transport()))
-        .transport_factory(Named("border-remoted", RemotedFactory))
-        .provider_factory(Named("border-repository", RepositoryFactory))
-        .provider_factory(Named("border-local-file", LocalFileFactory))
-        .store_factory(Named("border-sqlite", SqliteFactory))
-        .store_factory(hanging::HangingFactory)
+        .source(Named(
+            "border-unix-socket",
+            wpk_plugin_unix_socket::plugin(),
+        ))
+        .source(Named("border-channel", channel.source()))
+        .directory(Named("border-channel", channel.directory()))
+        .directory(Named("border-wazuh-db", wpk_plugin_wazuh::wazuh_db()))
+        .transport(Named("border-channel", channel.transport()))
+        .transport(Named("border-remoted", wpk_plugin_wazuh::remoted()))
+        .provider(Named("border-repository", wpk_plugin_repository::plugin()))
+        .provider(Named("border-local-file", wpk_plugin_local_file::plugin()))
+        .store(Named("border-sqlite", wpk_plugin_sqlite::plugin()))
+        .store(Named("border-cluster", wpk_plugin_wazuh::cluster()))
+        .store(hanging::plugin())
 });

@@ -25,7 +25,11 @@ struct Settings {
     size: usize,
 }
 
-impl wpk_plugin::Settings for Settings {}
+impl wpk_plugin::Section for Settings {
+    fn schema() -> Option<wpk_plugin::Value> {
+        wpk_plugin::schema_of::<Self>()
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
