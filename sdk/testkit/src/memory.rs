@@ -1,10 +1,19 @@
 //! The traits of `wpk-api`, in memory: for tests of the engine that take
-//! milliseconds, and as the plain words of what each trait asks for.
+//! milliseconds, and as the plain words of what each trait asks for. What goes
+//! wrong is scripted; what happened can be looked at and waited for.
 
 mod around;
+mod directory;
+mod provider;
+mod source;
 mod store;
 mod tables;
+mod transport;
 
 pub use around::{Gate, StoreAround};
+pub use directory::{MemoryDirectory, agent};
+pub use provider::{MemoryProvider, Trouble};
+pub use source::Waiting;
 pub use store::MemoryStore;
 pub use tables::Tables;
+pub use transport::{MemoryTransport, Say};

@@ -19,6 +19,13 @@ pub trait Gate: Send + Sync {
     async fn pass(&self, operation: &'static str) -> Result<(), StoreError>;
 }
 
+#[async_trait]
+impl<G: Gate> Gate for Arc<G> {
+    async fn pass(&self, operation: &'static str) -> Result<(), StoreError> {
+        (**self).pass(operation).await
+    }
+}
+
 /// The store `inside`, behind a gate.
 pub struct StoreAround<G> {
     /// The gate.

@@ -16,9 +16,9 @@ pub enum Form {
 
 /// A command, taken apart.
 #[derive(Debug)]
-pub(super) struct Command {
-    pub(super) form: Form,
-    pub(super) step: String,
+pub(crate) struct Command {
+    pub(crate) form: Form,
+    pub(crate) step: String,
     content: Content,
 }
 
@@ -30,7 +30,7 @@ enum Content {
 }
 
 /// Takes a command apart; `None` if it has neither form.
-pub(super) fn parse(command: &Bytes) -> Option<Command> {
+pub(crate) fn parse(command: &Bytes) -> Option<Command> {
     if let Some(text) = command.strip_prefix(b"upgrade ") {
         let json: Value = serde_json::from_slice(text).ok()?;
         let step = json.get("command")?.as_str()?.to_owned();
@@ -56,15 +56,15 @@ pub(super) fn parse(command: &Bytes) -> Option<Command> {
 
 /// The state of one agent.
 #[derive(Debug, Default)]
-pub(super) struct Agent {
+pub(crate) struct Agent {
     /// The open file.
     open: Option<String>,
     hash: Sha1,
     content: BytesMut,
     /// Whether an upgrade was carried out whose result is not cleared yet.
-    pub(super) reports: bool,
+    pub(crate) reports: bool,
     /// What it was told to run: file and installer.
-    pub(super) upgraded: Option<(String, String)>,
+    pub(crate) upgraded: Option<(String, String)>,
 }
 
 /// Why an agent refuses: number and text of section 7.
@@ -72,12 +72,12 @@ type Refusal = (i64, String);
 
 impl Agent {
     /// What it has received since the last `open`.
-    pub(super) fn content(&self) -> Bytes {
+    pub(crate) fn content(&self) -> Bytes {
         Bytes::copy_from_slice(&self.content)
     }
 
     /// Carries out a command. Returns its answer and whether it was a good one.
-    pub(super) fn answer(&mut self, command: &Command, keep: bool) -> (Bytes, bool) {
+    pub(crate) fn answer(&mut self, command: &Command, keep: bool) -> (Bytes, bool) {
         let result = match &command.content {
             Content::Json(json) => self.json(&command.step, json.get("parameters"), keep),
             Content::Com(rest) => self.com(&command.step, rest, keep),
@@ -251,7 +251,7 @@ fn not_open() -> Refusal {
 
 /// The acknowledgement as the manager's event pipeline writes it to the upgrade
 /// socket (protocol.md, section 6).
-pub(super) fn acknowledgement(agent: u32, error: i64, status: &str) -> Vec<u8> {
+pub(crate) fn acknowledgement(agent: u32, error: i64, status: &str) -> Vec<u8> {
     let message = match error {
         0 => "Upgrade was successful",
         1 => "Upgrade failed due missing dependency",

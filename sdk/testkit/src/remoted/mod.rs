@@ -7,7 +7,7 @@
 //! pipeline would (agents that are spoken to in the older form never do). Every
 //! frame is remembered in order, and tests can wait for one to come.
 
-mod agent;
+pub(crate) mod agent;
 mod rules;
 mod serve;
 mod state;

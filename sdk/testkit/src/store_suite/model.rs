@@ -292,7 +292,7 @@ impl Model {
             let task = self.id(*place);
             let found = running.iter().find(|running| running.id == task);
             let updated = found.and_then(|task| task.updated);
-            let updated = updated.map(|at| at - i64::from(place % 3 == 0));
+            let updated = updated.map(|at| at - i64::from(place.is_multiple_of(3)));
             Overdue { task, updated }
         };
         places.iter().map(seen).collect()

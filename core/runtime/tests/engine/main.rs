@@ -1,0 +1,17 @@
+//! The engine in process: its traits in memory, its time paused. What takes
+//! minutes on a manager takes milliseconds here, and nothing is left to luck.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod acknowledgements;
+mod delivery;
+mod housekeeping;
+mod intake;
+mod queue;
+mod restart;
+mod stand;
+mod steps;

@@ -1,0 +1,129 @@
+//! What a stop, a kill and a start make of tasks.
+
+use std::time::Duration;
+
+use wpk_api::{Command, NewTask, Status, UnixTime};
+use wpk_config::OnRestart;
+use wpk_testkit::memory::Say;
+
+use crate::stand::{EPOCH, Parts, Stand, id};
+
+/// Agent 1 awaits its word, 2 is being written to, 3 waits.
+async fn three(on_restart: OnRestart) -> Stand {
+    let stand = Stand::with(|settings| {
+        settings.tasks.on_restart = on_restart;
+        settings.delivery.max_concurrent = 1;
+    })
+    .await;
+    stand.upgrade(&[1]).await;
+    stand.delivered(1).await;
+    stand.rule(2, "write", Say::Hang);
+    stand.upgrade(&[2, 3]).await;
+    stand.came(2, "write", 1).await;
+    stand
+}
+
+async fn restarted(parts: Parts) -> Stand {
+    parts.transport.release();
+    parts.start().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_interrupted_and_what_waits_goes_on() {
+    let stand = restarted(three(OnRestart::Resume).await.kill().await).await;
+    stand.delivered(2).await;
+    stand.delivered(3).await;
+    assert_eq!(stand.transport.begun(id(1)), 1, "never twice");
+    assert_eq!(stand.word(1, 0, "Done").await, 0);
+    assert_eq!(stand.task(1).status, Status::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_in_order_leaves_the_same() {
+    let stand = three(OnRestart::Resume).await;
+    let parts = stand.stop().await;
+    let stand = restarted(parts).await;
+    stand.delivered(2).await;
+    stand.delivered(3).await;
+    assert_eq!(stand.transport.begun(id(1)), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_begun_is_cancelled_at_once_where_that_is_wanted() {
+    let stand = restarted(three(OnRestart::Cancel).await.kill().await).await;
+    assert_eq!(stand.task(2).status, Status::Cancelled);
+    assert_eq!(stand.task(3).status, Status::Cancelled);
+    assert_eq!(
+        stand.task(1).status,
+        Status::InProgress,
+        "its installer runs"
+    );
+    assert_eq!(stand.word(2, 0, "Done").await, 3, "its installer never ran");
+    assert_eq!(stand.word(1, 0, "Done").await, 0);
+    assert_eq!(stand.upgrade(&[2, 3]).await, [0, 0]);
+}
+
+fn foreign(agent: u32, at: UnixTime) -> NewTask {
+    NewTask {
+        agent: id(agent),
+        node: "node01".into(),
+        module: "upgrade_module".into(),
+        command: Command::Upgrade,
+        created: at,
+        order: None,
+        exclusive: false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_can_carry_out_is_cancelled_in_both_ways() {
+    for on_restart in [OnRestart::Resume, OnRestart::Cancel] {
+        let parts = Stand::with(|settings| settings.tasks.on_restart = on_restart)
+            .await
+            .stop()
+            .await;
+        parts.store.tables().create(vec![foreign(5, EPOCH)]);
+        let stand = parts.start().await;
+        assert_eq!(stand.task(5).status, Status::Cancelled);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_the_agent_is_told_waits_for_its_answer() {
+    let stand = Stand::new().await;
+    stand.rule(1, "upgrade", Say::After(Duration::from_secs(10)));
+    stand.upgrade(&[1]).await;
+    stand.came(1, "upgrade", 1).await;
+    let parts = stand.stop().await;
+    assert_eq!(parts.transport.begun(id(1)), 1);
+    let stand = parts.start().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(stand.transport.count(id(1), "upgrade"), 1, "never twice");
+    assert_eq!(stand.word(1, 0, "Done").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_after_the_installer_was_begun_begins_it_never_again() {
+    let stand = Stand::new().await;
+    stand.rule(1, "upgrade", Say::Hang);
+    stand.upgrade(&[1]).await;
+    stand.came(1, "upgrade", 1).await;
+    let stand = restarted(stand.kill().await).await;
+    stand.until(1, Status::Timeout).await;
+    assert_eq!(stand.transport.count(id(1), "upgrade"), 1);
+    // Its word comes all the same, and counts.
+    assert_eq!(stand.word(1, 2, "Failed").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_delivery_has_one_attempt_more() {
+    let stand = Stand::new().await;
+    stand.rule(1, "write", Say::Hang);
+    stand.upgrade(&[1]).await;
+    stand.came(1, "write", 1).await;
+    let parts = stand.kill().await;
+    parts.transport.release();
+    parts.transport.rule(id(1), "close", Say::Close, 1);
+    let stand = parts.start().await;
+    stand.delivered(1).await;
+}

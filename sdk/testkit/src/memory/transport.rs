@@ -1,0 +1,223 @@
+//! A transport with simulated agents behind it (PROTOCOL.md, sections 5 and 7).
+//! Each exists and is healthy unless a rule says otherwise: it puts the file
+//! together, answers its digest, and says `0` to `upgrade`.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Notify;
+use wpk_api::{AgentId, PEER_MAX_COMMAND, Transport, TransportError};
+
+use crate::remoted::agent::{Agent, parse};
+
+/// What an agent, or the channel to it, says instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Say {
+    /// These words; the agent does nothing.
+    Words(&'static str),
+    /// These words, after it has done what it was told.
+    Afterwards(&'static str),
+    /// Nothing in time. It has done what it was told.
+    TimeOut,
+    /// The connection ends. It has done what it was told.
+    Close,
+    /// The channel refuses the command in these words.
+    Refuse(&'static str),
+    /// It is not connected.
+    NotConnected,
+    /// The channel is not there.
+    Unavailable,
+    /// Nothing, until [`MemoryTransport::release`]; then it is healthy.
+    Hang,
+    /// Its usual answer, after this long.
+    After(Duration),
+}
+
+#[derive(Debug)]
+struct Rule {
+    agent: AgentId,
+    step: &'static str,
+    say: Say,
+    times: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    agents: HashMap<AgentId, Agent>,
+    rules: Vec<Rule>,
+    frames: Vec<(AgentId, String, usize)>,
+    begun: HashMap<AgentId, usize>,
+}
+
+/// The transport.
+#[derive(Debug)]
+pub struct MemoryTransport {
+    state: Mutex<State>,
+    came: Notify,
+    released: Notify,
+    max_command: usize,
+}
+
+impl Default for MemoryTransport {
+    fn default() -> Self {
+        Self::carrying(PEER_MAX_COMMAND)
+    }
+}
+
+impl MemoryTransport {
+    /// One that carries commands of up to `max_command` bytes.
+    pub fn carrying(max_command: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            came: Notify::new(),
+            released: Notify::new(),
+            max_command,
+        }
+    }
+
+    /// From now on an agent says this to a step, `times` times.
+    pub fn rule(&self, agent: AgentId, step: &'static str, say: Say, times: usize) {
+        self.state().rules.push(Rule {
+            agent,
+            step,
+            say,
+            times,
+        });
+    }
+
+    /// All agents are healthy again, and those that hang go on.
+    pub fn release(&self) {
+        self.state().rules.clear();
+        self.released.notify_waiters();
+    }
+
+    /// The steps an agent was asked for, in order.
+    pub fn steps(&self, agent: AgentId) -> Vec<String> {
+        let state = self.state();
+        let own = state.frames.iter().filter(|(of, ..)| *of == agent);
+        own.map(|(_, step, _)| step.clone()).collect()
+    }
+
+    /// How often an agent was asked for a step.
+    pub fn count(&self, agent: AgentId, step: &str) -> usize {
+        self.steps(agent).iter().filter(|one| *one == step).count()
+    }
+
+    /// The longest command an agent got, in bytes.
+    pub fn longest(&self, agent: AgentId) -> usize {
+        let state = self.state();
+        let own = state.frames.iter().filter(|(of, ..)| *of == agent);
+        own.map(|(.., length)| *length).max().unwrap_or_default()
+    }
+
+    /// What an agent has received since its last `open`.
+    pub fn content(&self, agent: AgentId) -> Bytes {
+        let state = self.state();
+        let agent = state.agents.get(&agent);
+        agent.map(Agent::content).unwrap_or_default()
+    }
+
+    /// How often an agent began an installer.
+    pub fn begun(&self, agent: AgentId) -> usize {
+        self.state().begun.get(&agent).copied().unwrap_or_default()
+    }
+
+    /// Waits until an agent was asked `nth` times for a step. The caller sets the
+    /// deadline.
+    pub async fn came(&self, agent: AgentId, step: &str, nth: usize) {
+        loop {
+            let came = self.came.notified();
+            if self.count(agent, step) >= nth {
+                return;
+            }
+            came.await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a command, and finds the rule for it.
+    fn take(&self, agent: AgentId, command: &Bytes) -> Option<Say> {
+        let step = parse(command).map_or_else(|| "?".to_owned(), |command| command.step);
+        let mut state = self.state();
+        let rule = state
+            .rules
+            .iter_mut()
+            .find(|rule| rule.agent == agent && rule.step == step && rule.times > 0);
+        let say = rule.map(|rule| {
+            rule.times -= 1;
+            rule.say.clone()
+        });
+        state.frames.push((agent, step, command.len()));
+        drop(state);
+        self.came.notify_waiters();
+        say
+    }
+
+    /// What a healthy agent does.
+    fn carry_out(&self, agent: AgentId, command: &Bytes) -> Bytes {
+        let Some(command) = parse(command) else {
+            return Bytes::from_static(b"err Command not found");
+        };
+        let mut state = self.state();
+        let (answer, good) = state
+            .agents
+            .entry(agent)
+            .or_default()
+            .answer(&command, true);
+        if good && command.step == "upgrade" {
+            *state.begun.entry(agent).or_default() += 1;
+        }
+        answer
+    }
+}
+
+#[async_trait]
+impl Transport for MemoryTransport {
+    async fn request(&self, agent: AgentId, command: Bytes) -> Result<Bytes, TransportError> {
+        let refused = |reason: &str| TransportError::Refused {
+            agent,
+            reason: reason.to_owned(),
+        };
+        match self.take(agent, &command) {
+            None => Ok(self.carry_out(agent, &command)),
+            Some(Say::Words(words)) => Ok(Bytes::from_static(words.as_bytes())),
+            Some(Say::Afterwards(words)) => {
+                self.carry_out(agent, &command);
+                Ok(Bytes::from_static(words.as_bytes()))
+            }
+            Some(Say::TimeOut) => {
+                self.carry_out(agent, &command);
+                tokio::time::sleep(Duration::from_secs(75)).await;
+                Err(TransportError::TimedOut(agent))
+            }
+            Some(Say::Close) => {
+                self.carry_out(agent, &command);
+                Err(TransportError::Closed {
+                    agent,
+                    reason: "it hung up".to_owned(),
+                })
+            }
+            Some(Say::Refuse(reason)) => Err(refused(reason)),
+            Some(Say::NotConnected) => Err(TransportError::NotConnected(agent)),
+            Some(Say::Unavailable) => Err(TransportError::Unavailable("it is away".to_owned())),
+            Some(Say::Hang) => {
+                self.released.notified().await;
+                Ok(self.carry_out(agent, &command))
+            }
+            Some(Say::After(pause)) => {
+                tokio::time::sleep(pause).await;
+                Ok(self.carry_out(agent, &command))
+            }
+        }
+    }
+
+    fn max_command(&self) -> usize {
+        self.max_command
+    }
+}
