@@ -28,6 +28,7 @@ pub mod settings;
 mod source;
 mod store;
 mod task;
+mod time;
 mod timeline;
 mod transport;
 mod version;
@@ -49,7 +50,8 @@ pub use store::{
     Cancel, Change, Changed, Claimed, Created, NewTask, Overdue, Revision, STORE_CONTRACT,
     Selector, StoreError, StoreResult, TaskStore, Transition, TransitionResult,
 };
-pub use task::{Command, Mover, Standing, Status, Task, UnixTime};
+pub use task::{Command, Mover, Standing, Status, Task};
+pub use time::UnixTime;
 pub use timeline::{Cause, Confirmation, LONGEST_TIMELINE, TimelineEntry, TimelineStep};
 pub use transport::{PEER_MAX_COMMAND, PEER_MAX_PAYLOAD, Transport, TransportError};
 pub use version::{ParseVersionError, Version};

@@ -192,6 +192,24 @@ pub struct NewTask {
     pub exclusive: bool,
 }
 
+impl NewTask {
+    /// The task that it becomes: Pending, and nothing known of it yet.
+    pub fn task(&self, id: TaskId) -> Task {
+        Task {
+            id,
+            agent: self.agent,
+            node: self.node.clone(),
+            module: self.module.clone(),
+            command: self.command.clone(),
+            created: self.created,
+            updated: None,
+            status: Status::Pending,
+            error_msg: None,
+            confirmation: None,
+        }
+    }
+}
+
 /// What became of a new task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

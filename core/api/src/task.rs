@@ -6,10 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Confirmation, TaskId};
-
-/// Seconds since 1970-01-01 00:00:00 UTC.
-pub type UnixTime = i64;
+use crate::{AgentId, Confirmation, TaskId, UnixTime};
 
 /// The stored status of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -50,14 +50,8 @@ pub(crate) fn read(path: &Path, text: &str) -> Result<OssecConf, Vec<Finding>> {
     };
     let mut findings = Vec::new();
     let mut found = |offset: usize, key: &str, message: String| {
-        let line = 1 + text
-            .as_bytes()
-            .iter()
-            .take(offset)
-            .filter(|byte| **byte == b'\n')
-            .count();
         findings.push(Finding {
-            origin: Some(format!("{}:{line}", path.display())),
+            origin: Some(format!("{}:{}", path.display(), line(text, offset))),
             key: key.to_owned(),
             message,
         });
@@ -124,6 +118,12 @@ pub(crate) fn read(path: &Path, text: &str) -> Result<OssecConf, Vec<Finding>> {
     } else {
         Err(findings)
     }
+}
+
+/// The line, counted from 1, in which `offset` lies.
+fn line(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    1 + before.filter(|byte| **byte == b'\n').count()
 }
 
 /// The five entities of XML, and characters by number.

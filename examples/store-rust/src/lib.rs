@@ -5,6 +5,7 @@
 //! trait, `tasks` knows the rules and nothing of files, `changes` is what one
 //! call changed, `journal` keeps changes on disk.
 
+mod calls;
 mod changes;
 mod feed;
 mod journal;

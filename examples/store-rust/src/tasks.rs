@@ -1,25 +1,22 @@
-//! All tasks in memory and the rules for them (protocol.md, section 3). No I/O.
+//! All tasks in memory. No I/O. What becomes of them is decided in `calls`.
 //!
-//! Every change goes through [`Tasks::set`] (told by the feed) or
-//! [`Tasks::swap`] (not told), which remember what was there before. Then the store either takes the changes to
-//! the journal and calls [`Tasks::keep`], or [`Tasks::undo`].
+//! Every change goes through [`Tasks::set`] (told by the feed) or [`Tasks::swap`]
+//! (not told), which remember what was there before. Then the store either takes
+//! the changes to the journal and calls [`Tasks::keep`], or [`Tasks::undo`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use wpk_plugin::api::{
-    AgentId, Cancel, Claimed, Confirmation, Created, LONGEST_TIMELINE, Mover, NewTask, Overdue,
-    Selector, Status, Task, TaskId, TimelineEntry, TimelineStep, Transition, TransitionResult,
-    UnixTime,
-};
+use wpk_plugin::api::{AgentId, Task, TaskId};
 
 use crate::changes::{Changes, Entry};
 use crate::feed::Feed;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    entries: BTreeMap<TaskId, Entry>,
-    of_agent: HashMap<AgentId, BTreeSet<TaskId>>,
-    last: i64,
+    pub(crate) entries: BTreeMap<TaskId, Entry>,
+    pub(crate) of_agent: HashMap<AgentId, BTreeSet<TaskId>>,
+    /// The highest id that was ever given.
+    pub(crate) last: i64,
     /// What was there before the call that is under way, and the `last` of then.
     before: BTreeMap<TaskId, Option<Entry>>,
     last_before: i64,
@@ -104,7 +101,7 @@ impl Tasks {
         self.entries.get(id).map(|entry| &entry.task)
     }
 
-    fn ids_of(&self, agent: AgentId) -> Vec<TaskId> {
+    pub(crate) fn ids_of(&self, agent: AgentId) -> Vec<TaskId> {
         let ids = self.of_agent.get(&agent).into_iter().flatten();
         ids.copied().collect()
     }
@@ -114,233 +111,8 @@ impl Tasks {
         self.of_agent.keys().copied()
     }
 
-    pub(crate) fn create(&mut self, new: NewTask) -> Result<Created, serde_json::Error> {
-        let order = new.order.as_ref().map(serde_json::to_value).transpose()?;
-        if new.exclusive {
-            let mut live = None;
-            for id in self.ids_of(new.agent) {
-                let Some(entry) = self.entries.get(&id) else {
-                    continue;
-                };
-                let task = &entry.task;
-                if task.status == Status::Pending && task.node != new.node {
-                    self.set(id, None);
-                } else if task.status.is_live() {
-                    live = Some(id);
-                }
-            }
-            if let Some(live) = live {
-                return Ok(Created::AlreadyLive(live));
-            }
-        }
-        self.last += 1;
-        let id = TaskId(self.last);
-        let task = Task {
-            id,
-            agent: new.agent,
-            node: new.node,
-            module: new.module,
-            command: new.command,
-            created: new.created,
-            updated: None,
-            status: Status::Pending,
-            error_msg: None,
-            confirmation: None,
-        };
-        let entry = Entry {
-            timeline: vec![TimelineEntry::new(new.created, TimelineStep::Created)],
-            task,
-            order,
-            begun: false,
-            claimed: false,
-            crashes: 0,
-        };
-        self.set(id, Some(entry));
-        Ok(Created::Task(id))
-    }
-
-    pub(crate) fn transition(&mut self, one: &Transition) -> TransitionResult {
-        let id = match one.select {
-            Selector::Task(id) => Some(id),
-            Selector::LatestOf(agent) => self.newest(agent).map(|task| task.id),
-            Selector::SpokenOf(agent) => self.spoken_of(agent),
-        };
-        let Some(entry) = id.and_then(|id| self.entries.get(&id)) else {
-            return TransitionResult::Refused(None);
-        };
-        let task = &entry.task;
-        let other_node = one.to.needs_same_node() && task.node != one.node;
-        if !task.status.may_become(&one.to, entry.standing(), one.by) || other_node {
-            return TransitionResult::Refused(Some(task.clone()));
-        }
-        let mut entry = entry.clone();
-        let late = entry.task.status == Status::Timeout;
-        entry.task.status = one.to.clone();
-        entry.task.updated = Some(one.at);
-        if one.error_msg.is_some() {
-            entry.task.error_msg.clone_from(&one.error_msg);
-        } else if one.to == Status::Done {
-            entry.task.error_msg = None;
-        }
-        if one.confirmation.is_some() {
-            entry.task.confirmation.clone_from(&one.confirmation);
-        }
-        let noted = one.entry.clone().map(|noted| noted.of_late(late));
-        entry.timeline.extend(noted);
-        let moved = entry.task.clone();
-        self.set(moved.id, Some(entry));
-        TransitionResult::Moved(moved)
-    }
-
-    /// The task that a word of an agent is about which names none.
-    fn spoken_of(&self, agent: AgentId) -> Option<TaskId> {
-        let ids = self.of_agent.get(&agent)?;
-        let meant = |id: &&TaskId| {
-            let standing = self.entries.get(id).map(Entry::standing);
-            standing.is_some_and(|standing| standing.begun || !standing.ours)
-        };
-        ids.iter().rev().find(meant).copied()
-    }
-
-    pub(crate) fn claim(&mut self, node: &str, limit: usize, now: UnixTime) -> Vec<Claimed> {
-        let waiting = |entry: &Entry| {
-            let task = &entry.task;
-            entry.order.is_some()
-                && task.status.is_live()
-                && task.node == node
-                && !entry.claimed
-                && !entry.begun
-        };
-        let taken = self.edit(limit, waiting, |entry| {
-            entry.claimed = true;
-            entry.task.status = Status::InProgress;
-            entry.task.updated = Some(now);
-        });
-        taken.iter().filter_map(Entry::claimed).collect()
-    }
-
-    pub(crate) fn interrupted(&mut self, node: &str, crashed: bool) -> Vec<Claimed> {
-        let interrupted = |entry: &&Entry| {
-            let task = &entry.task;
-            entry.claimed && !entry.begun && task.status == Status::InProgress && task.node == node
-        };
-        let mut found: Vec<Entry> = self.entries.values().filter(interrupted).cloned().collect();
-        if crashed {
-            for entry in &mut found {
-                entry.crashes += 1;
-                self.swap(entry.task.id, Some(entry.clone()));
-            }
-        }
-        found.iter().filter_map(Entry::claimed).collect()
-    }
-
-    pub(crate) fn begin_installer(&mut self, id: TaskId, now: UnixTime) -> bool {
-        let may = |entry: &Entry| {
-            entry.task.id == id && entry.task.status == Status::InProgress && !entry.begun
-        };
-        let begun = self.edit(1, may, |entry| {
-            entry.begun = true;
-            entry.task.updated = Some(now);
-            let upgrade = TimelineEntry::new(now, TimelineStep::Upgrade);
-            entry.timeline.push(upgrade);
-        });
-        !begun.is_empty()
-    }
-
-    pub(crate) fn touch(&mut self, ids: &[TaskId], now: UnixTime) {
-        for id in ids {
-            let in_progress = |entry: &&Entry| entry.task.status == Status::InProgress;
-            if let Some(mut entry) = self.entries.get(id).filter(in_progress).cloned() {
-                entry.task.updated = Some(now);
-                self.set(*id, Some(entry));
-            }
-        }
-    }
-
-    pub(crate) fn cancel(&mut self, node: &str, which: Cancel, now: UnixTime) -> u64 {
-        let meant = |entry: &Entry| {
-            let (task, standing) = (&entry.task, entry.standing());
-            let cancelled = Status::Cancelled;
-            let waits = task.status == Status::Pending;
-            task.node == node
-                && (task.status).may_become(&cancelled, standing, Mover::Delivery)
-                && match which {
-                    Cancel::WithoutOrder => waits && !standing.ours,
-                    Cancel::Pending => waits,
-                    Cancel::NotBegun => true,
-                }
-        };
-        let cancelled = self.edit(usize::MAX, meant, |entry| {
-            entry.task.status = Status::Cancelled;
-            entry.task.updated = Some(now);
-            let cancelled = TimelineEntry::new(now, TimelineStep::Cancelled);
-            entry.timeline.push(cancelled);
-        });
-        cancelled.len() as u64
-    }
-
-    pub(crate) fn withdraw(&mut self, ids: &[TaskId]) -> u64 {
-        let ids: BTreeSet<_> = ids.iter().collect();
-        self.remove(|task| task.status == Status::Pending && ids.contains(&task.id))
-    }
-
-    pub(crate) fn in_progress(&self, after: TaskId, limit: usize) -> Vec<Task> {
-        let after = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
-        let tasks = self.entries.range(after).map(|(_, entry)| &entry.task);
-        let running = tasks.filter(|task| task.status == Status::InProgress);
-        running.take(limit).cloned().collect()
-    }
-
-    pub(crate) fn expire(&mut self, overdue: &[Overdue], now: UnixTime) -> Vec<Task> {
-        let silent = |entry: &Entry| {
-            let task = &entry.task;
-            let seen = overdue.iter().find(|one| one.task == task.id);
-            task.status == Status::InProgress
-                && seen.is_some_and(|seen| seen.updated == task.updated)
-        };
-        let expired = self.edit(usize::MAX, silent, |entry| {
-            entry.task.status = Status::Timeout;
-            entry.task.updated = Some(now);
-            let timeout = TimelineEntry::new(now, TimelineStep::Timeout);
-            entry.timeline.push(timeout);
-        });
-        expired.into_iter().map(|entry| entry.task).collect()
-    }
-
-    pub(crate) fn purge(&mut self, created_until: UnixTime) -> u64 {
-        self.remove(|task| task.created <= created_until && !task.status.is_live())
-    }
-
-    pub(crate) fn note(&mut self, entries: Vec<(TaskId, TimelineEntry)>) {
-        for (id, noted) in entries {
-            if let Some(mut entry) = self.entries.get(&id).cloned() {
-                entry.timeline.push(noted);
-                let over = entry.timeline.len().saturating_sub(LONGEST_TIMELINE);
-                entry.timeline.drain(..over);
-                self.swap(id, Some(entry));
-            }
-        }
-    }
-
-    pub(crate) fn timeline(&self, id: TaskId) -> Vec<TimelineEntry> {
-        let entry = self.entries.get(&id);
-        entry
-            .map(|entry| entry.timeline.clone())
-            .unwrap_or_default()
-    }
-
-    pub(crate) fn confirm(&mut self, id: TaskId, what: &Confirmation, at: UnixTime) -> bool {
-        let done = |entry: &Entry| entry.task.id == id && entry.task.status == Status::Done;
-        let confirmed = self.edit(1, done, |entry| {
-            entry.task.confirmation = Some(what.clone());
-            let confirm = TimelineEntry::new(at, TimelineStep::Confirm);
-            entry.timeline.push(confirm);
-        });
-        !confirmed.is_empty()
-    }
-
     /// Changes up to `limit` tasks, oldest first; returns them as they are now.
-    fn edit(
+    pub(crate) fn edit(
         &mut self,
         limit: usize,
         which: impl Fn(&Entry) -> bool,
@@ -359,7 +131,7 @@ impl Tasks {
         found
     }
 
-    fn remove(&mut self, which: impl Fn(&Task) -> bool) -> u64 {
+    pub(crate) fn remove(&mut self, which: impl Fn(&Task) -> bool) -> u64 {
         let tasks = self.entries.values().map(|entry| &entry.task);
         let ids: Vec<TaskId> = tasks
             .filter(|task| which(task))
@@ -373,7 +145,7 @@ impl Tasks {
     }
 
     /// Changes a task, and tells of it.
-    fn set(&mut self, id: TaskId, entry: Option<Entry>) {
+    pub(crate) fn set(&mut self, id: TaskId, entry: Option<Entry>) {
         match &entry {
             Some(entry) => self.feed.task(&entry.task),
             None => self.feed.deleted(id),
@@ -382,7 +154,7 @@ impl Tasks {
     }
 
     /// The only place that changes `entries`.
-    fn swap(&mut self, id: TaskId, entry: Option<Entry>) {
+    pub(crate) fn swap(&mut self, id: TaskId, entry: Option<Entry>) {
         if let Some(entry) = &entry {
             self.of_agent
                 .entry(entry.task.agent)

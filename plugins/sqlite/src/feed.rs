@@ -9,7 +9,7 @@ use wpk_api::{Change, Changed, Revision, Status, Task, TaskId};
 
 use crate::fault::Fault;
 use crate::read;
-use crate::write::prepared;
+use crate::statement::prepared;
 
 /// A task was created.
 pub(crate) fn created(connection: &Connection, id: TaskId) -> Result<(), Fault> {

@@ -11,21 +11,24 @@
 //! One file per concern: `settings` (the section of the configuration),
 //! `open` (files and connections), `schema` (tables, and what another
 //! program may have left in them), `worker` (threads and transactions),
-//! `read` and `write` (the statements), `timeline`, `feed` (changes and their
-//! readers), `fault` (errors), `examine` (what the doctor is told), `store`.
+//! `read`, `rows` (tasks come and go) and `moves` (the statements, prepared by
+//! `statement`), `timeline`, `feed` (changes and their readers), `fault` (errors),
+//! `examine` (what the doctor is told), `store`.
 
 mod examine;
 mod fault;
 mod feed;
+mod moves;
 mod near;
 mod open;
 mod read;
+mod rows;
 mod schema;
 mod settings;
+mod statement;
 mod store;
 mod timeline;
 mod worker;
-mod write;
 
 pub use settings::{Settings, plugin};
 pub use store::SqliteStore;

@@ -15,7 +15,7 @@ use wpk_api::{
 
 use crate::near::Near;
 use crate::worker::{Call, Reader, WAITING, Writer, ask};
-use crate::{feed, open, read, timeline, write};
+use crate::{feed, moves, open, read, rows, timeline};
 
 type Thread = mpsc::Sender<Box<dyn Call>>;
 
@@ -123,7 +123,7 @@ impl Drop for SqliteStore {
 impl TaskStore for SqliteStore {
     async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
         ask(self.writer.as_ref(), move |connection| {
-            write::create(connection, &tasks)
+            rows::create(connection, &tasks)
         })
         .await
     }
@@ -141,7 +141,7 @@ impl TaskStore for SqliteStore {
 
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
         ask(self.writer.as_ref(), move |connection| {
-            write::transition(connection, &moves)
+            moves::transition(connection, &moves)
         })
         .await
     }
@@ -149,7 +149,7 @@ impl TaskStore for SqliteStore {
     async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>> {
         let node = node.to_owned();
         ask(self.writer.as_ref(), move |connection| {
-            write::claim(connection, &node, limit, now)
+            moves::claim(connection, &node, limit, now)
         })
         .await
     }
@@ -157,14 +157,14 @@ impl TaskStore for SqliteStore {
     async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>> {
         let node = node.to_owned();
         ask(self.writer.as_ref(), move |connection| {
-            write::interrupted(connection, &node, crashed)
+            moves::interrupted(connection, &node, crashed)
         })
         .await
     }
 
     async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool> {
         ask(self.writer.as_ref(), move |connection| {
-            write::begin_installer(connection, task, now)
+            moves::begin_installer(connection, task, now)
         })
         .await
     }
@@ -172,7 +172,7 @@ impl TaskStore for SqliteStore {
     async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> StoreResult<()> {
         let tasks = tasks.to_vec();
         ask(self.writer.as_ref(), move |connection| {
-            write::touch(connection, &tasks, now)
+            moves::touch(connection, &tasks, now)
         })
         .await
     }
@@ -180,7 +180,7 @@ impl TaskStore for SqliteStore {
     async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64> {
         let node = node.to_owned();
         ask(self.writer.as_ref(), move |connection| {
-            write::cancel(connection, &node, which, now)
+            moves::cancel(connection, &node, which, now)
         })
         .await
     }
@@ -188,7 +188,7 @@ impl TaskStore for SqliteStore {
     async fn withdraw(&self, tasks: &[TaskId]) -> StoreResult<u64> {
         let tasks = tasks.to_vec();
         ask(self.writer.as_ref(), move |connection| {
-            write::withdraw(connection, &tasks)
+            rows::withdraw(connection, &tasks)
         })
         .await
     }
@@ -203,14 +203,14 @@ impl TaskStore for SqliteStore {
     async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>> {
         let overdue = overdue.to_vec();
         ask(self.writer.as_ref(), move |connection| {
-            write::expire(connection, &overdue, now)
+            moves::expire(connection, &overdue, now)
         })
         .await
     }
 
     async fn purge(&self, created_until: UnixTime) -> StoreResult<u64> {
         ask(self.writer.as_ref(), move |connection| {
-            write::purge(connection, created_until)
+            rows::purge(connection, created_until)
         })
         .await
     }
@@ -231,7 +231,7 @@ impl TaskStore for SqliteStore {
 
     async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool> {
         ask(self.writer.as_ref(), move |connection| {
-            write::confirm(connection, task, &what, at)
+            moves::confirm(connection, task, &what, at)
         })
         .await
     }

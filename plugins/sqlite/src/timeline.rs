@@ -5,7 +5,7 @@ use wpk_api::{Confirmation, LONGEST_TIMELINE, TaskId, TimelineEntry, TimelineSte
 
 use crate::fault::Fault;
 use crate::read;
-use crate::write::prepared;
+use crate::statement::prepared;
 
 /// Adds an entry; the oldest of the task make room.
 pub(crate) fn add(connection: &Connection, id: TaskId, entry: &TimelineEntry) -> Result<(), Fault> {

@@ -1,26 +1,23 @@
 //! What the host calls: every operation becomes a task on the plugin's own
 //! runtime and is completed exactly once, whatever becomes of the task.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use serde_json::Value;
-use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use wpk_abi::Operation;
 use wpk_abi::codes::{feature, level, status};
-use wpk_abi::export::{self, Export, HostPointer, HostView, PluginCalls};
+use wpk_abi::export::{self, Export, HostPointer, PluginCalls};
 use wpk_abi::tables::Plugin;
 
+use crate::core::{Core, Running, lock};
+use crate::exchange::{Answer, Question};
 use crate::exports::Exports;
 use crate::failure::Failure;
-use crate::operations::{Answer, Instance, Question};
-use crate::streams::Pulled;
 
 /// Threads of a plugin's runtime.
 const THREADS: usize = 2;
@@ -72,43 +69,7 @@ pub fn enter(
     })
 }
 
-/// One open stream. Locked while it is pulled.
-pub(crate) type Stream = Arc<tokio::sync::Mutex<Pulled>>;
-
-/// Everything a library knows.
-pub(crate) struct Core {
-    pub(crate) host: HostView,
-    runtime: Runtime,
-    pub(crate) exports: Exports,
-    pub(crate) instances: Mutex<HashMap<u64, Instance>>,
-    pub(crate) streams: Mutex<HashMap<u64, Stream>>,
-    /// The signals of the operations that run.
-    running: Mutex<HashMap<u64, Running>>,
-    /// Requests of sources that wait for the engine's answer.
-    pub(crate) requests: Mutex<HashMap<u64, oneshot::Sender<Option<Bytes>>>>,
-    last: AtomicU64,
-}
-
-/// The signals of one operation.
-#[derive(Clone, Default)]
-struct Running {
-    /// It is to end in order.
-    stop: CancellationToken,
-    /// It is to end at once.
-    abort: CancellationToken,
-}
-
-/// Locks for a moment; nothing here panics while it holds a lock.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Core {
-    /// A number never used before for an instance, a stream or a request.
-    pub(crate) fn number(&self) -> u64 {
-        self.last.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
     /// Runs `work` as the operation `token`. Work that ends in order gets the
     /// signal and is dropped only when it is cancelled again.
     fn run<W>(

@@ -62,6 +62,8 @@ compile_error!(
 );
 
 mod calls;
+mod core;
+mod exchange;
 mod exports;
 mod failure;
 mod log;

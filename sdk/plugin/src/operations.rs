@@ -3,12 +3,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use wpk_abi::Operation;
-use wpk_abi::codes::{operation_word, status};
 use wpk_api::border::{
     Agent, Agents, CancelTasks, ChangesAfter, Claim, Confirm, Expire, Interrupted, Moves, Name,
     NewTasks, Note, Nothing, OneTask, Opened, Page, Purge, Reader, Section, SetPlace, TaskNow,
@@ -16,89 +12,12 @@ use wpk_api::border::{
 };
 use wpk_api::{AgentDirectory, Context, RequestSource, TaskStore, Transport, WpkProvider};
 
-use crate::calls::{Core, lock};
+use crate::core::{Core, Instance, lock};
+use crate::exchange::{Answer, Question, unknown};
 use crate::exports::Entry;
 use crate::failure::Failure;
 use crate::source::EngineBehind;
 use crate::streams::Pulled;
-
-/// What the host asks.
-pub(crate) struct Question {
-    pub(crate) instance: u64,
-    /// As the host sent it; see [`Question::known`].
-    pub(crate) operation: u32,
-    pub(crate) token: u64,
-    pub(crate) json: Result<Value, serde_json::Error>,
-    pub(crate) body: Bytes,
-}
-
-impl Question {
-    /// The operation.
-    fn known(&self) -> Result<Operation, Failure> {
-        Operation::from_code(self.operation).ok_or_else(|| unknown(self.operation))
-    }
-
-    fn read<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
-        let json = std::mem::replace(&mut self.json, Ok(Value::Null));
-        json.and_then(serde_json::from_value)
-            .map_err(Failure::malformed)
-    }
-}
-
-/// What the host gets. `json` is null where there is nothing to say.
-pub(crate) struct Answer {
-    pub(crate) status: i32,
-    pub(crate) handle: u64,
-    pub(crate) json: Value,
-    pub(crate) body: Bytes,
-}
-
-impl Answer {
-    fn json(value: impl serde::Serialize) -> Result<Self, Failure> {
-        Self::handle(0, value)
-    }
-
-    fn handle(handle: u64, value: impl serde::Serialize) -> Result<Self, Failure> {
-        let json = serde_json::to_value(value).map_err(|error| {
-            Failure::new(
-                status::FAILED,
-                format!("the answer cannot be written: {error}"),
-            )
-        })?;
-        Ok(Self {
-            status: status::OK,
-            handle,
-            json,
-            body: Bytes::new(),
-        })
-    }
-
-    pub(crate) fn bytes(body: Bytes) -> Self {
-        Self {
-            status: status::OK,
-            handle: 0,
-            json: Value::Null,
-            body,
-        }
-    }
-
-    pub(crate) fn end() -> Self {
-        Self {
-            status: status::END,
-            ..Self::bytes(Bytes::new())
-        }
-    }
-}
-
-/// One plugin that was made from its settings.
-#[derive(Clone)]
-pub(crate) enum Instance {
-    Source(Arc<dyn RequestSource>),
-    Directory(Arc<dyn AgentDirectory>),
-    Provider(Arc<dyn WpkProvider>),
-    Transport(Arc<dyn Transport>),
-    Store(Arc<dyn TaskStore>),
-}
 
 impl Core {
     /// Carries out one operation.
@@ -214,16 +133,6 @@ impl Core {
 fn context(section: &Section) -> Result<&Context, Failure> {
     let context = section.context.as_ref();
     context.ok_or_else(|| Failure::malformed("the context is missing"))
-}
-
-fn unknown(operation: u32) -> Failure {
-    Failure::new(
-        status::UNSUPPORTED,
-        format!(
-            "`{}` is not known to this plugin; it was built for another version of wpkd",
-            operation_word(operation)
-        ),
-    )
 }
 
 async fn ask_directory(

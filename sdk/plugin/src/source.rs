@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use wpk_api::border::Envelope;
 use wpk_api::{Request, RequestService};
 
-use crate::calls::{Core, lock};
+use crate::core::{Core, lock};
 
 /// The engine, as a source behind the border sees it.
 pub(crate) struct EngineBehind {

@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet};
 use tracing::warn;
 use wpk_api::{AgentId, Created, NewTask, Status, StoreError, Task, TaskId};
 
-use super::local::{Known, State};
+use super::inner::Inner;
 use super::master::{NotCreated, SHORT};
-use super::store::Inner;
+use super::rows::{Known, State};
 
 /// What is to be done for one agent.
 enum Plan {
@@ -23,9 +23,30 @@ enum Plan {
 }
 
 impl Inner {
+    /// See [`wpk_api::TaskStore::create`].
+    pub(super) async fn create(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError> {
+        let _creating = self.creating().await?;
+        let exclusive = tasks.iter().filter(|task| task.exclusive).count();
+        if exclusive == tasks.len() {
+            return self.create_exclusive(tasks).await;
+        }
+        if exclusive == 0 {
+            return self.create_plain(&tasks).await;
+        }
+        let mut created = Vec::with_capacity(tasks.len());
+        for part in tasks.chunk_by(|a, b| a.exclusive == b.exclusive) {
+            created.extend(if part.iter().all(|task| task.exclusive) {
+                self.create_exclusive(part.to_vec()).await?
+            } else {
+                self.create_plain(part).await?
+            });
+        }
+        Ok(created)
+    }
+
     /// Tasks that only the task socket of this node knows: the master's word is
     /// passed on, nothing is remembered.
-    pub(super) async fn create_plain(&self, tasks: &[NewTask]) -> Result<Vec<Created>, StoreError> {
+    async fn create_plain(&self, tasks: &[NewTask]) -> Result<Vec<Created>, StoreError> {
         let mut created = Vec::with_capacity(tasks.len());
         for part in alike(tasks) {
             let ids = self.ask_for(part).await;
@@ -37,10 +58,7 @@ impl Inner {
 
     /// Tasks of the engine, at most one live one for each agent. The caller
     /// holds the lock of `create`.
-    pub(super) async fn create_exclusive(
-        &self,
-        tasks: Vec<NewTask>,
-    ) -> Result<Vec<Created>, StoreError> {
+    async fn create_exclusive(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError> {
         self.pay_cancel().await?;
         let plans = self.plans(&tasks).await?;
         let mut outcome: HashMap<AgentId, TaskId> = HashMap::new();

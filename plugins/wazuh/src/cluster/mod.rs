@@ -10,8 +10,10 @@
 //! "cluster"`). Inside: `header` (bytes around a message), `link` (one question
 //! with its time limit and attempts), `master` (the messages, in pieces that
 //! fit a frame), `shown` (statuses and times as the master writes them), `local`
-//! (our file), `fault` (its errors), `examine` (what the doctor is told), `create` and `settle` (the two procedures that must survive a
-//! crash between the master and our file), `store` (the trait).
+//! (our file), `tables`, `rows` and `history` (what is in it), `fault` (its errors),
+//! `examine` (what the doctor is told), `create` and `settle` (the two procedures
+//! that must survive a crash between the master and our file), `claims`, `moves` and
+//! `remember` (the other calls), `inner` (what they share), `store` (the trait).
 //!
 //! # What a crash or a lost answer leaves behind
 //! A row is written before the master is asked for the task. The task then is
@@ -30,19 +32,25 @@
 //! a delivery that takes longer is not finished, since the master is asked
 //! before the installer is begun.
 
+mod claims;
 mod create;
 mod examine;
 mod fault;
 mod header;
 mod history;
+mod inner;
 mod link;
 mod local;
 mod master;
+mod moves;
 mod plugin;
+mod remember;
+mod rows;
 mod settings;
 mod settle;
 mod shown;
 mod store;
+mod tables;
 
 pub use plugin::cluster;
 pub use settings::ClusterSettings;

@@ -5,8 +5,8 @@ use tracing::{info, warn};
 use wpk_api::{AgentId, Status, StoreError, Task, TaskId, UnixTime};
 use wpk_wire::UpgradeCode;
 
-use super::local::{Known, State};
-use super::store::Inner;
+use super::inner::Inner;
+use super::rows::{Known, State};
 
 /// How long a task is looked for that the master may have created, in seconds:
 /// longer than any question stays on its way.

@@ -54,18 +54,7 @@ impl Tables {
             }
         }
         self.last += 1;
-        let task = Task {
-            id: TaskId(self.last),
-            agent: new.agent,
-            node: new.node,
-            module: new.module,
-            command: new.command,
-            created: new.created,
-            updated: None,
-            status: Status::Pending,
-            error_msg: None,
-            confirmation: None,
-        };
+        let task = new.task(TaskId(self.last));
         let row = Row {
             standing: Standing {
                 ours: new.order.is_some(),

@@ -3,17 +3,14 @@
 use std::sync::Arc;
 
 use wpk_api::{
-    Cancel, Command, Created, Mover, Overdue, Selector, Standing, Status, TaskId, TaskStore,
-    Transition, TransitionResult,
+    Cancel, Command, Created, Mover, Selector, Status, TaskId, TaskStore, Transition,
+    TransitionResult,
 };
 
-use super::{START, agent, bare, create, ok, order, to, upgrade};
+use super::tasks::{START, Way, agent, arrive, bare, create, ok, order, to, upgrade};
 
 /// All stories, each on a store of its own.
-pub async fn run<M>(make: &M)
-where
-    M: AsyncFn() -> Arc<dyn TaskStore>,
-{
+pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     a_new_task_is_pending(&*make().await).await;
     an_exclusive_task_is_refused_alone(&*make().await).await;
     what_waits_for_another_node_gives_way(&*make().await).await;
@@ -23,10 +20,6 @@ where
     claims_are_oldest_first(&*make().await).await;
     an_interrupted_task_is_found(&*make().await).await;
     an_installer_begins_once(&*make().await).await;
-    only_what_was_not_updated_expires(&*make().await).await;
-    cancel_and_withdraw_take_pending_tasks(&*make().await).await;
-    purged_ids_are_not_used_again(&*make().await).await;
-    only_ended_tasks_are_purged(&*make().await).await;
     what_somebody_moved_is_still_carried_out(&*make().await).await;
     crashes_are_counted(&*make().await).await;
     nothing_to_do_is_fine(&*make().await).await;
@@ -163,50 +156,6 @@ async fn every_move_follows_the_table(store: &dyn TaskStore) {
     }
 }
 
-/// How a task comes to a status.
-#[derive(Clone, Copy, PartialEq)]
-enum Way {
-    /// Without an order.
-    Foreign,
-    /// With one, its installer not begun.
-    Ours,
-    /// With one, its installer begun where it may be.
-    Begun,
-}
-
-/// A new task in a status, and how it stands.
-async fn arrive(
-    store: &dyn TaskStore,
-    n: u32,
-    status: &Status,
-    way: Way,
-) -> (wpk_api::TaskId, Standing) {
-    let id = match way {
-        Way::Foreign => create(store, bare(n, "node01", START)).await,
-        Way::Ours | Way::Begun => create(store, upgrade(n, "node01", START)).await,
-    };
-    let step = |status| vec![to(id, status, "node01", START)];
-    if !matches!(status, Status::Pending | Status::Cancelled) {
-        ok(store.transition(step(Status::InProgress)).await);
-    }
-    let begun = way == Way::Begun
-        && !matches!(status, Status::Pending | Status::Cancelled)
-        && ok(store.begin_installer(id, START).await);
-    match status {
-        Status::Pending | Status::InProgress => {}
-        Status::Timeout => {
-            let overdue = Overdue {
-                task: id,
-                updated: Some(START),
-            };
-            assert_eq!(ok(store.expire(&[overdue], START).await).len(), 1);
-        }
-        other => drop(ok(store.transition(step(other.clone())).await)),
-    }
-    let ours = way != Way::Foreign;
-    (id, Standing { ours, begun })
-}
-
 async fn the_newest_task_decides(store: &dyn TaskStore) {
     let old = create(store, bare(1, "node01", START)).await;
     let new = create(store, bare(1, "node01", START)).await;
@@ -339,125 +288,6 @@ async fn an_installer_begins_once(store: &dyn TaskStore) {
     assert!(!ok(store.begin_installer(id, START).await), "ended");
     let unknown = wpk_api::TaskId(id.0 + 1);
     assert!(!ok(store.begin_installer(unknown, START).await), "no task");
-}
-
-async fn only_what_was_not_updated_expires(store: &dyn TaskStore) {
-    let mut ids = Vec::new();
-    for n in 1..=4 {
-        ids.push(create(store, upgrade(n, "node01", START)).await);
-    }
-    ok(store.claim("node01", 3, START + 10).await);
-    let running = ok(store.in_progress(TaskId(0), 99).await);
-    assert_eq!(
-        running.iter().map(|task| task.id).collect::<Vec<_>>(),
-        ids[..3]
-    );
-    assert_eq!(ok(store.in_progress(TaskId(0), 2).await), running[..2]);
-    assert_eq!(ok(store.in_progress(ids[1], 99).await), running[2..]);
-    let mut overdue: Vec<Overdue> = (running.iter())
-        .map(|task| Overdue {
-            task: task.id,
-            updated: task.updated,
-        })
-        .collect();
-    overdue.push(Overdue {
-        task: ids[3],
-        updated: None,
-    });
-    ok(store.touch(&[ids[1], ids[3]], START + 20).await);
-    ok(store
-        .transition(vec![to(ids[2], Status::Failed, "node01", START + 10)])
-        .await);
-    let expired = ok(store.expire(&overdue, START + 30).await);
-    let [task] = expired.as_slice() else {
-        panic!("one of four tasks was In progress without an update: {expired:?}");
-    };
-    assert_eq!((task.id, &task.status), (ids[0], &Status::Timeout));
-    assert_eq!(task.updated, Some(START + 30));
-    let rest = ok(store.latest(&[1, 2, 3, 4].map(agent)).await);
-    assert_eq!(rest[0].as_ref(), Some(task));
-    let [_, Some(second), Some(third), Some(fourth)] = rest.as_slice() else {
-        panic!("expiring deletes nothing: {rest:?}");
-    };
-    assert_eq!(second.updated, Some(START + 20));
-    assert_eq!(third.status, Status::Failed);
-    assert_eq!((&fourth.status, fourth.updated), (&Status::Pending, None));
-    assert_eq!(ok(store.expire(&overdue, START + 40).await), []);
-    create(store, upgrade(1, "node01", START + 31)).await;
-}
-
-async fn cancel_and_withdraw_take_pending_tasks(store: &dyn TaskStore) {
-    let running = create(store, upgrade(1, "node01", START)).await;
-    ok(store.claim("node01", 1, START).await);
-    create(store, upgrade(2, "node01", START)).await;
-    create(store, bare(2, "node01", START)).await;
-    let other = create(store, upgrade(3, "node02", START)).await;
-    let cancel = |which| store.cancel("node01", which, START + 1);
-    assert_eq!(ok(cancel(Cancel::WithoutOrder).await), 1);
-    assert_eq!(ok(cancel(Cancel::Pending).await), 1);
-    assert_eq!(ok(cancel(Cancel::Pending).await), 0);
-    let found = ok(store.latest(&[agent(2)]).await);
-    let [Some(task)] = found.as_slice() else {
-        panic!("cancelling deletes nothing: {found:?}");
-    };
-    assert_eq!(task.status, Status::Cancelled);
-    assert_eq!(task.updated, Some(START + 1));
-    assert_eq!(
-        ok(store.withdraw(&[running, other, other, task.id]).await),
-        1
-    );
-    let found = ok(store.latest(&[agent(1), agent(3)]).await);
-    assert!(matches!(found[..], [Some(_), None]), "{found:?}");
-    // What was begun is the agent's; what was not is taken back.
-    let begun = create(store, upgrade(4, "node01", START)).await;
-    let foreign = create(store, bare(5, "node01", START)).await;
-    ok(store.claim("node01", 1, START).await);
-    ok(store
-        .transition(vec![to(foreign, Status::InProgress, "node01", START)])
-        .await);
-    assert!(ok(store.begin_installer(begun, START).await));
-    assert_eq!(ok(cancel(Cancel::NotBegun).await), 1);
-    let found = ok(store.latest(&[agent(1), agent(4), agent(5)]).await);
-    let statuses: Vec<_> = found.iter().flatten().map(|task| &task.status).collect();
-    assert_eq!(
-        statuses,
-        [&Status::Cancelled, &Status::InProgress, &Status::InProgress]
-    );
-    let new = vec![upgrade(2, "node01", START), upgrade(3, "node01", START)];
-    let created = ok(store.create(new).await);
-    assert!(
-        matches!(created[..], [Created::Task(_), Created::Task(_)]),
-        "a cancelled and a withdrawn task keep nobody: {created:?}"
-    );
-}
-
-async fn purged_ids_are_not_used_again(store: &dyn TaskStore) {
-    let many = (0..2_500).map(|n| bare(10 + n % 50, "node01", START));
-    let created = ok(store.create(many.collect()).await);
-    let Some(Created::Task(last)) = created.last() else {
-        panic!("bare tasks are always created: {created:?}");
-    };
-    assert_eq!(
-        ok(store.cancel("node01", Cancel::Pending, START).await),
-        2_500
-    );
-    assert_eq!(ok(store.purge(START - 1).await), 0);
-    assert_eq!(ok(store.purge(START).await), 2_500);
-    assert_eq!(ok(store.latest(&[agent(1), agent(10)]).await), [None, None]);
-    let next = create(store, upgrade(1, "node01", START + 1)).await;
-    assert!(next > *last, "{next} after {last}: an id was used again");
-    assert_eq!(ok(store.purge(START).await), 0);
-}
-
-async fn only_ended_tasks_are_purged(store: &dyn TaskStore) {
-    for (n, status) in (1..).zip(Status::KNOWN) {
-        arrive(store, n, &status, Way::Begun).await;
-    }
-    assert_eq!(ok(store.purge(START + 99).await), 5);
-    let agents: Vec<_> = (1..=7).map(agent).collect();
-    let left = ok(store.latest(&agents).await);
-    let left: Vec<_> = left.iter().flatten().map(|task| &task.status).collect();
-    assert_eq!(left, [&Status::Pending, &Status::InProgress]);
 }
 
 async fn nothing_to_do_is_fine(store: &dyn TaskStore) {

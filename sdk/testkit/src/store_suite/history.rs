@@ -8,13 +8,10 @@ use wpk_api::{
     Status, Task, TaskId, TaskStore, TimelineEntry, TimelineStep, Transition,
 };
 
-use super::{START, agent, bare, create, ok, to, upgrade};
+use super::tasks::{START, agent, bare, create, ok, to, upgrade};
 
 /// All stories, each on a store of its own.
-pub async fn run<M>(make: &M)
-where
-    M: AsyncFn() -> Arc<dyn TaskStore>,
-{
+pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     a_timeline_tells_what_happened(&*make().await).await;
     a_timeline_is_bounded_and_goes_with_its_task(&*make().await).await;
     only_a_successful_task_is_confirmed(&*make().await).await;

@@ -12,7 +12,7 @@ use wpk_api::{
     Status, StoreError, TaskId, TaskStore, TimelineEntry, TimelineStep, Transition, UnixTime,
 };
 
-use super::{START, agent, bare, upgrade};
+use super::tasks::{START, agent, bare, upgrade};
 use crate::memory::Tables;
 
 /// Agents and nodes of the stories: few, so that they meet.
@@ -114,10 +114,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// Tries `sequences` random sequences, each on a store of its own.
-pub async fn run<M>(make: &M, sequences: u32)
-where
-    M: AsyncFn() -> Arc<dyn TaskStore>,
-{
+pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>, sequences: u32) {
     let mut runner = TestRunner::new(Config::default());
     let strategy = steps();
     for _ in 0..sequences {

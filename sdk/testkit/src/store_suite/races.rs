@@ -6,16 +6,13 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use wpk_api::{Created, Status, TaskStore, TransitionResult};
 
-use super::{START, agent, create, ok, to, upgrade};
+use super::tasks::{START, agent, create, ok, to, upgrade};
 
 /// Callers in each race.
 const CALLERS: u32 = 32;
 
 /// All races, each on a store of its own.
-pub async fn run<M>(make: &M)
-where
-    M: AsyncFn() -> Arc<dyn TaskStore>,
-{
+pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     a_task_is_claimed_once(make().await).await;
     an_agent_has_one_live_task(make().await).await;
     an_installer_begins_once(make().await).await;

@@ -8,13 +8,10 @@ use wpk_api::{
     TransitionResult,
 };
 
-use super::{START, agent, bare, create, ok, to, upgrade};
+use super::tasks::{START, agent, bare, create, ok, to, upgrade};
 
 /// All stories, each on a store of its own.
-pub async fn run<M>(make: &M)
-where
-    M: AsyncFn() -> Arc<dyn TaskStore>,
-{
+pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     a_word_before_the_installer_is_about_another_task(&*make().await).await;
     a_late_word_corrects_a_time_out(&*make().await).await;
     a_word_goes_to_the_newest_begun_task(&*make().await).await;

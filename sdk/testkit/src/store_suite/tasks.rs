@@ -1,56 +1,10 @@
-//! What every [`TaskStore`] must do, as one call for the author of a store:
-//!
-//! ```no_run
-//! # async fn example(open_a_store: impl Fn() -> std::sync::Arc<dyn wpk_api::TaskStore>) {
-//! wpk_testkit::store_suite::run(async || open_a_store()).await;
-//! # }
-//! ```
-//!
-//! The maker is called many times and must return an empty store each time.
-//! The suite panics with the first thing that is wrong. It has five parts: the
-//! sentences of the trait's documentation one by one ([`contract`]), whose word
-//! counts ([`words`]), timelines and the feed ([`history`]), callers that race
-//! each other ([`races`]), and random sequences of all operations against a
-//! simple store in memory ([`model`]), shrunk to a short one when they differ.
-
-use std::sync::Arc;
+//! The tasks that the stories are about, and the shortest ways to make them.
 
 use wpk_api::{
-    AgentId, AgentInfo, Command, ConnectionStatus, Created, NewTask, Order, Platform, Status,
-    Target, TaskId, TaskStore, Transition, UnixTime, Version, Wanted, WantedRelease,
+    AgentId, AgentInfo, Command, ConnectionStatus, Created, Mover, NewTask, Order, Overdue,
+    Platform, Selector, Standing, Status, StoreError, Target, TaskId, TaskStore, Transition,
+    UnixTime, Version, Wanted, WantedRelease,
 };
-
-use crate::suite::Options;
-
-pub mod contract;
-pub mod history;
-pub mod model;
-pub mod races;
-pub mod words;
-
-/// Random sequences that [`run`] tries.
-pub const SEQUENCES: u32 = 48;
-
-/// The whole suite. Needs a tokio runtime; races are better with several threads.
-pub async fn run<M>(make: M)
-where
-    M: AsyncFn() -> Arc<dyn TaskStore>,
-{
-    run_with(make, &Options::default()).await;
-}
-
-/// The whole suite with options.
-pub async fn run_with<M>(make: M, options: &Options)
-where
-    M: AsyncFn() -> Arc<dyn TaskStore>,
-{
-    contract::run(&make).await;
-    words::run(&make).await;
-    history::run(&make).await;
-    races::run(&make).await;
-    model::run(&make, SEQUENCES).await;
-    options.no_leaks().await;
-}
 
 /// The time the suite's stories start.
 pub const START: UnixTime = 1_700_000_000;
@@ -115,19 +69,19 @@ pub fn bare(id: u32, node: &str, created: UnixTime) -> NewTask {
 /// A move of one task.
 pub fn to(task: TaskId, to: Status, node: &str, at: UnixTime) -> Transition {
     Transition {
-        select: wpk_api::Selector::Task(task),
+        select: Selector::Task(task),
         to,
         node: node.to_owned(),
         error_msg: None,
         at,
-        by: wpk_api::Mover::Delivery,
+        by: Mover::Delivery,
         entry: None,
         confirmation: None,
     }
 }
 
 /// Creates one task and returns its id.
-async fn create(store: &dyn TaskStore, task: NewTask) -> TaskId {
+pub(super) async fn create(store: &dyn TaskStore, task: NewTask) -> TaskId {
     match ok(store.create(vec![task]).await).as_slice() {
         [Created::Task(id)] => *id,
         other => panic!("one new task was to be created, the store answered {other:?}"),
@@ -135,9 +89,53 @@ async fn create(store: &dyn TaskStore, task: NewTask) -> TaskId {
 }
 
 #[track_caller]
-fn ok<T>(result: Result<T, wpk_api::StoreError>) -> T {
+pub(super) fn ok<T>(result: Result<T, StoreError>) -> T {
     match result {
         Ok(value) => value,
         Err(error) => panic!("the store failed: {error}"),
     }
+}
+
+/// How a task comes to a status.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Way {
+    /// Without an order.
+    Foreign,
+    /// With one, its installer not begun.
+    Ours,
+    /// With one, its installer begun where it may be.
+    Begun,
+}
+
+/// A new task in a status, and how it stands.
+pub(super) async fn arrive(
+    store: &dyn TaskStore,
+    n: u32,
+    status: &Status,
+    way: Way,
+) -> (TaskId, Standing) {
+    let id = match way {
+        Way::Foreign => create(store, bare(n, "node01", START)).await,
+        Way::Ours | Way::Begun => create(store, upgrade(n, "node01", START)).await,
+    };
+    let step = |status| vec![to(id, status, "node01", START)];
+    if !matches!(status, Status::Pending | Status::Cancelled) {
+        ok(store.transition(step(Status::InProgress)).await);
+    }
+    let begun = way == Way::Begun
+        && !matches!(status, Status::Pending | Status::Cancelled)
+        && ok(store.begin_installer(id, START).await);
+    match status {
+        Status::Pending | Status::InProgress => {}
+        Status::Timeout => {
+            let overdue = Overdue {
+                task: id,
+                updated: Some(START),
+            };
+            assert_eq!(ok(store.expire(&[overdue], START).await).len(), 1);
+        }
+        other => drop(ok(store.transition(step(other.clone())).await)),
+    }
+    let ours = way != Way::Foreign;
+    (id, Standing { ours, begun })
 }

@@ -1,34 +1,18 @@
-//! The statements that write. Each function is the body of one call of
+//! How tasks move. Each function is the body of one call of
 //! [`wpk_api::TaskStore`]; the writer's thread ([`crate::worker`]) puts the
 //! transaction around it, so none of them begins or ends one.
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use wpk_api::{
-    AgentId, Cancel, Claimed, Confirmation, Created, Mover, NewTask, Overdue, Selector, Status,
-    Task, TaskId, TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime,
+    Cancel, Claimed, Confirmation, Mover, Overdue, Selector, Status, Task, TaskId, TimelineEntry,
+    TimelineStep, Transition, TransitionResult, UnixTime,
 };
 
 use crate::fault::Fault;
-use crate::read::{self, columns, live, of_upgrades};
+use crate::read::{self, columns, live};
+use crate::rows::make_way;
+use crate::statement::{ids, prepared};
 use crate::{feed, timeline};
-
-/// Rows deleted by one round of [`purge`].
-const PURGE_ROUND: i64 = 1_000;
-
-pub(crate) const LIVE_OF: &str = concat!(
-    "SELECT t.TASK_ID FROM TASKS t WHERE ",
-    live!(),
-    " AND ",
-    of_upgrades!(),
-    " AND t.AGENT_ID = ?1 ORDER BY t.TASK_ID DESC LIMIT 1"
-);
-
-/// The primary key of `WPKD_LIVE` is the constraint; only a row whose task is
-/// no longer live gives way.
-const OCCUPY: &str = "INSERT INTO WPKD_LIVE (AGENT_ID, TASK_ID) VALUES (?1, ?2)
-    ON CONFLICT (AGENT_ID) DO UPDATE SET TASK_ID = excluded.TASK_ID WHERE NOT EXISTS (
-        SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_LIVE.TASK_ID
-            AND t.AGENT_ID = WPKD_LIVE.AGENT_ID AND t.STATUS IN ('Pending', 'In progress'))";
 
 pub(crate) const CLAIMABLE: &str = concat!(
     "SELECT ",
@@ -42,78 +26,6 @@ pub(crate) const CLAIMABLE: &str = concat!(
 /// Tasks of a node that may be cancelled; which of them is decided one by one.
 pub(crate) const LIVE_ON: &str = "SELECT t.TASK_ID FROM TASKS t \
     WHERE t.STATUS IN ('Pending', 'In progress') AND t.NODE = ?1 ORDER BY t.TASK_ID";
-
-pub(crate) const WAITING_ELSEWHERE: &str = "SELECT t.TASK_ID FROM TASKS t \
-    WHERE t.STATUS IN ('Pending', 'In progress') AND t.STATUS = 'Pending' \
-    AND t.AGENT_ID = ?1 AND t.NODE IS NOT ?2";
-
-pub(crate) fn create(connection: &Connection, tasks: &[NewTask]) -> Result<Vec<Created>, Fault> {
-    tasks
-        .iter()
-        .map(|task| create_one(connection, task))
-        .collect()
-}
-
-fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault> {
-    if task.exclusive && live_task(connection, task.agent)?.is_some() {
-        withdraw(connection, &waiting_elsewhere(connection, task)?)?;
-        if let Some(live) = live_task(connection, task.agent)? {
-            return Ok(Created::AlreadyLive(live));
-        }
-    }
-    prepared(
-        connection,
-        // No LAST_UPDATE_TIME and no ERROR_MESSAGE: NULL until there is one.
-        "INSERT INTO TASKS (AGENT_ID, NODE, MODULE, COMMAND, CREATE_TIME, STATUS) \
-         VALUES (?1, ?2, ?3, ?4, ?5, 'Pending')",
-    )?
-    .execute(params![
-        task.agent.get(),
-        task.node,
-        task.module,
-        task.command.as_str(),
-        task.created,
-    ])?;
-    let id = TaskId(connection.last_insert_rowid());
-    if let Some(order) = &task.order {
-        let json = serde_json::to_string(order).map_err(|error| {
-            Fault::Nonsense(format!(
-                "the order for agent {} cannot be stored: {error}",
-                task.agent
-            ))
-        })?;
-        prepared(
-            connection,
-            "INSERT OR REPLACE INTO WPKD_ORDERS (TASK_ID, TASK_ORDER) VALUES (?1, ?2)",
-        )?
-        .execute(params![id.0, json])?;
-    }
-    feed::created(connection, id)?;
-    if task.exclusive
-        && prepared(connection, OCCUPY)?.execute(params![task.agent.get(), id.0])? != 1
-    {
-        return Err(Fault::Nonsense(format!(
-            "agent {} has a live task in WPKD_LIVE that TASKS does not know as its",
-            task.agent
-        )));
-    }
-    Ok(Created::Task(id))
-}
-
-/// Pending tasks of the agent that belong to another node, which a new one
-/// takes the place of.
-fn waiting_elsewhere(connection: &Connection, task: &NewTask) -> Result<Vec<TaskId>, Fault> {
-    let mut waiting = prepared(connection, WAITING_ELSEWHERE)?;
-    let ids = ids(&mut waiting, params![task.agent.get(), task.node])?;
-    Ok(ids)
-}
-
-fn live_task(connection: &Connection, agent: AgentId) -> Result<Option<TaskId>, Fault> {
-    let found = prepared(connection, LIVE_OF)?
-        .query_row([agent.get()], |row| row.get(0).map(TaskId))
-        .optional()?;
-    Ok(found)
-}
 
 pub(crate) fn transition(
     connection: &Connection,
@@ -190,25 +102,6 @@ fn set(connection: &Connection, task: &Task) -> Result<(), Fault> {
         make_way(connection, task.id)?;
     }
     Ok(())
-}
-
-/// The agent may have another live task.
-fn make_way(connection: &Connection, id: TaskId) -> Result<(), Fault> {
-    prepared(connection, "DELETE FROM WPKD_LIVE WHERE TASK_ID = ?1")?.execute([id.0])?;
-    Ok(())
-}
-
-/// Deletes a task and all that belongs to it.
-fn delete(connection: &Connection, id: TaskId) -> Result<(), Fault> {
-    feed::deleted(connection, id)?;
-    for sql in [
-        "DELETE FROM TASKS WHERE TASK_ID = ?1",
-        "DELETE FROM WPKD_ORDERS WHERE TASK_ID = ?1",
-        "DELETE FROM WPKD_TIMELINE WHERE TASK_ID = ?1",
-    ] {
-        prepared(connection, sql)?.execute([id.0])?;
-    }
-    make_way(connection, id)
 }
 
 pub(crate) fn claim(
@@ -328,21 +221,6 @@ pub(crate) fn cancel(
     Ok(cancelled)
 }
 
-pub(crate) fn withdraw(connection: &Connection, tasks: &[TaskId]) -> Result<u64, Fault> {
-    let mut waiting = prepared(
-        connection,
-        "SELECT TASK_ID FROM TASKS WHERE TASK_ID = ?1 AND STATUS = 'Pending'",
-    )?;
-    let mut deleted = 0;
-    for id in tasks {
-        for id in ids(&mut waiting, [id.0])? {
-            delete(connection, id)?;
-            deleted += 1;
-        }
-    }
-    Ok(deleted)
-}
-
 pub(crate) fn expire(
     connection: &Connection,
     overdue: &[Overdue],
@@ -384,46 +262,10 @@ pub(crate) fn confirm(
     Ok(true)
 }
 
-/// In rounds, so that memory does not grow with the number of old tasks.
-pub(crate) fn purge(connection: &Connection, created_until: UnixTime) -> Result<u64, Fault> {
-    let mut old = prepared(
-        connection,
-        "SELECT TASK_ID FROM TASKS WHERE TASK_ID > ?1 AND ifnull(CREATE_TIME, 0) <= ?2 \
-         AND ifnull(STATUS, '') NOT IN ('Pending', 'In progress') ORDER BY TASK_ID LIMIT ?3",
-    )?;
-    let (mut deleted, mut after) = (0, i64::MIN);
-    loop {
-        let round = ids(&mut old, params![after, created_until, PURGE_ROUND])?;
-        let Some(last) = round.last() else {
-            feed::forget_deleted(connection)?;
-            return Ok(deleted);
-        };
-        after = last.0;
-        for id in &round {
-            delete(connection, *id)?;
-        }
-        deleted += round.len() as u64;
-    }
-}
-
-fn ids(
-    statement: &mut rusqlite::Statement<'_>,
-    parameters: impl rusqlite::Params,
-) -> Result<Vec<TaskId>, Fault> {
-    let rows = statement.query_map(parameters, |row| row.get(0).map(TaskId))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-pub(crate) fn prepared<'c>(
-    connection: &'c Connection,
-    sql: &str,
-) -> Result<CachedStatement<'c>, Fault> {
-    Ok(connection.prepare_cached(sql)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::LIVE_OF;
 
     /// A full scan of the table would make each of these slower with history.
     #[test]

@@ -1,0 +1,50 @@
+//! What every [`TaskStore`] must do, as one call for the author of a store:
+//!
+//! ```no_run
+//! # async fn example(open_a_store: impl Fn() -> std::sync::Arc<dyn wpk_api::TaskStore>) {
+//! wpk_testkit::store_suite::run(async || open_a_store()).await;
+//! # }
+//! ```
+//!
+//! The maker is called many times and must return an empty store each time.
+//! The suite panics with the first thing that is wrong. Its parts: the sentences of
+//! the trait's documentation one by one, up to an installer that is begun
+//! ([`contract`]) and how tasks end and go ([`ends`]); whose word counts
+//! ([`words`]), timelines and the feed ([`history`]), callers that race each other
+//! ([`races`]), and random sequences of all operations against a simple store in
+//! memory ([`model`]), shrunk to a short one when they differ.
+
+use std::sync::Arc;
+
+use wpk_api::TaskStore;
+
+use crate::suite::Options;
+
+pub mod contract;
+pub mod ends;
+pub mod history;
+pub mod model;
+pub mod races;
+mod tasks;
+pub mod words;
+
+pub use tasks::{START, agent, bare, order, to, upgrade};
+
+/// Random sequences that [`run`] tries.
+pub const SEQUENCES: u32 = 48;
+
+/// The whole suite. Needs a tokio runtime; races are better with several threads.
+pub async fn run(make: impl AsyncFn() -> Arc<dyn TaskStore>) {
+    run_with(make, &Options::default()).await;
+}
+
+/// The whole suite with options.
+pub async fn run_with(make: impl AsyncFn() -> Arc<dyn TaskStore>, options: &Options) {
+    contract::run(&make).await;
+    ends::run(&make).await;
+    words::run(&make).await;
+    history::run(&make).await;
+    races::run(&make).await;
+    model::run(&make, SEQUENCES).await;
+    options.no_leaks().await;
+}
