@@ -6,3 +6,5 @@
 //! - `conformance`: recordings of a real manager and a real agent, replayed
 //! - `life`: a task's whole life, and the ways of clients
 //! - `plugins`: dynamic libraries, good and hostile, the examples, the guide for authors
+//!
+//! `house` runs nothing: it holds the sources against the rules of core/README.md.
