@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use wpk_api::{Factory, TaskStore};
+use wpk_api::examine::{Check, Examine, Level};
+use wpk_api::{Demands, Factory, PluginKind, Resource, TaskStore};
 use wpk_loader::{LoadOptions, LoadedFactory, LoadedPlugin, load};
 use wpk_testkit::library::Library;
 use wpk_testkit::stands::{self, ChannelFactories};
@@ -153,4 +154,81 @@ fn settings() {
     settings_suite::run(&*named(plugin.transports(), "remoted"), &nothing);
     settings_suite::run(&*named(plugin.directories(), "wazuh-db"), &nothing);
     settings_suite::run(&*named(plugin.stores(), "sqlite"), &nothing);
+    settings_suite::run(&*named(plugin.stores(), "cluster"), &nothing);
+    settings_suite::run(&*named(plugin.transports(), "channel"), &nothing);
+    settings_suite::run(&*named(plugin.directories(), "channel"), &nothing);
+    settings_suite::run(&*named(plugin.sources(), "channel"), &nothing);
+}
+
+#[test]
+fn what_sections_demand_of_each_other_is_known_across_the_border() {
+    let (plugin, _) = builtins();
+    let home = Home::new().unwrap();
+    let (context, nothing) = (home.context(), json!({}));
+    let path = |path: &str| Resource::Path(home.root().join(path));
+
+    let sockets = named(plugin.sources(), "unix-socket");
+    let settings = json!({"upgrade": "a/up", "task": ""});
+    assert_eq!(
+        sockets.demands(&settings, &context),
+        Demands::default().occupying("upgrade", path("a/up"))
+    );
+    assert_eq!(
+        sockets.demands(&json!({"upgrade": 5}), &context),
+        Demands::default(),
+        "settings with mistakes demand nothing"
+    );
+    assert_eq!(
+        named(plugin.directories(), "channel").demands(&nothing, &context),
+        Demands::default().needing(PluginKind::Transport, "channel")
+    );
+    let listen = json!({"listen": "127.0.0.1:7", "database": "a.db"});
+    assert_eq!(
+        named(plugin.transports(), "channel").demands(&listen, &context),
+        Demands::default()
+            .occupying("database", path("a.db"))
+            .occupying("listen", Resource::Tcp("127.0.0.1:7".parse().unwrap()))
+    );
+    let store = named(plugin.stores(), "sqlite");
+    assert_eq!(
+        store.demands(&nothing, &context),
+        Demands::default().occupying("path", Resource::Path(home.tasks_db()))
+    );
+    let files = named(plugin.providers(), "local-file");
+    assert_eq!(files.demands(&nothing, &context), Demands::default());
+    assert_eq!(plugin.quarantined(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_doctor_is_told_crosses_as_it_is() {
+    let (plugin, _) = builtins();
+    let home = Home::new().unwrap();
+    let (context, asked) = (home.context(), Examine::default());
+    let store = named(plugin.stores(), "sqlite");
+    let settings = json!({"path": "elsewhere.db"});
+    let file = home.root().join("elsewhere.db");
+    let checks = store.examine(&settings, &context, &asked).await;
+    let missing = format!("{} is not there yet", file.display());
+    assert_eq!(
+        checks,
+        [Check::warning(
+            "task database",
+            missing,
+            "wpkd makes it when it first starts"
+        )]
+    );
+    assert!(!file.exists(), "it was looked at, not made");
+
+    let remoted = named(plugin.transports(), "remoted");
+    let checks = remoted.examine(&json!({}), &context, &asked).await;
+    let levels: Vec<_> = checks
+        .iter()
+        .map(|check| (&*check.name, check.level))
+        .collect();
+    assert_eq!(levels, [("remote daemon", Level::Failure)]);
+    let wrong = json!({"socket": 5});
+    assert_eq!(remoted.examine(&wrong, &context, &asked).await, []);
+    let files = named(plugin.providers(), "local-file");
+    assert_eq!(files.examine(&json!({}), &context, &asked).await, []);
+    assert_eq!(plugin.quarantined(), None);
 }

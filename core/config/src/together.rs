@@ -60,7 +60,7 @@ fn occupied_twice(sections: &[Section]) -> Vec<Problem> {
                 Some((other, what)) => {
                     problems.push(Problem::new(
                         key,
-                        format!("{what} is served by {other} already"),
+                        format!("{what} is taken by {other} already"),
                     ));
                 }
                 None => first.push((key, &occupied.what)),

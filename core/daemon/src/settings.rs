@@ -27,3 +27,119 @@ pub(crate) fn read(place: &Where, registry: &mut Registry) -> Result<Settings, F
     registry.load_libraries(&mut fragments);
     fragments.check(Some(&*registry))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use tempfile::TempDir;
+    use wpk_api::section::{Section, plugin};
+    use wpk_api::{BuildError, Context, Demands, Factory, RequestSource, Resource};
+
+    use super::*;
+    use crate::builtins;
+
+    /// `[[source]] type = "door"`: a plugin of somebody else that listens on a port.
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Door {
+        listen: std::net::SocketAddr,
+    }
+
+    impl Section for Door {
+        fn demands(&self, _: &Context) -> Demands {
+            Demands::default().occupying("listen", Resource::Tcp(self.listen))
+        }
+    }
+
+    /// A source that is never opened.
+    enum NoSource {}
+
+    #[async_trait::async_trait]
+    impl RequestSource for NoSource {
+        async fn serve(
+            &self,
+            _: std::sync::Arc<dyn wpk_api::RequestService>,
+            _: wpk_api::CancellationToken,
+        ) -> Result<(), wpk_api::SourceError> {
+            match *self {}
+        }
+    }
+
+    fn door() -> impl Factory<dyn RequestSource> {
+        plugin("door", |_: Door, _: &Context| {
+            Err::<NoSource, _>(BuildError::Failed("nothing is opened here".to_owned()))
+        })
+    }
+
+    /// What `wpkd check` finds: the key of each mistake, and the text.
+    fn found(text: &str) -> Vec<(String, String)> {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("wpkd.toml");
+        std::fs::write(&file, text).unwrap();
+        let place = Where {
+            config: Some(file),
+            home: Some(folder.path().to_owned()),
+            user: None,
+        };
+        let mut registry = builtins::registry().with_source(door());
+        let findings = read(&place, &mut registry).err();
+        let findings = findings.into_iter().flat_map(|findings| findings.0);
+        findings.map(|found| (found.key, found.message)).collect()
+    }
+
+    /// Exactly one mistake, at `key`, which names `other` as well.
+    fn one_conflict(text: &str, key: &str, other: &str) {
+        let found = found(text);
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert_eq!(found[0].0, key, "{text}");
+        assert!(found[0].1.contains(other), "{text}: {found:?}");
+    }
+
+    #[test]
+    fn one_socket_is_for_one_source() {
+        let two = "[[source]]\ntype = \"unix-socket\"\n\
+                   [[source]]\ntype = \"unix-socket\"\nupgrade = \"a/up\"\n";
+        one_conflict(two, "source.1.task", "source.0.task");
+        let apart = format!("{two}task = \"a/task\"\n");
+        assert_eq!(found(&apart), []);
+        // The same place, written in another way.
+        let hidden = format!("{two}task = \"queue/./tasks//task\"\n");
+        one_conflict(&hidden, "source.1.task", "source.0.task");
+    }
+
+    #[test]
+    fn one_port_is_for_one_plugin() {
+        let on =
+            |port: u16| format!("[[source]]\ntype = \"door\"\nlisten = \"127.0.0.1:{port}\"\n");
+        // The channel listens on 1517 of all addresses, though nobody wrote it.
+        one_conflict(&on(1517), "transport.listen", "source.0.listen");
+        one_conflict(&(on(9) + &on(9)), "source.1.listen", "source.0.listen");
+        assert_eq!(found(&(on(9) + &on(10))), []);
+    }
+
+    #[test]
+    fn one_file_is_for_one_section() {
+        let store = "[store]\ntype = \"sqlite\"\npath = \"queue/channel/agents.db\"\n";
+        one_conflict(store, "store.path", "transport.database");
+        let worker = "[node]\nrole = \"worker\"\n\
+                      [store]\ntype = \"cluster\"\npath = \"queue/channel/agents.db\"\n";
+        one_conflict(worker, "store.path", "transport.database");
+        assert_eq!(found("[store]\ntype = \"sqlite\"\npath = \"a.db\"\n"), []);
+    }
+
+    #[test]
+    fn the_channel_has_no_directory_without_its_transport() {
+        let remoted = "[transport]\ntype = \"remoted\"\n";
+        one_conflict(remoted, "directory.type", "transport.type");
+        let both = format!("{remoted}[directory]\ntype = \"wazuh-db\"\n");
+        assert_eq!(found(&both), []);
+        let source = format!("{both}[[source]]\ntype = \"channel\"\n");
+        one_conflict(&source, "source.0.type", "transport.type");
+    }
+
+    #[test]
+    fn nothing_collides_where_nobody_wrote_anything() {
+        assert_eq!(found(""), []);
+        assert_eq!(found("[node]\nrole = \"worker\"\n"), []);
+    }
+}

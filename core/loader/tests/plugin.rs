@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::json;
+use wpk_api::examine::{Check, Examine, Level};
+use wpk_api::settings::Problem;
 use wpk_api::{
-    Factory, Offer, Platform, ProviderError, Target, Wanted, WantedRelease, WpkProvider,
+    BuildError, Demands, Factory, Offer, Platform, ProviderError, Resource, Target, Wanted,
+    WantedRelease, WpkProvider,
 };
 use wpk_loader::{LoadError, LoadOptions, LoadedPlugin, load};
 use wpk_testkit::library::Library;
@@ -111,6 +114,76 @@ fn settings_are_checked_against_the_schema() {
     let problems = factory.check(&json!({"color": "red", "colour": 5}));
     let keys: Vec<&str> = problems.iter().map(|p| p.key.as_str()).collect();
     assert_eq!(keys, ["color", "colour"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_section_demands_and_finds_is_asked_of_the_library() {
+    let plugin = load(library("asked", &[]).path(), &options()).unwrap();
+    let factory = plugin.providers().pop().unwrap();
+    let (home, settings, asked) = (Home::new().unwrap(), json!({}), Examine::default());
+    assert_eq!(
+        factory.demands(&settings, &home.context()),
+        Demands::default().occupying("colour", Resource::Path("/red".into()))
+    );
+    let checks = factory.examine(&settings, &home.context(), &asked).await;
+    assert_eq!(checks, [Check::warning("paint", "it is wet", "")]);
+}
+
+/// Which was built before there were such questions.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_of_the_first_minor_version_is_not_asked_what_it_cannot_know() {
+    let plugin = load(library("asked", &["MINOR=0"]).path(), &options()).unwrap();
+    let factory = plugin.providers().pop().unwrap();
+    let (home, settings, asked) = (Home::new().unwrap(), json!({}), Examine::default());
+    let demands = factory.demands(&settings, &home.context());
+    assert_eq!(demands, Demands::default());
+    let checks = factory.examine(&settings, &home.context(), &asked).await;
+    assert_eq!(checks, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_that_has_nothing_to_say_of_a_section_is_well() {
+    let plugin = load(library("good", &[]).path(), &options()).unwrap();
+    let factory = plugin.providers().pop().unwrap();
+    let (home, settings, asked) = (Home::new().unwrap(), json!({}), Examine::default());
+    // Oftener than rules may be broken.
+    for _ in 0..101 {
+        let demands = factory.demands(&settings, &home.context());
+        assert_eq!(demands, Demands::default());
+        let checks = factory.examine(&settings, &home.context(), &asked).await;
+        assert_eq!(checks, []);
+    }
+    assert_eq!(plugin.quarantined(), None);
+    // Nonsense is no silence.
+    let plugin = load(library("garbage", &[]).path(), &options()).unwrap();
+    let factory = plugin.providers().pop().unwrap();
+    let checks = factory.examine(&settings, &home.context(), &asked).await;
+    let levels: Vec<_> = checks
+        .iter()
+        .map(|check| (&*check.name, check.level))
+        .collect();
+    assert_eq!(levels, [("plugin hostile", Level::Failure)]);
+}
+
+#[test]
+fn a_store_for_another_contract_is_refused_and_its_neighbours_are_not() {
+    let plugin = load(library("old_store", &[]).path(), &options()).unwrap();
+    let (home, settings) = (Home::new().unwrap(), json!({}));
+    let store = plugin.stores().pop().unwrap();
+    let problems = store.check(&settings);
+    assert_eq!(
+        problems,
+        [Problem::new(
+            "type",
+            "plugin hostile was built for store contract 1; rebuild it with this SDK"
+        )]
+    );
+    let refused = store.build(&settings, &home.context()).err().unwrap();
+    assert_eq!(refused, BuildError::Settings(problems));
+    let provider = plugin.providers().pop().unwrap();
+    assert_eq!(provider.check(&settings), []);
+    let provider = provider.build(&settings, &home.context()).unwrap();
+    assert!(provider.serves(&wanted()));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 /* A provider in C that breaks one rule of wpk_plugin.h, named by MODE at compile
- * time. With MODE "good" it breaks none. It serves releases and offers a file of
+ * time. With MODE "good" it breaks none, with MODE "asked" neither: it says what its
+ * section demands and what it finds. MINOR is the version it was built for. It serves releases and offers a file of
  * SIZE bytes of 5 with the digest SHA1. */
 #include <pthread.h>
 #include <stdio.h>
@@ -15,6 +16,10 @@
 #endif
 #ifndef SHA1
 #define SHA1 "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+#endif
+
+#ifndef MINOR
+#define MINOR WPK_MINOR
 #endif
 
 static const wpk_host *host;
@@ -115,6 +120,21 @@ static void call(const wpk_plugin *plugin, uint64_t instance, uint32_t operation
         sent = 0;
         complete(token, WPK_OK, 7, "{}");
         break;
+    case WPK_OP_DEMANDS:
+        if (!mode("asked")) goto unknown;
+        complete(token, WPK_OK, 0,
+                 "{\"occupies\": [{\"key\": \"colour\", \"what\": {\"path\": \"/red\"}}]}");
+        break;
+    case WPK_OP_EXAMINE:
+        if (mode("garbage")) {
+            complete(token, WPK_OK, 0, "[{\"name\": \"x");
+            break;
+        }
+        if (!mode("asked")) goto unknown;
+        complete(token, WPK_OK, 0,
+                 "[{\"name\": \"paint\", \"level\": \"warning\", \"detail\": \"it is wet\"}]");
+        break;
+    unknown:
     default: complete(token, WPK_UNSUPPORTED, 0, "{\"message\": \"not known\"}");
     }
 }
@@ -151,7 +171,7 @@ static void nothing(const wpk_plugin *plugin, uint64_t number) {
 }
 
 static wpk_plugin plugin = {
-    .header = {sizeof(wpk_plugin), WPK_MAJOR, WPK_MINOR, WPK_FEATURE_STREAMS},
+    .header = {sizeof(wpk_plugin), WPK_MAJOR, MINOR, WPK_FEATURE_STREAMS},
     .call = call,
     .next = next,
     .cancel = cancel,
@@ -186,6 +206,9 @@ const wpk_plugin *ENTRY(const wpk_host *given) {
     if (mode("known_type"))
         description = "{\"name\": \"hostile\", \"plugins\": [{\"kind\": \"provider\", \"type\": "
                       "\"repository\"}]}";
+    if (mode("old_store"))
+        description = "{\"name\": \"hostile\", \"plugins\": [{\"kind\": \"provider\", \"type\": "
+                      "\"hostile\"}, {\"kind\": \"store\", \"type\": \"hostile\"}]}";
     plugin.description.data = (const uint8_t *)description;
     plugin.description.length = strlen(description);
     return &plugin;
