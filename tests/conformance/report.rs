@@ -94,7 +94,9 @@ impl Tally {
             )),
             (_, Some(known)) => {
                 self.used.insert(known.cases);
-                let got = |mismatch: &Mismatch| mismatch.got.contains(known.ours);
+                let got = |mismatch: &Mismatch| {
+                    (known.ours.split(" | ")).any(|ours| mismatch.got.contains(ours))
+                };
                 let explained = match self.strict {
                     true => mismatches.iter().all(got),
                     false => mismatches.iter().any(got),

@@ -97,7 +97,9 @@ async fn what_can_fail_before_anything_is_sent() {
 async fn every_step_the_agent_refuses_has_its_text() {
     let repository = Repository::start().await.unwrap();
     repository.publish("v4.14.8", &[1; 100_000]).unwrap();
-    let manager = Manager::start("").await.unwrap();
+    // An agent that is not ready yet is asked as 4.x asks it.
+    let settings = "[delivery]\nready_within = \"0s\"";
+    let manager = Manager::start(settings).await.unwrap();
     let steps = [
         ("lock_restart", "Send lock restart error"),
         ("open", "Send open file error"),

@@ -309,6 +309,27 @@ mod tests {
     }
 
     #[test]
+    fn some_moves_are_the_owners_alone() {
+        let owners = [Status::InProgress, Status::Legacy, Status::Cancelled];
+        for status in Status::KNOWN {
+            assert_eq!(
+                status.needs_same_node(),
+                owners.contains(&status),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn commands_are_written_as_on_the_wire() {
+        for word in ["upgrade", "upgrade_custom", "downgrade"] {
+            assert_eq!(Command::from_word(word).as_str(), word);
+        }
+        assert_eq!(Command::from_word("upgrade"), Command::Upgrade);
+        assert_eq!(Command::from_word("upgrade_custom"), Command::UpgradeCustom);
+    }
+
+    #[test]
     fn words_round_trip() {
         for status in Status::KNOWN {
             assert_eq!(Status::from_word(status.as_str()), status);

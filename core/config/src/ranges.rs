@@ -28,6 +28,16 @@ fn delivery(delivery: &DeliverySettings) -> Vec<Problem> {
             "must be 1 to 100",
         ),
         (
+            delivery.timeout.0.as_secs() < 60,
+            "delivery.timeout",
+            "must be at least \"1m\"",
+        ),
+        (
+            delivery.ready_within.0.as_secs() > 3_600,
+            "delivery.ready_within",
+            "must be at most \"1h\"",
+        ),
+        (
             delivery.max_bandwidth.is_some_and(|rate| rate.0 < 1024),
             "delivery.max_bandwidth",
             "must be at least \"1KiB/s\"; leave it out for no limit",

@@ -158,6 +158,11 @@ pub struct DeliverySettings {
     pub attempts: u32,
     /// All deliveries together, in bytes of WPK per second; absent: no limit.
     pub max_bandwidth: Option<ByteSize>,
+    /// The longest one attempt may take to send a file, from 1 min on.
+    pub timeout: Span,
+    /// How long an agent that is not ready yet (just after its start) is asked to
+    /// open a file again and again; 0: ten times at once, as 4.x does.
+    pub ready_within: Span,
 }
 
 impl Default for DeliverySettings {
@@ -167,6 +172,8 @@ impl Default for DeliverySettings {
             chunk_size: ChunkSize::Bytes(32_768),
             attempts: 1,
             max_bandwidth: None,
+            timeout: Span(Duration::from_secs(6 * 3_600)),
+            ready_within: Span(Duration::from_secs(30)),
         }
     }
 }

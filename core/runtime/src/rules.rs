@@ -241,4 +241,25 @@ mod tests {
         };
         assert_eq!(verdict("ubuntu", "Wazuh v4.7.0", &no_limit), None);
     }
+
+    #[test]
+    fn the_oldest_versions_that_can_be_upgraded_can() {
+        let wish = Wish {
+            target: None,
+            force: false,
+            manager: None,
+        };
+        let verdict =
+            |platform, version| check_version(&agent(platform, "1", "0", "x86_64", version), &wish);
+        assert_eq!(verdict("ubuntu", "Wazuh v3.0.0"), Ok(OLDEST));
+        assert_eq!(verdict("darwin", "Wazuh v4.3.0"), Ok(OLDEST_DARWIN));
+    }
+
+    #[test]
+    fn targets_compare_as_4_x_reads_them() {
+        let invalid = Target::Invalid("v4.7.0-rc1".into());
+        assert_eq!(comparable(&Target::Latest), None);
+        assert_eq!(comparable(&Target::Exactly(OLDEST)), Some(OLDEST));
+        assert_eq!(comparable(&invalid), Some(Version::new(4, 7, 0)));
+    }
 }

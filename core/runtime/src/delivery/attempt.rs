@@ -46,8 +46,8 @@ impl Attempt<'_> {
             unless_stopped(stop, slot.aside(find(workshop, order))).await??;
         in_hand.bytes(0, file.len);
         unless_stopped(stop, wait_for_agent(workshop, ledger.task.agent, slot)).await?;
-        let mut session = Session::new(workshop, order, &file, in_hand)?;
-        unless_stopped(stop, session.send()).await??;
+        let mut session = Session::new(ledger, order, &file, in_hand)?;
+        unless_stopped(stop, session.send(slot)).await??;
         // From here on nothing may be cut short: the agent is told to run the
         // installer at most once, and that is written down first.
         ledger.installer_begins().await?;

@@ -87,7 +87,7 @@ pub(super) async fn carry_out(
                 warn!(task = %task.id, agent = %task.agent, attempts_left = attempts, %failure, "delivery failed, will be tried again");
                 in_hand.waits();
                 ledger.note(failure.entry(workshop.now())).await;
-                if pauses::between_attempts(&stop).await.is_err() {
+                if slot.without(pauses::between_attempts(&stop)).await.is_err() {
                     return;
                 }
             }

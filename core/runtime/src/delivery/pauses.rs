@@ -34,9 +34,14 @@ impl Growing {
         self.next
     }
 
+    /// Makes the next pause longer.
+    pub(super) fn grow(&mut self) {
+        self.next = (self.next * 2).min(LONGEST);
+    }
+
     pub(super) async fn wait(&mut self, stop: &CancellationToken) -> Result<(), Stopped> {
         let pause = self.next;
-        self.next = (pause * 2).min(LONGEST);
+        self.grow();
         wait(pause, stop).await
     }
 }

@@ -1,12 +1,19 @@
 //! The conversation with one agent: lock_restart, open, write..., close, sha1,
 //! and, once that is written down, upgrade (protocol.md, section 5).
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
-use wpk_api::{AgentId, Order, PEER_MAX_COMMAND, TransportError};
+use tokio::time::Instant;
+use wpk_api::{AgentId, Order, PEER_MAX_COMMAND, TimelineEntry, TimelineStep, TransportError};
 use wpk_wire::agent::command::max_chunk;
+use wpk_wire::agent::reply::ReplyError;
 use wpk_wire::{AgentCommand, AgentReply, CommandForm, Step, UpgradeCode};
 
+use super::ledger::Ledger;
 use super::outcome::Ended;
+use super::pauses::Growing;
+use super::slots::Slot;
 use crate::cache::WpkFile;
 use crate::failure::Failure;
 use crate::in_hand::InHand;
@@ -15,6 +22,15 @@ use wpk_config::ChunkSize;
 
 /// How often `open` is tried (section 5).
 const OPEN_ATTEMPTS: usize = 10;
+/// The agent's code for "disabled or not ready yet" (section 7).
+const NOT_READY: i64 = 1;
+/// A try to open that took longer is followed by a breath, aside.
+const SLOW: Duration = Duration::from_secs(5);
+const BREATH: Duration = Duration::from_secs(1);
+/// The shortest pause while an agent is not ready.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// How often the timeline is told how far the file is.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// How much of the file is read at once, in bytes. Several chunks come out of
 /// one block, so that a disk is not asked for each.
 const BLOCK: usize = 1 << 20;
@@ -36,6 +52,7 @@ fn carried(form: CommandForm, max_command: usize) -> usize {
 
 /// The conversation about one delivery.
 pub(super) struct Session<'a> {
+    ledger: &'a Ledger<'a>,
     workshop: &'a Workshop,
     agent: AgentId,
     form: CommandForm,
@@ -51,11 +68,12 @@ impl<'a> Session<'a> {
     /// # Errors
     /// Names that this agent's form of commands cannot carry.
     pub(super) fn new(
-        workshop: &'a Workshop,
+        ledger: &'a Ledger<'a>,
         order: &'a Order,
         file: &'a WpkFile,
         in_hand: &'a mut InHand,
     ) -> Result<Self, Failure> {
+        let workshop = ledger.workshop;
         let agent = order.agent.id;
         let version = order.agent.parsed_version();
         let form = version.map_or(CommandForm::Json, CommandForm::for_version);
@@ -92,6 +110,7 @@ impl<'a> Session<'a> {
             ));
         }
         Ok(Self {
+            ledger,
             workshop,
             agent,
             form,
@@ -103,10 +122,20 @@ impl<'a> Session<'a> {
     }
 
     /// All steps up to `sha1`. May be dropped at any point and begun anew.
-    pub(super) async fn send(&mut self) -> Result<(), Failure> {
+    /// Where an agent is waited for, the slot is given away meanwhile.
+    pub(super) async fn send(&mut self, slot: &mut Slot) -> Result<(), Failure> {
+        let limit = self.workshop.settings.delivery.timeout;
+        let sent = tokio::time::timeout(limit.0, self.send_all(slot)).await;
+        sent.unwrap_or_else(|_elapsed| {
+            let cause = format!("the file was not sent within delivery.timeout ({limit})");
+            Err(Failure::new(UpgradeCode::SendWrite, cause))
+        })
+    }
+
+    async fn send_all(&mut self, slot: &mut Slot) -> Result<(), Failure> {
         let name = &self.file.name;
         self.step(AgentCommand::LockRestart).await?;
-        self.open().await?;
+        self.open(slot).await?;
         self.write().await?;
         self.step(AgentCommand::Close { file: name }).await?;
         let digest = self.step(AgentCommand::Sha1 { file: name }).await?;
@@ -136,20 +165,57 @@ impl<'a> Session<'a> {
             .map_err(Ended::Refused)
     }
 
-    async fn open(&mut self) -> Result<(), Failure> {
-        let mut tried = 1;
+    /// Asks the agent to open the file: ten times where it refuses, for a while
+    /// where it is not ready yet, and once where it says nothing.
+    async fn open(&mut self, slot: &mut Slot) -> Result<(), Failure> {
+        let (mut tried, mut pauses, began) = (1, Growing::new(), Instant::now());
+        let patience = self.workshop.settings.delivery.ready_within.0;
         loop {
-            match self
-                .step(AgentCommand::Open {
-                    file: &self.file.name,
-                })
-                .await
-            {
-                Ok(_) => return Ok(()),
-                Err(failure) if tried == OPEN_ATTEMPTS => return Err(failure),
-                Err(_) => tried += 1,
+            let asked = Instant::now();
+            match self.open_once().await? {
+                Opened::Yes => return Ok(()),
+                Opened::NotReady(failure) if !patience.is_zero() => {
+                    let left = patience.saturating_sub(began.elapsed());
+                    if left.is_zero() {
+                        return Err(failure);
+                    }
+                    let pause = pauses.next().min(left).max(SHORTEST);
+                    pauses.grow();
+                    slot.without(tokio::time::sleep(pause)).await;
+                }
+                Opened::NotReady(failure) | Opened::No(failure) => {
+                    if tried == OPEN_ATTEMPTS {
+                        return Err(failure);
+                    }
+                    tried += 1;
+                    if asked.elapsed() > SLOW {
+                        slot.without(tokio::time::sleep(BREATH)).await;
+                    }
+                }
             }
         }
+    }
+
+    /// # Errors
+    /// The agent said nothing in time: that is not asked again.
+    async fn open_once(&mut self) -> Result<Opened, Failure> {
+        let command = AgentCommand::Open {
+            file: &self.file.name,
+        };
+        let answer = match self.ask(&command).await {
+            Ok(answer) => answer,
+            Err(unheard) if unheard.timed_out => return Err(unheard.failure),
+            Err(unheard) => return Ok(Opened::No(unheard.failure)),
+        };
+        Ok(match AgentReply::parse(self.form, &answer, Step::Open) {
+            Ok(_) => Opened::Yes,
+            Err(
+                error @ ReplyError::Agent {
+                    code: NOT_READY, ..
+                },
+            ) => Opened::NotReady(failure_of(Step::Open, error.to_string())),
+            Err(error) => Opened::No(failure_of(Step::Open, error.to_string())),
+        })
     }
 
     async fn write(&mut self) -> Result<(), Failure> {
@@ -158,8 +224,14 @@ impl<'a> Session<'a> {
         }
         // A whole number of chunks per block keeps every chunk but the last full.
         let block_len = (BLOCK / self.chunk).max(1) * self.chunk;
-        let mut sent = 0u64;
+        let (mut sent, mut told) = (0u64, Instant::now());
         while sent < self.file.len {
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                let far = format!("{sent} of {} bytes", self.file.len);
+                let entry = TimelineEntry::new(self.workshop.now(), TimelineStep::Write);
+                self.ledger.note(entry.detail(&far)).await;
+            }
             let block = self.file.read_at(sent, block_len).await.map_err(|error| {
                 Failure::new(
                     UpgradeCode::SendWrite,
@@ -204,6 +276,7 @@ impl<'a> Session<'a> {
         let transport = &self.workshop.parts.transport;
         (transport.request(self.agent, bytes.freeze()).await).map_err(|error| Unheard {
             silent: is_silence(&error),
+            timed_out: matches!(error, wpk_api::TransportError::TimedOut(_)),
             failure: failure_of(step, error.to_string()),
         })
     }
@@ -219,6 +292,16 @@ struct Unheard {
     failure: Failure,
     /// Whether the agent may have heard the command all the same.
     silent: bool,
+    /// Whether its time was up.
+    timed_out: bool,
+}
+
+/// What an agent says to `open`.
+enum Opened {
+    Yes,
+    /// Its upgrade module is disabled or not ready yet.
+    NotReady(Failure),
+    No(Failure),
 }
 
 /// Whether an agent may have heard a command that it did not answer

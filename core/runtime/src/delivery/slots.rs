@@ -65,9 +65,14 @@ impl Slot {
     /// again after it.
     pub(super) async fn aside<T>(&mut self, event: impl Future<Output = T>) -> T {
         let mut event = pin!(event);
-        if let Ok(done) = tokio::time::timeout(NOT_WORTH_IT, &mut event).await {
-            return done;
+        match tokio::time::timeout(NOT_WORTH_IT, &mut event).await {
+            Ok(done) => done,
+            Err(_elapsed) => self.without(event).await,
         }
+    }
+
+    /// Waits for `event` without the slot, and for a slot again after it.
+    pub(super) async fn without<T>(&mut self, event: impl Future<Output = T>) -> T {
         let place = self.slots.aside.clone().try_acquire_owned();
         if place.is_ok() {
             self.permit = None;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 use wpk_api::{Endpoint, Peer, Status, Version};
 use wpk_testkit::memory::{Say, Trouble};
 
@@ -94,4 +95,107 @@ async fn a_stop_leaves_what_waits() {
     let found = parts.store.tables().latest(&[id(1), id(2)]);
     let statuses: Vec<_> = found.into_iter().map(|task| task.unwrap().status).collect();
     assert_eq!(statuses, [Status::InProgress, Status::Pending]);
+}
+
+const NOT_READY: Say =
+    Say::Words(r#"{"error":1,"message":"Upgrade module is disabled or not ready yet","data":[]}"#);
+
+#[tokio::test(start_paused = true)]
+async fn silent_agents_cost_the_others_one_time_out() {
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 4).await;
+    for agent in 1..=4 {
+        stand.rule(agent, "open", Say::TimeOut);
+    }
+    let start = Instant::now();
+    stand.upgrade(&[1, 2, 3, 4]).await;
+    stand.upgrade(&[5, 6, 7, 8, 9]).await;
+    for agent in 5..=9 {
+        stand.delivered(agent).await;
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(90),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(stand.transport.count(id(1), "open"), 1);
+    stand.until(1, Status::Failed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_not_ready_yet_is_asked_for_half_a_minute_aside() {
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    stand.rule(1, "open", NOT_READY);
+    stand.rule_times(2, "open", NOT_READY, 5);
+    let start = Instant::now();
+    stand.upgrade(&[1, 2, 3]).await;
+    stand.delivered(3).await;
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    stand.delivered(2).await;
+    stand.until(1, Status::Failed).await;
+    let took = start.elapsed().as_secs();
+    assert!((30..40).contains(&took), "{took} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_between_attempts_costs_nobody_a_slot() {
+    let stand = Stand::with(|settings| {
+        settings.delivery.max_concurrent = 1;
+        settings.delivery.attempts = 100;
+    })
+    .await;
+    for agent in 1..=8 {
+        stand.rule(agent, "write", Say::Close);
+    }
+    let start = Instant::now();
+    stand.upgrade(&[1, 2, 3, 4, 5, 6, 7, 8, 9]).await;
+    stand.delivered(9).await;
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_slow_for_ever_is_given_up() {
+    let stand = Stand::with(|settings| {
+        settings.delivery.timeout = wpk_api::settings::Span(Duration::from_secs(600));
+        settings.delivery.chunk_size = wpk_config::ChunkSize::Bytes(64);
+    })
+    .await;
+    stand.rule(1, "write", Say::After(Duration::from_secs(70)));
+    stand.upgrade(&[1]).await;
+    let start = Instant::now();
+    stand.until(1, Status::Failed).await;
+    let took = start.elapsed().as_secs();
+    assert!((595..=610).contains(&took), "{took} s");
+    let failure = stand.timeline(1).pop().unwrap().failure.unwrap();
+    assert!(failure.said.contains("delivery.timeout"), "{failure:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_delivery_tells_how_far_it_is() {
+    let stand = Stand::with(|settings| {
+        settings.delivery.chunk_size = wpk_config::ChunkSize::Bytes(32_768);
+    })
+    .await;
+    stand
+        .provider
+        .publish(crate::stand::NEWEST, vec![7; 3 << 20]);
+    stand.rule(1, "write", Say::After(Duration::from_secs(10)));
+    stand.upgrade(&[1]).await;
+    stand.delivered(1).await;
+    let timeline = stand.timeline(1);
+    let far: Vec<_> = timeline
+        .iter()
+        .filter_map(|entry| entry.detail.as_deref())
+        .collect();
+    assert_eq!(
+        far,
+        ["1048576 of 3145728 bytes", "2097152 of 3145728 bytes"]
+    );
 }
