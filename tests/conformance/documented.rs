@@ -1,5 +1,5 @@
 //! `dialect = "documented"`: the recorded requests again, and what is recorded
-//! turned into what the documentation asks for where protocol.md marks a row
+//! turned into what the documentation asks for where PROTOCOL.md marks a row
 //! **doc**. Whatever it does not mark must stay as it is.
 //!
 //! Left out are cases that stand in the table of differences (the dialect
@@ -185,7 +185,7 @@ fn used(rule: usize) {
     USED[rule].fetch_add(1, Ordering::Relaxed);
 }
 
-/// What is recorded, by the rules of protocol.md's **doc** column.
+/// What is recorded, by the rules of PROTOCOL.md's **doc** column.
 fn expected(case: &Case, origin: Origin) -> String {
     let recorded = case.text("response").unwrap_or("closed");
     if case.text("socket") == Some("upgrade") {

@@ -1,4 +1,4 @@
-//! All refusals of protocol.md, section 2, over the real socket.
+//! All refusals of PROTOCOL.md, section 2, over the real socket.
 
 use serde_json::{Value, json};
 use wpk_testkit::wdb::agent_row;

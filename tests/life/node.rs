@@ -1,4 +1,4 @@
-//! A node that changes its name (protocol.md, section 3). What waits under the
+//! A node that changes its name (PROTOCOL.md, section 3). What waits under the
 //! old name is another node's: it is not carried out under the new one, and
 //! gives way to a new task. What is under way may still be reported.
 

@@ -1,4 +1,4 @@
-//! The way of the official client (protocol.md, section 13): agents in chunks,
+//! The way of the official client (PROTOCOL.md, section 13): agents in chunks,
 //! smaller chunks when the task manager has trouble, results until all have
 //! ended; and a fleet in which everything occurs that a request can meet.
 

@@ -1,4 +1,4 @@
-//! The agent side of remote upgrades (protocol.md, sections 6, 7, 8 and 11).
+//! The agent side of remote upgrades (PROTOCOL.md, sections 6, 7, 8 and 11).
 //!
 //! The program `wpk-agent` enters through [`run`] with [`Settings`]; so do
 //! tests. Commands come in at two doors, of which one or both are open: the

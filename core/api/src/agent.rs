@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, Version};
 
-/// One agent as its directory describes it (protocol.md, section 9).
+/// One agent as its directory describes it (PROTOCOL.md, section 9).
 ///
 /// Texts are as reported; an absent column is `None`. Nothing here is trusted
 /// to be well formed: the rules (section 2) decide what it is worth.
@@ -38,7 +38,7 @@ impl AgentInfo {
     }
 }
 
-/// The operating system of an agent, in the words of section 2 of protocol.md.
+/// The operating system of an agent, in the words of section 2 of PROTOCOL.md.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Platform {
     /// `ubuntu`, `windows`, `darwin`, `centos`, ...
@@ -59,7 +59,7 @@ pub struct Platform {
     pub arch: Option<String>,
 }
 
-/// The connection status of an agent (protocol.md, section 9). Anything but
+/// The connection status of an agent (PROTOCOL.md, section 9). Anything but
 /// `active` means that a command would not reach it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

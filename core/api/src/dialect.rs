@@ -1,4 +1,4 @@
-//! Which of two manners of speaking the software uses (protocol.md, section 12).
+//! Which of two manners of speaking the software uses (PROTOCOL.md, section 12).
 //!
 //! The dialect changes texts, times, the default target and whether `origin`
 //! and `file_path` are asked for. It never changes a safety rule.

@@ -1,5 +1,5 @@
 //! The SHA-1 digest of a whole WPK file, which `versions` lists and the agent
-//! answers (protocol.md, sections 4 and 5). It identifies a file; what is
+//! answers (PROTOCOL.md, sections 4 and 5). It identifies a file; what is
 //! trusted is the signature inside the file.
 
 use std::fmt;

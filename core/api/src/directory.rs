@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, AgentInfo};
 
-/// Who the agents are: platform, version, connection (protocol.md, section 9).
+/// Who the agents are: platform, version, connection (PROTOCOL.md, section 9).
 ///
 /// One question names all agents of a request, so that an implementation can
 /// answer it in one go.

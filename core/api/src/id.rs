@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An agent's id: 0 (the manager itself) to 2147483647 (protocol.md, section 2).
+/// An agent's id: 0 (the manager itself) to 2147483647 (PROTOCOL.md, section 2).
 ///
 /// Printed with at least three digits, as on the agent channel (`007`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ impl fmt::Debug for AgentId {
 }
 
 /// A task's id: the row id of the task table, 1 and up, never reused
-/// (protocol.md, section 3).
+/// (PROTOCOL.md, section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskId(pub i64);
 

@@ -37,7 +37,7 @@ pub enum Wanted {
     File(WantedFile),
 }
 
-/// A release for a platform (protocol.md, section 4).
+/// A release for a platform (PROTOCOL.md, section 4).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WantedRelease {
     /// The agent's operating system.

@@ -5,7 +5,7 @@
 //! side that calls it, and the tool that looks whether it is there. They are the
 //! defaults of settings with the same meaning; who has settings asks them.
 
-/// The upgrade socket of a manager (protocol.md, section 2).
+/// The upgrade socket of a manager (PROTOCOL.md, section 2).
 pub const UPGRADE_SOCKET: &str = "queue/tasks/upgrade";
 
 /// The task socket of a master node (section 3).

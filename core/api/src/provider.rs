@@ -14,7 +14,7 @@ use crate::{Sha1, Version, Wanted};
 /// A WPK on its way: pieces of any size in order, ended by `None` or an error.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, ProviderError>> + Send>>;
 
-/// Where WPK files come from (protocol.md, section 4). How a repository is laid
+/// Where WPK files come from (PROTOCOL.md, section 4). How a repository is laid
 /// out, and an example that reads one, is in [`repository`](crate::repository).
 ///
 /// The engine asks the configured providers in order

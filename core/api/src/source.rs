@@ -46,9 +46,9 @@ pub struct Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
-    /// The upgrade socket (protocol.md, section 2).
+    /// The upgrade socket (PROTOCOL.md, section 2).
     Upgrade,
-    /// The task socket (protocol.md, section 3).
+    /// The task socket (PROTOCOL.md, section 3).
     Task,
 }
 

@@ -1,5 +1,5 @@
 //! Tasks: their stored states and the moves between them. Every store uses this
-//! one table of legal moves (protocol.md, section 3).
+//! one table of legal moves (PROTOCOL.md, section 3).
 
 use std::fmt;
 use std::str::FromStr;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::AgentId;
 
 /// The longest payload of a frame, in bytes, that a 4.x peer accepts
-/// (protocol.md, section 1). Never send more to one.
+/// (PROTOCOL.md, section 1). Never send more to one.
 pub const PEER_MAX_PAYLOAD: usize = 65_536;
 
 /// The longest address in front of a command on the agent channel, in bytes:
@@ -17,7 +17,7 @@ const LONGEST_ADDRESS: usize = "2147483647 ".len();
 /// agent it is for.
 pub const PEER_MAX_COMMAND: usize = PEER_MAX_PAYLOAD - LONGEST_ADDRESS;
 
-/// Carries one command to an agent and its answer back (protocol.md, section 5).
+/// Carries one command to an agent and its answer back (PROTOCOL.md, section 5).
 ///
 /// It knows nothing of upgrades: the steps are the engine's. Implementations
 /// set their own time limit per request and must not retry by themselves.

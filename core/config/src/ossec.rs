@@ -1,4 +1,4 @@
-//! The settings of a 4.x `ossec.conf` that we honour (protocol.md, section 11),
+//! The settings of a 4.x `ossec.conf` that we honour (PROTOCOL.md, section 11),
 //! as the layer below our own file.
 //!
 //! Such a file is a row of `<ossec_config>` roots, which no XML document may

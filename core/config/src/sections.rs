@@ -20,7 +20,7 @@ use crate::ossec::OssecConf;
 pub struct Settings {
     /// Every relative path starts here.
     pub home: PathBuf,
-    /// Whose texts, times and default target (protocol.md, section 12).
+    /// Whose texts, times and default target (PROTOCOL.md, section 12).
     pub dialect: Dialect,
     /// The node this daemon is.
     pub node: NodeInfo,
@@ -188,7 +188,7 @@ impl DeliverySettings {
     }
 }
 
-/// How much of the file one write command carries (protocol.md, section 5).
+/// How much of the file one write command carries (PROTOCOL.md, section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChunkSize {
     /// 64 to 60000 bytes; the JSON form is capped where the frame would not fit.

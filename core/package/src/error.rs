@@ -101,7 +101,7 @@ impl PackageError {
 }
 
 impl From<StoreError> for PackageError {
-    /// An unusable `ca_store` fails the signature stage, as protocol.md asks.
+    /// An unusable `ca_store` fails the signature stage, as PROTOCOL.md asks.
     fn from(error: StoreError) -> Self {
         Self::signature("ca_store", SignatureError::Store(error))
     }

@@ -1,4 +1,4 @@
-//! The WPK file of protocol.md, section 8: open, verify, unpack, build, sign
+//! The WPK file of PROTOCOL.md, section 8: open, verify, unpack, build, sign
 //! and look into. This crate is a leaf: it knows files and certificates,
 //! nothing of agents, tasks or sockets. It is synchronous (`std::io`);
 //! callers in an async runtime enter it through their blocking pool.

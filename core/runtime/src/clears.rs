@@ -1,5 +1,5 @@
 //! Telling agents to stop repeating their word (`clear_upgrade_result`,
-//! protocol.md, section 6). Nobody waits for it: agents may be slow, and one
+//! PROTOCOL.md, section 6). Nobody waits for it: agents may be slow, and one
 //! that was not told comes again.
 
 use std::collections::HashSet;

@@ -1,5 +1,5 @@
 //! Why a task failed: the code whose text becomes the task's `error_msg`
-//! (protocol.md, section 2, codes 9 and 14 to 26), and the cause for the log.
+//! (PROTOCOL.md, section 2, codes 9 and 14 to 26), and the cause for the log.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl Failure {
     }
 
     /// The task's `error_msg`. The documented failures have their documented
-    /// text and nothing else; what protocol.md has no word for says its cause.
+    /// text and nothing else; what PROTOCOL.md has no word for says its cause.
     pub(crate) fn error_msg(&self) -> String {
         match self.code {
             UpgradeCode::Unknown => format!("{}: {}", self.code.text(), self.cause),

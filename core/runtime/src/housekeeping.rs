@@ -1,4 +1,4 @@
-//! The task manager's clock: time-outs and clean-up (protocol.md, section 3).
+//! The task manager's clock: time-outs and clean-up (PROTOCOL.md, section 3).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The rules for one agent (protocol.md, section 2, checks 1 to 5): data in,
+//! The rules for one agent (PROTOCOL.md, section 2, checks 1 to 5): data in,
 //! verdict out, no I/O. Check 6 (an upgrade is already running) is a constraint
 //! of the store, where it cannot race.
 

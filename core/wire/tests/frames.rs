@@ -111,6 +111,14 @@ fn a_promised_gigabyte_reserves_nothing() {
 }
 
 #[test]
+fn what_a_reader_appends_to_the_buffer_is_decoded() {
+    let mut decoder = FrameDecoder::new(100);
+    decoder.buffer_mut().extend_from_slice(&frame::header(2));
+    decoder.buffer_mut().extend_from_slice(b"ok");
+    assert_eq!(decoder.next_frame().unwrap().as_deref(), Some(&b"ok"[..]));
+}
+
+#[test]
 fn channel_messages_survive_every_cut() {
     let mut stream = Vec::new();
     for message in messages() {

@@ -17,7 +17,7 @@ pub(crate) struct Member {
 }
 
 /// A platform as agents report it, and its place in the repository
-/// (protocol.md, section 4).
+/// (PROTOCOL.md, section 4).
 #[derive(Debug)]
 pub(crate) struct System {
     pub(crate) platform: &'static str,

@@ -1,6 +1,6 @@
 //! What the agents run and what they are upgraded with: a small program in two
 //! versions, a signing CA, signed packages, and an HTTP repository with the
-//! layout of protocol.md, section 4.
+//! layout of PROTOCOL.md, section 4.
 
 use std::fs;
 use std::io;

@@ -41,7 +41,7 @@ fn table(outcomes: &[Outcome]) -> Table {
 
 /// What is not as it should be, a line each.
 fn differences(outcome: &Outcome) -> Vec<String> {
-    // The texts are those of protocol.md, section 2, codes 24 and 23.
+    // The texts are those of PROTOCOL.md, section 2, codes 24 and 23.
     let (status, reason, to) = match outcome.member.fate {
         Fate::Updated => ("Updated", "", NEW),
         Fate::InstallerFails => ("Error", "Upgrade procedure exited with error code", OLD),

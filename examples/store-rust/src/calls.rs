@@ -1,5 +1,5 @@
 //! The calls of [`wpk_plugin::api::TaskStore`] on the tasks in memory: the rules of
-//! protocol.md, section 3.
+//! PROTOCOL.md, section 3.
 
 use std::collections::BTreeSet;
 

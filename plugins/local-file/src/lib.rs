@@ -1,5 +1,5 @@
 //! `type = "local-file"`: the WPK of an `upgrade_custom` request, a file on this
-//! machine (protocol.md, section 2).
+//! machine (PROTOCOL.md, section 2).
 //!
 //! `settings` is the section of the configuration, `locate` decides whether a
 //! path leads to a file that may be sent, `provider` makes an offer of it. The

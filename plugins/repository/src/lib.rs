@@ -1,5 +1,5 @@
 //! `type = "repository"`: WPK files of releases from HTTPS and HTTP repositories
-//! (protocol.md, section 4).
+//! (PROTOCOL.md, section 4).
 //!
 //! Where things lie in a repository is not known here but in
 //! [`wpk_api::repository`], where authors of other providers find it too.

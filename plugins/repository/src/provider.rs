@@ -1,5 +1,5 @@
 //! From a wish to an offer: choose the place, ask for its list of versions,
-//! name the file (protocol.md, section 4).
+//! name the file (PROTOCOL.md, section 4).
 
 use std::time::Duration;
 

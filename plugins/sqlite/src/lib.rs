@@ -1,5 +1,5 @@
 //! The embedded task store: one SQLite file, the one a 4.x manager keeps
-//! (protocol.md, section 3), with tables of our own beside its table.
+//! (PROTOCOL.md, section 3), with tables of our own beside its table.
 //!
 //! The engine enters through [`SqliteStore`], which implements
 //! [`wpk_api::TaskStore`]; the daemon makes one from its settings through

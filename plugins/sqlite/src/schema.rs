@@ -1,4 +1,4 @@
-//! The tables (protocol.md, section 3), and making peace with what another
+//! The tables (PROTOCOL.md, section 3), and making peace with what another
 //! program did to them: the file may come from a 4.x manager, whose built-in
 //! module may have worked on it while we were away and may do so again.
 //!

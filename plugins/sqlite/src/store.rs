@@ -19,7 +19,7 @@ use crate::{feed, moves, open, read, rows, timeline};
 
 type Thread = mpsc::Sender<Box<dyn Call>>;
 
-/// Tasks in a SQLite file (protocol.md, section 3).
+/// Tasks in a SQLite file (PROTOCOL.md, section 3).
 ///
 /// Dropping it carries out what was handed over, closes the file and ends the
 /// threads before it returns.

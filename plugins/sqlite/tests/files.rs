@@ -15,7 +15,7 @@ use wpk_api::{
 use wpk_plugin_sqlite::SqliteStore;
 use wpk_testkit::store_suite::{START, agent, bare, order, to, upgrade};
 
-/// protocol.md, section 3.
+/// PROTOCOL.md, section 3.
 const PUBLISHED: &str = "
     CREATE TABLE TASKS(TASK_ID INTEGER PRIMARY KEY AUTOINCREMENT, AGENT_ID INT, NODE TEXT,
         MODULE TEXT, COMMAND TEXT, CREATE_TIME INTEGER, LAST_UPDATE_TIME INTEGER,

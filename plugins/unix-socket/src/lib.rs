@@ -1,5 +1,5 @@
 //! The request source of a manager: the upgrade socket and the task socket
-//! (protocol.md, sections 1 to 3).
+//! (PROTOCOL.md, sections 1 to 3).
 //!
 //! The daemon enters through [`plugin`]. The way of one request:
 //! `bind` puts both sockets into place with exact rights, `listener` accepts

@@ -1,4 +1,4 @@
-//! The directory of a 4.x manager: its database daemon (protocol.md, section 9).
+//! The directory of a 4.x manager: its database daemon (PROTOCOL.md, section 9).
 //!
 //! The daemon answers about one agent at a time, so a question about many is
 //! spread over the kept connections in small batches; a question about one

@@ -1,4 +1,4 @@
-//! A framed connection to one of the manager's daemons (protocol.md, section 1).
+//! A framed connection to one of the manager's daemons (PROTOCOL.md, section 1).
 //!
 //! Frames of at most 65,536 bytes go in both directions. Time limits are the
 //! callers': every function here may wait as long as the daemon lets it.

@@ -1,4 +1,4 @@
-//! A row of the agent table as the database daemon answers it (protocol.md,
+//! A row of the agent table as the database daemon answers it (PROTOCOL.md,
 //! section 9).
 //!
 //! Columns are found whatever the case of their names is, and may be texts,

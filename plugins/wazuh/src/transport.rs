@@ -1,4 +1,4 @@
-//! The agent channel of a 4.x manager: its remote daemon (protocol.md, section 5).
+//! The agent channel of a 4.x manager: its remote daemon (PROTOCOL.md, section 5).
 //!
 //! One connection per request, since that is what the daemon serves. Commands
 //! to thousands of agents may run at a time; connections over the limit wait

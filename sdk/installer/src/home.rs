@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::InstallError;
 use crate::state;
 
-/// Where an agent unpacks packages (protocol.md, section 7).
+/// Where an agent unpacks packages (PROTOCOL.md, section 7).
 pub(crate) const PACKAGE: &str = "var/upgrade";
 
 /// The home as an absolute path without links; it is a folder.

@@ -179,7 +179,7 @@ impl Installer {
         self
     }
 
-    /// Does it the way protocol.md, section 7, asks for: answers status 0 at
+    /// Does it the way PROTOCOL.md, section 7, asks for: answers status 0 at
     /// once while the work goes on in the background, which ends with a result.
     /// Another status says that nothing was begun and nothing will be reported:
     /// 75 while another installer is at work or a result waits, else 2.

@@ -1,5 +1,5 @@
 //! For authors of custom installers: the program inside a WPK that an agent
-//! runs (protocol.md, section 7). A binary crate enters through [`Installer`];
+//! runs (PROTOCOL.md, section 7). A binary crate enters through [`Installer`];
 //! README.md tells the contract, also for installers that are scripts.
 //!
 //! ```no_run

@@ -70,7 +70,7 @@ impl State {
         self.folder.join("previous")
     }
 
-    /// Where the agent looks (protocol.md, section 7).
+    /// Where the agent looks (PROTOCOL.md, section 7).
     pub(crate) fn result(&self) -> PathBuf {
         self.home.join("var/upgrade/upgrade_result")
     }

@@ -1,6 +1,6 @@
 //! How an upgrade ended, and the points on the way to it.
 
-/// What is written to `var/upgrade/upgrade_result` (protocol.md, section 7).
+/// What is written to `var/upgrade/upgrade_result` (PROTOCOL.md, section 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// `0`: the new version is in place and healthy.

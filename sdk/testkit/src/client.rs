@@ -1,4 +1,4 @@
-//! A client of the local stream sockets (protocol.md, section 1), for tests:
+//! A client of the local stream sockets (PROTOCOL.md, section 1), for tests:
 //! whole frames, several on one connection, or any bytes at all.
 
 use std::io::{self, ErrorKind};

@@ -1,4 +1,4 @@
-//! A stand-in for the manager's database daemon (protocol.md, section 9).
+//! A stand-in for the manager's database daemon (PROTOCOL.md, section 9).
 //!
 //! It answers `global get-agent-info ID` and `global get-all-agents last_id N`
 //! from a table that a test fills and changes at run time, or with any bytes at

@@ -1,4 +1,4 @@
-//! The options of `agent_upgrade` (protocol.md, section 13), for that name and
+//! The options of `agent_upgrade` (PROTOCOL.md, section 13), for that name and
 //! for the hidden `wpkctl agent_upgrade`.
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The 4.x tool `agent_upgrade` (protocol.md, section 13): called by that name,
+//! The 4.x tool `agent_upgrade` (PROTOCOL.md, section 13): called by that name,
 //! `wpkctl` takes its options, prints its lines and ends with its exit
 //! statuses, so that scripts and habits go on. `args` are the options, `place`
 //! finds the manager, `request` sends, `follow` waits for the end, `text` knows

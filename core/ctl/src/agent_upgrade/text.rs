@@ -1,4 +1,4 @@
-//! The lines of `agent_upgrade`, byte for byte (protocol.md, section 13). Pure.
+//! The lines of `agent_upgrade`, byte for byte (PROTOCOL.md, section 13). Pure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

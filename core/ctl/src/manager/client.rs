@@ -1,4 +1,4 @@
-//! One connection to the upgrade socket (protocol.md, sections 1 and 2): a
+//! One connection to the upgrade socket (PROTOCOL.md, sections 1 and 2): a
 //! request goes out as a frame, its answer comes back as one, each within a
 //! time limit.
 

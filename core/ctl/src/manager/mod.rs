@@ -1,5 +1,5 @@
 //! The manager, as everything that asks a running one sees it. `socket` finds it,
-//! `client` speaks with it (protocol.md, sections 1, 2 and 15); `fleet` asks who
+//! `client` speaks with it (PROTOCOL.md, sections 1, 2 and 15); `fleet` asks who
 //! the agents are, `results` what became of their tasks, and `state` reads that;
 //! `ask` is what an upgrade asks for.
 

@@ -1,5 +1,5 @@
 //! The state of an agent's upgrade as the tool sees it: what the manager shows
-//! in either dialect (protocol.md, section 3), and what only the asker knows.
+//! in either dialect (PROTOCOL.md, section 3), and what only the asker knows.
 
 use wpk_api::Status;
 use wpk_wire::task::read_status;

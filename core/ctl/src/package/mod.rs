@@ -1,5 +1,5 @@
 //! `wpkctl package`: makes WPK files and looks into them, without a manager
-//! (protocol.md, section 8). The work is that of the package crate; here it
+//! (PROTOCOL.md, section 8). The work is that of the package crate; here it
 //! gets its files from the command line and says what came of it.
 
 pub(crate) mod args;

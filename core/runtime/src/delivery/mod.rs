@@ -1,4 +1,4 @@
-//! Carrying out tasks (protocol.md, section 5). The engine enters with
+//! Carrying out tasks (PROTOCOL.md, section 5). The engine enters with
 //! [`run_queue`]; bytes leave to agents through the
 //! [`Transport`](wpk_api::Transport).
 //!

@@ -1,5 +1,5 @@
 //! The conversation with one agent: lock_restart, open, write..., close, sha1,
-//! and, once that is written down, upgrade (protocol.md, section 5).
+//! and, once that is written down, upgrade (PROTOCOL.md, section 5).
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Acknowledgements: what agents report after their installer ran
-//! (protocol.md, section 6). The task is updated at once; telling the agent to
+//! (PROTOCOL.md, section 6). The task is updated at once; telling the agent to
 //! stop repeating itself happens behind the answer ([`crate::clears`]).
 
 use tracing::{debug, info, warn};

@@ -1,6 +1,6 @@
 //! Our own commands on the upgrade socket, for `wpkctl`: the list of agents,
 //! enrolment, and the progress of deliveries. They are additions; no command of
-//! protocol.md is answered here.
+//! PROTOCOL.md is answered here.
 
 use wpk_api::{AgentInfo, Peer, Version};
 use wpk_wire::own::{

@@ -1,5 +1,5 @@
 //! `upgrade_result`: the newest task of each agent as clients see it
-//! (protocol.md, section 3).
+//! (PROTOCOL.md, section 3).
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The task socket (protocol.md, section 3).
+//! The task socket (PROTOCOL.md, section 3).
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
 //! `upgrade` and `upgrade_custom`: one question to the directory, the rules for
-//! each agent, one transaction for all new tasks (protocol.md, section 2).
+//! each agent, one transaction for all new tasks (PROTOCOL.md, section 2).
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -1,4 +1,4 @@
-//! The header in front of each message on the cluster socket (protocol.md,
+//! The header in front of each message on the cluster socket (PROTOCOL.md,
 //! section 10): a big-endian `u32` counter, a big-endian `u32` length of the
 //! payload, and twelve bytes of command: its name, a space, dashes.
 

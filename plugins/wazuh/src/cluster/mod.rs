@@ -1,4 +1,4 @@
-//! The task store of a worker node (protocol.md, section 10).
+//! The task store of a worker node (PROTOCOL.md, section 10).
 //!
 //! In a cluster the tasks are the master's: every question about one goes
 //! through the cluster daemon's socket to the task manager there, which may be

@@ -1,5 +1,5 @@
 //! Tasks as the master shows them, read back: it may speak either dialect
-//! (protocol.md, sections 3 and 12), which shows in the texts of some statuses
+//! (PROTOCOL.md, sections 3 and 12), which shows in the texts of some statuses
 //! and in how it writes a missing time, and decides whether its times are UTC
 //! or local.
 

@@ -20,7 +20,7 @@ use super::local::Local;
 use super::master::Master;
 use super::settings::ClusterSettings;
 
-/// The tasks of a cluster, seen from a worker node (protocol.md, sections 3
+/// The tasks of a cluster, seen from a worker node (PROTOCOL.md, sections 3
 /// and 10).
 ///
 /// Every question about a task is the master's to answer; while it is away they

@@ -1,4 +1,4 @@
-//! A stand-in for the cluster daemon of a worker node (protocol.md, section
+//! A stand-in for the cluster daemon of a worker node (PROTOCOL.md, section
 //! 10): takes task messages at its socket and answers them as the master would.
 //!
 //! What the master says comes from a function ([`FakeCluster::start`]; a

@@ -1,4 +1,4 @@
-//! The task manager of a master in memory: section 3 of protocol.md, written
+//! The task manager of a master in memory: section 3 of PROTOCOL.md, written
 //! from the document and from nothing of ours. Times are UTC.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

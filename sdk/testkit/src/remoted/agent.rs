@@ -250,7 +250,7 @@ fn not_open() -> Refusal {
 }
 
 /// The acknowledgement as the manager's event pipeline writes it to the upgrade
-/// socket (protocol.md, section 6).
+/// socket (PROTOCOL.md, section 6).
 pub(crate) fn acknowledgement(agent: u32, error: i64, status: &str) -> Vec<u8> {
     let message = match error {
         0 => "Upgrade was successful",

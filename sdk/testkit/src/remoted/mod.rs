@@ -1,5 +1,5 @@
 //! A stand-in for the manager's remote daemon with agents behind it
-//! (protocol.md, sections 5 and 6).
+//! (PROTOCOL.md, sections 5 and 6).
 //!
 //! Every agent exists and is healthy unless a rule says otherwise: it puts the
 //! file together, answers its digest, says `0` to `upgrade` and acknowledges a
