@@ -75,8 +75,8 @@ pub trait TaskStore: Send + Sync {
     /// Makes tasks of `node` Cancelled; returns how many.
     async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64>;
 
-    /// Deletes tasks that are still Pending; returns how many. (What
-    /// `upgrade_get_status` does to a Pending task of another node.)
+    /// Deletes tasks that are still Pending, in the given order; returns how many.
+    /// (What `upgrade_get_status` does to a Pending task of another node.)
     async fn withdraw(&self, tasks: &[TaskId]) -> StoreResult<u64>;
 
     /// Up to `limit` tasks of any node that are In progress, with ids above
@@ -84,7 +84,8 @@ pub trait TaskStore: Send + Sync {
     async fn in_progress(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>>;
 
     /// Makes those of the tasks Timeout that are still In progress and were not
-    /// updated since the caller looked; returns them. The timeline gets
+    /// updated since the caller looked; returns them in the given order. The
+    /// timeline gets
     /// [`TimelineStep::Timeout`](crate::TimelineStep::Timeout).
     async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>>;
 

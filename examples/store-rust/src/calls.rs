@@ -1,8 +1,6 @@
 //! The calls of [`wpk_plugin::api::TaskStore`] on the tasks in memory: the rules of
 //! PROTOCOL.md, section 3.
 
-use std::collections::BTreeSet;
-
 use wpk_plugin::api::{
     AgentId, Cancel, Claimed, Confirmation, Created, LONGEST_TIMELINE, Mover, NewTask, Overdue,
     Selector, Status, Task, TaskId, TimelineEntry, TimelineStep, Transition, TransitionResult,
@@ -123,25 +121,20 @@ impl Tasks {
     }
 
     pub(crate) fn begin_installer(&mut self, id: TaskId, now: UnixTime) -> bool {
-        let may = |entry: &Entry| {
-            entry.task.id == id && entry.task.status == Status::InProgress && !entry.begun
-        };
-        let begun = self.edit(1, may, |entry| {
+        let may = |entry: &Entry| entry.task.status == Status::InProgress && !entry.begun;
+        let begun = self.edit_one(id, may, |entry| {
             entry.begun = true;
             entry.task.updated = Some(now);
             let upgrade = TimelineEntry::new(now, TimelineStep::Upgrade);
             entry.timeline.push(upgrade);
         });
-        !begun.is_empty()
+        begun.is_some()
     }
 
     pub(crate) fn touch(&mut self, ids: &[TaskId], now: UnixTime) {
+        let in_progress = |entry: &Entry| entry.task.status == Status::InProgress;
         for id in ids {
-            let in_progress = |entry: &&Entry| entry.task.status == Status::InProgress;
-            if let Some(mut entry) = self.entries.get(id).filter(in_progress).cloned() {
-                entry.task.updated = Some(now);
-                self.set(*id, Some(entry));
-            }
+            self.edit_one(*id, in_progress, |entry| entry.task.updated = Some(now));
         }
     }
 
@@ -168,8 +161,15 @@ impl Tasks {
     }
 
     pub(crate) fn withdraw(&mut self, ids: &[TaskId]) -> u64 {
-        let ids: BTreeSet<_> = ids.iter().collect();
-        self.remove(|task| task.status == Status::Pending && ids.contains(&task.id))
+        let waits = |entry: &Entry| entry.task.status == Status::Pending;
+        let mut gone = 0;
+        // In the caller's order, which is the order in which the feed tells it.
+        for id in ids {
+            if self.entries.get(id).is_some_and(waits) {
+                gone += self.remove(&[*id]);
+            }
+        }
+        gone
     }
 
     pub(crate) fn in_progress(&self, after: TaskId, limit: usize) -> Vec<Task> {
@@ -180,23 +180,27 @@ impl Tasks {
     }
 
     pub(crate) fn expire(&mut self, overdue: &[Overdue], now: UnixTime) -> Vec<Task> {
-        let silent = |entry: &Entry| {
-            let task = &entry.task;
-            let seen = overdue.iter().find(|one| one.task == task.id);
-            task.status == Status::InProgress
-                && seen.is_some_and(|seen| seen.updated == task.updated)
-        };
-        let expired = self.edit(usize::MAX, silent, |entry| {
-            entry.task.status = Status::Timeout;
-            entry.task.updated = Some(now);
-            let timeout = TimelineEntry::new(now, TimelineStep::Timeout);
-            entry.timeline.push(timeout);
-        });
-        expired.into_iter().map(|entry| entry.task).collect()
+        let mut expired = Vec::new();
+        for one in overdue {
+            let silent = |entry: &Entry| {
+                entry.task.status == Status::InProgress && entry.task.updated == one.updated
+            };
+            let entry = self.edit_one(one.task, silent, |entry| {
+                entry.task.status = Status::Timeout;
+                entry.task.updated = Some(now);
+                let timeout = TimelineEntry::new(now, TimelineStep::Timeout);
+                entry.timeline.push(timeout);
+            });
+            expired.extend(entry.map(|entry| entry.task));
+        }
+        expired
     }
 
     pub(crate) fn purge(&mut self, created_until: UnixTime) -> u64 {
-        self.remove(|task| task.created <= created_until && !task.status.is_live())
+        let tasks = self.entries.values().map(|entry| &entry.task);
+        let old = tasks.filter(|task| task.created <= created_until && !task.status.is_live());
+        let ids: Vec<TaskId> = old.map(|task| task.id).collect();
+        self.remove(&ids)
     }
 
     pub(crate) fn note(&mut self, entries: Vec<(TaskId, TimelineEntry)>) {
@@ -218,12 +222,12 @@ impl Tasks {
     }
 
     pub(crate) fn confirm(&mut self, id: TaskId, what: &Confirmation, at: UnixTime) -> bool {
-        let done = |entry: &Entry| entry.task.id == id && entry.task.status == Status::Done;
-        let confirmed = self.edit(1, done, |entry| {
+        let done = |entry: &Entry| entry.task.status == Status::Done;
+        let confirmed = self.edit_one(id, done, |entry| {
             entry.task.confirmation = Some(what.clone());
             let confirm = TimelineEntry::new(at, TimelineStep::Confirm);
             entry.timeline.push(confirm);
         });
-        !confirmed.is_empty()
+        confirmed.is_some()
     }
 }

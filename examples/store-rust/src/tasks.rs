@@ -131,13 +131,23 @@ impl Tasks {
         found
     }
 
-    pub(crate) fn remove(&mut self, which: impl Fn(&Task) -> bool) -> u64 {
-        let tasks = self.entries.values().map(|entry| &entry.task);
-        let ids: Vec<TaskId> = tasks
-            .filter(|task| which(task))
-            .map(|task| task.id)
-            .collect();
-        for id in &ids {
+    /// Changes one task, if it is there and so; returns it as it is now.
+    pub(crate) fn edit_one(
+        &mut self,
+        id: TaskId,
+        which: impl Fn(&Entry) -> bool,
+        change: impl FnOnce(&mut Entry),
+    ) -> Option<Entry> {
+        let found = self.entries.get(&id).filter(|entry| which(entry));
+        let mut entry = found?.clone();
+        change(&mut entry);
+        self.set(id, Some(entry.clone()));
+        Some(entry)
+    }
+
+    /// Deletes these tasks, which are there.
+    pub(crate) fn remove(&mut self, ids: &[TaskId]) -> u64 {
+        for id in ids {
             self.set(*id, None);
         }
         self.purged |= !ids.is_empty();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use wpk_api::{Cancel, Created, Overdue, Status, TaskId, TaskStore};
+use wpk_api::{Cancel, Changed, Created, Overdue, Status, TaskId, TaskStore};
 
 use super::tasks::{START, Way, agent, arrive, bare, create, ok, to, upgrade};
 
@@ -11,6 +11,7 @@ use super::tasks::{START, Way, agent, arrive, bare, create, ok, to, upgrade};
 pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     only_what_was_not_updated_expires(&*make().await).await;
     cancel_and_withdraw_take_pending_tasks(&*make().await).await;
+    what_was_asked_first_ends_first(&*make().await).await;
     purged_ids_are_not_used_again(&*make().await).await;
     only_ended_tasks_are_purged(&*make().await).await;
 }
@@ -58,6 +59,35 @@ async fn only_what_was_not_updated_expires(store: &dyn TaskStore) {
     assert_eq!((&fourth.status, fourth.updated), (&Status::Pending, None));
     assert_eq!(ok(store.expire(&overdue, START + 40).await), []);
     create(store, upgrade(1, "node01", START + 31)).await;
+}
+
+/// In the order of the call, not of the ids: in the answer, and in the feed.
+async fn what_was_asked_first_ends_first(store: &dyn TaskStore) {
+    let mut ids = Vec::new();
+    for n in 1..=4 {
+        ids.push(create(store, upgrade(n, "node01", START)).await);
+    }
+    let claimed = ok(store.claim("node01", 2, START).await);
+    let overdue = [ids[1], ids[0]].map(|task| Overdue {
+        task,
+        updated: Some(START),
+    });
+    assert_eq!(claimed.len(), overdue.len());
+    let before = ok(store.revision().await);
+    // So that nothing is forgotten.
+    ok(store.set_place("a reader", before).await);
+    let expired = ok(store.expire(&overdue, START + 1).await);
+    let expired: Vec<TaskId> = expired.iter().map(|task| task.id).collect();
+    assert_eq!(expired, [ids[1], ids[0]]);
+    assert_eq!(ok(store.withdraw(&[ids[3], ids[2]]).await), 2);
+    let changes = ok(store.changes(before, 99).await);
+    let told: Vec<TaskId> = (changes.iter())
+        .map(|change| match &change.changed {
+            Changed::Task(task) => task.id,
+            Changed::Deleted(id) => *id,
+        })
+        .collect();
+    assert_eq!(told, [ids[1], ids[0], ids[3], ids[2]]);
 }
 
 async fn cancel_and_withdraw_take_pending_tasks(store: &dyn TaskStore) {
