@@ -13,8 +13,8 @@ use wpk_testkit::library::Library;
 use wpk_testkit::stands::{self, ChannelFactories};
 use wpk_testkit::suite::Options;
 use wpk_testkit::{
-    Home, directory_suite, provider_suite, settings_suite, source_suite, store_suite,
-    transport_suite,
+    Home, cluster_suite, directory_suite, provider_suite, settings_suite, source_suite,
+    store_suite, transport_suite,
 };
 
 /// Loads the library anew, so that each suite counts what is its own.
@@ -141,6 +141,13 @@ async fn sqlite() {
         factory.build(&settings, &home.context()).unwrap()
     };
     store_suite::run_with(make, &options).await;
+    assert_eq!(plugin.quarantined(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn cluster() {
+    let (plugin, options) = builtins();
+    cluster_suite::run_with(named(plugin.stores(), "cluster"), &options).await;
     assert_eq!(plugin.quarantined(), None);
 }
 

@@ -8,6 +8,7 @@
 pub mod channel_agent;
 pub mod client;
 pub mod cluster;
+pub mod cluster_suite;
 pub mod directory_suite;
 pub mod files;
 pub mod fleet;

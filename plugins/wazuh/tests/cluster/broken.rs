@@ -6,12 +6,13 @@ use serde_json::json;
 use tokio::time::Instant;
 use wpk_api::{Selector, Status, StoreError, TransitionResult};
 use wpk_testkit::cluster::{Mood, TaskTable};
+use wpk_testkit::cluster_suite::{NODE, NOW, Stand, id, to, upgrade};
 
-use crate::common::{NODE, NOW, Stand, id, store, to, upgrade};
+use crate::factory;
 
 #[tokio::test]
 async fn without_a_master_every_question_ends_soon() {
-    let mut stand = Stand::new(TaskTable::wazuh4());
+    let mut stand = Stand::new(&factory(), TaskTable::wazuh4());
     stand.create(1).await;
     stand.go_away();
     let began = Instant::now();
@@ -45,9 +46,9 @@ async fn without_a_master_every_question_ends_soon() {
 
 #[tokio::test]
 async fn a_silent_master_is_waited_for_no_longer_than_the_limit() {
-    let stand = Stand::new(TaskTable::wazuh4());
+    let stand = Stand::new(&factory(), TaskTable::wazuh4());
     stand.cluster().set_mood(Mood::Silent);
-    let store = store(&stand.home, &json!({"timeout": "300ms", "attempts": 100}));
+    let store = stand.store(&json!({"timeout": "300ms", "attempts": 100}));
     let began = Instant::now();
     let waits = (0..8).map(|agent| store.create(vec![upgrade(agent)]));
     for one in futures_util::future::join_all(waits).await {
@@ -62,7 +63,7 @@ async fn a_silent_master_is_waited_for_no_longer_than_the_limit() {
 
 #[tokio::test]
 async fn a_hiccup_is_not_noticed() {
-    let stand = Stand::new(TaskTable::wazuh4());
+    let stand = Stand::new(&factory(), TaskTable::wazuh4());
     let cluster = stand.cluster();
     cluster.set_next(Mood::Away);
     cluster.set_next(Mood::Failing("Error 3020".to_owned()));
@@ -84,7 +85,7 @@ async fn a_hiccup_is_not_noticed() {
 
 #[tokio::test]
 async fn answers_that_make_no_sense_are_errors() {
-    let stand = Stand::new(TaskTable::wazuh4());
+    let stand = Stand::new(&factory(), TaskTable::wazuh4());
     stand.create(1).await;
     let header = |length: u32| {
         let mut header = vec![0, 0, 0, 1];
@@ -114,7 +115,7 @@ async fn answers_that_make_no_sense_are_errors() {
     ];
     for mood in moods {
         stand.cluster().set_mood(mood.clone());
-        let store = store(&stand.home, &json!({"attempts": 1}));
+        let store = stand.store(&json!({"attempts": 1}));
         let latest = store.latest(&[id(1)]).await;
         assert!(latest.is_err(), "{mood:?}: {latest:?}");
         let text = latest.unwrap_err().to_string();
@@ -129,7 +130,7 @@ async fn answers_that_make_no_sense_are_errors() {
 
 #[tokio::test]
 async fn words_about_others_and_odd_values_do_no_harm() {
-    let stand = Stand::new(TaskTable::wazuh4());
+    let stand = Stand::new(&factory(), TaskTable::wazuh4());
     let odd = r#"{"error":0,"message":"","data":[
         {"error":0,"message":"","agent":2,"task_id":7,"status":"Updating"},
         {"error":0,"message":"","agent":-5,"task_id":8},

@@ -30,6 +30,10 @@ pub use wazuh_db::wazuh_db;
 /// A factory of a plugin, linked in or loaded.
 pub type AnyFactory<T> = Arc<dyn Factory<T>>;
 
-fn build<T: ?Sized>(factory: &AnyFactory<T>, settings: &Value, context: &Context) -> Arc<T> {
+pub(crate) fn build<T: ?Sized>(
+    factory: &AnyFactory<T>,
+    settings: &Value,
+    context: &Context,
+) -> Arc<T> {
     ok("building the plugin", factory.build(settings, context))
 }
