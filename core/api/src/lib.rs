@@ -10,6 +10,37 @@
 //! uses; types that several rooms share ([`AgentInfo`], [`Version`], [`Task`],
 //! [`Order`]) have files of their own. What a WPK repository looks like is in
 //! [`repository`], where authors of providers start.
+//!
+//! The smallest provider, that of a site with one file for everybody:
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use wpk_api::{
+//!     ByteStream, Offer, OfferSource, ProviderError, Wanted, WpkProvider,
+//! };
+//!
+//! struct OneForAll;
+//!
+//! #[async_trait]
+//! impl WpkProvider for OneForAll {
+//!     fn serves(&self, wanted: &Wanted) -> bool {
+//!         matches!(wanted, Wanted::Release(_))
+//!     }
+//!
+//!     async fn resolve(&self, _: &Wanted) -> Result<Offer, ProviderError> {
+//!         Ok(Offer {
+//!             file_name: "agent.wpk".into(),
+//!             version: None,
+//!             sha1: None,
+//!             source: OfferSource::Local("/srv/wpk/agent.wpk".into()),
+//!         })
+//!     }
+//!
+//!     async fn fetch(&self, _: &Offer) -> Result<ByteStream, ProviderError> {
+//!         unreachable!("a local file is read in place")
+//!     }
+//! }
+//! ```
 
 mod agent;
 pub mod border;

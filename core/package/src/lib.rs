@@ -11,6 +11,18 @@
 //! [`Package::open`], [`Package::verify`], [`Package::gunzip_to`],
 //! [`check_merged`], [`unmerge`]; each error names its [`Stage`]. The
 //! administrator's tool uses [`unpack()`], [`inspect()`] and [`build()`].
+//!
+//! What a file claims to be, without believing it:
+//!
+//! ```no_run
+//! use std::time::SystemTime;
+//!
+//! let path = "wazuh_agent_v4.14.9_linux_amd64.deb.wpk".as_ref();
+//! let limits = wpk_package::Limits::default();
+//! let summary = wpk_package::inspect(path, None, SystemTime::now(), &limits)?;
+//! println!("{} bytes, {} files", summary.size, summary.contents.entries.len());
+//! # Ok::<(), wpk_package::PackageError>(())
+//! ```
 
 pub mod authority;
 mod build;

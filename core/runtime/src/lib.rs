@@ -6,6 +6,27 @@
 //! need lies in `workshop`, the tasks that are being carried out in `in_hand`.
 //! Settings come from `wpk-config`. The engine knows plugins only through the traits of `wpk-api`,
 //! and is handed them ([`Components`]).
+//!
+//! An engine in memory, as the tests in `tests/engine` have it:
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use wpk_testkit::memory::{MemoryDirectory, MemoryStore, MemoryTransport};
+//! # async fn example(settings: wpk_config::Settings) -> Result<(), Box<dyn std::error::Error>> {
+//! let parts = wpk_runtime::Components {
+//!     sources: Vec::new(),
+//!     directory: Arc::new(MemoryDirectory::default()),
+//!     providers: Vec::new(),
+//!     transport: Arc::new(MemoryTransport::default()),
+//!     store: Arc::new(MemoryStore::new()),
+//! };
+//! let engine = wpk_runtime::Engine::new(settings, parts)?;
+//! let service = engine.service(); // what a RequestSource hands its requests to
+//! engine.run(wpk_api::CancellationToken::new()).await?;
+//! # drop(service);
+//! # Ok(())
+//! # }
+//! ```
 
 mod bandwidth;
 mod cache;

@@ -13,6 +13,14 @@
 //! What no library can promise: a plugin lives in the daemon's process. One that
 //! writes through a wild pointer, overflows its stack or calls `abort` ends the
 //! daemon. Everything else a plugin can do wrong is answered with an error.
+//!
+//! ```
+//! use wpk_abi::Operation;
+//!
+//! // An operation this build does not know is refused by its number.
+//! assert_eq!(wpk_abi::codes::operation_word(Operation::Place.code()), "place");
+//! assert_eq!(wpk_abi::codes::operation_word(4_000), "operation 4000");
+//! ```
 
 mod bytes;
 pub mod codes;

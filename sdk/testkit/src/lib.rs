@@ -4,6 +4,19 @@
 //! Everything here waits for events, with a deadline; nothing sleeps and hopes.
 //! The fakes read the wire by themselves where they can, so that a mistake in
 //! the project's own messages is not repeated on the other side.
+//!
+//! The suite for all stores, on the one in memory:
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use wpk_api::TaskStore;
+//! # async fn example() {
+//! wpk_testkit::store_suite::run(async || {
+//!     Arc::new(wpk_testkit::memory::MemoryStore::new()) as Arc<dyn TaskStore>
+//! })
+//! .await;
+//! # }
+//! ```
 
 pub mod channel_agent;
 pub mod client;
