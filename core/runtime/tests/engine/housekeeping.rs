@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use wpk_api::Status;
+use wpk_api::settings::Span;
+use wpk_api::{Status, StoreError};
 use wpk_testkit::memory::Say;
 
-use crate::stand::Stand;
+use crate::stand::{EPOCH, Stand, id};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -101,4 +102,46 @@ async fn only_what_has_ended_is_deleted() {
     assert_eq!(stand.store.tables().latest(&[crate::stand::id(1)]), [None]);
     assert_eq!(stand.task(2).status, Status::InProgress);
     assert_eq!(stand.task(3).status, Status::Pending);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_from_elsewhere_begins_the_time_anew() {
+    let stand = delivered().await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let task = stand.task(1).id;
+    stand.store.tables().touch(&[task], EPOCH + 600);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(stand.task(1).status, Status::InProgress);
+    stand.until(1, Status::Timeout).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_delays_time_outs_and_loses_none() {
+    let stand = delivered().await;
+    let away = || StoreError::Unavailable("away".into());
+    // Looked at twice a minute: away until long after the time-out.
+    stand.faults.add("expire", 30, away());
+    stand.faults.add("in_progress", 10, away());
+    tokio::time::sleep(Duration::from_secs(1_150)).await;
+    assert_eq!(stand.task(1).status, Status::InProgress);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(stand.task(1).status, Status::Timeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_up_that_failed_is_tried_again_the_next_day() {
+    let day = Duration::from_secs(86_400);
+    let stand = Stand::with(|settings| settings.tasks.cleanup_time = Span(day)).await;
+    stand.upgrade(&[1]).await;
+    stand.delivered(1).await;
+    stand.word(1, 0, "Done").await;
+    // After an hour there is nothing to delete; the one a day later fails.
+    tokio::time::sleep(day / 2).await;
+    let away = StoreError::Unavailable("away".into());
+    stand.faults.add("purge", 1, away);
+    let there = || stand.store.tables().latest(&[id(1)])[0].is_some();
+    tokio::time::sleep(day).await;
+    assert!(there());
+    tokio::time::sleep(day).await;
+    assert!(!there());
 }

@@ -8,10 +8,14 @@
 )]
 
 mod acknowledgements;
+mod answers;
 mod delivery;
 mod housekeeping;
 mod intake;
+mod left;
 mod queue;
 mod restart;
 mod stand;
 mod steps;
+mod task_socket;
+mod wishes;

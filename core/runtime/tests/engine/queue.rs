@@ -199,3 +199,88 @@ async fn a_long_delivery_tells_how_far_it_is() {
         ["1048576 of 3145728 bytes", "2097152 of 3145728 bytes"]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn slots_are_never_exceeded_and_given_in_the_order_asked() {
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    stand.upgrade(&[5, 4]).await;
+    stand.upgrade(&[9]).await;
+    stand.upgrade(&[1, 2]).await;
+    stand.delivered(2).await;
+    let order = stand.transport.order_of("upgrade");
+    assert_eq!(order, [5, 4, 9, 1, 2].map(id));
+    assert_eq!(stand.transport.most_in_flight(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_wakes_the_queue_at_once() {
+    let stand = Stand::new().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let asked = Instant::now();
+    stand.upgrade(&[1]).await;
+    stand.came(1, "upgrade", 1).await;
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_from_aside_waits_for_a_slot_again() {
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    stand.upgrade(&[9]).await;
+    stand.delivered(9).await;
+    let other = Version::new(4, 14, 8);
+    stand.provider.publish(other, vec![1; 1000]);
+    stand.provider.set_trouble(Trouble::Slow);
+    let wish = json!({"agents": [1], "version": "v4.14.8"});
+    stand.codes(wish).await;
+    stand.rule(2, "write", Say::Hang);
+    stand.upgrade(&[2]).await;
+    stand.came(2, "write", 1).await;
+    stand.provider.release();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(stand.steps(1), [""; 0], "the slot is another's");
+    stand.transport.release();
+    stand.delivered(1).await;
+    assert_eq!(stand.transport.most_in_flight(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_dials_in_late_holds_no_slot_meanwhile() {
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    stand.transport.disconnect(id(1));
+    stand.upgrade(&[1, 2]).await;
+    stand.delivered(2).await;
+    assert_eq!(stand.task(1).status, Status::InProgress);
+    stand.transport.connect(id(1));
+    stand.delivered(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_does_not_come_within_a_minute_of_the_start_fails() {
+    let stand = Stand::new().await;
+    stand.transport.disconnect(id(1));
+    for wait in [60, 0] {
+        let asked = Instant::now();
+        stand.upgrade(&[1]).await;
+        let task = stand.until(1, Status::Failed).await;
+        assert_eq!(task.error_msg.as_deref(), Some("Send lock restart error"));
+        // Later than a minute after the start nobody is waited for.
+        let took = asked.elapsed().as_secs_f64().round();
+        assert_eq!(took, f64::from(wait));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_that_fails_fails_all_who_wait_for_it_and_is_not_kept() {
+    let stand = Stand::new().await;
+    stand.provider.set_trouble(Trouble::BreaksOff);
+    stand.upgrade(&[1, 2]).await;
+    for agent in [1, 2] {
+        let task = stand.until(agent, Status::Failed).await;
+        let text = "The WPK file does not exist";
+        assert_eq!(task.error_msg.as_deref(), Some(text));
+    }
+    stand.provider.release();
+    stand.upgrade(&[1]).await;
+    stand.delivered(1).await;
+    assert_eq!(stand.transport.content(id(1)), vec![7; 100_000]);
+}

@@ -127,3 +127,60 @@ async fn an_interrupted_delivery_has_one_attempt_more() {
     let stand = parts.start().await;
     stand.delivered(1).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_interrupted_comes_first() {
+    let stand = restarted(three(OnRestart::Resume).await.kill().await).await;
+    stand.delivered(3).await;
+    let order = stand.transport.order_of("upgrade");
+    assert_eq!(order, [1, 2, 3].map(id));
+}
+
+/// All are in hand at once, however long they wait for a slot.
+#[tokio::test(start_paused = true)]
+async fn what_was_interrupted_is_not_timed_out_while_it_waits_for_a_slot() {
+    let stand = Stand::with(|settings| {
+        settings.tasks.task_timeout = wpk_api::settings::Span(Duration::from_secs(60));
+        settings.delivery.max_concurrent = 2;
+    })
+    .await;
+    stand.rule(1, "write", Say::Hang);
+    stand.rule(2, "write", Say::Hang);
+    stand.upgrade(&[1, 2]).await;
+    stand.came(2, "write", 1).await;
+    let mut parts = stand.kill().await;
+    parts.transport.release();
+    parts.settings.delivery.max_concurrent = 1;
+    let slow = Say::After(Duration::from_secs(300));
+    parts.transport.rule(id(1), "close", slow, 1);
+    let stand = parts.start().await;
+    stand.delivered(2).await;
+    assert_eq!(stand.task(2).status, Status::InProgress);
+    assert_eq!(stand.transport.order_of("upgrade"), [1, 2].map(id));
+}
+
+/// A claim whose answer was lost with the process.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_was_taken_and_never_carried_out_is_found_again() {
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    stand.rule(1, "open", Say::Hang);
+    stand.upgrade(&[1, 2]).await;
+    stand.came(1, "open", 1).await;
+    let parts = stand.kill().await;
+    let claimed = parts.store.tables().claim("node01", 10, EPOCH);
+    assert_eq!(claimed.len(), 1, "the second");
+    let stand = restarted(parts).await;
+    stand.delivered(2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_whose_store_cannot_be_read_does_not_start() {
+    for operation in ["cancel", "interrupted"] {
+        let parts = Stand::new().await.stop().await;
+        let away = wpk_api::StoreError::Unavailable("away".into());
+        parts.faults.add(operation, 1, away);
+        let ended = parts.start().await.ended().await;
+        let recovery = matches!(ended, Err(wpk_runtime::EngineError::Recovery(_)));
+        assert!(recovery, "{operation}: {ended:?}");
+    }
+}

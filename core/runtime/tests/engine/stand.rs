@@ -167,6 +167,16 @@ impl Stand {
         self.call(Endpoint::Upgrade, root, &request).await
     }
 
+    /// A manager's request at the task socket.
+    pub async fn ask_task(&self, node: &str, command: &str, parameters: Value) -> Value {
+        let request = json!({
+            "origin": {"name": node, "module": "upgrade_module"},
+            "command": command, "parameters": parameters,
+        });
+        let root = Peer::Local { uid: 0 };
+        self.call(Endpoint::Task, root, &request).await
+    }
+
     /// The items of an answer.
     pub async fn items(&self, command: &str, parameters: Value) -> Vec<Value> {
         let answer = self.ask(command, parameters).await;
@@ -256,6 +266,12 @@ impl Stand {
         self.stop.cancel();
         self.run.await.unwrap().unwrap();
         self.parts
+    }
+
+    /// Waits for the end of an engine that was not told to stop.
+    pub async fn ended(self) -> Result<(), EngineError> {
+        let ended = tokio::time::timeout(PATIENCE, self.run).await;
+        ended.expect("the engine ends").unwrap()
     }
 
     /// Ends the engine in the middle of whatever it does.

@@ -13,6 +13,9 @@ use wpk_api::{
     ByteStream, Offer, OfferSource, ProviderError, Sha1, Target, Version, Wanted, WpkProvider,
 };
 
+/// Bytes of a file that come at once.
+const PIECE: usize = 32_768;
+
 /// What is wrong with a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
@@ -28,6 +31,8 @@ pub enum Trouble {
     OtherBytes,
     /// Downloads wait for [`MemoryProvider::release`].
     Slow,
+    /// Questions wait for it.
+    Mute,
 }
 
 /// Releases by version, and files by path as `upgrade_custom` names them.
@@ -102,8 +107,10 @@ impl WpkProvider for MemoryProvider {
 
     async fn resolve(&self, wanted: &Wanted) -> Result<Offer, ProviderError> {
         self.resolved.fetch_add(1, Ordering::SeqCst);
-        if let Trouble::Resolve(error) = self.trouble() {
-            return Err(error);
+        match self.trouble() {
+            Trouble::Resolve(error) => return Err(error),
+            Trouble::Mute => self.released.notified().await,
+            _ => {}
         }
         let release = match wanted {
             Wanted::Release(release) => release,
@@ -139,9 +146,13 @@ impl WpkProvider for MemoryProvider {
         self.fetched.fetch_add(1, Ordering::SeqCst);
         let version = offer.version.unwrap_or(Version::new(0, 0, 0));
         let content = self.content(version)?;
-        let whole = |content: Bytes| -> ByteStream { Box::pin(stream::iter([Ok(content)])) };
+        let whole = |mut content: Bytes| -> ByteStream {
+            let count = content.len().div_ceil(PIECE);
+            let next = move |_| Ok(content.split_to(content.len().min(PIECE)));
+            Box::pin(stream::iter((0..count).map(next)))
+        };
         match self.trouble() {
-            Trouble::None | Trouble::Resolve(_) => Ok(whole(content)),
+            Trouble::None | Trouble::Resolve(_) | Trouble::Mute => Ok(whole(content)),
             Trouble::Fetch(error) => Err(error),
             Trouble::BreaksOff => {
                 let half = content.slice(..content.len() / 2);

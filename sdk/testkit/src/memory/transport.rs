@@ -2,7 +2,7 @@
 //! Each exists and is healthy unless a rule says otherwise: it puts the file
 //! together, answers its digest, and says `0` to `upgrade`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +50,9 @@ struct State {
     rules: Vec<Rule>,
     frames: Vec<(AgentId, String, usize)>,
     begun: HashMap<AgentId, usize>,
+    away: HashSet<AgentId>,
+    in_flight: usize,
+    most_in_flight: usize,
 }
 
 /// The transport.
@@ -58,6 +61,7 @@ pub struct MemoryTransport {
     state: Mutex<State>,
     came: Notify,
     released: Notify,
+    back: Notify,
     max_command: usize,
 }
 
@@ -74,6 +78,7 @@ impl MemoryTransport {
             state: Mutex::default(),
             came: Notify::new(),
             released: Notify::new(),
+            back: Notify::new(),
             max_command,
         }
     }
@@ -92,6 +97,29 @@ impl MemoryTransport {
     pub fn release(&self) {
         self.state().rules.clear();
         self.released.notify_waiters();
+    }
+
+    /// An agent is not connected, until [`connect`](Self::connect).
+    pub fn disconnect(&self, agent: AgentId) {
+        self.state().away.insert(agent);
+    }
+
+    /// An agent is connected again.
+    pub fn connect(&self, agent: AgentId) {
+        self.state().away.remove(&agent);
+        self.back.notify_waiters();
+    }
+
+    /// The agents in the order in which they were asked for a step.
+    pub fn order_of(&self, step: &str) -> Vec<AgentId> {
+        let state = self.state();
+        let such = state.frames.iter().filter(|(_, one, _)| one == step);
+        such.map(|(agent, ..)| *agent).collect()
+    }
+
+    /// The most commands that were under way at a time.
+    pub fn most_in_flight(&self) -> usize {
+        self.state().most_in_flight
     }
 
     /// The steps an agent was asked for, in order.
@@ -177,6 +205,25 @@ impl MemoryTransport {
     }
 }
 
+/// Counts a command as under way while it lives.
+struct InFlight<'a>(&'a MemoryTransport);
+
+impl<'a> InFlight<'a> {
+    fn new(transport: &'a MemoryTransport) -> Self {
+        let mut state = transport.state();
+        state.in_flight += 1;
+        state.most_in_flight = state.most_in_flight.max(state.in_flight);
+        drop(state);
+        Self(transport)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.state().in_flight -= 1;
+    }
+}
+
 #[async_trait]
 impl Transport for MemoryTransport {
     async fn request(&self, agent: AgentId, command: Bytes) -> Result<Bytes, TransportError> {
@@ -184,6 +231,10 @@ impl Transport for MemoryTransport {
             agent,
             reason: reason.to_owned(),
         };
+        let _in_flight = InFlight::new(self);
+        if self.state().away.contains(&agent) {
+            return Err(TransportError::NotConnected(agent));
+        }
         match self.take(agent, &command) {
             None => Ok(self.carry_out(agent, &command)),
             Some(Say::Words(words)) => Ok(Bytes::from_static(words.as_bytes())),
@@ -214,6 +265,16 @@ impl Transport for MemoryTransport {
                 tokio::time::sleep(pause).await;
                 Ok(self.carry_out(agent, &command))
             }
+        }
+    }
+
+    async fn connected(&self, agent: AgentId) {
+        loop {
+            let back = self.back.notified();
+            if !self.state().away.contains(&agent) {
+                return;
+            }
+            back.await;
         }
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod directory;
+mod memory;
 mod provider;
 mod settings;
 mod source;

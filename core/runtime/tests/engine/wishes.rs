@@ -1,0 +1,139 @@
+//! Which version a request means, and what it costs to find that out.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+use wpk_api::{Dialect, ProviderError, Status, Version};
+use wpk_testkit::memory::{Say, Trouble, agent};
+
+use crate::stand::{NEWEST, Stand, id};
+
+const OLDER: Version = Version::new(4, 13, 0);
+
+#[tokio::test(start_paused = true)]
+async fn without_a_version_the_latest_at_that_moment_is_meant() {
+    let stand = Stand::with(|settings| {
+        settings.node.version = None;
+        settings.delivery.max_concurrent = 1;
+    })
+    .await;
+    stand.rule(9, "write", Say::Hang);
+    stand.upgrade(&[9]).await;
+    stand.came(9, "write", 1).await;
+    stand.directory.put([agent(2, "Wazuh v4.14.9")]);
+    assert_eq!(stand.upgrade(&[1, 2]).await, [12, 0]);
+    // What comes out while it waits is not what was agreed to.
+    stand.provider.publish(Version::new(4, 15, 0), vec![1; 10]);
+    stand.transport.release();
+    stand.delivered(1).await;
+    assert_eq!(stand.transport.content(id(1)), vec![7; 100_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_dialect_of_4_x_the_managers_version_is_meant() {
+    let stand = Stand::with(|settings| {
+        settings.dialect = Dialect::Wazuh4;
+        settings.node.version = Some(OLDER);
+    })
+    .await;
+    stand.provider.publish(OLDER, vec![3; 300]);
+    assert_eq!(stand.upgrade(&[1]).await, [0]);
+    stand.delivered(1).await;
+    assert_eq!(stand.transport.content(id(1)), vec![3; 300]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_does_not_know_its_version_sets_no_limit() {
+    let wish = json!({"agents": [1], "version": "v9.0.0"});
+    let stand = Stand::new().await;
+    assert_eq!(stand.codes(wish.clone()).await, [13]);
+    let stand = Stand::with(|settings| settings.node.version = None).await;
+    assert_eq!(stand.codes(wish).await, [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_none_is_no_repositorys() {
+    let stand = Stand::new().await;
+    let wish = json!({"agents": [1], "version": "vNext", "force_upgrade": true});
+    assert_eq!(stand.codes(wish).await, [0]);
+    let task = stand.until(1, Status::Failed).await;
+    let text = "The version of the WPK does not exist in the repository";
+    assert_eq!(task.error_msg.as_deref(), Some(text));
+    assert_eq!((stand.provider.fetched(), stand.steps(1).len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_of_ones_own_is_measured_by_no_target() {
+    let stand = Stand::new().await;
+    let path = stand.home.path().join("own.wpk");
+    std::fs::write(&path, [5; 70]).unwrap();
+    let aged = [agent(1, "Wazuh v9.9.9"), agent(2, "Wazuh v2.9.9")];
+    stand.directory.put(aged);
+    let wish = json!({"agents": [1, 2], "file_path": path});
+    let items = stand.items("upgrade_custom", wish).await;
+    let codes: Vec<_> = items.iter().map(|item| &item["error"]).collect();
+    assert_eq!(codes, [&json!(11), &json!(0)]);
+    stand.delivered(1).await;
+    assert_eq!(stand.transport.content(id(1)), vec![5; 70]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_is_slow_holds_a_request_up_for_5_s_at_most() {
+    let stand = Stand::new().await;
+    stand.directory.put([agent(1, "Wazuh v4.14.9")]);
+    stand.provider.set_trouble(Trouble::Mute);
+    let asked = Instant::now();
+    assert_eq!(stand.upgrade(&[1]).await, [0], "as far as is known");
+    assert_eq!(asked.elapsed(), Duration::from_secs(5));
+    // The delivery asks for the latest again, and applies the rule then.
+    stand.provider.release();
+    let task = stand.until(1, Status::Failed).await;
+    let text = "Current agent version is greater or equal";
+    assert_eq!(task.error_msg.as_deref(), Some(text));
+    assert_eq!(stand.steps(1), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_is_back_is_asked_for_the_latest_by_the_delivery() {
+    let stand = Stand::with(|settings| settings.delivery.attempts = 3).await;
+    let away = ProviderError::NotReachable("away".into());
+    stand.provider.set_trouble(Trouble::Resolve(away));
+    assert_eq!(stand.upgrade(&[1]).await, [0]);
+    stand.provider.set_trouble(Trouble::None);
+    stand.delivered(1).await;
+    assert_eq!(stand.transport.content(id(1)), vec![7; 100_000]);
+    assert_eq!(stand.provider.resolved(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_tells_what_the_providers_say() {
+    let stand = Stand::new().await;
+    let dry = |version: &str| json!({"agents": [1], "version": version, "dry_run": true});
+    let items = stand.items("upgrade", dry("v4.13.0")).await;
+    assert_eq!(
+        (&items[0]["error"], &items[0]["target"]),
+        (&json!(15), &json!("v4.13.0"))
+    );
+    let none = ProviderError::NoPackage("none for it".into());
+    stand.provider.set_trouble(Trouble::Resolve(none));
+    let items = stand.items("upgrade", dry("v4.14.9")).await;
+    assert_eq!(items[0]["error"], 9);
+    let reason = items[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("none for it"), "{reason}");
+    stand.provider.set_trouble(Trouble::Mute);
+    let asked = Instant::now();
+    assert_eq!(stand.codes(dry("v4.14.9")).await, [14]);
+    assert_eq!(asked.elapsed(), Duration::from_secs(30));
+    assert_eq!(stand.upgrade(&[1]).await, [0], "nothing was created");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_without_a_version_names_the_latest() {
+    let stand = Stand::new().await;
+    let wish = json!({"agents": [1, 1], "dry_run": true});
+    let items = stand.items("upgrade", wish).await;
+    assert_eq!(items[0]["target"], NEWEST.to_string());
+    assert_eq!(items[0]["file"], format!("agent_{NEWEST}.wpk"));
+    assert_eq!(items[1]["error"], 10, "the second of the same agent");
+}
