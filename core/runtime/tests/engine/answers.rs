@@ -166,3 +166,13 @@ async fn only_root_may_enroll_agents() {
     // Root is let through, to a directory that enrolls nobody.
     assert!(texts[2].contains("does not enroll"), "{}", texts[2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_word_that_says_nothing_is_answered_4_and_not_heard_again() {
+    let stand = delivered().await;
+    let word = json!({"agents": [1], "status": "Dance", "message": "x"});
+    let items = stand.items("upgrade_update_status", word).await;
+    assert_eq!(items[0]["error"], 4);
+    assert_eq!(stand.task(1).status, Status::InProgress);
+    stand.came(1, CLEAR, 1).await;
+}

@@ -36,6 +36,25 @@ async fn a_delivery_that_a_stop_cuts_short_is_left_at_once() {
     }
 }
 
+/// What fails because of a stop is no failure of the upgrade, also where it is
+/// noticed first.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_ends_with_the_daemon_fails_nothing() {
+    for attempts in [1, 3] {
+        let stand = Stand::with(|settings| settings.delivery.attempts = attempts).await;
+        stand.rule_times(1, "close", Say::Stop, 1);
+        stand.upgrade(&[1]).await;
+        stand.came(1, "close", 1).await;
+        let task = stand.task(1).id;
+        let parts = stand.stop().await;
+        let steps = parts.store.tables().timeline(task);
+        assert!(steps.iter().all(|entry| entry.failure.is_none()));
+        let stand = parts.start().await;
+        stand.delivered(1).await;
+        assert_eq!(stand.task(1).id, task);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stop_in_the_pause_between_two_attempts_leaves_the_task_too() {
     let stand = Stand::with(|settings| settings.delivery.attempts = 2).await;

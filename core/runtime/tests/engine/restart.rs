@@ -141,22 +141,23 @@ async fn what_was_interrupted_comes_first() {
 async fn what_was_interrupted_is_not_timed_out_while_it_waits_for_a_slot() {
     let stand = Stand::with(|settings| {
         settings.tasks.task_timeout = wpk_api::settings::Span(Duration::from_secs(60));
-        settings.delivery.max_concurrent = 2;
+        settings.delivery.max_concurrent = 3;
     })
     .await;
-    stand.rule(1, "write", Say::Hang);
-    stand.rule(2, "write", Say::Hang);
-    stand.upgrade(&[1, 2]).await;
-    stand.came(2, "write", 1).await;
+    for agent in [1, 2, 3] {
+        stand.rule(agent, "write", Say::Hang);
+    }
+    stand.upgrade(&[1, 2, 3]).await;
+    stand.came(3, "write", 1).await;
     let mut parts = stand.kill().await;
     parts.transport.release();
     parts.settings.delivery.max_concurrent = 1;
     let slow = Say::After(Duration::from_secs(300));
     parts.transport.rule(id(1), "close", slow, 1);
     let stand = parts.start().await;
-    stand.delivered(2).await;
-    assert_eq!(stand.task(2).status, Status::InProgress);
-    assert_eq!(stand.transport.order_of("upgrade"), [1, 2].map(id));
+    stand.delivered(3).await;
+    assert_eq!(stand.task(3).status, Status::InProgress);
+    assert_eq!(stand.transport.order_of("upgrade"), [1, 2, 3].map(id));
 }
 
 /// A claim whose answer was lost with the process.

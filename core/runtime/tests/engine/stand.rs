@@ -311,6 +311,7 @@ impl Parts {
         let engine =
             Engine::with_clock(self.settings.clone(), components, self.clock.clone()).unwrap();
         let (service, stop) = (engine.service(), CancellationToken::new());
+        self.transport.goes_with(&stop);
         let run = tokio::spawn(engine.run(stop.clone()));
         // It recovers before it serves.
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
-use wpk_api::{AgentId, PEER_MAX_COMMAND, Transport, TransportError};
+use wpk_api::{AgentId, CancellationToken, PEER_MAX_COMMAND, Transport, TransportError};
 
 use crate::remoted::agent::{Agent, parse};
 
@@ -24,6 +24,9 @@ pub enum Say {
     TimeOut,
     /// The connection ends. It has done what it was told.
     Close,
+    /// The daemon is told to stop ([`MemoryTransport::goes_with`]), and the
+    /// connection ends at the same moment.
+    Stop,
     /// The channel refuses the command in these words.
     Refuse(&'static str),
     /// It is not connected.
@@ -51,6 +54,7 @@ struct State {
     frames: Vec<(AgentId, String, usize)>,
     begun: HashMap<AgentId, usize>,
     away: HashSet<AgentId>,
+    stop: CancellationToken,
     in_flight: usize,
     most_in_flight: usize,
 }
@@ -97,6 +101,11 @@ impl MemoryTransport {
     pub fn release(&self) {
         self.state().rules.clear();
         self.released.notify_waiters();
+    }
+
+    /// What [`Say::Stop`] cancels.
+    pub fn goes_with(&self, stop: &CancellationToken) {
+        self.state().stop = stop.clone();
     }
 
     /// An agent is not connected, until [`connect`](Self::connect).
@@ -231,6 +240,10 @@ impl Transport for MemoryTransport {
             agent,
             reason: reason.to_owned(),
         };
+        let closed = |reason: &str| TransportError::Closed {
+            agent,
+            reason: reason.to_owned(),
+        };
         let _in_flight = InFlight::new(self);
         if self.state().away.contains(&agent) {
             return Err(TransportError::NotConnected(agent));
@@ -249,10 +262,11 @@ impl Transport for MemoryTransport {
             }
             Some(Say::Close) => {
                 self.carry_out(agent, &command);
-                Err(TransportError::Closed {
-                    agent,
-                    reason: "it hung up".to_owned(),
-                })
+                Err(closed("it hung up"))
+            }
+            Some(Say::Stop) => {
+                self.state().stop.cancel();
+                Err(closed("the channel ends"))
             }
             Some(Say::Refuse(reason)) => Err(refused(reason)),
             Some(Say::NotConnected) => Err(TransportError::NotConnected(agent)),
