@@ -1,4 +1,4 @@
-//! What every [`AgentDirectory`] must do, as one call for its author:
+//! What every [`AgentDirectory`](wpk_api::AgentDirectory) must do, as one call for its author:
 //!
 //! ```no_run
 //! # use wpk_testkit::directory_suite::{self, Stand};

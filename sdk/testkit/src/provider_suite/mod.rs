@@ -1,4 +1,4 @@
-//! What every [`WpkProvider`] must do, as one call for the author of a provider:
+//! What every [`WpkProvider`](wpk_api::WpkProvider) must do, as one call for the author of a provider:
 //!
 //! ```no_run
 //! # use wpk_testkit::provider_suite::{self, Published};

@@ -1,4 +1,4 @@
-//! What every [`RequestSource`] must do, as one call for its author:
+//! What every [`RequestSource`](wpk_api::RequestSource) must do, as one call for its author:
 //!
 //! ```no_run
 //! # use wpk_testkit::source_suite::{self, Stand};

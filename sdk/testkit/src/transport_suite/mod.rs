@@ -1,4 +1,4 @@
-//! What every [`Transport`] must do, as one call for its author:
+//! What every [`Transport`](wpk_api::Transport) must do, as one call for its author:
 //!
 //! ```no_run
 //! # use wpk_testkit::transport_suite::{self, Stand};
