@@ -95,7 +95,7 @@ impl InHand {
         (record.step, record.sent, record.total) = (Some(DeliveryStep::Download), 0, 0);
     }
 
-    /// Nothing is done about it for now.
+    /// It waits for a slot or for its next attempt: no step is under way.
     pub(crate) fn waits(&mut self) {
         lock(&self.record).step = None;
     }

@@ -13,10 +13,10 @@ use common::{Manager, context, settings, span};
 use serde_json::json;
 use tokio::time::timeout;
 use wpk_api::{
-    AgentDirectory, AgentId, BuildError, CancellationToken, ConnectionStatus, DirectoryError,
-    Endpoint, Factory, Peer, RequestSource, Transport, TransportError,
+    AgentDirectory, AgentId, CancellationToken, ConnectionStatus, DirectoryError, Endpoint, Peer,
+    RequestSource, Transport, TransportError,
 };
-use wpk_plugin_channel::{ChannelPlugin, Settings};
+use wpk_plugin_channel::Settings;
 use wpk_testkit::channel_agent::{self, ChannelAgent, DEADLINE};
 use wpk_wire::{Acknowledgement, ChannelMessage, Hello};
 
@@ -440,48 +440,6 @@ async fn two_hundred_agents_at_once() {
         let goodbye = agent.await.unwrap().unwrap().unwrap();
         assert!(goodbye.starts_with("stopping: "), "{goodbye}");
     }
-}
-
-#[tokio::test]
-async fn one_object_behind_three_factories() {
-    let home = tempfile::tempdir().unwrap();
-    let context = context(home.path());
-    let plugin = ChannelPlugin::new();
-    let (transport, directory, source) = (plugin.transport(), plugin.directory(), plugin.source());
-    assert_eq!(
-        (transport.kind(), directory.kind(), source.kind()),
-        ("channel", "channel", "channel")
-    );
-    let too_early = directory.build(&json!({}), &context).err().unwrap();
-    assert!(too_early.to_string().contains("[transport]"), "{too_early}");
-    assert!(source.build(&json!({}), &context).is_err());
-    assert_eq!(
-        transport
-            .check(&json!({"listen": "x", "keepalive": 1}))
-            .len(),
-        1
-    );
-    assert_eq!(directory.check(&json!({"listen": "127.0.0.1:0"})).len(), 1);
-    assert!(directory.check(&json!({})).is_empty());
-
-    let settings = json!({"listen": "127.0.0.1:0", "advertise": "manager.example.org:1517"});
-    let built = transport.build(&settings, &context).unwrap();
-    assert!(matches!(
-        transport.build(&settings, &context),
-        Err(BuildError::Failed(_))
-    ));
-    let directory = directory.build(&json!({}), &context).unwrap();
-    let source = source.build(&json!({}), &context).unwrap();
-    let enrollment = directory.enroll("web01").await.unwrap();
-    assert_eq!(
-        enrollment.address.as_deref(),
-        Some("manager.example.org:1517")
-    );
-    let answer = built.request(enrollment.id, Bytes::new()).await;
-    assert_eq!(answer, Err(TransportError::NotConnected(enrollment.id)));
-    assert!(plugin.channel().is_some());
-    drop((built, directory, source));
-    assert!(plugin.channel().is_none());
 }
 
 #[tokio::test]

@@ -11,17 +11,9 @@ use crate::stand::{Stand, id};
 
 const CLEAR: &str = "clear_upgrade_result";
 
-/// Agent 1 runs its installer.
-async fn delivered() -> Stand {
-    let stand = Stand::new().await;
-    stand.upgrade(&[1]).await;
-    stand.delivered(1).await;
-    stand
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_agent_is_told_once_for_each_word() {
-    let stand = delivered().await;
+    let stand = Stand::installing().await;
     assert_eq!(stand.word(1, 0, "Done").await, 0);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(stand.transport.count(id(1), CLEAR), 1);
@@ -35,7 +27,7 @@ async fn an_agent_is_told_once_for_each_word() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_agent_that_repeats_itself_is_told_once_at_a_time() {
-    let stand = delivered().await;
+    let stand = Stand::installing().await;
     stand.rule_times(1, CLEAR, Say::Hang, 1);
     stand.word(1, 0, "Done").await;
     stand.came(1, CLEAR, 1).await;
@@ -51,7 +43,7 @@ async fn a_slow_agent_that_repeats_itself_is_told_once_at_a_time() {
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_could_not_be_told_is_told_when_it_repeats_itself() {
-    let stand = delivered().await;
+    let stand = Stand::installing().await;
     stand.rule_times(1, CLEAR, Say::NotConnected, 1);
     stand.word(1, 0, "Done").await;
     stand.came(1, CLEAR, 1).await;
@@ -63,7 +55,7 @@ async fn an_agent_that_could_not_be_told_is_told_when_it_repeats_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_waits_a_second_for_agents_that_are_being_told() {
-    let stand = delivered().await;
+    let stand = Stand::installing().await;
     stand.rule(1, CLEAR, Say::Hang);
     stand.word(1, 0, "Done").await;
     stand.came(1, CLEAR, 1).await;
@@ -169,7 +161,7 @@ async fn only_root_may_enroll_agents() {
 
 #[tokio::test(start_paused = true)]
 async fn a_word_that_says_nothing_is_answered_4_and_not_heard_again() {
-    let stand = delivered().await;
+    let stand = Stand::installing().await;
     let word = json!({"agents": [1], "status": "Dance", "message": "x"});
     let items = stand.items("upgrade_update_status", word).await;
     assert_eq!(items[0]["error"], 4);

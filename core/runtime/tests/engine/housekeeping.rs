@@ -10,16 +10,9 @@ use crate::stand::{EPOCH, Stand, id};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-async fn delivered() -> Stand {
-    let stand = Stand::new().await;
-    stand.upgrade(&[1]).await;
-    stand.delivered(1).await;
-    stand
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_task_without_a_word_times_out_after_its_time() {
-    let stand = delivered().await;
+    let stand = Stand::installing().await;
     tokio::time::sleep(14 * MINUTE).await;
     assert_eq!(stand.task(1).status, Status::InProgress);
     tokio::time::sleep(2 * MINUTE).await;
@@ -29,7 +22,7 @@ async fn a_task_without_a_word_times_out_after_its_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_put_forward_times_nothing_out() {
-    let stand = delivered().await;
+    let stand = Stand::installing().await;
     tokio::time::sleep(MINUTE).await;
     stand.step_clock(3_600);
     tokio::time::sleep(10 * MINUTE).await;
@@ -40,7 +33,7 @@ async fn a_clock_that_is_put_forward_times_nothing_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_put_back_keeps_nobody_waiting() {
-    let stand = delivered().await;
+    let stand = Stand::installing().await;
     tokio::time::sleep(MINUTE).await;
     stand.step_clock(-30 * 86_400);
     tokio::time::sleep(16 * MINUTE).await;
@@ -64,7 +57,7 @@ async fn what_is_being_delivered_does_not_time_out() {
 
 #[tokio::test(start_paused = true)]
 async fn what_an_earlier_run_left_is_judged_by_the_times_that_were_stored() {
-    let parts = delivered().await.stop().await;
+    let parts = Stand::installing().await.stop().await;
     // The machine was off for a while.
     tokio::time::sleep(10 * MINUTE).await;
     let stand = parts.start().await;
@@ -76,7 +69,7 @@ async fn what_an_earlier_run_left_is_judged_by_the_times_that_were_stored() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_put_back_between_two_runs_keeps_nobody_waiting() {
-    let parts = delivered().await.stop().await;
+    let parts = Stand::installing().await.stop().await;
     let stand = parts.start().await;
     stand.step_clock(-86_400);
     let parts = stand.stop().await;
@@ -106,7 +99,7 @@ async fn only_what_has_ended_is_deleted() {
 
 #[tokio::test(start_paused = true)]
 async fn an_update_from_elsewhere_begins_the_time_anew() {
-    let stand = delivered().await;
+    let stand = Stand::installing().await;
     tokio::time::sleep(Duration::from_secs(600)).await;
     let task = stand.task(1).id;
     stand.store.tables().touch(&[task], EPOCH + 600);
@@ -117,7 +110,7 @@ async fn an_update_from_elsewhere_begins_the_time_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_delays_time_outs_and_loses_none() {
-    let stand = delivered().await;
+    let stand = Stand::installing().await;
     let away = || StoreError::Unavailable("away".into());
     // Looked at twice a minute: away until long after the time-out.
     stand.faults.add("expire", 30, away());

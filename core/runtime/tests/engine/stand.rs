@@ -252,6 +252,14 @@ impl Stand {
         self.transport.rule(id(agent), step, say, times);
     }
 
+    /// A stand on which agent 1 runs its installer.
+    pub async fn installing() -> Self {
+        let stand = Self::new().await;
+        stand.upgrade(&[1]).await;
+        stand.delivered(1).await;
+        stand
+    }
+
     /// The agent was told to run the installer, and the delivery is over.
     pub async fn delivered(&self, agent: u32) {
         self.came(agent, "upgrade", 1).await;
