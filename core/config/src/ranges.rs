@@ -2,80 +2,56 @@
 //! not fit together. Pure; whether the files that are named exist is seen at the
 //! start.
 
-use wpk_api::settings::Problem;
+use wpk_api::settings::{Problem, Problems, Span};
 
 use crate::sections::{CacheSettings, DeliverySettings, Settings, TaskSettings};
 
+/// The longest time that can be written, 100 years.
+const LONGEST: Span = Span::seconds(100 * 365 * 86_400);
+
 /// Every mistake, with its full key.
 pub(crate) fn check(settings: &Settings) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    problems.extend(delivery(&settings.delivery));
-    problems.extend(tasks(&settings.tasks));
-    problems.extend(cache(&settings.cache));
-    problems
-}
-
-fn delivery(delivery: &DeliverySettings) -> Vec<Problem> {
-    let checks = [
-        (
-            delivery.max_concurrent > 100_000,
-            "delivery.max_concurrent",
-            "must be 0 to 100000",
-        ),
-        (
-            !(1..=100).contains(&delivery.attempts),
-            "delivery.attempts",
-            "must be 1 to 100",
-        ),
-        (
-            delivery.timeout.0.as_secs() < 60,
-            "delivery.timeout",
-            "must be at least \"1m\"",
-        ),
-        (
-            delivery.ready_within.0.as_secs() > 3_600,
-            "delivery.ready_within",
-            "must be at most \"1h\"",
-        ),
-        (
-            delivery.max_bandwidth.is_some_and(|rate| rate.0 < 1024),
-            "delivery.max_bandwidth",
-            "must be at least \"1KiB/s\"; leave it out for no limit",
-        ),
+    let sections = [
+        ("delivery", delivery(&settings.delivery)),
+        ("tasks", tasks(&settings.tasks)),
+        ("cache", cache(&settings.cache)),
     ];
-    wrong(checks)
+    let inside = |(section, problems): (&'static str, Problems)| {
+        let found = problems.found().into_iter();
+        found.map(move |problem| problem.inside(section))
+    };
+    sections.into_iter().flat_map(inside).collect()
 }
 
-fn tasks(tasks: &TaskSettings) -> Vec<Problem> {
-    let checks = [
-        (
-            tasks.task_timeout.0.as_secs() == 0,
-            "tasks.task_timeout",
-            "must be at least 1s",
-        ),
-        (
-            tasks.cleanup_time < tasks.task_timeout,
-            "tasks.cleanup_time",
-            "must not be below tasks.task_timeout",
-        ),
-    ];
-    wrong(checks)
-}
-
-fn wrong<const N: usize>(checks: [(bool, &'static str, &'static str); N]) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for (wrong, key, message) in checks {
-        if wrong {
-            problems.push(Problem::new(key, message));
-        }
+fn delivery(delivery: &DeliverySettings) -> Problems {
+    let mut problems = Problems::new();
+    problems.in_range("max_concurrent", delivery.max_concurrent, 0..=100_000);
+    problems.in_range("attempts", delivery.attempts, 1..=100);
+    problems.in_range("timeout", delivery.timeout, Span::seconds(60)..=LONGEST);
+    let ready_within = Span::seconds(0)..=Span::seconds(3_600);
+    problems.in_range("ready_within", delivery.ready_within, ready_within);
+    if delivery.max_bandwidth.is_some_and(|rate| rate.0 < 1024) {
+        let message = "must be at least \"1KiB/s\"; leave it out for no limit";
+        problems.add("max_bandwidth", message);
     }
     problems
 }
 
-fn cache(cache: &CacheSettings) -> Vec<Problem> {
-    wrong([(
-        cache.verify_signature && cache.ca_store.is_empty(),
-        "cache.ca_store",
-        "must name a CA file or folder, since verify_signature is on",
-    )])
+fn tasks(tasks: &TaskSettings) -> Problems {
+    let mut problems = Problems::new();
+    let task_timeout = Span::seconds(1)..=LONGEST;
+    problems.in_range("task_timeout", tasks.task_timeout, task_timeout);
+    if tasks.cleanup_time < tasks.task_timeout {
+        problems.add("cleanup_time", "must not be below tasks.task_timeout");
+    }
+    problems
+}
+
+fn cache(cache: &CacheSettings) -> Problems {
+    let mut problems = Problems::new();
+    if cache.verify_signature && cache.ca_store.is_empty() {
+        let message = "must name a CA file or folder, since verify_signature is on";
+        problems.add("ca_store", message);
+    }
+    problems
 }

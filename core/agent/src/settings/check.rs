@@ -1,18 +1,22 @@
 //! What must be true of settings that were read: values in their ranges, files
 //! and folders that are there. Touches nothing.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use wpk_api::settings::{ByteSize, Span};
+use wpk_api::settings::{ByteSize, Problems as Checked, Span};
 
 use super::read::Reader;
 use super::sections::{ChannelSettings, Limits, ListenSettings, Settings, UpgradeSettings};
 
 /// Where the version of the agent is, if the settings do not say.
 pub(super) const VERSION_FILE: &str = "VERSION";
-/// No time in the settings is longer: a year.
-const LONGEST: Span = Span(Duration::from_secs(366 * 86_400));
+/// No time in the settings is nothing, and none is longer than a year.
+const SHORTEST: Span = Span(Duration::from_millis(1));
+const LONGEST: Span = Span::seconds(366 * 86_400);
+/// The largest size that can be written, in bytes.
+const MOST: u64 = 1 << 62;
 
 /// Notes every mistake; paths are absolute already.
 pub(super) fn check(settings: &Settings, reader: &mut Reader) {
@@ -20,13 +24,13 @@ pub(super) fn check(settings: &Settings, reader: &mut Reader) {
         let text = format!("{} is no folder: create it", settings.home.display());
         reader.problem("home", text);
     }
-    check_upgrade(&settings.upgrade, reader);
-    check_limits(&settings.limits, reader);
+    reader.found("upgrade", check_upgrade(&settings.upgrade));
+    reader.found("limits", check_limits(&settings.limits));
     if let Some(listen) = &settings.listen {
-        check_listen(listen, reader);
+        reader.found("listen", check_listen(listen));
     }
     if let Some(channel) = &settings.channel {
-        check_channel(channel, reader);
+        reader.found("channel", check_channel(channel));
         check_version(settings, reader);
     }
     if settings.listen.is_none() && settings.channel.is_none() && reader.problems.is_empty() {
@@ -49,17 +53,16 @@ fn check_version(settings: &Settings, reader: &mut Reader) {
     }
 }
 
-fn check_upgrade(upgrade: &UpgradeSettings, reader: &mut Reader) {
+fn check_upgrade(upgrade: &UpgradeSettings) -> Checked {
+    let mut checked = Checked::new();
     let factor = upgrade.notification_wait_factor;
     if !(factor > 1.0 && factor <= 100.0) {
         let text = format!("{factor} is not above 1.0 and at most 100");
-        reader.problem("upgrade.notification_wait_factor", text);
+        checked.add("notification_wait_factor", text);
     }
     if upgrade.notification_wait_max < upgrade.notification_wait_start {
-        reader.problem(
-            "upgrade.notification_wait_max",
-            "is shorter than notification_wait_start: make it at least as long",
-        );
+        let text = "is shorter than notification_wait_start: make it at least as long";
+        checked.add("notification_wait_max", text);
     }
     for (key, span) in [
         ("notification_wait_start", upgrade.notification_wait_start),
@@ -68,72 +71,66 @@ fn check_upgrade(upgrade: &UpgradeSettings, reader: &mut Reader) {
         ("result_check", upgrade.result_check),
         ("execution_timeout", upgrade.execution_timeout),
     ] {
-        in_range(reader, &format!("upgrade.{key}"), span);
+        checked.in_range(key, span, SHORTEST..=LONGEST);
     }
-    if upgrade.ca_verification.enabled && upgrade.ca_verification.ca_store.is_empty() {
-        reader.problem(
-            "upgrade.ca_verification.ca_store",
-            "is empty: name at least one file or folder of CA certificates",
-        );
+    if upgrade.ca_verification.enabled {
+        let stores = upgrade.ca_verification.ca_store.first();
+        let named = stores.map_or(Path::new(""), PathBuf::as_path);
+        let advice = "name at least one file or folder of CA certificates";
+        checked.not_empty("ca_verification.ca_store", named, advice);
     }
+    checked
 }
 
-fn check_limits(limits: &Limits, reader: &mut Reader) {
-    if limits.installer_log < ByteSize(4096) {
-        reader.problem(
-            "limits.installer_log",
-            "is below 4KiB: too little to tell anything",
-        );
-    }
-    for (key, zero) in [
-        ("incoming", limits.incoming.0 == 0),
-        ("unpacked", limits.unpacked.0 == 0),
-        ("entries", limits.entries == 0),
-        ("name", limits.name == 0),
-        ("certificate", limits.certificate.0 == 0),
+fn check_limits(limits: &Limits) -> Checked {
+    let mut checked = Checked::new();
+    let installer_log = ByteSize(4096)..=ByteSize(MOST);
+    checked.in_range("installer_log", limits.installer_log, installer_log);
+    // With 0 no package would be accepted.
+    for (key, size) in [
+        ("incoming", limits.incoming),
+        ("unpacked", limits.unpacked),
+        ("certificate", limits.certificate),
     ] {
-        if zero {
-            reader.problem(
-                format!("limits.{key}"),
-                "is 0: no package would be accepted",
-            );
-        }
+        checked.in_range(key, size, ByteSize(1)..=ByteSize(MOST));
     }
+    for (key, count) in [("entries", limits.entries), ("name", limits.name)] {
+        checked.in_range(key, count, 1..=usize::MAX);
+    }
+    checked
 }
 
-fn check_listen(listen: &ListenSettings, reader: &mut Reader) {
-    in_range(reader, "listen.timeout", listen.timeout);
-    for (key, path) in [
-        ("listen.socket", &listen.socket),
-        ("listen.queue", &listen.queue),
-    ] {
+fn check_listen(listen: &ListenSettings) -> Checked {
+    let mut checked = Checked::new();
+    checked.in_range("timeout", listen.timeout, SHORTEST..=LONGEST);
+    for (key, path) in [("socket", &listen.socket), ("queue", &listen.queue)] {
         if path.as_os_str().len() > 107 {
             let text = format!(
                 "{} has over 107 bytes, more than a socket may have",
                 path.display()
             );
-            reader.problem(key, text);
+            checked.add(key, text);
         }
     }
     if let Some(Err(message)) = listen.group.as_deref().map(crate::socket::group_id) {
-        reader.problem("listen.group", message);
+        checked.add("group", message);
     }
+    checked
 }
 
-fn check_channel(channel: &ChannelSettings, reader: &mut Reader) {
+fn check_channel(channel: &ChannelSettings) -> Checked {
+    let mut checked = Checked::new();
     let port = channel
         .address
         .rsplit_once(':')
         .map(|(host, port)| (host, port.parse::<u16>()));
     if !matches!(port, Some((host, Ok(1..))) if !host.is_empty()) {
         let text = format!("{:?} is no address: write \"host:port\"", channel.address);
-        reader.problem("channel.address", text);
+        checked.add("address", text);
     }
     if ServerName::try_from(channel.server_name.as_str()).is_err() {
-        reader.problem(
-            "channel.server_name",
-            format!("{:?} is no DNS name", channel.server_name),
-        );
+        let text = format!("{:?} is no DNS name", channel.server_name);
+        checked.add("server_name", text);
     }
     for (key, path) in [
         ("ca", &channel.ca),
@@ -142,7 +139,7 @@ fn check_channel(channel: &ChannelSettings, reader: &mut Reader) {
     ] {
         if let Err(error) = std::fs::File::open(path) {
             let text = format!("{}: {error}; enroll the agent again", path.display());
-            reader.problem(format!("channel.{key}"), text);
+            checked.add(key, text);
         }
     }
     for (key, span) in [
@@ -150,18 +147,10 @@ fn check_channel(channel: &ChannelSettings, reader: &mut Reader) {
         ("reconnect_min", channel.reconnect_min),
         ("reconnect_max", channel.reconnect_max),
     ] {
-        in_range(reader, &format!("channel.{key}"), span);
+        checked.in_range(key, span, SHORTEST..=LONGEST);
     }
     if channel.reconnect_max < channel.reconnect_min {
-        reader.problem("channel.reconnect_max", "is shorter than reconnect_min");
+        checked.add("reconnect_max", "is shorter than reconnect_min");
     }
-}
-
-/// Not none, and no longer than anybody means.
-fn in_range(reader: &mut Reader, key: &str, span: Span) {
-    if span.0 == Duration::ZERO {
-        reader.problem(key, "is 0: give a time");
-    } else if span > LONGEST {
-        reader.problem(key, format!("{span} is longer than {LONGEST}"));
-    }
+    checked
 }

@@ -44,12 +44,7 @@ impl Settings {
             file: file.to_owned(),
             problems,
         };
-        let whole = |message| {
-            fail(vec![Problem {
-                key: String::new(),
-                message,
-            }])
-        };
+        let whole = |message: String| fail(vec![Problem::new("", message)]);
         let text = read::text(file).map_err(whole)?;
         let table = text
             .parse::<Table>()

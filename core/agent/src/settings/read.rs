@@ -6,22 +6,15 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
-
-/// One mistake in the settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The key from the top, for example `channel.address`; empty for the file.
-    pub key: String,
-    /// What is wrong, and what would be right.
-    pub message: String,
-}
+pub use wpk_api::settings::Problem;
 
 /// All mistakes of a file, one per line when printed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Problems {
     /// The file.
     pub file: PathBuf,
-    /// The mistakes, at least one.
+    /// The mistakes, at least one; keys are from the top, for example
+    /// `channel.address`.
     pub problems: Vec<Problem>,
 }
 
@@ -50,10 +43,14 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn problem(&mut self, key: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(Problem {
-            key: key.into(),
-            message: message.into(),
-        });
+        self.problems.push(Problem::new(key, message));
+    }
+
+    /// Notes the mistakes of one section.
+    pub(super) fn found(&mut self, section: &str, checked: wpk_api::settings::Problems) {
+        let inside = |problem: Problem| problem.inside(section);
+        self.problems
+            .extend(checked.found().into_iter().map(inside));
     }
 
     /// Takes the table `key` out of `table`; `shown` is its name from the top.
