@@ -10,7 +10,7 @@ use crate::examine::Examine;
 use crate::settings::Problem;
 use crate::{
     AgentId, Cancel, Confirmation, Context, Endpoint, NewTask, Overdue, Peer, PluginKind, Revision,
-    TaskId, TimelineEntry, Transition, UnixTime,
+    TaskId, TimelineEntry, Transition, UnixTime, Version,
 };
 
 /// What a library says is inside it.
@@ -126,7 +126,7 @@ questions! {
     /// `claim`.
     Claim { node: String, limit: usize, now: UnixTime }
     /// `begin_installer`.
-    TaskNow { task: TaskId, now: UnixTime }
+    BeginInstaller { task: TaskId, target: Option<Version>, now: UnixTime }
     /// `touch`.
     TasksNow { tasks: Vec<TaskId>, now: UnixTime }
     /// `cancel`.
@@ -143,8 +143,10 @@ questions! {
     Note { entries: Vec<(TaskId, TimelineEntry)> }
     /// `timeline`.
     OneTask { task: TaskId }
+    /// `awaiting`.
+    AwaitingAfter { node: String, after: TaskId, limit: usize }
     /// `confirm`.
-    Confirm { task: TaskId, confirmation: Confirmation, at: UnixTime }
+    Confirm { task: TaskId, confirmation: Confirmation, entry: TimelineEntry }
     /// `changes`.
     ChangesAfter { after: Revision, limit: usize }
     /// `place`.

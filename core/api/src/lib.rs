@@ -78,12 +78,12 @@ pub use provider::{ByteStream, Offer, OfferSource, ProviderError, WpkProvider};
 pub use repository::{PackageType, UnknownPackageType};
 pub use source::{Endpoint, Peer, Request, RequestService, RequestSource, SourceError};
 pub use store::{
-    Cancel, Change, Changed, Claimed, Created, NewTask, Overdue, Revision, STORE_CONTRACT,
-    Selector, StoreError, StoreResult, TaskStore, Transition, TransitionResult,
+    Awaiting, Cancel, Change, Changed, Claimed, Created, NewTask, Overdue, Revision,
+    STORE_CONTRACT, Selector, StoreError, StoreResult, TaskStore, Transition, TransitionResult,
 };
-pub use task::{Command, Mover, Standing, Status, Task};
+pub use task::{Command, Confirmation, Mover, Standing, Status, Task};
 pub use time::UnixTime;
-pub use timeline::{Cause, Confirmation, LONGEST_TIMELINE, TimelineEntry, TimelineStep};
+pub use timeline::{Cause, LONGEST_TIMELINE, TimelineEntry, TimelineStep};
 pub use transport::{PEER_MAX_COMMAND, PEER_MAX_PAYLOAD, Transport, TransportError};
 pub use version::{ParseVersionError, Version};
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, Command, Confirmation, Mover, Order, Status, Task, TaskId, TimelineEntry, UnixTime,
+    Version,
 };
 
 /// What a call of a store comes to.
@@ -47,7 +48,9 @@ pub trait TaskStore: Send + Sync {
     /// set. A move's `entry` is added to the timeline of the task it moves; where
     /// that had timed out, a report is a late one
     /// ([`TimelineEntry::of_late`](crate::TimelineEntry::of_late)). A task that
-    /// becomes Done without a text loses the one it had.
+    /// becomes Done without a text loses the one it had. A task of ours that ends
+    /// gets the confirmation of [`Confirmation::at_end`], and keeps the one it had
+    /// where that is `None`.
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>>;
 
     /// Takes up to `limit` tasks of `node` that have an [`Order`] and were never
@@ -63,11 +66,17 @@ pub trait TaskStore: Send + Sync {
     async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>>;
 
     /// Records, before the agent is told to run the installer, that it is about
-    /// to be. `true` exactly once per task, and only while it is In progress;
-    /// on `false` the installer must not be run. `true` adds
-    /// [`TimelineStep::Upgrade`](crate::TimelineStep::Upgrade) to the timeline and
-    /// makes `now` the time of the last update.
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool>;
+    /// to be, and which version the agent will run then: `target`, `None` where
+    /// that is not known or nobody could tell afterwards. `true` exactly once per
+    /// task, and only while it is In progress; on `false` the installer must not be
+    /// run. `true` adds [`TimelineStep::Upgrade`](crate::TimelineStep::Upgrade) to
+    /// the timeline and makes `now` the time of the last update.
+    async fn begin_installer(
+        &self,
+        task: TaskId,
+        target: Option<Version>,
+        now: UnixTime,
+    ) -> StoreResult<bool>;
 
     /// Makes `now` the time of the last update of tasks that are In progress.
     async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> StoreResult<()>;
@@ -102,10 +111,20 @@ pub trait TaskStore: Send + Sync {
     /// The timeline of a task, oldest first; empty if there is no such task.
     async fn timeline(&self, task: TaskId) -> StoreResult<Vec<TimelineEntry>>;
 
-    /// Says what became of the check of an agent's version. Only a task that is
-    /// Done takes it; the timeline gets
-    /// [`TimelineStep::Confirm`](crate::TimelineStep::Confirm). `false`: no such task.
-    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool>;
+    /// Up to `limit` tasks of `node` whose confirmation is
+    /// [`Confirmation::Awaited`], with ids above `after`, ascending.
+    async fn awaiting(&self, node: &str, after: TaskId, limit: usize)
+    -> StoreResult<Vec<Awaiting>>;
+
+    /// Says what became of the check of an agent's version; `entry` is added to the
+    /// timeline. Only a task whose confirmation is
+    /// [`Confirmation::Awaited`] takes it: a verdict is final. `false`: no such task.
+    async fn confirm(
+        &self,
+        task: TaskId,
+        what: Confirmation,
+        entry: TimelineEntry,
+    ) -> StoreResult<bool>;
 
     /// Up to `limit` changes with revisions above `after`, ascending: each with
     /// the task as it was after that change. A change that is visible has no
@@ -171,6 +190,19 @@ pub struct Overdue {
     pub task: TaskId,
     /// Its time of the last update at that moment.
     pub updated: Option<UnixTime>,
+}
+
+/// A task that ended well, and whose agent's version is not known yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaiting {
+    /// The task; its time of the last update is when it became Done.
+    pub task: Task,
+    /// The version that the agent was sent.
+    pub target: Version,
+    /// The first later task of the same agent whose installer was begun: what is
+    /// seen of the agent from then on says nothing about this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<TaskId>,
 }
 
 /// A task to be created.
@@ -251,9 +283,6 @@ pub struct Transition {
     /// What the timeline of the moved task gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<TimelineEntry>,
-    /// Becomes the task's confirmation when `Some`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirmation: Option<Confirmation>,
 }
 
 /// Which task a move is about.

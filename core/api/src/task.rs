@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Confirmation, TaskId, UnixTime};
+use crate::{AgentId, TaskId, UnixTime, Version};
 
 /// The stored status of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -195,10 +195,39 @@ pub struct Task {
     pub status: Status,
     /// Why it failed, or any text stored with the last change.
     pub error_msg: Option<String>,
-    /// For a task that is Done: whether the agent's version was seen to be the
-    /// one it was sent. `None` for every other, and for those of other programs.
+    /// For a task of ours that is Done or Legacy: whether the agent's version was
+    /// seen to be the one it was sent. `None` for every other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<Confirmation>,
+}
+
+/// Whether the version that an agent reported after a successful upgrade is the
+/// one it was sent (PROTOCOL.md, section 3).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirmation {
+    /// It is awaited.
+    Awaited,
+    /// It is.
+    Confirmed,
+    /// It is not, as far as was seen; what was seen instead, and when.
+    Unconfirmed(String),
+    /// Which version was sent is not known, or nobody tells versions.
+    NotChecked,
+}
+
+impl Confirmation {
+    /// What a task of ours begins with when it becomes `to`: the one rule of all
+    /// stores. `target` is what its installer was begun with
+    /// ([`TaskStore::begin_installer`](crate::TaskStore::begin_installer)). `None`
+    /// where the agent was not said to have been upgraded.
+    pub const fn at_end(to: &Status, target: Option<Version>) -> Option<Self> {
+        match (to, target) {
+            (Status::Done, Some(_)) => Some(Self::Awaited),
+            (Status::Done, None) | (Status::Legacy, _) => Some(Self::NotChecked),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -335,5 +364,22 @@ mod tests {
             assert_eq!(Status::from_word(status.as_str()), status);
         }
         assert_eq!(Status::from_word("Weird").as_str(), "Weird");
+    }
+
+    #[test]
+    fn only_what_was_sent_with_its_version_is_awaited() {
+        let target = Some(Version::new(4, 14, 9));
+        for status in Status::KNOWN {
+            let wanted = match status {
+                Status::Done => [Some(Confirmation::Awaited), Some(Confirmation::NotChecked)],
+                Status::Legacy => [
+                    Some(Confirmation::NotChecked),
+                    Some(Confirmation::NotChecked),
+                ],
+                _ => [None, None],
+            };
+            let got = [target, None].map(|target| Confirmation::at_end(&status, target));
+            assert_eq!(got, wanted, "{status}");
+        }
     }
 }

@@ -139,18 +139,3 @@ pub enum TimelineStep {
     #[serde(other)]
     Other,
 }
-
-/// Whether the version that an agent reported after a successful upgrade is the
-/// one it was sent.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Confirmation {
-    /// It is awaited.
-    Awaited,
-    /// It is.
-    Confirmed,
-    /// It is not; what was seen instead.
-    Unconfirmed(String),
-    /// Which version was sent is not known, or nobody tells versions.
-    NotChecked,
-}

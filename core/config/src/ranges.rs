@@ -44,6 +44,8 @@ fn tasks(tasks: &TaskSettings) -> Problems {
     if tasks.cleanup_time < tasks.task_timeout {
         problems.add("cleanup_time", "must not be below tasks.task_timeout");
     }
+    let confirm_within = Span::seconds(1)..=Span::seconds(86_400);
+    problems.in_range("confirm_within", tasks.confirm_within, confirm_within);
     problems
 }
 

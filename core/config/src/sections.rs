@@ -219,6 +219,9 @@ pub struct TaskSettings {
     pub task_timeout: Span,
     /// How long tasks are kept.
     pub cleanup_time: Span,
+    /// How long an agent that reported success may take to show the version it was
+    /// sent, 1 s to 1 d.
+    pub confirm_within: Span,
     /// What becomes of waiting tasks when the daemon starts.
     pub on_restart: OnRestart,
 }
@@ -228,6 +231,7 @@ impl Default for TaskSettings {
         Self {
             task_timeout: Span(Duration::from_secs(15 * 60)),
             cleanup_time: Span(Duration::from_secs(7 * 86_400)),
+            confirm_within: Span(Duration::from_secs(10 * 60)),
             on_restart: OnRestart::Resume,
         }
     }

@@ -247,6 +247,7 @@ fn ranges_are_checked() {
         [tasks]
         task_timeout = "2h"
         cleanup_time = "1h"
+        confirm_within = "2d"
         [directory]
         type = "line"
         [transport]
@@ -260,6 +261,7 @@ fn ranges_are_checked() {
             "provider",
             "source",
             "tasks.cleanup_time",
+            "tasks.confirm_within",
         ],
     );
 }

@@ -8,13 +8,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wpk_abi::Operation;
 use wpk_api::border::{
-    Agents, CancelTasks, ChangesAfter, Claim, Confirm, Expire, Interrupted, Moves, NewTasks, Note,
-    Nothing, OneTask, Opened, Purge, Reader, SetPlace, TaskNow, Tasks, TasksAfter, TasksNow,
+    Agents, AwaitingAfter, BeginInstaller, CancelTasks, ChangesAfter, Claim, Confirm, Expire,
+    Interrupted, Moves, NewTasks, Note, Nothing, OneTask, Opened, Purge, Reader, SetPlace, Tasks,
+    TasksAfter, TasksNow,
 };
 use wpk_api::{
-    AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
     StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
-    UnixTime,
+    UnixTime, Version,
 };
 
 use crate::failure::CallError;
@@ -98,9 +99,14 @@ impl TaskStore for Store {
         self.ask(Operation::Interrupted, question).await
     }
 
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool> {
-        self.ask(Operation::BeginInstaller, TaskNow { task, now })
-            .await
+    async fn begin_installer(
+        &self,
+        task: TaskId,
+        target: Option<Version>,
+        now: UnixTime,
+    ) -> StoreResult<bool> {
+        let question = BeginInstaller { task, target, now };
+        self.ask(Operation::BeginInstaller, question).await
     }
 
     async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> StoreResult<()> {
@@ -141,11 +147,27 @@ impl TaskStore for Store {
         self.ask(Operation::Timeline, OneTask { task }).await
     }
 
-    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool> {
+    async fn awaiting(
+        &self,
+        node: &str,
+        after: TaskId,
+        limit: usize,
+    ) -> StoreResult<Vec<Awaiting>> {
+        let node = node.to_owned();
+        let question = AwaitingAfter { node, after, limit };
+        self.ask(Operation::Awaiting, question).await
+    }
+
+    async fn confirm(
+        &self,
+        task: TaskId,
+        what: Confirmation,
+        entry: TimelineEntry,
+    ) -> StoreResult<bool> {
         let question = Confirm {
             task,
             confirmation: what,
-            at,
+            entry,
         };
         self.ask(Operation::Confirm, question).await
     }

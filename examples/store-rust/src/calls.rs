@@ -2,9 +2,9 @@
 //! PROTOCOL.md, section 3.
 
 use wpk_plugin::api::{
-    AgentId, Cancel, Claimed, Confirmation, Created, LONGEST_TIMELINE, Mover, NewTask, Overdue,
-    Selector, Status, Task, TaskId, TimelineEntry, TimelineStep, Transition, TransitionResult,
-    UnixTime,
+    AgentId, Awaiting, Cancel, Claimed, Confirmation, Created, LONGEST_TIMELINE, Mover, NewTask,
+    Overdue, Selector, Status, Task, TaskId, TimelineEntry, TimelineStep, Transition,
+    TransitionResult, UnixTime, Version,
 };
 
 use crate::changes::Entry;
@@ -38,6 +38,7 @@ impl Tasks {
             task,
             order,
             begun: false,
+            target: None,
             claimed: false,
             crashes: 0,
         };
@@ -68,8 +69,8 @@ impl Tasks {
         } else if one.to == Status::Done {
             entry.task.error_msg = None;
         }
-        if one.confirmation.is_some() {
-            entry.task.confirmation.clone_from(&one.confirmation);
+        if entry.standing().ours {
+            entry.task.confirmation = Confirmation::at_end(&one.to, entry.target);
         }
         let noted = one.entry.clone().map(|noted| noted.of_late(late));
         entry.timeline.extend(noted);
@@ -120,10 +121,16 @@ impl Tasks {
         found.iter().filter_map(Entry::claimed).collect()
     }
 
-    pub(crate) fn begin_installer(&mut self, id: TaskId, now: UnixTime) -> bool {
+    pub(crate) fn begin_installer(
+        &mut self,
+        id: TaskId,
+        target: Option<Version>,
+        now: UnixTime,
+    ) -> bool {
         let may = |entry: &Entry| entry.task.status == Status::InProgress && !entry.begun;
         let begun = self.edit_one(id, may, |entry| {
             entry.begun = true;
+            entry.target = target;
             entry.task.updated = Some(now);
             let upgrade = TimelineEntry::new(now, TimelineStep::Upgrade);
             entry.timeline.push(upgrade);
@@ -221,12 +228,31 @@ impl Tasks {
             .unwrap_or_default()
     }
 
-    pub(crate) fn confirm(&mut self, id: TaskId, what: &Confirmation, at: UnixTime) -> bool {
-        let done = |entry: &Entry| entry.task.status == Status::Done;
-        let confirmed = self.edit_one(id, done, |entry| {
-            entry.task.confirmation = Some(what.clone());
-            let confirm = TimelineEntry::new(at, TimelineStep::Confirm);
-            entry.timeline.push(confirm);
+    pub(crate) fn awaiting(&self, node: &str, after: TaskId, limit: usize) -> Vec<Awaiting> {
+        let after = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
+        let entries = self.entries.range(after).map(|(_, entry)| entry);
+        let awaited = entries.filter(|entry| entry.task.node == node && entry.is_awaited());
+        let awaited = awaited.filter_map(|entry| {
+            Some(Awaiting {
+                target: entry.target?,
+                next: self.begun_after(&entry.task),
+                task: entry.task.clone(),
+            })
+        });
+        awaited.take(limit).collect()
+    }
+
+    /// The first later task of the same agent whose installer was begun.
+    fn begun_after(&self, task: &Task) -> Option<TaskId> {
+        let begun = |id: &&TaskId| self.entries.get(id).is_some_and(|entry| entry.begun);
+        let mut ids = self.of_agent.get(&task.agent)?.iter();
+        ids.find(|id| **id > task.id && begun(id)).copied()
+    }
+
+    pub(crate) fn confirm(&mut self, id: TaskId, what: Confirmation, noted: TimelineEntry) -> bool {
+        let confirmed = self.edit_one(id, Entry::is_awaited, |entry| {
+            entry.task.confirmation = Some(what);
+            entry.timeline.push(noted);
         });
         confirmed.is_some()
     }

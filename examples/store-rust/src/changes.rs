@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wpk_plugin::api::{Change, Claimed, Revision, Standing, Task, TaskId, TimelineEntry};
+use wpk_plugin::api::{
+    Change, Claimed, Confirmation, Revision, Standing, Task, TaskId, TimelineEntry, Version,
+};
 
 /// A task and what else is known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +18,9 @@ pub(crate) struct Entry {
     /// Whether the installer was begun.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) begun: bool,
+    /// Which version it was begun with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) target: Option<Version>,
     /// Whether it was taken from the queue.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) claimed: bool,
@@ -36,6 +41,11 @@ impl Entry {
             order: order.map_err(|error| error.to_string()),
             crashes: self.crashes,
         })
+    }
+
+    /// Whether the agent's version is awaited.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.task.confirmation == Some(Confirmation::Awaited)
     }
 
     /// What decides about its moves.

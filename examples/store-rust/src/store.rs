@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Mutex;
 use wpk_plugin::api::{
-    AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
     StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
-    UnixTime,
+    UnixTime, Version,
 };
 use wpk_plugin::async_trait;
 
@@ -123,8 +123,13 @@ impl TaskStore for JournalStore {
             .await
     }
 
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool> {
-        self.call(move |tasks| Ok(tasks.begin_installer(task, now)))
+    async fn begin_installer(
+        &self,
+        task: TaskId,
+        target: Option<Version>,
+        now: UnixTime,
+    ) -> StoreResult<bool> {
+        self.call(move |tasks| Ok(tasks.begin_installer(task, target, now)))
             .await
     }
 
@@ -175,8 +180,24 @@ impl TaskStore for JournalStore {
         self.call(move |tasks| Ok(tasks.timeline(task))).await
     }
 
-    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool> {
-        self.call(move |tasks| Ok(tasks.confirm(task, &what, at)))
+    async fn awaiting(
+        &self,
+        node: &str,
+        after: TaskId,
+        limit: usize,
+    ) -> StoreResult<Vec<Awaiting>> {
+        let node = node.to_owned();
+        self.call(move |tasks| Ok(tasks.awaiting(&node, after, limit)))
+            .await
+    }
+
+    async fn confirm(
+        &self,
+        task: TaskId,
+        what: Confirmation,
+        entry: TimelineEntry,
+    ) -> StoreResult<bool> {
+        self.call(move |tasks| Ok(tasks.confirm(task, what, entry)))
             .await
     }
 

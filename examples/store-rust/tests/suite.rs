@@ -29,7 +29,7 @@ async fn fill(file: &Path) {
     let claimed = store.claim("node01", 1, START + 1).await.unwrap();
     assert!(
         store
-            .begin_installer(claimed[0].task.id, START + 2)
+            .begin_installer(claimed[0].task.id, None, START + 2)
             .await
             .unwrap()
     );

@@ -5,7 +5,7 @@
 use rusqlite::{Connection, params};
 use wpk_api::{
     Cancel, Claimed, Confirmation, Mover, Overdue, Selector, Status, Task, TaskId, TimelineEntry,
-    TimelineStep, Transition, TransitionResult, UnixTime,
+    TimelineStep, Transition, TransitionResult, UnixTime, Version,
 };
 
 use crate::fault::Fault;
@@ -59,8 +59,9 @@ fn move_one(connection: &Connection, one: &Transition) -> Result<TransitionResul
         // What a time-out or an attempt before it left is no longer so.
         task.error_msg = None;
     }
-    if one.confirmation.is_some() {
-        task.confirmation.clone_from(&one.confirmation);
+    if standing.ours {
+        let target = read::target(connection, task.id)?;
+        task.confirmation = Confirmation::at_end(&one.to, target);
     }
     set(connection, &task)?;
     if let Some(entry) = &one.entry {
@@ -87,8 +88,7 @@ fn set(connection: &Connection, task: &Task) -> Result<(), Fault> {
             .map_err(|error| Fault::Nonsense(error.to_string()))?;
         prepared(
             connection,
-            "INSERT INTO WPKD_ORDERS (TASK_ID, OURS, CONFIRMATION) VALUES (?1, 0, ?2) \
-             ON CONFLICT (TASK_ID) DO UPDATE SET CONFIRMATION = excluded.CONFIRMATION",
+            "UPDATE WPKD_ORDERS SET CONFIRMATION = ?2 WHERE TASK_ID = ?1",
         )?
         .execute(params![task.id.0, json])?;
     }
@@ -152,16 +152,17 @@ pub(crate) fn interrupted(
 pub(crate) fn begin_installer(
     connection: &Connection,
     id: TaskId,
+    target: Option<Version>,
     now: UnixTime,
 ) -> Result<bool, Fault> {
     let begun = prepared(
         connection,
-        "INSERT INTO WPKD_ORDERS (TASK_ID, OURS, INSTALLER_BEGUN) \
-         SELECT TASK_ID, 0, ?2 FROM TASKS WHERE TASK_ID = ?1 AND STATUS = 'In progress' \
-         ON CONFLICT (TASK_ID) DO UPDATE SET INSTALLER_BEGUN = excluded.INSTALLER_BEGUN \
-         WHERE INSTALLER_BEGUN IS NULL",
+        "INSERT INTO WPKD_ORDERS (TASK_ID, OURS, INSTALLER_BEGUN, TARGET) \
+         SELECT TASK_ID, 0, ?2, ?3 FROM TASKS WHERE TASK_ID = ?1 AND STATUS = 'In progress' \
+         ON CONFLICT (TASK_ID) DO UPDATE SET INSTALLER_BEGUN = excluded.INSTALLER_BEGUN, \
+         TARGET = excluded.TARGET WHERE INSTALLER_BEGUN IS NULL",
     )?
-    .execute(params![id.0, now])?
+    .execute(params![id.0, now, target.map(String::from)])?
         == 1;
     if begun {
         touch(connection, &[id], now)?;
@@ -246,19 +247,21 @@ pub(crate) fn expire(
     Ok(expired)
 }
 
+/// See [`wpk_api::TaskStore::confirm`].
 pub(crate) fn confirm(
     connection: &Connection,
     id: TaskId,
-    confirmation: &Confirmation,
-    at: UnixTime,
+    what: &Confirmation,
+    entry: &TimelineEntry,
 ) -> Result<bool, Fault> {
     let found = read::by_id(connection, id)?;
-    let Some(mut task) = found.filter(|task| task.status == Status::Done) else {
+    let awaited = Some(Confirmation::Awaited);
+    let Some(mut task) = found.filter(|task| task.confirmation == awaited) else {
         return Ok(false);
     };
-    task.confirmation = Some(confirmation.clone());
+    task.confirmation = Some(what.clone());
     set(connection, &task)?;
-    timeline::add(connection, id, &timeline::confirmed(confirmation, at))?;
+    timeline::add(connection, id, entry)?;
     Ok(true)
 }
 
@@ -286,6 +289,8 @@ mod tests {
             (LIVE_OF, "WPKD_TASKS_LIVE"),
             (CLAIMABLE, "WPKD_TASKS_WORK"),
             (LIVE_ON, "WPKD_TASKS_WORK"),
+            (read::AWAITING, "WPKD_ORDERS_AWAITED"),
+            (read::BEGUN_AFTER, "WPKD_TASKS_AGENT"),
         ] {
             let mut statement = connection
                 .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))

@@ -3,7 +3,9 @@
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use wpk_api::{AgentId, Claimed, Command, Confirmation, Standing, Status, Task, TaskId};
+use wpk_api::{
+    AgentId, Awaiting, Claimed, Command, Confirmation, Standing, Status, Task, TaskId, Version,
+};
 
 use crate::fault::Fault;
 
@@ -75,6 +77,20 @@ pub(crate) const INTERRUPTED: &str = concat!(
      AND o.CLAIMED IS NOT NULL AND o.INSTALLER_BEGUN IS NULL ORDER BY t.TASK_ID"
 );
 
+/// `"awaited"` is how [`Confirmation::Awaited`] is stored; the index holds no others.
+pub(crate) const AWAITING: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", o.TARGET FROM WPKD_ORDERS o CROSS JOIN TASKS t ON t.TASK_ID = o.TASK_ID \
+     WHERE o.CONFIRMATION = '\"awaited\"' AND o.TASK_ID > ?1 AND t.NODE = ?2 \
+     AND t.AGENT_ID BETWEEN 0 AND 2147483647 ORDER BY o.TASK_ID LIMIT ?3"
+);
+
+pub(crate) const BEGUN_AFTER: &str = "SELECT t.TASK_ID FROM TASKS t \
+    JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID \
+    WHERE t.AGENT_ID = ?1 AND t.TASK_ID > ?2 AND o.INSTALLER_BEGUN IS NOT NULL \
+    ORDER BY t.TASK_ID LIMIT 1";
+
 /// The task of an agent that `sql` finds ([`LATEST`], [`SPOKEN_OF`]).
 pub(crate) fn of_agent(
     connection: &Connection,
@@ -133,6 +149,49 @@ pub(crate) fn in_progress(
     let mut statement = connection.prepare_cached(IN_PROGRESS)?;
     let rows = statement.query_map(params![after.0, limit], task)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The version that the installer of a task was begun with.
+pub(crate) fn target(connection: &Connection, id: TaskId) -> Result<Option<Version>, Fault> {
+    let sql = "SELECT TARGET FROM WPKD_ORDERS WHERE TASK_ID = ?1";
+    let stored = |row: &Row<'_>| Ok(text(row.get_ref(0)?));
+    let found = connection.prepare_cached(sql)?.query_row([id.0], stored);
+    Ok(version(found.optional()?.flatten()))
+}
+
+fn version(stored: Option<String>) -> Option<Version> {
+    stored?.parse().ok()
+}
+
+/// See [`wpk_api::TaskStore::awaiting`].
+pub(crate) fn awaiting(
+    connection: &Connection,
+    node: &str,
+    after: TaskId,
+    limit: usize,
+) -> Result<Vec<Awaiting>, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(AWAITING)?;
+    let rows = statement.query_map(params![after.0, node, limit], |row| {
+        Ok((task(row)?, text(row.get_ref(10)?)))
+    })?;
+    let mut later = connection.prepare_cached(BEGUN_AFTER)?;
+    let mut awaiting = Vec::new();
+    for row in rows {
+        let (task, target) = row?;
+        let Some(target) = version(target) else {
+            continue;
+        };
+        let next = later.query_row(params![task.agent.get(), task.id.0], |row| {
+            row.get(0).map(TaskId)
+        });
+        awaiting.push(Awaiting {
+            next: next.optional()?,
+            target,
+            task,
+        });
+    }
+    Ok(awaiting)
 }
 
 /// A task from a row that starts with [`columns`].

@@ -5,7 +5,8 @@
 //! Beside the manager's `TASKS` and `METADATA` there are, all named `WPKD_`:
 //! - `WPKD_ORDERS`: for each task of ours how to carry it out (until it ends),
 //!   when it was taken and its installer begun, how many crashes interrupted it,
-//!   and whether the agent's version was confirmed. The row goes with the task.
+//!   which version it was begun with, and whether the agent runs that. The row goes
+//!   with the task.
 //! - `WPKD_LIVE`: the one exclusive live task of an agent, by its primary key.
 //! - `WPKD_TIMELINE`: what happened to each task, step by step.
 //! - `WPKD_CHANGES`: the feed of changes; what of a task never changes stands
@@ -97,10 +98,17 @@ ALTER TABLE WPKD_ORDERS ADD COLUMN OURS INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE WPKD_ORDERS ADD COLUMN CLAIMED INTEGER;
 ALTER TABLE WPKD_ORDERS ADD COLUMN CRASHES INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE WPKD_ORDERS ADD COLUMN CONFIRMATION TEXT;
+ALTER TABLE WPKD_ORDERS ADD COLUMN TARGET TEXT;
 UPDATE WPKD_ORDERS SET OURS = 0 WHERE TASK_ORDER IS NULL;
 UPDATE WPKD_ORDERS SET CLAIMED = 0 WHERE EXISTS (
     SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_ORDERS.TASK_ID AND t.STATUS = 'In progress');
 INSERT OR REPLACE INTO WPKD_METADATA (key, value) VALUES ('layout', '2');
+";
+
+/// What is awaited, by columns that layout 1 has not.
+const AWAITED: &str = "
+CREATE INDEX IF NOT EXISTS WPKD_ORDERS_AWAITED ON WPKD_ORDERS (TASK_ID)
+    WHERE CONFIRMATION = '\"awaited\"';
 ";
 
 /// Forgets what belongs to tasks that were ended or deleted behind our back.
@@ -177,6 +185,7 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Fault> {
     if !columns.iter().any(|column| column == "CLAIMED") {
         transaction.execute_batch(FROM_LAYOUT_1)?;
     }
+    transaction.execute_batch(AWAITED)?;
     transaction.execute_batch(HEAL)?;
     transaction.commit()?;
     Ok(())

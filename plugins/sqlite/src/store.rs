@@ -8,9 +8,9 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use wpk_api::{
-    AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
     StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
-    UnixTime,
+    UnixTime, Version,
 };
 
 use crate::near::Near;
@@ -162,9 +162,14 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool> {
+    async fn begin_installer(
+        &self,
+        task: TaskId,
+        target: Option<Version>,
+        now: UnixTime,
+    ) -> StoreResult<bool> {
         ask(self.writer.as_ref(), move |connection| {
-            moves::begin_installer(connection, task, now)
+            moves::begin_installer(connection, task, target, now)
         })
         .await
     }
@@ -229,9 +234,27 @@ impl TaskStore for SqliteStore {
         .await
     }
 
-    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool> {
+    async fn awaiting(
+        &self,
+        node: &str,
+        after: TaskId,
+        limit: usize,
+    ) -> StoreResult<Vec<Awaiting>> {
+        let node = node.to_owned();
+        ask(self.readers.as_ref(), move |connection| {
+            read::awaiting(connection, &node, after, limit)
+        })
+        .await
+    }
+
+    async fn confirm(
+        &self,
+        task: TaskId,
+        what: Confirmation,
+        entry: TimelineEntry,
+    ) -> StoreResult<bool> {
         ask(self.writer.as_ref(), move |connection| {
-            moves::confirm(connection, task, &what, at)
+            moves::confirm(connection, task, &what, &entry)
         })
         .await
     }

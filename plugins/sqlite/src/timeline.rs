@@ -1,7 +1,7 @@
 //! What happened to each task, step by step.
 
 use rusqlite::{Connection, params};
-use wpk_api::{Confirmation, LONGEST_TIMELINE, TaskId, TimelineEntry, TimelineStep, UnixTime};
+use wpk_api::{LONGEST_TIMELINE, TaskId, TimelineEntry, TimelineStep};
 
 use crate::fault::Fault;
 use crate::read;
@@ -37,17 +37,6 @@ pub(crate) fn note(
     entries
         .iter()
         .try_for_each(|(id, entry)| add(connection, *id, entry))
-}
-
-/// The entry of a version that was looked at.
-pub(crate) fn confirmed(confirmation: &Confirmation, at: UnixTime) -> TimelineEntry {
-    let entry = TimelineEntry::new(at, TimelineStep::Confirm);
-    match confirmation {
-        Confirmation::Awaited => entry.detail("the agent's version is awaited"),
-        Confirmation::Confirmed => entry.detail("the agent runs the version it was sent"),
-        Confirmation::Unconfirmed(seen) => entry.detail(seen),
-        Confirmation::NotChecked => entry.detail("not checked"),
-    }
 }
 
 /// See [`wpk_api::TaskStore::timeline`].

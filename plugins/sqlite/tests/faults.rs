@@ -65,7 +65,7 @@ async fn child_that_writes_for_ever() {
                     let id = claimed.task.id;
                     say(&format!("claimed {id}"));
                     if id.0 % 2 == 0 {
-                        assert!(store.begin_installer(id, START).await.unwrap());
+                        assert!(store.begin_installer(id, None, START).await.unwrap());
                         say(&format!("begun {id}"));
                     }
                 }
@@ -136,7 +136,7 @@ async fn a_killed_process_loses_nothing_it_acknowledged() {
         }
         for id in &begun {
             assert!(
-                !store.begin_installer(*id, START).await.unwrap(),
+                !store.begin_installer(*id, None, START).await.unwrap(),
                 "{id} would run twice"
             );
         }

@@ -224,7 +224,7 @@ async fn a_file_of_the_first_release_is_opened_and_goes_on() {
     };
     assert_eq!(ids(store.interrupted("node01", false).await.unwrap()), [4]);
     assert_eq!(ids(store.claim("node01", 9, START).await.unwrap()), [3]);
-    assert!(!store.begin_installer(TaskId(5), START).await.unwrap());
+    assert!(!store.begin_installer(TaskId(5), None, START).await.unwrap());
     let word = |id: u32| wpk_api::Transition {
         select: Selector::SpokenOf(agent(id)),
         by: wpk_api::Mover::Report,

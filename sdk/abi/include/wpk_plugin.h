@@ -231,7 +231,7 @@ enum {
     WPK_OP_LATEST = 81,
     /* {"moves": [{"select": {"task": n} | {"latest_of": id} | {"spoken_of": id}, "to": status,
      *   "node": s, "error_msg": s|null, "at": time, "by": "delivery"|"report",
-     *   "entry": Entry (may be absent), "confirmation": Confirmation (may be absent)}, ...]}
+     *   "entry": Entry (may be absent)}, ...]}
      * -> [{"moved": Task} | {"refused": Task|null}, ...], one for each, in order. */
     WPK_OP_TRANSITION = 82,
     /* {"node": s, "limit": n, "now": time}
@@ -240,7 +240,7 @@ enum {
     WPK_OP_CLAIM = 83,
     /* {"node": s, "crashed": bool} -> as WPK_OP_CLAIM */
     WPK_OP_INTERRUPTED = 84,
-    /* {"task": n, "now": time} -> true or false */
+    /* {"task": n, "target": "vX.Y.Z"|null, "now": time} -> true or false */
     WPK_OP_BEGIN_INSTALLER = 85,
     /* {"tasks": [n, ...], "now": time} -> null */
     WPK_OP_TOUCH = 86,
@@ -259,7 +259,7 @@ enum {
     WPK_OP_NOTE = 93,
     /* {"task": n} -> [Entry, ...] */
     WPK_OP_TIMELINE = 94,
-    /* {"task": n, "confirmation": Confirmation, "at": time} -> true or false */
+    /* {"task": n, "confirmation": Confirmation, "entry": Entry} -> true or false */
     WPK_OP_CONFIRM = 95,
     /* {"after": Revision, "limit": n}
      * -> [{"revision": Revision, "changed": {"task": Task} | {"deleted": n}}, ...] */
@@ -269,7 +269,10 @@ enum {
     /* {"reader": s} -> Revision */
     WPK_OP_PLACE = 98,
     /* {"reader": s, "place": Revision} -> null */
-    WPK_OP_SET_PLACE = 99
+    WPK_OP_SET_PLACE = 99,
+    /* {"node": s, "after": n, "limit": n}
+     * -> [{"task": Task, "target": "vX.Y.Z", "next": n (may be absent)}, ...] */
+    WPK_OP_AWAITING = 100
 };
 
 /* Levels of log lines. */

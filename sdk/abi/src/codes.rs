@@ -154,6 +154,8 @@ operations! {
     Place = 98, "place";
     /// Store, contract 2: a reader of the feed has come further.
     SetPlace = 99, "set_place";
+    /// Store, contract 2: tasks whose agent's version is awaited.
+    Awaiting = 100, "awaiting";
 }
 
 /// The word of an operation's number, for messages.

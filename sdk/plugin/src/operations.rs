@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use wpk_abi::Operation;
 use wpk_api::border::{
-    Agent, Agents, CancelTasks, ChangesAfter, Claim, Confirm, Expire, Interrupted, Moves, Name,
-    NewTasks, Note, Nothing, OneTask, Opened, Page, Purge, Reader, Section, SetPlace, TaskNow,
-    Tasks, TasksAfter, TasksNow,
+    Agent, Agents, AwaitingAfter, BeginInstaller, CancelTasks, ChangesAfter, Claim, Confirm,
+    Expire, Interrupted, Moves, Name, NewTasks, Note, Nothing, OneTask, Opened, Page, Purge,
+    Reader, Section, SetPlace, Tasks, TasksAfter, TasksNow,
 };
 use wpk_api::{AgentDirectory, Context, RequestSource, TaskStore, Transport, WpkProvider};
 
@@ -199,8 +199,8 @@ async fn ask_store(store: &dyn TaskStore, mut question: Question) -> Result<Answ
             Answer::json(store.interrupted(&node, crashed).await?)
         }
         Operation::BeginInstaller => {
-            let TaskNow { task, now } = question.read()?;
-            Answer::json(store.begin_installer(task, now).await?)
+            let BeginInstaller { task, target, now } = question.read()?;
+            Answer::json(store.begin_installer(task, target, now).await?)
         }
         Operation::Touch => {
             let TasksNow { tasks, now } = question.read()?;
@@ -240,13 +240,17 @@ async fn ask_history(store: &dyn TaskStore, mut question: Question) -> Result<An
             let OneTask { task } = question.read()?;
             Answer::json(store.timeline(task).await?)
         }
+        Operation::Awaiting => {
+            let AwaitingAfter { node, after, limit } = question.read()?;
+            Answer::json(store.awaiting(&node, after, limit).await?)
+        }
         Operation::Confirm => {
             let Confirm {
                 task,
                 confirmation,
-                at,
+                entry,
             } = question.read()?;
-            Answer::json(store.confirm(task, confirmation, at).await?)
+            Answer::json(store.confirm(task, confirmation, entry).await?)
         }
         Operation::Changes => {
             let ChangesAfter { after, limit } = question.read()?;

@@ -42,15 +42,19 @@ impl Attempt<'_> {
         } = self;
         let (workshop, stop) = (ledger.workshop, ledger.stop);
         in_hand.begins();
-        let Found { file, version } =
-            unless_stopped(stop, slot.aside(find(workshop, order))).await??;
+        let found = unless_stopped(stop, slot.aside(find(workshop, order))).await??;
+        let Found {
+            file,
+            version,
+            target,
+        } = found;
         in_hand.bytes(0, file.len);
         unless_stopped(stop, wait_for_agent(workshop, ledger.task.agent, slot)).await?;
         let mut session = Session::new(ledger, order, &file, in_hand)?;
         unless_stopped(stop, session.send(slot)).await??;
         // From here on nothing may be cut short: the agent is told to run the
         // installer at most once, and that is written down first.
-        ledger.installer_begins().await?;
+        ledger.installer_begins(target).await?;
         session.run_installer().await?;
         Ok(Ended::Accepted {
             reports: version.is_none_or(|version| version >= rules::FIRST_REPORTING),

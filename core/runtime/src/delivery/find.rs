@@ -1,6 +1,7 @@
 //! The file that an order asks for.
 
-use wpk_api::{Order, Target, Version, Wanted};
+use wpk_api::repository::ReleaseName;
+use wpk_api::{Offer, Order, Target, Version, Wanted};
 use wpk_wire::UpgradeCode;
 
 use super::outcome::Ended;
@@ -14,6 +15,9 @@ pub(super) struct Found {
     pub(super) file: WpkFile,
     /// The version inside, if it is known.
     pub(super) version: Option<Version>,
+    /// The version that the agent is to tell after it ran the installer, if that is
+    /// known.
+    pub(super) target: Option<Version>,
 }
 
 /// Asks the providers and has the file fetched.
@@ -34,7 +38,27 @@ pub(super) async fn find(workshop: &Workshop, order: &Order) -> Result<Found, En
         },
     };
     let file = workshop.cache.get(&resolved).await?;
-    Ok(Found { file, version })
+    Ok(Found {
+        file,
+        version,
+        target: target(order, &resolved.offer),
+    })
+}
+
+/// What the agent can be compared with afterwards: its directory tells versions, or
+/// it would not have been accepted. A custom WPK names its version only where its
+/// name is one of a repository.
+fn target(order: &Order, offer: &Offer) -> Option<Version> {
+    match &order.wanted {
+        Wanted::File(_) => {
+            let name = ReleaseName::read(&offer.file_name);
+            offer.version.or(name.map(|name| name.version))
+        }
+        Wanted::Release(release) => match release.target {
+            Target::Exactly(version) => Some(version),
+            Target::Latest | Target::Invalid(_) => offer.version,
+        },
+    }
 }
 
 /// The version checks that could not be made when the request came, because

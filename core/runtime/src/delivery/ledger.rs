@@ -5,7 +5,7 @@
 use tracing::{debug, error, info, warn};
 use wpk_api::{
     CancellationToken, Mover, Selector, Status, StoreError, Task, TimelineEntry, Transition,
-    TransitionResult,
+    TransitionResult, Version,
 };
 
 use super::outcome::Ended;
@@ -20,14 +20,15 @@ pub(super) struct Ledger<'a> {
 }
 
 impl Ledger<'_> {
-    /// Writes down that the installer is begun. Only then, and only once, may the
+    /// Writes down that the installer is begun, and which version the agent will tell
+    /// after it, if that is known. Only then, and only once, may the
     /// agent be told to.
     ///
     /// # Errors
     /// The installer must not be run.
-    pub(super) async fn installer_begins(&self) -> Result<(), Ended> {
+    pub(super) async fn installer_begins(&self, target: Option<Version>) -> Result<(), Ended> {
         let store = self.workshop.store();
-        let begin = || store.begin_installer(self.task.id, self.workshop.now());
+        let begin = || store.begin_installer(self.task.id, target, self.workshop.now());
         match self.persist(begin).await {
             None => Err(Ended::Stopped),
             Some(false) => Err(Ended::NotOurs),
@@ -69,7 +70,6 @@ impl Ledger<'_> {
             at: self.workshop.now(),
             by: Mover::Delivery,
             entry: entry.clone(),
-            confirmation: None,
         };
         let ended = self
             .persist(|| async { store.transition(vec![ending()]).await })

@@ -49,7 +49,6 @@ pub(super) async fn answer(
                 false => Mover::Delivery,
             },
             entry: Some(entry(agent, ack, at)),
-            confirmation: None,
         });
         ((), moved)
     };

@@ -120,7 +120,6 @@ async fn update(
                 false => Mover::Delivery,
             },
             entry: None,
-            confirmation: None,
         });
         ((), moved)
     };

@@ -9,6 +9,7 @@
 
 mod acknowledgements;
 mod answers;
+mod confirmation;
 mod delivery;
 mod housekeeping;
 mod intake;

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use tracing::warn;
-use wpk_api::{AgentId, Claimed, Status, StoreError, Task, TaskId, UnixTime};
+use wpk_api::{AgentId, Claimed, Status, StoreError, Task, TaskId, UnixTime, Version};
 
 use super::inner::Inner;
 
@@ -104,6 +104,7 @@ impl Inner {
     pub(super) async fn begin_installer(
         &self,
         task: TaskId,
+        target: Option<Version>,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         let Some(agent) = self.local.agent_of(task).await? else {
@@ -116,7 +117,7 @@ impl Inner {
         {
             return Ok(false);
         }
-        self.local.begin(task, now).await
+        self.local.begin(task, target, now).await
     }
 }
 

@@ -1,13 +1,12 @@
-//! What a worker remembers of its tasks for those who look: timelines, the
-//! changes it saw, the versions it confirmed. The master has no place for them,
-//! so they lie in our own file, for the tasks of this node alone.
+//! What a worker remembers of its tasks for those who look: timelines and the
+//! changes it saw. The master has no place for them, so they lie in our own file,
+//! for the tasks of this node alone.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wpk_api::{
-    Change, Changed, Confirmation, LONGEST_TIMELINE, Revision, StoreError, Task, TaskId,
-    TimelineEntry,
+    Change, Changed, LONGEST_TIMELINE, Revision, StoreError, Task, TaskId, TimelineEntry,
 };
 
 use super::local::Local;
@@ -15,13 +14,13 @@ use super::local::Local;
 /// The most changes that are kept; a reader that is further behind misses some.
 const LONGEST_FEED: i64 = 100_000;
 
-fn json(value: &impl Serialize) -> rusqlite::Result<String> {
+pub(super) fn json(value: &impl Serialize) -> rusqlite::Result<String> {
     serde_json::to_string(value)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
 /// What a later version wrote and this one cannot read is left out.
-fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()
 }
 
@@ -158,41 +157,6 @@ impl Local {
         .await
     }
 
-    /// Remembers whether the agent runs what it was sent.
-    pub(super) async fn confirm(
-        &self,
-        task: TaskId,
-        confirmation: Confirmation,
-    ) -> Result<(), StoreError> {
-        self.run(move |connection| {
-            connection
-                .execute(
-                    "INSERT OR REPLACE INTO WORKER_CONFIRMATIONS (TASK_ID, CONFIRMATION) \
-                     VALUES (?1, ?2)",
-                    params![task.0, json(&confirmation)?],
-                )
-                .map(|_| ())
-        })
-        .await
-    }
-
-    /// What is known of the versions of these tasks' agents, put into them.
-    pub(super) async fn confirmed(&self, mut tasks: Vec<Task>) -> Result<Vec<Task>, StoreError> {
-        self.run(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT CONFIRMATION FROM WORKER_CONFIRMATIONS WHERE TASK_ID = ?1",
-            )?;
-            for task in &mut tasks {
-                let found: Option<String> = statement
-                    .query_row([task.id.0], |row| row.get(0))
-                    .optional()?;
-                task.confirmation = found.and_then(|found| read(&found));
-            }
-            Ok(tasks)
-        })
-        .await
-    }
-
     /// How many crashes have interrupted each of the tasks; with `crashed` one more.
     pub(super) async fn crashes(
         &self,
@@ -217,6 +181,7 @@ impl Local {
             for sql in [
                 "DELETE FROM WORKER_TIMELINE WHERE TASK_ID < ?1",
                 "DELETE FROM WORKER_CONFIRMATIONS WHERE TASK_ID < ?1",
+                "DELETE FROM WORKER_BEGUN WHERE TASK_ID < ?1",
                 "DELETE FROM WORKER_CRASHES WHERE TASK_ID < ?1",
             ] {
                 connection.execute(sql, [older])?;

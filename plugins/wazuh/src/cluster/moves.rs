@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use tracing::debug;
 use wpk_api::{
-    AgentId, Mover, Selector, Standing, Status, StoreError, Task, TimelineEntry, TimelineStep,
-    Transition, TransitionResult, UnixTime,
+    AgentId, Confirmation, Mover, Selector, Standing, Status, StoreError, Task, TimelineEntry,
+    TimelineStep, Transition, TransitionResult, UnixTime,
 };
 use wpk_wire::TaskRequest;
 
@@ -114,6 +114,7 @@ impl Inner {
         let results: Vec<TransitionResult> = group
             .iter()
             .map(|(agent, one)| result(*agent, one, &newest, &moved))
+            .map(|result| with_confirmation(result, &known))
             .collect();
         self.remember(group, &results).await;
         let ended = results.iter().filter_map(|result| match result {
@@ -139,12 +140,25 @@ impl Inner {
             at: now,
             by: Mover::Delivery,
             entry: Some(TimelineEntry::new(now, TimelineStep::Cancelled)),
-            confirmation: None,
         });
         let ended = self.transition(ends.collect()).await?;
         let moved = |one: &&TransitionResult| matches!(one, TransitionResult::Moved(_));
         Ok(ended.iter().filter(moved).count() as u64)
     }
+}
+
+/// A task of this node that ended well, with what is known of its agent's version.
+fn with_confirmation(
+    mut result: TransitionResult,
+    known: &HashMap<AgentId, &Known>,
+) -> TransitionResult {
+    if let TransitionResult::Moved(task) = &mut result
+        && let Some(row) = known.get(&task.agent)
+        && row.task == Some(task.id)
+    {
+        task.confirmation = Confirmation::at_end(&task.status, row.target);
+    }
+    result
 }
 
 fn result(
@@ -169,6 +183,5 @@ fn result(
     if one.error_msg.is_some() {
         task.error_msg.clone_from(&one.error_msg);
     }
-    task.confirmation.clone_from(&one.confirmation);
     TransitionResult::Moved(task)
 }

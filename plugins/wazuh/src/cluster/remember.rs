@@ -49,14 +49,8 @@ impl Inner {
                 TransitionResult::Refused(_) => {}
             }
         }
-        let confirmed = tasks.iter().filter_map(|task| {
-            let confirmation = task.confirmation.clone()?;
-            Some((task.id, confirmation))
-        });
-        for (id, confirmation) in confirmed.collect::<Vec<_>>() {
-            if let Err(error) = self.local.confirm(id, confirmation).await {
-                warn!(%error, "what an agent runs cannot be remembered");
-            }
+        if let Err(error) = self.local.ended(&tasks).await {
+            warn!(%error, "whether agents run what they were sent cannot be checked");
         }
         let noted = self.local.note(entries).await;
         if let Err(error) = noted.and(self.local.saw(tasks).await) {

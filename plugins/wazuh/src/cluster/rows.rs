@@ -4,7 +4,9 @@
 //! Each function is one transaction, on disk when it returns.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use wpk_api::{AgentId, Claimed, Command, NewTask, Status, StoreError, Task, TaskId, UnixTime};
+use wpk_api::{
+    AgentId, Claimed, Command, NewTask, Status, StoreError, Task, TaskId, UnixTime, Version,
+};
 
 use super::local::Local;
 
@@ -12,7 +14,8 @@ use super::local::Local;
 macro_rules! columns {
     () => {
         "AGENT_ID, TASK_ID, NODE, MODULE, COMMAND, CREATE_TIME, UPDATE_TIME, TASK_ORDER, STATE, \
-         INSTALLER_BEGUN"
+         INSTALLER_BEGUN, \
+         (SELECT TARGET FROM WORKER_BEGUN b WHERE b.TASK_ID = WORKER_TASKS.TASK_ID)"
     };
 }
 
@@ -62,6 +65,8 @@ pub(super) struct Known {
     pub(super) state: State,
     /// Whether its installer was begun.
     pub(super) begun: bool,
+    /// Which version it was begun with.
+    pub(super) target: Option<Version>,
 }
 
 impl Known {
@@ -248,12 +253,23 @@ impl Local {
     }
 
     /// See [`wpk_api::TaskStore::begin_installer`].
-    pub(super) async fn begin(&self, task: TaskId, now: UnixTime) -> Result<bool, StoreError> {
+    pub(super) async fn begin(
+        &self,
+        task: TaskId,
+        target: Option<Version>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
         self.run(move |connection| {
             let begun = connection.execute(
                 "UPDATE WORKER_TASKS SET INSTALLER_BEGUN = ?2 \
                  WHERE TASK_ID = ?1 AND STATE = 'running' AND INSTALLER_BEGUN IS NULL",
                 params![task.0, now],
+            )?;
+            connection.execute(
+                "INSERT OR IGNORE INTO WORKER_BEGUN (TASK_ID, AGENT_ID, TARGET) \
+                 SELECT TASK_ID, AGENT_ID, ?2 FROM WORKER_TASKS \
+                 WHERE TASK_ID = ?1 AND INSTALLER_BEGUN IS NOT NULL",
+                params![task.0, target.map(String::from)],
             )?;
             Ok(begun == 1)
         })
@@ -312,9 +328,13 @@ fn put(
 ) -> rusqlite::Result<()> {
     if let Some(id) = id {
         // A master that began its table anew gives old ids again.
-        connection
-            .prepare_cached("DELETE FROM WORKER_TASKS WHERE TASK_ID = ?1")?
-            .execute([id.0])?;
+        for sql in [
+            "DELETE FROM WORKER_TASKS WHERE TASK_ID = ?1",
+            "DELETE FROM WORKER_BEGUN WHERE TASK_ID = ?1",
+            "DELETE FROM WORKER_CONFIRMATIONS WHERE TASK_ID = ?1",
+        ] {
+            connection.prepare_cached(sql)?.execute([id.0])?;
+        }
     }
     let order = match &task.order {
         Some(order) => Some(
@@ -356,5 +376,6 @@ fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
         order: row.get(7)?,
         state: State::from_word(&state),
         begun: row.get::<_, Option<i64>>(9)?.is_some(),
+        target: (row.get::<_, Option<String>>(10)?).and_then(|target| target.parse().ok()),
     })
 }

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tracing::warn;
 use wpk_api::{
-    AgentId, Cancel, Change, Claimed, Confirmation, Context, Created, NewTask, Overdue, Revision,
-    StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, TimelineStep, Transition,
-    TransitionResult, UnixTime,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Context, Created, NewTask, Overdue,
+    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, TimelineStep,
+    Transition, TransitionResult, UnixTime, Version,
 };
 use wpk_wire::Dialect;
 
@@ -116,8 +116,13 @@ impl TaskStore for ClusterStore {
         self.inner.interrupted(node, crashed).await
     }
 
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool> {
-        let begun = self.inner.begin_installer(task, now).await?;
+    async fn begin_installer(
+        &self,
+        task: TaskId,
+        target: Option<Version>,
+        now: UnixTime,
+    ) -> StoreResult<bool> {
+        let begun = self.inner.begin_installer(task, target, now).await?;
         if begun {
             let entry = TimelineEntry::new(now, TimelineStep::Upgrade);
             if let Err(error) = self.inner.local.note(vec![(task, entry)]).await {
@@ -183,17 +188,27 @@ impl TaskStore for ClusterStore {
         self.inner.local.timeline(task).await
     }
 
-    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool> {
-        let inner = &self.inner;
-        inner.local.confirm(task, what.clone()).await?;
-        let detail = match what {
-            Confirmation::Unconfirmed(seen) => seen,
-            Confirmation::Confirmed => "the agent runs the version it was sent".to_owned(),
-            Confirmation::Awaited => "the agent's version is awaited".to_owned(),
-            Confirmation::NotChecked => "not checked".to_owned(),
+    async fn awaiting(
+        &self,
+        node: &str,
+        after: TaskId,
+        limit: usize,
+    ) -> StoreResult<Vec<Awaiting>> {
+        self.inner.local.awaiting(node, after, limit).await
+    }
+
+    async fn confirm(
+        &self,
+        task: TaskId,
+        what: Confirmation,
+        entry: TimelineEntry,
+    ) -> StoreResult<bool> {
+        let local = &self.inner.local;
+        let Some(confirmed) = local.confirm(task, what).await? else {
+            return Ok(false);
         };
-        let entry = TimelineEntry::new(at, TimelineStep::Confirm).detail(&detail);
-        inner.local.note(vec![(task, entry)]).await?;
+        local.note(vec![(task, entry)]).await?;
+        local.saw(vec![confirmed]).await?;
         Ok(true)
     }
 

@@ -1,8 +1,8 @@
 //! Tasks from their creation to their end, with a master that answers.
 
 use wpk_api::{
-    Changed, Confirmation, Created, Mover, Selector, Status, TaskStore, TimelineEntry,
-    TimelineStep, Transition, TransitionResult,
+    Changed, Confirmation, Created, Mover, Selector, Status, TaskId, TaskStore, TimelineEntry,
+    TimelineStep, Transition, TransitionResult, Version,
 };
 
 use super::stand::{NODE, NOW, Stand, id, order, to, upgrade};
@@ -50,11 +50,11 @@ async fn a_task_lives_at_the_master_and_its_order_here(factory: &AnyFactory<dyn 
 
         assert!(ok(
             "begin_installer",
-            stand.store.begin_installer(first, NOW).await
+            stand.store.begin_installer(first, None, NOW).await
         ));
         assert!(!ok(
             "begin_installer",
-            stand.store.begin_installer(first, NOW).await
+            stand.store.begin_installer(first, None, NOW).await
         ));
 
         let moved = ok(
@@ -81,7 +81,7 @@ async fn a_task_lives_at_the_master_and_its_order_here(factory: &AnyFactory<dyn 
         // What has ended is out of the way.
         assert!(!ok(
             "begin_installer",
-            stand.store.begin_installer(first, NOW).await
+            stand.store.begin_installer(first, None, NOW).await
         ));
         assert_ne!(stand.create(1).await, first);
         assert_eq!(stand.latest(3).await, None);
@@ -211,11 +211,11 @@ async fn a_word_counts_once_the_installer_was_begun_and_is_remembered_here(
         panic!("{created:?}");
     };
     let start = ok("revision", store.revision().await);
+    let target = Version::new(4, 14, 9);
     ok("claim", store.claim(NODE, 9, NOW).await);
     let word = || Transition {
         by: Mover::Report,
         entry: Some(TimelineEntry::new(NOW + 60, TimelineStep::Report)),
-        confirmation: Some(Confirmation::Awaited),
         ..to(Selector::SpokenOf(id(1)), Status::Done, None)
     };
     let early = ok("transition", store.transition(vec![word()]).await);
@@ -225,7 +225,7 @@ async fn a_word_counts_once_the_installer_was_begun_and_is_remembered_here(
     );
     assert!(ok(
         "begin_installer",
-        store.begin_installer(task, NOW + 30).await
+        store.begin_installer(task, Some(target), NOW + 30).await
     ));
     let heard = ok("transition", store.transition(vec![word()]).await);
     assert!(
@@ -236,17 +236,29 @@ async fn a_word_counts_once_the_installer_was_begun_and_is_remembered_here(
     let steps: Vec<_> = timeline.iter().map(|entry| entry.step).collect();
     use TimelineStep::{Created as New, Report, Upgrade};
     assert_eq!(steps, [New, Upgrade, Report]);
-    assert!(ok(
-        "confirm",
-        store.confirm(task, Confirmation::Confirmed, NOW + 90).await
-    ));
+    let done = stand.task_of(1).await;
+    assert_eq!(done.confirmation, Some(Confirmation::Awaited));
+    let awaiting = ok("awaiting", store.awaiting(NODE, TaskId(0), 9).await);
+    assert!(
+        matches!(&awaiting[..], [one] if one.task.id == task && one.target == target
+            && one.task.updated == Some(NOW + 60) && one.next.is_none()),
+        "{awaiting:?}"
+    );
+    let seen = || TimelineEntry::new(NOW + 90, TimelineStep::Confirm);
+    for first in [true, false] {
+        let confirmed = store.confirm(task, Confirmation::Confirmed, seen());
+        assert_eq!(ok("confirm", confirmed.await), first);
+    }
     let confirmation = stand.task_of(1).await.confirmation;
     assert_eq!(confirmation, Some(Confirmation::Confirmed));
+    assert_eq!(ok("awaiting", store.awaiting(NODE, TaskId(0), 9).await), []);
+    let timeline = ok("timeline", store.timeline(task).await);
+    assert_eq!(timeline.last(), Some(&seen()));
     let statuses: Vec<Status> = (ok("changes", store.changes(start, 99).await).into_iter())
         .map(|change| match change.changed {
             Changed::Task(task) => task.status,
             Changed::Deleted(id) => panic!("{id} was deleted"),
         })
         .collect();
-    assert_eq!(statuses, [Status::InProgress, Status::Done]);
+    assert_eq!(statuses, [Status::InProgress, Status::Done, Status::Done]);
 }

@@ -31,7 +31,7 @@ async fn a_restarted_worker_finds_its_tasks_and_begins_no_installer_twice(
     let waiting = stand.create(3).await;
     assert!(ok(
         "begin_installer",
-        stand.store.begin_installer(begun, NOW).await
+        stand.store.begin_installer(begun, None, NOW).await
     ));
     stand.restart();
     let interrupted = ok("interrupted", stand.store.interrupted(NODE, false).await);
@@ -41,11 +41,11 @@ async fn a_restarted_worker_finds_its_tasks_and_begins_no_installer_twice(
     assert_eq!(stand.claim().await, [waiting]);
     assert!(!ok(
         "begin_installer",
-        stand.store.begin_installer(begun, NOW).await
+        stand.store.begin_installer(begun, None, NOW).await
     ));
     assert!(ok(
         "begin_installer",
-        stand.store.begin_installer(running, NOW).await
+        stand.store.begin_installer(running, None, NOW).await
     ));
 }
 
@@ -57,7 +57,7 @@ async fn a_master_that_is_away_keeps_no_worker_from_starting(factory: &AnyFactor
     stand.restart();
     let interrupted = ok("interrupted", stand.store.interrupted(NODE, false).await);
     assert_eq!(interrupted.len(), 1, "from our own file");
-    let begun = stand.store.begin_installer(task, NOW).await;
+    let begun = stand.store.begin_installer(task, None, NOW).await;
     assert!(
         matches!(begun, Err(StoreError::Unavailable(_))),
         "{begun:?}"
@@ -67,7 +67,7 @@ async fn a_master_that_is_away_keeps_no_worker_from_starting(factory: &AnyFactor
     stand.table.set_status(1, "Timeout");
     assert!(!ok(
         "begin_installer",
-        stand.store.begin_installer(task, NOW).await
+        stand.store.begin_installer(task, None, NOW).await
     ));
     stand.restart();
     assert_eq!(
@@ -216,7 +216,7 @@ async fn cancelling_waits_for_a_master_that_is_away(factory: &AnyFactory<dyn Tas
     assert_eq!(stand.table.statuses(3), ["Cancelled"]);
     assert!(ok(
         "begin_installer",
-        stand.store.begin_installer(running, NOW).await
+        stand.store.begin_installer(running, None, NOW).await
     ));
     assert_eq!(
         ok(

@@ -68,7 +68,6 @@ pub fn to(select: Selector, status: Status, error_msg: Option<&str>) -> Transiti
         at: NOW + 60,
         by: Mover::Delivery,
         entry: None,
-        confirmation: None,
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wpk_api::{
-    AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
     StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime,
+    Version,
 };
 
 /// Decides about each call of a [`StoreAround`].
@@ -52,7 +53,7 @@ pass_on! {
     fn transition(moves: Vec<Transition>) -> Vec<TransitionResult>;
     fn claim(node: &str, limit: usize, now: UnixTime) -> Vec<Claimed>;
     fn interrupted(node: &str, crashed: bool) -> Vec<Claimed>;
-    fn begin_installer(task: TaskId, now: UnixTime) -> bool;
+    fn begin_installer(task: TaskId, target: Option<Version>, now: UnixTime) -> bool;
     fn touch(tasks: &[TaskId], now: UnixTime) -> ();
     fn cancel(node: &str, which: Cancel, now: UnixTime) -> u64;
     fn withdraw(tasks: &[TaskId]) -> u64;
@@ -61,7 +62,8 @@ pass_on! {
     fn purge(created_until: UnixTime) -> u64;
     fn note(entries: Vec<(TaskId, TimelineEntry)>) -> ();
     fn timeline(task: TaskId) -> Vec<TimelineEntry>;
-    fn confirm(task: TaskId, confirmation: Confirmation, at: UnixTime) -> bool;
+    fn awaiting(node: &str, after: TaskId, limit: usize) -> Vec<Awaiting>;
+    fn confirm(task: TaskId, confirmation: Confirmation, entry: TimelineEntry) -> bool;
     fn changes(after: Revision, limit: usize) -> Vec<Change>;
     fn revision() -> Revision;
     fn place(reader: &str) -> Revision;

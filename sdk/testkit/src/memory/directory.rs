@@ -1,6 +1,7 @@
 //! A directory whose agents a test writes down.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -32,6 +33,7 @@ pub fn agent(id: u32, version: &str) -> AgentInfo {
 pub struct MemoryDirectory {
     agents: Mutex<BTreeMap<AgentId, AgentInfo>>,
     down: Mutex<Option<String>>,
+    asked: AtomicUsize,
 }
 
 impl MemoryDirectory {
@@ -53,6 +55,11 @@ impl MemoryDirectory {
         *self.down.lock().unwrap_or_else(PoisonError::into_inner) = reason.map(str::to_owned);
     }
 
+    /// How often it was asked for agents by their ids.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
     fn agents(&self) -> MutexGuard<'_, BTreeMap<AgentId, AgentInfo>> {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,6 +76,7 @@ impl MemoryDirectory {
 #[async_trait]
 impl AgentDirectory for MemoryDirectory {
     async fn lookup(&self, ids: &[AgentId]) -> Result<Vec<AgentInfo>, DirectoryError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.reach()?;
         let agents = self.agents();
         Ok(ids

@@ -4,9 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use wpk_api::{
-    AgentId, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
     StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
-    UnixTime,
+    UnixTime, Version,
 };
 
 use super::Tables;
@@ -51,8 +51,13 @@ impl TaskStore for MemoryStore {
         Ok(self.tables().interrupted(node, crashed))
     }
 
-    async fn begin_installer(&self, task: TaskId, now: UnixTime) -> StoreResult<bool> {
-        Ok(self.tables().begin_installer(task, now))
+    async fn begin_installer(
+        &self,
+        task: TaskId,
+        target: Option<Version>,
+        now: UnixTime,
+    ) -> StoreResult<bool> {
+        Ok(self.tables().begin_installer(task, target, now))
     }
 
     async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> StoreResult<()> {
@@ -89,8 +94,22 @@ impl TaskStore for MemoryStore {
         Ok(self.tables().timeline(task))
     }
 
-    async fn confirm(&self, task: TaskId, what: Confirmation, at: UnixTime) -> StoreResult<bool> {
-        Ok(self.tables().confirm(task, what, at))
+    async fn awaiting(
+        &self,
+        node: &str,
+        after: TaskId,
+        limit: usize,
+    ) -> StoreResult<Vec<Awaiting>> {
+        Ok(self.tables().awaiting(node, after, limit))
+    }
+
+    async fn confirm(
+        &self,
+        task: TaskId,
+        what: Confirmation,
+        entry: TimelineEntry,
+    ) -> StoreResult<bool> {
+        Ok(self.tables().confirm(task, what, entry))
     }
 
     async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>> {

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use wpk_api::{
-    AgentId, Cancel, Change, Changed, Claimed, Confirmation, Created, LONGEST_TIMELINE, Mover,
-    NewTask, Order, Overdue, Revision, Selector, Standing, Status, Task, TaskId, TimelineEntry,
-    TimelineStep, Transition, TransitionResult, UnixTime,
+    AgentId, Awaiting, Cancel, Change, Changed, Claimed, Confirmation, Created, LONGEST_TIMELINE,
+    Mover, NewTask, Order, Overdue, Revision, Selector, Standing, Status, Task, TaskId,
+    TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime, Version,
 };
 
 /// A task and what belongs to it.
@@ -15,6 +15,8 @@ struct Row {
     task: Task,
     order: Option<Order>,
     standing: Standing,
+    /// What its installer was begun with.
+    target: Option<Version>,
     claimed: bool,
     crashes: u32,
     timeline: Vec<TimelineEntry>,
@@ -62,6 +64,7 @@ impl Tables {
             },
             timeline: vec![TimelineEntry::new(new.created, TimelineStep::Created)],
             order: new.order,
+            target: None,
             claimed: false,
             crashes: 0,
             task,
@@ -132,8 +135,8 @@ impl Tables {
             } else if one.to == Status::Done {
                 row.task.error_msg = None;
             }
-            if one.confirmation.is_some() {
-                row.task.confirmation = one.confirmation;
+            if row.standing.ours {
+                row.task.confirmation = Confirmation::at_end(&one.to, row.target);
             }
             let late = row.task.status == Status::Timeout;
             row.task.status = one.to;
@@ -192,13 +195,14 @@ impl Tables {
     }
 
     /// See [`wpk_api::TaskStore::begin_installer`].
-    pub fn begin_installer(&mut self, id: TaskId, now: UnixTime) -> bool {
+    pub fn begin_installer(&mut self, id: TaskId, target: Option<Version>, now: UnixTime) -> bool {
         let may = |row: &Row| row.task.status == Status::InProgress && !row.standing.begun;
         if !self.rows.get(&id).is_some_and(may) {
             return false;
         }
         self.change(id, |row| {
             row.standing.begun = true;
+            row.target = target;
             row.task.updated = Some(now);
             row.timeline
                 .push(TimelineEntry::new(now, TimelineStep::Upgrade));
@@ -310,16 +314,34 @@ impl Tables {
         row.map(|row| row.timeline.clone()).unwrap_or_default()
     }
 
+    /// See [`wpk_api::TaskStore::awaiting`].
+    pub fn awaiting(&self, node: &str, after: TaskId, limit: usize) -> Vec<Awaiting> {
+        let rows = self.rows.values().filter(|row| row.task.id > after);
+        let awaited = rows.filter(|row| {
+            row.task.node == node && row.task.confirmation == Some(Confirmation::Awaited)
+        });
+        let awaited = awaited.filter_map(|row| {
+            let task = row.task.clone();
+            let mut later = self.rows.values().filter(|row| row.task.id > task.id);
+            let next = later.find(|row| row.task.agent == task.agent && row.standing.begun);
+            Some(Awaiting {
+                target: row.target?,
+                next: next.map(id),
+                task,
+            })
+        });
+        awaited.take(limit).collect()
+    }
+
     /// See [`wpk_api::TaskStore::confirm`].
-    pub fn confirm(&mut self, task: TaskId, confirmation: Confirmation, at: UnixTime) -> bool {
-        let done = |row: &Row| row.task.status == Status::Done;
-        if !self.rows.get(&task).is_some_and(done) {
+    pub fn confirm(&mut self, id: TaskId, what: Confirmation, entry: TimelineEntry) -> bool {
+        let awaited = |row: &Row| row.task.confirmation == Some(Confirmation::Awaited);
+        if !self.rows.get(&id).is_some_and(awaited) {
             return false;
         }
-        self.change(task, |row| {
-            row.task.confirmation = Some(confirmation);
-            row.timeline
-                .push(TimelineEntry::new(at, TimelineStep::Confirm));
+        self.change(id, |row| {
+            row.task.confirmation = Some(what);
+            row.timeline.push(entry);
         });
         true
     }

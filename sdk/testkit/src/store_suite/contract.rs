@@ -242,7 +242,7 @@ async fn an_interrupted_task_is_found(store: &dyn TaskStore) {
     }
     let claimed = ok(store.claim("node01", 3, START + 1).await);
     assert!(ok(store
-        .begin_installer(claimed[1].task.id, START + 2)
+        .begin_installer(claimed[1].task.id, None, START + 2)
         .await));
     let found = ok(store.interrupted("node01", false).await);
     assert_eq!(found, [claimed[0].clone(), claimed[2].clone()]);
@@ -278,16 +278,22 @@ async fn what_somebody_moved_is_still_carried_out(store: &dyn TaskStore) {
 
 async fn an_installer_begins_once(store: &dyn TaskStore) {
     let id = create(store, upgrade(1, "node01", START)).await;
-    assert!(!ok(store.begin_installer(id, START).await), "still Pending");
+    assert!(
+        !ok(store.begin_installer(id, None, START).await),
+        "still Pending"
+    );
     ok(store.claim("node01", 1, START).await);
-    assert!(ok(store.begin_installer(id, START).await));
-    assert!(!ok(store.begin_installer(id, START).await), "twice");
+    assert!(ok(store.begin_installer(id, None, START).await));
+    assert!(!ok(store.begin_installer(id, None, START).await), "twice");
     ok(store
         .transition(vec![to(id, Status::Done, "node01", START)])
         .await);
-    assert!(!ok(store.begin_installer(id, START).await), "ended");
+    assert!(!ok(store.begin_installer(id, None, START).await), "ended");
     let unknown = wpk_api::TaskId(id.0 + 1);
-    assert!(!ok(store.begin_installer(unknown, START).await), "no task");
+    assert!(
+        !ok(store.begin_installer(unknown, None, START).await),
+        "no task"
+    );
 }
 
 async fn nothing_to_do_is_fine(store: &dyn TaskStore) {

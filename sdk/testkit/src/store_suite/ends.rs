@@ -119,7 +119,7 @@ async fn cancel_and_withdraw_take_pending_tasks(store: &dyn TaskStore) {
     ok(store
         .transition(vec![to(foreign, Status::InProgress, "node01", START)])
         .await);
-    assert!(ok(store.begin_installer(begun, START).await));
+    assert!(ok(store.begin_installer(begun, None, START).await));
     assert_eq!(ok(cancel(Cancel::NotBegun).await), 1);
     let found = ok(store.latest(&[agent(1), agent(4), agent(5)]).await);
     let statuses: Vec<_> = found.iter().flatten().map(|task| &task.status).collect();

@@ -1,5 +1,5 @@
-//! What a store remembers of tasks: timelines, confirmations, and the feed of
-//! changes with its readers.
+//! What a store remembers of tasks: timelines, and the feed of changes with its
+//! readers.
 
 use std::sync::Arc;
 
@@ -8,13 +8,12 @@ use wpk_api::{
     Status, Task, TaskId, TaskStore, TimelineEntry, TimelineStep, Transition,
 };
 
-use super::tasks::{START, agent, bare, create, ok, to, upgrade};
+use super::tasks::{START, TARGET, agent, bare, create, ok, to, upgrade};
 
 /// All stories, each on a store of its own.
 pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     a_timeline_tells_what_happened(&*make().await).await;
     a_timeline_is_bounded_and_goes_with_its_task(&*make().await).await;
-    only_a_successful_task_is_confirmed(&*make().await).await;
     every_change_is_in_the_feed(&*make().await).await;
     what_a_reader_has_not_passed_outlives_its_task(&*make().await).await;
     a_place_only_goes_forward(&*make().await).await;
@@ -46,7 +45,7 @@ async fn a_timeline_tells_what_happened(store: &dyn TaskStore) {
             (task, open.clone()),
         ])
         .await);
-    assert!(ok(store.begin_installer(task, START + 4).await));
+    assert!(ok(store.begin_installer(task, None, START + 4).await));
     let report = TimelineEntry::new(START + 6, TimelineStep::Report).asked("agent 001");
     let word = Transition {
         by: Mover::Report,
@@ -111,46 +110,6 @@ async fn a_timeline_is_bounded_and_goes_with_its_task(store: &dyn TaskStore) {
     assert_eq!(ok(store.timeline(TaskId(withdrawn.0 + 1)).await), []);
 }
 
-async fn only_a_successful_task_is_confirmed(store: &dyn TaskStore) {
-    let task = create(store, upgrade(1, "node01", START)).await;
-    ok(store.claim("node01", 1, START).await);
-    assert!(ok(store.begin_installer(task, START).await));
-    let seen = Confirmation::Unconfirmed("Wazuh v4.7.0".to_owned());
-    assert!(
-        !ok(store.confirm(task, seen.clone(), START).await),
-        "it runs"
-    );
-    assert!(!ok(store
-        .confirm(TaskId(task.0 + 1), seen.clone(), START)
-        .await));
-    let word = Transition {
-        by: Mover::Report,
-        confirmation: Some(Confirmation::Awaited),
-        ..to(task, Status::Done, "node01", START + 1)
-    };
-    ok(store.transition(vec![word]).await);
-    let confirmation = async || {
-        let found = ok(store.latest(&[agent(1)]).await);
-        found
-            .into_iter()
-            .flatten()
-            .next()
-            .and_then(|task| task.confirmation)
-    };
-    assert_eq!(confirmation().await, Some(Confirmation::Awaited));
-    assert!(ok(store.confirm(task, seen.clone(), START + 2).await));
-    assert_eq!(confirmation().await, Some(seen));
-    assert!(ok(store
-        .confirm(task, Confirmation::Confirmed, START + 3)
-        .await));
-    assert_eq!(confirmation().await, Some(Confirmation::Confirmed));
-    let timeline = ok(store.timeline(task).await);
-    assert_eq!(
-        steps(&timeline)[2..],
-        [TimelineStep::Confirm, TimelineStep::Confirm]
-    );
-}
-
 /// Everything that changed after a revision, read in small pieces.
 async fn feed(store: &dyn TaskStore, mut after: Revision) -> Vec<Change> {
     let mut all: Vec<Change> = Vec::new();
@@ -176,7 +135,9 @@ async fn every_change_is_in_the_feed(store: &dyn TaskStore) {
     let mut look = async || seen.extend(ok(store.latest(&[agent(1)]).await).into_iter().flatten());
     ok(store.claim("node01", 1, START + 1).await);
     look().await;
-    assert!(ok(store.begin_installer(task, START + 2).await));
+    assert!(ok(store
+        .begin_installer(task, Some(TARGET), START + 2)
+        .await));
     look().await;
     ok(store.touch(&[task], START + 3).await);
     look().await;
@@ -187,9 +148,10 @@ async fn every_change_is_in_the_feed(store: &dyn TaskStore) {
     };
     ok(store.transition(vec![word]).await);
     look().await;
-    ok(store
-        .confirm(task, Confirmation::Confirmed, START + 5)
-        .await);
+    let verdict = TimelineEntry::new(START + 5, TimelineStep::Confirm);
+    assert!(ok(store
+        .confirm(task, Confirmation::Confirmed, verdict)
+        .await));
     look().await;
     let changes = feed(store, start).await;
     assert!(

@@ -10,8 +10,8 @@
 //! The suite panics with the first thing that is wrong. Its parts: the sentences of
 //! the trait's documentation one by one, up to an installer that is begun
 //! ([`contract`]) and how tasks end and go ([`ends`]); whose word counts
-//! ([`words`]), timelines and the feed ([`history`]), callers that race each other
-//! ([`races`]), and random sequences of all operations against a simple store in
+//! ([`words`]), whether agents run what they were sent ([`confirmations`]), timelines
+//! and the feed ([`history`]), callers that race each other ([`races`]), and random sequences of all operations against a simple store in
 //! memory ([`model`]), shrunk to a short one when they differ.
 
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use wpk_api::TaskStore;
 
 use crate::suite::Options;
 
+pub mod confirmations;
 pub mod contract;
 pub mod ends;
 pub mod history;
@@ -28,7 +29,7 @@ pub mod races;
 mod tasks;
 pub mod words;
 
-pub use tasks::{START, agent, bare, order, to, upgrade};
+pub use tasks::{START, TARGET, agent, bare, order, to, upgrade};
 
 /// Random sequences that [`run`] tries.
 pub const SEQUENCES: u32 = 48;
@@ -43,6 +44,7 @@ pub async fn run_with(make: impl AsyncFn() -> Arc<dyn TaskStore>, options: &Opti
     contract::run(&make).await;
     ends::run(&make).await;
     words::run(&make).await;
+    confirmations::run(&make).await;
     history::run(&make).await;
     races::run(&make).await;
     model::run(&make, SEQUENCES).await;

@@ -12,7 +12,7 @@ use wpk_api::{
     Status, StoreError, TaskId, TaskStore, TimelineEntry, TimelineStep, Transition, UnixTime,
 };
 
-use super::tasks::{START, agent, bare, upgrade};
+use super::tasks::{START, TARGET, agent, bare, upgrade};
 use crate::memory::Tables;
 
 /// Agents and nodes of the stories: few, so that they meet.
@@ -30,7 +30,7 @@ enum Step {
     Move(Vec<Move>),
     Claim(usize, usize),
     Crash(usize),
-    BeginInstaller(usize),
+    BeginInstaller(usize, bool),
     Touch(Vec<usize>),
     Cancel(usize, Cancel),
     Withdraw(Vec<usize>),
@@ -100,12 +100,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         5 => vec(moves(), 1..4).prop_map(Step::Move),
         3 => (node.clone(), 0..4_usize).prop_map(|(node, limit)| Step::Claim(node, limit)),
         1 => node.clone().prop_map(Step::Crash),
-        3 => task.clone().prop_map(Step::BeginInstaller),
+        3 => (task.clone(), any::<bool>()).prop_map(|(task, known)| Step::BeginInstaller(task, known)),
         2 => vec(task.clone(), 0..4).prop_map(Step::Touch),
         1 => (node, cancel).prop_map(|(node, which)| Step::Cancel(node, which)),
         1 => vec(task.clone(), 0..3).prop_map(Step::Withdraw),
         2 => vec(task.clone(), 0..4).prop_map(Step::Expire),
-        1 => (task.clone(), confirmation).prop_map(|(task, what)| Step::Confirm(task, what)),
+        2 => (task.clone(), confirmation).prop_map(|(task, what)| Step::Confirm(task, what)),
         1 => vec(task, 0..3).prop_map(Step::Note),
         1 => (0..40_i64).prop_map(Step::Purge),
         3 => (0..20_i64).prop_map(Step::Wait),
@@ -223,10 +223,10 @@ impl Model {
                 let expected = self.tables.interrupted(node, true);
                 same(store.interrupted(node, true).await, expected)
             }
-            Step::BeginInstaller(place) => {
-                let id = self.id(*place);
-                let expected = self.tables.begin_installer(id, now);
-                same(store.begin_installer(id, now).await, expected)
+            Step::BeginInstaller(place, known) => {
+                let (id, target) = (self.id(*place), known.then_some(TARGET));
+                let expected = self.tables.begin_installer(id, target, now);
+                same(store.begin_installer(id, target, now).await, expected)
             }
             Step::Touch(places) => {
                 let ids = self.ids(places);
@@ -258,8 +258,9 @@ impl Model {
             }
             Step::Confirm(place, confirmation) => {
                 let (id, what) = (self.id(*place), confirmation.clone());
-                let expected = self.tables.confirm(id, what.clone(), now);
-                same(store.confirm(id, what, now).await, expected)
+                let entry = TimelineEntry::new(now, TimelineStep::Confirm);
+                let expected = self.tables.confirm(id, what.clone(), entry.clone());
+                same(store.confirm(id, what, entry).await, expected)
             }
             Step::Note(places) => {
                 let entry = |place: &usize| {
@@ -333,7 +334,6 @@ impl Model {
             at,
             by: one.by,
             entry: (one.by == Mover::Report).then_some(entry),
-            confirmation: (one.to == Status::Done).then_some(Confirmation::Awaited),
         }
     }
 
@@ -344,6 +344,8 @@ impl Model {
         for node in NODES {
             let expected = self.tables.interrupted(node, false);
             same(store.interrupted(node, false).await, expected)?;
+            let expected = self.tables.awaiting(node, TaskId(0), usize::MAX);
+            same(store.awaiting(node, TaskId(0), usize::MAX).await, expected)?;
         }
         let expected = self.tables.in_progress(TaskId(0), usize::MAX);
         same(store.in_progress(TaskId(0), usize::MAX).await, expected)?;

@@ -90,7 +90,7 @@ async fn an_installer_begins_once(store: Arc<dyn TaskStore>) {
     ok(store.claim("node01", 1, START).await);
     let begun = race(|_| {
         let store = Arc::clone(&store);
-        async move { ok(store.begin_installer(id, START).await) }
+        async move { ok(store.begin_installer(id, None, START).await) }
     })
     .await;
     assert_eq!(begun.iter().filter(|begun| **begun).count(), 1);

@@ -9,6 +9,9 @@ use wpk_api::{
 /// The time the suite's stories start.
 pub const START: UnixTime = 1_700_000_000;
 
+/// The version that orders ask for.
+pub const TARGET: Version = Version::new(4, 14, 9);
+
 /// An agent's id.
 pub fn agent(id: u32) -> AgentId {
     AgentId::new(i64::from(id)).unwrap_or(AgentId::MANAGER)
@@ -34,7 +37,7 @@ pub fn order(id: u32) -> Order {
         },
         wanted: Wanted::Release(WantedRelease {
             platform,
-            target: Target::Exactly(Version::new(4, 14, 9)),
+            target: Target::Exactly(TARGET),
             repository: None,
             use_http: false,
             package_type: None,
@@ -76,7 +79,6 @@ pub fn to(task: TaskId, to: Status, node: &str, at: UnixTime) -> Transition {
         at,
         by: Mover::Delivery,
         entry: None,
-        confirmation: None,
     }
 }
 
@@ -124,7 +126,7 @@ pub(super) async fn arrive(
     }
     let begun = way == Way::Begun
         && !matches!(status, Status::Pending | Status::Cancelled)
-        && ok(store.begin_installer(id, START).await);
+        && ok(store.begin_installer(id, None, START).await);
     match status {
         Status::Pending | Status::InProgress => {}
         Status::Timeout => {

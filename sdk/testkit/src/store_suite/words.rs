@@ -39,7 +39,7 @@ async fn hear(store: &dyn TaskStore, word: Transition) -> TransitionResult {
 async fn begin(store: &dyn TaskStore, id: u32, at: i64) -> TaskId {
     let task = create(store, upgrade(id, "node01", at)).await;
     ok(store.claim("node01", 99, at).await);
-    assert!(ok(store.begin_installer(task, at).await));
+    assert!(ok(store.begin_installer(task, None, at).await));
     task
 }
 
@@ -81,7 +81,7 @@ async fn a_word_before_the_installer_is_about_another_task(store: &dyn TaskStore
             "{select:?}: {early:?}"
         );
     }
-    assert!(ok(store.begin_installer(task, START).await));
+    assert!(ok(store.begin_installer(task, None, START).await));
     let word = hear(store, said(1, Status::Done, START + 1)).await;
     assert!(matches!(word, TransitionResult::Moved(_)), "{word:?}");
     let again = hear(store, said(1, Status::Failed, START + 1)).await;
@@ -133,7 +133,7 @@ async fn a_word_goes_to_the_newest_begun_task(store: &dyn TaskStore) {
         panic!("a repeated word moved something: {again:?}");
     };
     assert_eq!(about.id, first);
-    assert!(ok(store.begin_installer(second, START + 904).await));
+    assert!(ok(store.begin_installer(second, None, START + 904).await));
     let word = hear(store, said(1, Status::Done, START + 905)).await;
     let TransitionResult::Moved(word) = word else {
         panic!("the word of the second task was not heard: {word:?}");

@@ -1,0 +1,50 @@
+//! Time-outs: tasks that are In progress and without a word for too long.
+
+use std::collections::HashSet;
+
+use tracing::{error, warn};
+use wpk_api::{Overdue, Task, TaskId};
+
+use super::ages::Ages;
+use crate::workshop::Workshop;
+
+/// Tasks read from the store at a time.
+const PAGE: usize = 10_000;
+
+/// Tasks without an update for too long end as Timeout; those that are being
+/// delivered right now do not.
+pub(super) async fn expire(workshop: &Workshop, ages: &mut Ages) {
+    let timeout = workshop.settings.tasks.task_timeout.0;
+    let (store, now) = (workshop.store(), workshop.now());
+    let mut running = Vec::new();
+    loop {
+        let after = running.last().map_or(TaskId(0), |task: &Task| task.id);
+        match store.in_progress(after, PAGE).await {
+            Ok(page) if page.is_empty() => break,
+            Ok(page) => running.extend(page),
+            Err(error) => {
+                warn!(%error, "running tasks cannot be read; no time-outs this time");
+                return;
+            }
+        }
+    }
+    let in_hand: HashSet<TaskId> = workshop.in_hand.ids().into_iter().collect();
+    running.retain(|task| !in_hand.contains(&task.id));
+    let ages = ages.look(running.iter(), now);
+    let overdue = running.iter().zip(ages).filter(|(_, age)| *age >= timeout);
+    let overdue: Vec<_> = overdue
+        .map(|(task, _)| Overdue {
+            task: task.id,
+            updated: task.updated,
+        })
+        .collect();
+    // Also when there is none: a store that is not alone looks around then.
+    match store.expire(&overdue, now).await {
+        Ok(ended) => {
+            for task in ended {
+                warn!(task = %task.id, agent = %task.agent, "no word from the agent in time");
+            }
+        }
+        Err(error) => error!(%error, "time-outs cannot be stored; trying again"),
+    }
+}

@@ -1,0 +1,59 @@
+//! The task manager's clock: time-outs and clean-up (PROTOCOL.md, section 3), and
+//! whether agents run what they were sent.
+//!
+//! `expire.rs` ends tasks that are without a word, `confirm.rs` compares versions,
+//! both by `ages.rs`;
+//! `ticks.rs` wakes them.
+
+mod ages;
+mod confirm;
+mod expire;
+mod ticks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, error, info};
+use wpk_api::CancellationToken;
+
+use self::ages::Ages;
+use self::ticks::every;
+use crate::clock::whole_seconds;
+use crate::workshop::Workshop;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Runs until `stop`.
+pub(crate) async fn run(workshop: Arc<Workshop>, stop: CancellationToken) {
+    // The directory may be slow; time-outs do not wait for it.
+    tokio::join!(keep_time(&workshop, &stop), confirm::run(&workshop, &stop));
+}
+
+async fn keep_time(workshop: &Workshop, stop: &CancellationToken) {
+    let tasks = &workshop.settings.tasks;
+    let (timeout, keep) = (tasks.task_timeout.0, tasks.cleanup_time.0);
+    // Often enough that a time-out is late by a quarter at the most.
+    let look = (timeout / 4).clamp(Duration::from_secs(1), Duration::from_secs(30));
+    // Once a day; oftener where tasks are kept for less than that. Never at the
+    // very start, when the administrator may want to see what was.
+    let clean = keep.clamp(Duration::from_secs(1), DAY);
+    let mut looks = every(look, look);
+    let mut cleans = every(clean, clean.min(DAY / 24));
+    let mut ages = Ages::new(timeout);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = looks.tick() => expire::expire(workshop, &mut ages).await,
+            _ = cleans.tick() => purge(workshop, keep).await,
+        }
+    }
+}
+
+async fn purge(workshop: &Workshop, keep: Duration) {
+    let until = workshop.now().saturating_sub(whole_seconds(keep));
+    match workshop.store().purge(until).await {
+        Ok(0) => debug!("no old tasks to delete"),
+        Ok(deleted) => info!(deleted, "old tasks deleted"),
+        Err(error) => error!(%error, "old tasks cannot be deleted; trying again tomorrow"),
+    }
+}
