@@ -1,7 +1,7 @@
 //! The settings of the daemon: read in stages, checked all at once.
 //!
 //! [`collect`] puts the fragments together (`load.rs`: defaults, a manager's
-//! `ossec.conf` (`ossec.rs`), `--config FILE`, `conf.d/*.toml`, `WPKD_...`
+//! `ossec.conf` (`ossec/`), `--config FILE`, `conf.d/*.toml`, `WPKD_...`
 //! variables), and [`Fragments::check`] turns them into typed [`Settings`] or
 //! into *all* [`Finding`]s (`check.rs`), each naming its file and key. Between
 //! the two the daemon loads the libraries of `[[plugin]]`

@@ -175,8 +175,8 @@ impl OssecConf {
     /// # Errors
     /// All its mistakes, each with its line.
     pub fn load(path: &Path) -> Result<Self, Findings> {
-        let text = read_text(path).map_err(|finding| Findings(vec![finding]))?;
-        ossec::read(path, &text).map_err(Findings)
+        let bytes = read_bytes(path).map_err(|finding| Findings(vec![finding]))?;
+        ossec::read(path, &bytes).map_err(Findings)
     }
 }
 
@@ -194,6 +194,11 @@ fn read(file: &Path) -> Result<String, Finding> {
 }
 
 fn read_text(file: &Path) -> Result<String, Finding> {
+    String::from_utf8(read_bytes(file)?)
+        .map_err(|error| unusable(file, format!("cannot be read: {error}")))
+}
+
+fn read_bytes(file: &Path) -> Result<Vec<u8>, Finding> {
     let length = std::fs::metadata(file)
         .map_err(|error| unusable(file, format!("cannot be read: {error}")))?
         .len();
@@ -203,8 +208,7 @@ fn read_text(file: &Path) -> Result<String, Finding> {
             format!("is {length} bytes long; at most {MAX_FILE} are read"),
         ));
     }
-    std::fs::read_to_string(file)
-        .map_err(|error| unusable(file, format!("cannot be read: {error}")))
+    std::fs::read(file).map_err(|error| unusable(file, format!("cannot be read: {error}")))
 }
 
 fn unusable(file: &Path, message: String) -> Finding {

@@ -350,7 +350,7 @@ fn a_managers_ossec_conf_lies_below_our_own_file() {
     assert_eq!(types(&settings, PluginKind::Provider), ["shelf", "file"]);
     let context = settings.context();
     assert_eq!(context.wpk_repository.as_deref(), Some("example.org/wpk"));
-    assert!(settings.ossec.unwrap().built_in_enabled);
+    assert_eq!(settings.ossec.unwrap().warnings, []);
 
     // Its mistakes are found together with ours, each with its own file.
     std::fs::write(&conf, text.replace("<max_threads>3", "<max_threads>many")).unwrap();

@@ -22,11 +22,8 @@ pub(crate) fn print(home: &Path, file: &Path) -> ExitCode {
     };
     match settings(home, &conf) {
         Ok(text) => {
-            if conf.built_in_enabled {
-                eprintln!(
-                    "{}: agent-upgrade.enabled is yes; set it to no and restart the manager before wpkd starts",
-                    path.display()
-                );
+            for warning in &conf.warnings {
+                eprintln!("warning: {warning}");
             }
             print!("{text}");
             ExitCode::SUCCESS
@@ -75,7 +72,7 @@ mod tests {
     fn the_options_of_the_file_take_their_places() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("ossec.conf");
-        let text = "<ossec_config><agent-upgrade><enabled>no</enabled><chunk_size>1024</chunk_size>\
+        let text = "<ossec_config><agent-upgrade><chunk_size>1024</chunk_size>\
             <wpk_repository>example.org/wpk</wpk_repository></agent-upgrade>\
             <cluster><node_name>m1</node_name></cluster></ossec_config>";
         std::fs::write(&path, text).unwrap();

@@ -42,9 +42,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use wpk_api::CancellationToken;
-use wpk_config::{PluginSection, Settings};
+use wpk_config::{Finding, PluginSection, Settings};
 use wpk_runtime::Engine;
 
 use cli::{Cli, Command};
@@ -95,6 +95,9 @@ fn check(settings: &Settings) -> ExitCode {
             .join(", ")
     };
     println!("the configuration is good");
+    for warning in warnings(settings) {
+        println!("warning    {warning}");
+    }
     println!("home       {}", settings.home.display());
     println!("dialect    {}", settings.dialect.as_str());
     println!("node       {}", settings.node.name);
@@ -107,6 +110,11 @@ fn check(settings: &Settings) -> ExitCode {
         println!("plugin     {}", file.path.display());
     }
     ExitCode::SUCCESS
+}
+
+/// What is accepted in a manager's `ossec.conf` and would better be otherwise.
+fn warnings(settings: &Settings) -> &[Finding] {
+    (settings.ossec.as_ref()).map_or(&[], |conf| &conf.warnings)
 }
 
 fn run(settings: Settings, registry: &Registry) -> ExitCode {
@@ -146,6 +154,9 @@ async fn serve(settings: Settings, registry: &Registry) -> Result<(), String> {
         version = env!("CARGO_PKG_VERSION"), home = %settings.home.display(), node = %settings.node.name,
         dialect = settings.dialect.as_str(), "starting"
     );
+    for warning in warnings(&settings) {
+        warn!("{warning}");
+    }
     let stop = CancellationToken::new();
     stop_on_signals(&stop).map_err(|error| format!("signals cannot be watched: {error}"))?;
     let parts = registry
