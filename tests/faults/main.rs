@@ -5,4 +5,5 @@
 mod acknowledgements;
 mod disk;
 mod log;
+mod removed;
 mod slots;

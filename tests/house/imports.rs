@@ -36,8 +36,12 @@ const RULES: &[(&str, Allowed)] = &[
         Only(&["core/api", "core/wire", "core/package", "core/config"]),
     ),
     // unix-socket, repository, local-file, wazuh, channel, sqlite, postgres and any
-    // other: a built-in sees exactly what a third party sees.
-    ("plugins/*", Only(&["core/api", "core/wire"])),
+    // other: a built-in sees exactly what a third party sees. What several of them
+    // have in common is no plugin.
+    (
+        "plugins/*",
+        Only(&["core/api", "core/wire", "plugins/sqlite-file"]),
+    ),
     ("sdk/abi", Only(&[])),
     ("sdk/plugin", Only(&["core/api", "sdk/abi"])),
     ("sdk/installer", Only(&[])),
@@ -170,7 +174,7 @@ mod tests {
         assert_eq!(
             wrong,
             [
-                "it (plugins/new) imports core/runtime (core/runtime); it may import core/api, core/wire"
+                "it (plugins/new) imports core/runtime (core/runtime); it may import core/api, core/wire, plugins/sqlite-file"
             ]
         );
         let wrong = with("core/package", &[("core/api", None)]);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wpk_api::{AgentId, Platform, UnixTime};
+use wpk_sqlite_file::{Moved, Place};
 
 use crate::files;
 use crate::record::Record;
@@ -37,6 +38,8 @@ pub(crate) enum DatabaseError {
     Io(#[from] std::io::Error),
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
+    #[error("{0}")]
+    Moved(#[from] Moved),
     #[error(
         "its layout is {0}, this version knows {LAYOUT}: update wpkd, or use the file that belongs to this version"
     )]
@@ -48,7 +51,11 @@ pub(crate) enum DatabaseError {
 }
 
 /// The open file.
-pub(crate) struct Database(Connection);
+pub(crate) struct Database {
+    connection: Connection,
+    /// Looked at before anything is written.
+    place: Place,
+}
 
 impl Database {
     /// Opens the file, or makes it.
@@ -69,12 +76,13 @@ impl Database {
             other => return Err(DatabaseError::Layout(other)),
         }
         transaction.commit()?;
-        Ok(Self(connection))
+        let place = Place::of(path)?;
+        Ok(Self { connection, place })
     }
 
     /// Every agent ever enrolled, ascending by id.
     pub(crate) fn load(&self) -> Result<Vec<Record>, DatabaseError> {
-        let mut statement = self.0.prepare(
+        let mut statement = self.connection.prepare(
             "SELECT id, name, fingerprint, revoked, platform, os_version, os_major, os_minor,
                     os_arch, version, last_seen
              FROM agents ORDER BY id",
@@ -95,7 +103,8 @@ impl Database {
         make: impl FnOnce(AgentId) -> Result<Record, E>,
     ) -> Result<Record, E> {
         let sqlite = |error| E::from(DatabaseError::Sqlite(error));
-        let transaction = self.0.transaction().map_err(sqlite)?;
+        self.place.check().map_err(DatabaseError::Moved)?;
+        let transaction = self.connection.transaction().map_err(sqlite)?;
         let last: Option<i64> = transaction
             .query_row("SELECT max(id) FROM agents", [], |row| row.get(0))
             .optional()
@@ -115,7 +124,8 @@ impl Database {
 
     /// Writes what agents said of themselves, all or nothing.
     pub(crate) fn update(&mut self, records: &[Record]) -> Result<(), DatabaseError> {
-        let transaction = self.0.transaction()?;
+        self.place.check()?;
+        let transaction = self.connection.transaction()?;
         {
             let mut statement = transaction.prepare_cached(
                 "UPDATE agents SET platform = ?2, os_version = ?3, os_major = ?4, os_minor = ?5,
@@ -140,7 +150,8 @@ impl Database {
 
     /// Remembers that an agent's certificate is no longer good.
     pub(crate) fn revoke(&mut self, id: AgentId, at: UnixTime) -> Result<(), DatabaseError> {
-        self.0.execute(
+        self.place.check()?;
+        self.connection.execute(
             "UPDATE agents SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL",
             params![i64::from(id), at],
         )?;

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use wpk_api::{CancellationToken, RequestService};
 
 use crate::core::{Core, Serving};
+use crate::database::DatabaseError;
 use crate::goodbye::Goodbye;
 use crate::limits::{Admission, GRACE, Quiet};
 use crate::session;
@@ -124,6 +125,8 @@ async fn flush(core: &Arc<Core>) -> bool {
     let core = Arc::clone(core);
     match tokio::task::spawn_blocking(move || core.registry.flush()).await {
         Ok(Ok(())) => true,
+        // The log has been told already, once.
+        Ok(Err(DatabaseError::Moved(_))) => false,
         Ok(Err(error)) => {
             tracing::warn!(%error, "the registry of agents cannot be written, it is tried again");
             false

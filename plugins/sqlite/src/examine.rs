@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 use wpk_api::examine::{Check, Examine};
+use wpk_sqlite_file::held;
 
 use crate::fault::Fault;
 use crate::schema;
@@ -32,6 +33,14 @@ pub(crate) async fn examine(file: PathBuf, asked: &Examine) -> Vec<Check> {
 
 fn look(file: &Path, task_timeout: Option<Duration>) -> Check {
     let shown = file.display();
+    if let [process, ..] = held(file)[..] {
+        let detail = format!(
+            "process {process} still has the file open that lay at {shown} before: it was \
+             removed or replaced, and nothing more can be stored"
+        );
+        let advice = "put it back, or put a backup in its place and restart wpkd";
+        return Check::failure(NAME, detail, advice);
+    }
     let meta = match file.metadata() {
         Ok(meta) => meta,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -49,7 +58,7 @@ fn look(file: &Path, task_timeout: Option<Duration>) -> Check {
     }
     read(file, task_timeout).unwrap_or_else(|fault| {
         let advice = "stop wpkd, then restore the file from a backup or move it away";
-        Check::failure(NAME, fault.opening(file).to_string(), advice)
+        Check::failure(NAME, fault.at(file).to_string(), advice)
     })
 }
 

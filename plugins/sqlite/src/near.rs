@@ -31,7 +31,7 @@ impl Near {
                 let connection = open::reader(file)?;
                 connection
                     .busy_timeout(Duration::ZERO)
-                    .map_err(|error| Fault::from(error).opening(file))?;
+                    .map_err(|error| Fault::from(error).at(file))?;
                 Ok(Mutex::new(connection))
             })
             .collect::<Result<_, StoreError>>()?;

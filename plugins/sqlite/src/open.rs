@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use wpk_api::StoreError;
+use wpk_sqlite_file::Place;
 
 use crate::fault::Fault;
 use crate::schema;
@@ -23,7 +24,7 @@ const STATEMENTS: usize = 64;
 
 /// Opens the connection that writes: makes folders, file and tables if absent,
 /// checks what is there.
-pub(crate) fn writer(file: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn writer(file: &Path) -> Result<(Connection, Place), StoreError> {
     create(file).map_err(|error| {
         StoreError::Unavailable(format!(
             "{}: cannot be created: {error}; the user of this program must be able to write its folder",
@@ -52,7 +53,11 @@ pub(crate) fn writer(file: &Path) -> Result<Connection, StoreError> {
         schema::create(&connection)?;
         Ok(connection)
     };
-    open().map_err(|fault| fault.opening(file))
+    let connection = open().map_err(|fault| fault.at(file))?;
+    let place = Place::of(file).map_err(|error| {
+        StoreError::Unavailable(format!("{}: cannot be looked at: {error}", file.display()))
+    })?;
+    Ok((connection, place))
 }
 
 /// Opens a connection that only reads. The writer must be open.
@@ -62,7 +67,7 @@ pub(crate) fn reader(file: &Path) -> Result<Connection, StoreError> {
         connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8000;")?;
         Ok(connection)
     };
-    open().map_err(|fault| fault.opening(file))
+    open().map_err(|fault| fault.at(file))
 }
 
 fn connect(file: &Path, mode: OpenFlags) -> Result<Connection, Fault> {

@@ -48,7 +48,7 @@ impl SqliteStore {
         let (writer, calls) = mpsc::channel(WAITING);
         let (readers, questions) = mpsc::channel(WAITING);
         // First, because it makes what the other connections need.
-        let connection = open::writer(&file)?;
+        let (connection, place) = open::writer(&file)?;
         let cores = thread::available_parallelism()
             .map_or(2, usize::from)
             .clamp(2, 4);
@@ -62,6 +62,7 @@ impl SqliteStore {
         };
         let thread = Writer {
             connection,
+            place,
             file: file.clone(),
             calls,
         };

@@ -4,15 +4,17 @@
 //! commit waits for the disk the next calls gather, so that the disk is waited
 //! for once per batch and not once per call.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use wpk_api::StoreError;
+use wpk_sqlite_file::Place;
 
 use crate::fault::Fault;
+use crate::statement::prepared;
 
 /// Calls that may wait in a channel; the next caller waits for a place.
 pub(crate) const WAITING: usize = 1024;
@@ -96,6 +98,8 @@ where
 pub(crate) struct Writer {
     /// The only connection that writes.
     pub(crate) connection: Connection,
+    /// Where the file was when it was opened.
+    pub(crate) place: Place,
     /// For messages.
     pub(crate) file: PathBuf,
     /// What is to be done.
@@ -105,9 +109,9 @@ pub(crate) struct Writer {
 /// Why a batch did not come through.
 enum Broken {
     /// It did not begin: nothing would, now.
-    AtBegin(StoreError),
+    AtBegin(Fault),
     /// It was rolled back as a whole.
-    Later(StoreError),
+    Later(Fault),
 }
 
 impl Writer {
@@ -126,8 +130,8 @@ impl Writer {
     fn carry_out(&self, batch: &mut [Box<dyn Call>]) {
         match self.together(batch) {
             Ok(()) => {}
-            Err(Broken::Later(error)) if batch.len() > 1 || is_full(&error) => {
-                if is_full(&error) {
+            Err(Broken::Later(fault)) if batch.len() > 1 || fault.wants_room() => {
+                if fault.wants_room() {
                     self.make_room();
                 }
                 // One call may have taken the others with it (a full disk ends
@@ -137,18 +141,21 @@ impl Writer {
                     let Some(call) = rest.first_mut() else { break };
                     match self.together(slice::from_mut(call)) {
                         Ok(()) => {}
-                        Err(Broken::Later(error)) => call.fail(error),
-                        Err(Broken::AtBegin(error)) => {
-                            rest.iter_mut().for_each(|call| call.fail(error.clone()));
+                        Err(Broken::Later(fault)) => call.fail(fault.at(&self.file)),
+                        Err(Broken::AtBegin(fault)) => {
+                            self.fail(rest, &fault);
                             break;
                         }
                     }
                 }
             }
-            Err(Broken::AtBegin(error) | Broken::Later(error)) => {
-                batch.iter_mut().for_each(|call| call.fail(error.clone()));
-            }
+            Err(Broken::AtBegin(fault) | Broken::Later(fault)) => self.fail(batch, &fault),
         }
+    }
+
+    fn fail(&self, batch: &mut [Box<dyn Call>], fault: &Fault) {
+        let error = fault.at(&self.file);
+        batch.iter_mut().for_each(|call| call.fail(error.clone()));
     }
 
     /// The log cannot grow. Once what is in it has been put into the file, its
@@ -167,38 +174,36 @@ impl Writer {
         if batch.is_empty() {
             return Ok(());
         }
-        self.say("BEGIN IMMEDIATE").map_err(Broken::AtBegin)?;
+        (self.place.check().map_err(Fault::Moved))
+            .and_then(|()| say(&self.connection, "BEGIN IMMEDIATE"))
+            .map_err(Broken::AtBegin)?;
         let done = self
             .each(batch)
-            .and_then(|()| self.say("COMMIT"))
+            .and_then(|()| say(&self.connection, "COMMIT"))
             .map_err(Broken::Later);
         if done.is_err()
             && !self.connection.is_autocommit()
-            && let Err(error) = self.say("ROLLBACK")
+            && let Err(fault) = say(&self.connection, "ROLLBACK")
         {
+            let error = fault.at(&self.file);
             tracing::error!(%error, "a transaction of the task store could not be rolled back");
         }
         done
     }
 
-    fn each(&self, batch: &mut [Box<dyn Call>]) -> Result<(), StoreError> {
+    fn each(&self, batch: &mut [Box<dyn Call>]) -> Result<(), Fault> {
         for call in batch {
-            self.say("SAVEPOINT one_call")?;
+            say(&self.connection, "SAVEPOINT one_call")?;
             if let Err(fault) = call.run(&self.connection) {
-                let error = fault.at(&self.file);
                 if self.connection.is_autocommit() {
-                    return Err(error);
+                    return Err(fault);
                 }
-                call.fail(error);
-                self.say("ROLLBACK TO one_call")?;
+                call.fail(fault.at(&self.file));
+                say(&self.connection, "ROLLBACK TO one_call")?;
             }
-            self.say("RELEASE one_call")?;
+            say(&self.connection, "RELEASE one_call")?;
         }
         Ok(())
-    }
-
-    fn say(&self, sql: &str) -> Result<(), StoreError> {
-        say(&self.connection, &self.file, sql)
     }
 }
 
@@ -228,7 +233,7 @@ impl Reader {
     /// One read transaction, begun after every call was made: each sees all that
     /// was committed before it was called.
     fn carry_out(&self, mut batch: Vec<Box<dyn Call>>) {
-        let say = |sql| say(&self.connection, &self.file, sql);
+        let say = |sql| say(&self.connection, sql).map_err(|fault| fault.at(&self.file));
         if let Err(error) = say("BEGIN") {
             batch.iter_mut().for_each(|call| call.fail(error.clone()));
         } else {
@@ -249,10 +254,6 @@ impl Reader {
     }
 }
 
-fn is_full(error: &StoreError) -> bool {
-    matches!(error, StoreError::Full(_))
-}
-
 fn gather(
     first: Box<dyn Call>,
     calls: &mut mpsc::Receiver<Box<dyn Call>>,
@@ -268,10 +269,7 @@ fn gather(
     batch
 }
 
-fn say(connection: &Connection, file: &Path, sql: &str) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.execute([]))
-        .map(|_| ())
-        .map_err(|error| Fault::from(error).at(file))
+fn say(connection: &Connection, sql: &str) -> Result<(), Fault> {
+    prepared(connection, sql)?.execute([])?;
+    Ok(())
 }

@@ -31,8 +31,20 @@ pub(crate) struct Bound {
     /// open the file's inode cannot belong to anybody else.
     listener: UnixListener,
     path: PathBuf,
+    mode: u32,
+    group: Option<u32>,
     /// Device and inode of the file.
     file: (u64, u64),
+}
+
+/// Where the file of a bound socket is.
+pub(crate) enum Lies {
+    /// Where it was put.
+    AtItsPath,
+    /// Something else lies there.
+    BehindAnother,
+    /// Nothing lies there, or it cannot be told.
+    Nowhere,
 }
 
 impl Bound {
@@ -75,8 +87,27 @@ impl Bound {
         Ok(Self {
             listener,
             path: path.to_owned(),
+            mode,
+            group,
             file,
         })
+    }
+
+    /// Binds the path once more, with the same rights, after the file was removed.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub(crate) fn again(&self) -> Result<Self, BuildError> {
+        Self::new(&self.path, self.mode, self.group)
+    }
+
+    /// Where the file is now.
+    pub(crate) fn lies(&self) -> Lies {
+        match rustix::fs::lstat(&self.path) {
+            Ok(stat) if identity(&stat) == self.file => Lies::AtItsPath,
+            Ok(_) => Lies::BehindAnother,
+            Err(_) => Lies::Nowhere,
+        }
     }
 
     /// The listening socket.
@@ -92,13 +123,8 @@ impl Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        match rustix::fs::lstat(&self.path) {
-            Ok(stat) if identity(&stat) == self.file => remove(&self.path),
-            Ok(_) => tracing::warn!(
-                path = %self.path.display(),
-                "the socket was replaced by somebody else; leaving it alone"
-            ),
-            Err(_) => {}
+        if matches!(self.lies(), Lies::AtItsPath) {
+            remove(&self.path);
         }
     }
 }

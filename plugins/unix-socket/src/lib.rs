@@ -4,7 +4,8 @@
 //! The daemon enters through [`plugin`]. The way of one request:
 //! `bind` puts both sockets into place with exact rights, `listener` accepts
 //! connections within a limit, `connection` takes frames out of one connection,
-//! hands each to the engine and writes its answer. A client that is slow,
+//! hands each to the engine and writes its answer; `watch` puts a socket back that
+//! was removed meanwhile. A client that is slow,
 //! silent or wrong costs its own connection and nothing else. `examine` looks at
 //! the sockets from outside, for `wpkctl doctor`.
 
@@ -15,6 +16,7 @@ mod group;
 mod listener;
 mod settings;
 mod source;
+mod watch;
 
 pub use settings::{Mode, Settings};
 pub use source::{UnixSocketSource, plugin};

@@ -18,69 +18,102 @@ use wpk_api::{Peer, SourceError};
 
 use crate::bind::Bound;
 use crate::connection::{self, PATIENCE_WHEN_CROWDED, ServedSocket};
+use crate::watch;
 
 /// First and longest pause after an error of `accept`.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// At most this many errors are logged one by one; then every 60th.
 const LOGGED_ERRORS: u32 = 3;
 
-/// Accepts until `socket.stop`, spawning connections on `tracker`.
+/// How long what was bound before the file was removed is still accepted from: for
+/// clients that had connected by then.
+const OLD_CLIENTS: Duration = Duration::from_secs(5);
+
+/// Accepts connections and gives each a place.
+pub(crate) struct Listener {
+    pub(crate) socket: Arc<ServedSocket>,
+    pub(crate) allow_uids: Option<Arc<[u32]>>,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) tracker: TaskTracker,
+}
+
+/// Accepts until `socket.stop`; a socket that is removed meanwhile is made again.
 ///
 /// # Errors
-/// [`SourceError`] if the socket itself is broken.
-pub(crate) async fn run(
-    bound: &Bound,
-    socket: Arc<ServedSocket>,
-    allow_uids: Option<Arc<[u32]>>,
-    max_connections: usize,
-    tracker: &TaskTracker,
-) -> Result<(), SourceError> {
-    let places = Arc::new(Semaphore::new(max_connections));
-    let mut failures = 0u32;
+/// [`SourceError`] if the socket itself is broken, or cannot be made again.
+pub(crate) async fn run(listener: Arc<Listener>, mut bound: Bound) -> Result<(), SourceError> {
     loop {
-        let Some(place) = free_place(&places, &socket).await else {
-            return Ok(());
+        let again = tokio::select! {
+            ended = listener.accept(&bound) => return ended,
+            again = watch::made_again(&bound) => again?,
         };
-        let accepted = tokio::select! {
-            biased;
-            () = socket.stop.cancelled() => return Ok(()),
-            accepted = bound.listener().accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                failures = 0;
-                if let Some(peer) = admit(&stream, allow_uids.as_deref(), bound) {
-                    let socket = Arc::clone(&socket);
-                    tracker.spawn(async move {
-                        connection::serve(stream, peer, &socket).await;
-                        drop(place);
+        let old = std::mem::replace(&mut bound, again);
+        let listener = Arc::clone(&listener);
+        tokio::spawn(async move {
+            // How that ends is of no interest: nobody can come any more.
+            drop(tokio::time::timeout(OLD_CLIENTS, listener.accept(&old)).await);
+        });
+    }
+}
+
+impl Listener {
+    /// Accepts until the daemon stops, spawning connections.
+    ///
+    /// # Errors
+    /// [`SourceError`] if the socket itself is broken.
+    async fn accept(&self, bound: &Bound) -> Result<(), SourceError> {
+        let Self {
+            socket,
+            allow_uids,
+            places,
+            tracker,
+        } = self;
+        let mut failures = 0u32;
+        loop {
+            let Some(place) = free_place(places, socket).await else {
+                return Ok(());
+            };
+            let accepted = tokio::select! {
+                biased;
+                () = socket.stop.cancelled() => return Ok(()),
+                accepted = bound.listener().accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    failures = 0;
+                    if let Some(peer) = admit(&stream, allow_uids.as_deref(), bound) {
+                        let socket = Arc::clone(socket);
+                        tracker.spawn(async move {
+                            connection::serve(stream, peer, &socket).await;
+                            drop(place);
+                        });
+                    }
+                }
+                Err(error) if is_of_one_client(&error) => {}
+                Err(error) if is_fatal(&error) => {
+                    return Err(SourceError {
+                        source_name: bound.path().display().to_string(),
+                        message: format!(
+                            "the socket accepts no connections any more: {error}; restart the daemon"
+                        ),
                     });
                 }
-            }
-            Err(error) if is_of_one_client(&error) => {}
-            Err(error) if is_fatal(&error) => {
-                return Err(SourceError {
-                    source_name: bound.path().display().to_string(),
-                    message: format!(
-                        "the socket accepts no connections any more: {error}; restart the daemon"
-                    ),
-                });
-            }
-            Err(error) => {
-                if failures < LOGGED_ERRORS || failures.is_multiple_of(60) {
-                    tracing::error!(
-                        path = %bound.path().display(), %error,
-                        "cannot accept a connection; trying again (raise the limit of open files \
-                         if there are too many)"
-                    );
-                }
-                // Clients that send nothing may hold the descriptors that are missing.
-                socket.crowded.notify_waiters();
-                let pause = PAUSES.0.saturating_mul(1 << failures.min(8)).min(PAUSES.1);
-                failures = failures.saturating_add(1);
-                tokio::select! {
-                    () = socket.stop.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(pause) => {}
+                Err(error) => {
+                    if failures < LOGGED_ERRORS || failures.is_multiple_of(60) {
+                        tracing::error!(
+                            path = %bound.path().display(), %error,
+                            "cannot accept a connection; trying again (raise the limit of open files \
+                             if there are too many)"
+                        );
+                    }
+                    // Clients that send nothing may hold the descriptors that are missing.
+                    socket.crowded.notify_waiters();
+                    let pause = PAUSES.0.saturating_mul(1 << failures.min(8)).min(PAUSES.1);
+                    failures = failures.saturating_add(1);
+                    tokio::select! {
+                        () = socket.stop.cancelled() => return Ok(()),
+                        () = tokio::time::sleep(pause) => {}
+                    }
                 }
             }
         }

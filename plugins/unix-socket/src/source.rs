@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 use wpk_api::section;
 use wpk_api::{
@@ -16,7 +16,7 @@ use wpk_api::{
 use crate::bind::Bound;
 use crate::connection::ServedSocket;
 use crate::group::group_id;
-use crate::listener;
+use crate::listener::{self, Listener};
 use crate::settings::Settings;
 
 /// How long requests that are being answered may go on after the stop signal.
@@ -98,20 +98,24 @@ impl RequestSource for UnixSocketSource {
         let _stop_with_us = stop.clone().drop_guard();
         let tracker = TaskTracker::new();
         let accept = |endpoint: Endpoint, bound: Bound| {
-            let socket = Arc::new(ServedSocket {
+            let socket = ServedSocket {
                 endpoint,
                 service: Arc::clone(&service),
                 stop: stop.clone(),
                 crowded: Notify::new(),
                 max_frame: self.max_frame,
                 idle_timeout: self.idle_timeout,
+            };
+            let listener = Arc::new(Listener {
+                socket: Arc::new(socket),
+                allow_uids: self.allow_uids.clone(),
+                places: Arc::new(Semaphore::new(self.max_connections)),
+                tracker: tracker.clone(),
             });
-            let allow_uids = self.allow_uids.clone();
-            let max_connections = self.max_connections;
-            let (stop, tracker) = (stop.clone(), tracker.clone());
+            let stop = stop.clone();
             tokio::spawn(async move {
                 let _stop_the_other = stop.drop_guard();
-                listener::run(&bound, socket, allow_uids, max_connections, &tracker).await
+                listener::run(listener, bound).await
             })
         };
         let accepting: Vec<_> = sockets

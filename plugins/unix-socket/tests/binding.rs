@@ -6,12 +6,15 @@ mod common;
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
+use std::time::Duration;
 
-use common::{build, serve_defaults};
+use common::{DEADLINE, build, serve, serve_defaults};
 use serde_json::json;
+use tokio::time::timeout;
 use wpk_api::Factory;
 use wpk_plugin_unix_socket::plugin;
-use wpk_testkit::{Home, ask};
+use wpk_testkit::{Client, Home, ask, wait_until};
 
 fn refusal(home: &Home, settings: &serde_json::Value) -> String {
     match build(home, settings) {
@@ -110,6 +113,85 @@ async fn a_socket_of_somebody_else_is_left_alone_at_the_end() {
     let left = std::fs::symlink_metadata(home.task_socket()).unwrap();
     assert!(left.file_type().is_socket());
     assert!(!home.upgrade_socket().exists());
+}
+
+/// The answer at a path, waited for.
+async fn answer(path: &Path) -> Vec<u8> {
+    let answered = wait_until(DEADLINE, || ask(path, "hello")).await;
+    answered.expect("nobody answers there").to_vec()
+}
+
+#[tokio::test]
+async fn a_socket_that_is_removed_is_made_again() {
+    let served = serve(&json!({"mode": "0640"}));
+    let (upgrade, task) = (served.home.upgrade_socket(), served.home.task_socket());
+    let mut before = Client::connect(&upgrade).await.unwrap();
+    before.ask("hello").await.unwrap().unwrap();
+    for round in 0..2 {
+        std::fs::remove_file(&upgrade).unwrap();
+        if round == 1 {
+            std::fs::remove_file(&task).unwrap();
+        }
+        let again = timeout(Duration::from_secs(2), answer(&upgrade)).await;
+        assert_eq!(again.expect("not within a second"), b"Upgrade hello");
+        assert_eq!(answer(&task).await, b"Task hello");
+        let mode = std::fs::metadata(&upgrade).unwrap().mode() & 0o7777;
+        assert_eq!(mode, 0o640);
+    }
+    // Who was connected notices nothing.
+    let answered = before.ask("hello").await.unwrap().unwrap();
+    assert_eq!(answered, b"Upgrade hello");
+    served.stop.cancel();
+    served.ended.await.unwrap().unwrap();
+    assert!(!upgrade.exists() && !task.exists());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_removed_is_made_again() {
+    let served = serve(&json!({"upgrade": "", "task": "own/task"}));
+    let task = served.home.path("own/task");
+    assert_eq!(answer(&task).await, b"Task hello");
+    std::fs::remove_dir_all(served.home.path("own")).unwrap();
+    assert_eq!(answer(&task).await, b"Task hello");
+}
+
+#[tokio::test]
+async fn what_somebody_else_put_there_is_not_pushed_aside() {
+    let served = serve_defaults();
+    let task = served.home.task_socket();
+    assert_eq!(answer(&task).await, b"Task hello");
+    // In one step, so that no moment is without a socket.
+    let aside = served.home.path("queue/tasks/other");
+    let other = UnixListener::bind(&aside).unwrap();
+    let identity = |path: &Path| std::fs::metadata(path).map(|file| file.ino()).ok();
+    let inode = identity(&aside);
+    std::fs::rename(&aside, &task).unwrap();
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::resume();
+    assert_eq!(identity(&task), inode, "it was pushed aside");
+    assert_eq!(
+        answer(&served.home.upgrade_socket()).await,
+        b"Upgrade hello"
+    );
+    // Once it is gone the path is ours again.
+    drop(other);
+    std::fs::remove_file(&task).unwrap();
+    assert_eq!(answer(&task).await, b"Task hello");
+}
+
+#[tokio::test]
+async fn a_socket_that_cannot_be_made_again_ends_the_source() {
+    let served = serve(&json!({"upgrade": "own/upgrade"}));
+    let folder = served.home.path("own");
+    assert_eq!(answer(&folder.join("upgrade")).await, b"Upgrade hello");
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "no folder").unwrap();
+    let ended = timeout(DEADLINE, served.ended).await.unwrap().unwrap();
+    let error = ended.unwrap_err().to_string();
+    assert!(error.contains("own/upgrade"), "{error}");
+    assert!(error.contains("cannot be made again"), "{error}");
+    assert!(!served.home.task_socket().exists(), "the other ends too");
 }
 
 #[tokio::test]

@@ -13,17 +13,24 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 use wpk_api::StoreError;
+use wpk_sqlite_file::{Faults, Place};
 
-use super::fault::fault;
 use super::tables::{LAYOUT, TABLES};
 
 /// How long another program's lock is waited for (a backup, a curious `sqlite3`).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What to do about a damaged file.
+const ADVICE: Faults = Faults {
+    damaged: "move it away and start again: tasks that wait at the master are taken up by the \
+              next request for their agents",
+};
+
 /// The file.
 #[derive(Debug, Clone)]
 pub(super) struct Local {
     file: Arc<PathBuf>,
+    place: Arc<Place>,
     connection: Arc<Mutex<Connection>>,
 }
 
@@ -54,8 +61,12 @@ impl Local {
                 file.display()
             )));
         }
+        let place = Place::of(&file).map_err(|error| {
+            StoreError::Unavailable(format!("{}: cannot be looked at: {error}", file.display()))
+        })?;
         Ok(Self {
             file: Arc::new(file),
+            place: Arc::new(place),
             connection: Arc::new(Mutex::new(connection)),
         })
     }
@@ -65,21 +76,25 @@ impl Local {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
-        let (connection, file) = (Arc::clone(&self.connection), Arc::clone(&self.file));
+        let local = self.clone();
         let done = tokio::task::spawn_blocking(move || {
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let whole = connection.transaction()?;
-            let result = work(&whole)?;
-            whole.commit()?;
-            Ok(result)
+            let lock = local.connection.lock();
+            let mut connection = lock.unwrap_or_else(PoisonError::into_inner);
+            (local.place.check()).map_err(|moved| StoreError::Unavailable(moved.to_string()))?;
+            let whole = |connection: &mut Connection| {
+                let whole = connection.transaction()?;
+                let result = work(&whole)?;
+                whole.commit()?;
+                Ok(result)
+            };
+            whole(&mut connection).map_err(|error| fault(&local.file, &error))
         });
-        match done.await {
-            Ok(result) => result.map_err(|error| fault(&file, &error)),
-            Err(ended) => Err(StoreError::Unavailable(format!(
+        done.await.unwrap_or_else(|ended| {
+            Err(StoreError::Unavailable(format!(
                 "{}: {ended}",
-                file.display()
-            ))),
-        }
+                self.file.display()
+            )))
+        })
     }
 
     /// Forgets what has not begun; returns how many waited. With `due` the
@@ -136,6 +151,10 @@ impl Local {
         })
         .await
     }
+}
+
+fn fault(file: &Path, error: &rusqlite::Error) -> StoreError {
+    wpk_sqlite_file::fault(file, error, ADVICE)
 }
 
 fn get(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {

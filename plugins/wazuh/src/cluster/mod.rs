@@ -10,7 +10,7 @@
 //! "cluster"`). Inside: `header` (bytes around a message), `link` (one question
 //! with its time limit and attempts), `master` (the messages, in pieces that
 //! fit a frame), `shown` (statuses and times as the master writes them), `local`
-//! (our file), `tables`, `rows`, `history` and `confirmations` (what is in it), `fault` (its errors),
+//! (our file), `tables`, `rows`, `history` and `confirmations` (what is in it),
 //! `examine` (what the doctor is told), `create` and `settle` (the two procedures
 //! that must survive a crash between the master and our file), `claims`, `moves` and
 //! `remember` (the other calls), `inner` (what they share), `store` (the trait).
@@ -36,7 +36,6 @@ mod claims;
 mod confirmations;
 mod create;
 mod examine;
-mod fault;
 mod header;
 mod history;
 mod inner;

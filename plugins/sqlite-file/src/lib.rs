@@ -1,0 +1,15 @@
+//! What the built-in plugins that keep an SQLite file (`sqlite`, `channel`,
+//! `wazuh`) have in common.
+//!
+//! [`Place`] notices that an open file was taken away from where it lay, so that
+//! nothing is written into a file that nobody can find again; [`held`] asks the
+//! machine whether another process writes into such a file. [`fault`] puts what
+//! SQLite says into the words of [`StoreError`](wpk_api::StoreError).
+
+mod fault;
+mod held;
+mod place;
+
+pub use fault::{Faults, fault};
+pub use held::held;
+pub use place::{Moved, Place};

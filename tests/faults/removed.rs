@@ -1,0 +1,77 @@
+//! What a person removes while the daemon runs: it is noticed, said once, and made
+//! again where that can be done.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+use wpk_testkit::manager::PATIENCE;
+use wpk_testkit::wdb::agent_row;
+use wpk_testkit::{Manager, binary, wait_until};
+
+/// How often the log says this.
+fn said(manager: &Manager, words: &str) -> usize {
+    let output = manager.output();
+    output.lines().filter(|line| line.contains(words)).count()
+}
+
+#[tokio::test]
+async fn a_task_store_that_is_removed_takes_no_tasks() {
+    let mut manager = Manager::start("").await.unwrap();
+    let rows = (1..=3).map(|id| agent_row(id, "Wazuh v4.7.0"));
+    manager.wdb.set_agents(rows);
+    let examined = |manager: &Manager| {
+        let output = Command::new(binary("wpkd").unwrap())
+            .args(["examine", "--config"])
+            .arg(manager.config())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let lines = text.lines().filter(|line| line.contains("task database"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let before = examined(&manager);
+    assert!(before.contains("is sound"), "{before}");
+
+    std::fs::remove_file(manager.home.tasks_db()).unwrap();
+    for agent in 1..=3 {
+        let items = manager.upgrade(&[agent], json!({})).await;
+        assert_eq!(items[0]["error"], 4, "{items:?}");
+    }
+    assert_eq!(
+        said(&manager, "nothing more is written to it: put it back"),
+        1
+    );
+    assert!(!manager.home.tasks_db().exists(), "an empty one was made");
+    let process = manager.daemon().unwrap().id().unwrap();
+    let now = examined(&manager);
+    assert!(now.contains("failure"), "{now}");
+    assert!(now.contains(&format!("process {process} ")), "{now}");
+
+    // As the doctor says.
+    manager.stop().await.unwrap();
+    manager.boot().await.unwrap();
+    let items = manager.upgrade(&[1], json!({})).await;
+    assert_ne!(items[0]["error"], 4, "{items:?}");
+    let after = examined(&manager);
+    assert!(after.contains("is sound"), "{after}");
+}
+
+#[tokio::test]
+async fn a_socket_that_is_removed_is_there_again() {
+    let mut manager = Manager::start("").await.unwrap();
+    std::fs::remove_file(manager.home.upgrade_socket()).unwrap();
+    let request = json!({"command": "nonsense"}).to_string();
+    let answered = wait_until(PATIENCE, || manager.ask(&request)).await;
+    assert!(answered.is_some(), "{}", manager.output());
+    assert_eq!(said(&manager, "the socket was removed"), 1);
+
+    // Where it cannot be made again the daemon ends, and says why.
+    let folder = manager.home.path("queue/tasks");
+    std::fs::rename(&folder, manager.home.path("queue/away")).unwrap();
+    std::fs::write(&folder, "no folder").unwrap();
+    let daemon = manager.daemon().unwrap();
+    let ended = daemon.wait(Duration::from_secs(30)).await.unwrap();
+    assert_eq!(ended.code(), Some(1), "{}", manager.output());
+    assert!(said(&manager, "cannot be made again") > 0);
+}
