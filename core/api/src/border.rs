@@ -131,7 +131,7 @@ questions! {
     TasksNow { tasks: Vec<TaskId>, now: UnixTime }
     /// `cancel`.
     CancelTasks { node: String, which: Cancel, now: UnixTime }
-    /// `withdraw`.
+    /// `tasks`, `withdraw`.
     Tasks { tasks: Vec<TaskId> }
     /// `purge`.
     Purge { created_until: UnixTime }

@@ -43,6 +43,10 @@ pub trait TaskStore: Send + Sync {
     /// Never waits for a writer.
     async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>>;
 
+    /// The tasks with these ids, in the order asked; `None` where there is no such
+    /// task, or none that this node knows of.
+    async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>>;
+
     /// Carries out moves one after the other, each if it is legal at that
     /// moment ([`Status::may_become`], [`Status::needs_same_node`]): compare and
     /// set. A move's `entry` is added to the timeline of the task it moves; where
@@ -296,6 +300,14 @@ pub enum Selector {
     /// The task that a word of this agent is about which names none: the newest
     /// among its tasks that are begun, and those that are not ours.
     SpokenOf(AgentId),
+    /// The task that a word of this agent names: this one, and only if it is this
+    /// agent's. What the agent names may be anything.
+    TaskOf {
+        /// The task.
+        task: TaskId,
+        /// Whose it must be.
+        agent: AgentId,
+    },
 }
 
 /// What became of a move.

@@ -82,6 +82,13 @@ impl TaskStore for Store {
             .await
     }
 
+    async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>> {
+        let question = Tasks {
+            tasks: ids.to_vec(),
+        };
+        self.ask_each(Operation::Tasks, question, ids.len()).await
+    }
+
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
         let asked = moves.len();
         let question = Moves { moves };

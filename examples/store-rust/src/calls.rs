@@ -51,6 +51,12 @@ impl Tasks {
             Selector::Task(id) => Some(id),
             Selector::LatestOf(agent) => self.newest(agent).map(|task| task.id),
             Selector::SpokenOf(agent) => self.spoken_of(agent),
+            Selector::TaskOf { task, agent } => {
+                let entry = self.entries.get(&task);
+                entry
+                    .filter(|entry| entry.task.agent == agent)
+                    .map(|_| task)
+            }
         };
         let Some(entry) = id.and_then(|id| self.entries.get(&id)) else {
             return TransitionResult::Refused(None);

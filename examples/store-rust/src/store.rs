@@ -106,6 +106,15 @@ impl TaskStore for JournalStore {
             .collect())
     }
 
+    async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>> {
+        let ids = ids.to_vec();
+        self.call(move |tasks| {
+            let task = |id| tasks.entries.get(id).map(|entry| entry.task.clone());
+            Ok(ids.iter().map(task).collect())
+        })
+        .await
+    }
+
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
         self.call(move |tasks| Ok(moves.iter().map(|one| tasks.transition(one)).collect()))
             .await

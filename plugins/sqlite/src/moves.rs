@@ -40,6 +40,9 @@ fn move_one(connection: &Connection, one: &Transition) -> Result<TransitionResul
         // The newest task decides, also where an older one is still live.
         Selector::LatestOf(agent) => read::of_agent(connection, read::LATEST, agent)?,
         Selector::SpokenOf(agent) => read::of_agent(connection, read::SPOKEN_OF, agent)?,
+        Selector::TaskOf { task, agent } => {
+            read::by_id(connection, task)?.filter(|task| task.agent == agent)
+        }
     };
     let Some(mut task) = found else {
         return Ok(TransitionResult::Refused(None));

@@ -140,6 +140,14 @@ impl TaskStore for SqliteStore {
         .await
     }
 
+    async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>> {
+        let ids = ids.to_vec();
+        ask(self.readers.as_ref(), move |connection| {
+            ids.iter().map(|id| read::by_id(connection, *id)).collect()
+        })
+        .await
+    }
+
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
         ask(self.writer.as_ref(), move |connection| {
             moves::transition(connection, &moves)

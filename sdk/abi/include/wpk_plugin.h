@@ -229,9 +229,9 @@ enum {
     WPK_OP_CREATE = 80,
     /* {"agents": [id, ...]} -> [Task|null, ...], one for each, in order. */
     WPK_OP_LATEST = 81,
-    /* {"moves": [{"select": {"task": n} | {"latest_of": id} | {"spoken_of": id}, "to": status,
-     *   "node": s, "error_msg": s|null, "at": time, "by": "delivery"|"report",
-     *   "entry": Entry (may be absent)}, ...]}
+    /* {"moves": [{"select": {"task": n} | {"latest_of": id} | {"spoken_of": id}
+     *   | {"task_of": {"task": n, "agent": id}}, "to": status, "node": s, "error_msg": s|null,
+     *   "at": time, "by": "delivery"|"report", "entry": Entry (may be absent)}, ...]}
      * -> [{"moved": Task} | {"refused": Task|null}, ...], one for each, in order. */
     WPK_OP_TRANSITION = 82,
     /* {"node": s, "limit": n, "now": time}
@@ -272,7 +272,9 @@ enum {
     WPK_OP_SET_PLACE = 99,
     /* {"node": s, "after": n, "limit": n}
      * -> [{"task": Task, "target": "vX.Y.Z", "next": n (may be absent)}, ...] */
-    WPK_OP_AWAITING = 100
+    WPK_OP_AWAITING = 100,
+    /* {"tasks": [n, ...]} -> [Task|null, ...], one for each, in order. */
+    WPK_OP_TASKS = 101
 };
 
 /* Levels of log lines. */

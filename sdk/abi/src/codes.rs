@@ -156,6 +156,8 @@ operations! {
     SetPlace = 99, "set_place";
     /// Store, contract 2: tasks whose agent's version is awaited.
     Awaiting = 100, "awaiting";
+    /// Store, contract 2: tasks by their ids.
+    Tasks = 101, "tasks";
 }
 
 /// The word of an operation's number, for messages.

@@ -186,6 +186,10 @@ async fn ask_store(store: &dyn TaskStore, mut question: Question) -> Result<Answ
             let Agents { agents } = question.read()?;
             Answer::json(store.latest(&agents).await?)
         }
+        Operation::Tasks => {
+            let Tasks { tasks } = question.read()?;
+            Answer::json(store.tasks(&tasks).await?)
+        }
         Operation::Transition => {
             let Moves { moves } = question.read()?;
             Answer::json(store.transition(moves).await?)

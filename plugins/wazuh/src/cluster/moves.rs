@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use tracing::debug;
 use wpk_api::{
-    AgentId, Confirmation, Mover, Selector, Standing, Status, StoreError, Task, TimelineEntry,
-    TimelineStep, Transition, TransitionResult, UnixTime,
+    AgentId, Confirmation, Mover, Selector, Standing, Status, StoreError, Task, TaskId,
+    TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime,
 };
 use wpk_wire::TaskRequest;
 
@@ -22,7 +22,9 @@ impl Inner {
         let mut resolved = Vec::with_capacity(moves.len());
         for one in moves {
             let agent = match one.select {
-                Selector::LatestOf(agent) | Selector::SpokenOf(agent) => Some(agent),
+                Selector::LatestOf(agent)
+                | Selector::SpokenOf(agent)
+                | Selector::TaskOf { agent, .. } => Some(agent),
                 Selector::Task(id) => self.local.agent_of(id).await?,
             };
             resolved.push((agent, one));
@@ -59,10 +61,7 @@ impl Inner {
         let known = self.local.known(agents.clone()).await?;
         let known: HashMap<AgentId, &Known> = known.iter().map(|row| (row.agent, row)).collect();
         let legal = |one: &Transition, task: &Task| {
-            let meant = match one.select {
-                Selector::Task(id) => task.id == id,
-                Selector::LatestOf(_) | Selector::SpokenOf(_) => true,
-            };
+            let meant = named(one).is_none_or(|id| task.id == id);
             // What this node carries out has a row here until it ends.
             let row = known
                 .get(&task.agent)
@@ -161,6 +160,14 @@ fn with_confirmation(
     result
 }
 
+/// The task that a move names.
+const fn named(one: &Transition) -> Option<TaskId> {
+    match one.select {
+        Selector::Task(task) | Selector::TaskOf { task, .. } => Some(task),
+        Selector::LatestOf(_) | Selector::SpokenOf(_) => None,
+    }
+}
+
 fn result(
     agent: Option<AgentId>,
     one: &Transition,
@@ -172,7 +179,7 @@ fn result(
     else {
         return TransitionResult::Refused(None);
     };
-    if matches!(one.select, Selector::Task(id) if id != task.id) {
+    if named(one).is_some_and(|id| id != task.id) {
         return TransitionResult::Refused(None);
     }
     if !moved.contains(&agent) {

@@ -99,6 +99,19 @@ impl TaskStore for ClusterStore {
             .collect())
     }
 
+    async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>> {
+        // The master is asked by agent; which that is, is known of ours that run.
+        let mut agents = Vec::new();
+        for id in ids {
+            agents.extend(self.inner.local.agent_of(*id).await?);
+        }
+        let newest = self.latest(&agents).await?;
+        let found: HashMap<TaskId, Task> = (newest.into_iter().flatten())
+            .map(|task| (task.id, task))
+            .collect();
+        Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+    }
+
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
         self.inner.transition(moves).await
     }

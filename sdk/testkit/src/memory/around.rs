@@ -50,6 +50,7 @@ macro_rules! pass_on {
 pass_on! {
     fn create(tasks: Vec<NewTask>) -> Vec<Created>;
     fn latest(agents: &[AgentId]) -> Vec<Option<Task>>;
+    fn tasks(ids: &[TaskId]) -> Vec<Option<Task>>;
     fn transition(moves: Vec<Transition>) -> Vec<TransitionResult>;
     fn claim(node: &str, limit: usize, now: UnixTime) -> Vec<Claimed>;
     fn interrupted(node: &str, crashed: bool) -> Vec<Claimed>;

@@ -73,6 +73,10 @@ impl TaskStore for MemoryStore {
         Ok(self.tables().withdraw(tasks))
     }
 
+    async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>> {
+        Ok(self.tables().tasks(ids))
+    }
+
     async fn in_progress(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
         Ok(self.tables().in_progress(after, limit))
     }

@@ -101,6 +101,12 @@ impl Tables {
             .collect()
     }
 
+    /// See [`wpk_api::TaskStore::tasks`].
+    pub fn tasks(&self, ids: &[TaskId]) -> Vec<Option<Task>> {
+        let task = |id: &TaskId| self.rows.get(id).map(|row| row.task.clone());
+        ids.iter().map(task).collect()
+    }
+
     fn newest(&self, agent: AgentId, meant: impl Fn(&Row) -> bool) -> Option<&Row> {
         let mut newest_first = self.rows.values().rev();
         newest_first.find(|row| row.task.agent == agent && meant(row))
@@ -117,6 +123,9 @@ impl Tables {
             Selector::LatestOf(agent) => self.newest(agent, |_| true),
             Selector::SpokenOf(agent) => {
                 self.newest(agent, |row| row.standing.begun || !row.standing.ours)
+            }
+            Selector::TaskOf { task, agent } => {
+                (self.rows.get(&task)).filter(|row| row.task.agent == agent)
             }
         };
         let Some(row) = row else {

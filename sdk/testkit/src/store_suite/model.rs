@@ -55,6 +55,7 @@ enum Which {
     Task(usize),
     LatestOf(u32),
     SpokenOf(u32),
+    TaskOf(usize, u32),
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -69,7 +70,8 @@ fn moves() -> impl Strategy<Value = Move> {
     let which = prop_oneof![
         (0..12_usize).prop_map(Which::Task),
         (0..AGENTS).prop_map(Which::LatestOf),
-        (0..AGENTS).prop_map(Which::SpokenOf)
+        (0..AGENTS).prop_map(Which::SpokenOf),
+        (0..12_usize, 0..AGENTS).prop_map(|(place, id)| Which::TaskOf(place, id))
     ];
     let by = prop::sample::select(vec![Mover::Delivery, Mover::Report]);
     let text = prop::option::of(prop_oneof![Just(String::new()), "[a-z' \"é]{1,8}"]);
@@ -327,6 +329,10 @@ impl Model {
                 Which::Task(place) => Selector::Task(self.id(place)),
                 Which::LatestOf(id) => Selector::LatestOf(agent(id)),
                 Which::SpokenOf(id) => Selector::SpokenOf(agent(id)),
+                Which::TaskOf(place, id) => Selector::TaskOf {
+                    task: self.id(place),
+                    agent: agent(id),
+                },
             },
             to: one.to.clone(),
             node: NODES[one.node].to_owned(),
@@ -341,6 +347,7 @@ impl Model {
     async fn compare(&mut self, store: &dyn TaskStore) -> Result<(), String> {
         let agents: Vec<_> = (0..=AGENTS).map(agent).collect();
         same(store.latest(&agents).await, self.tables.latest(&agents))?;
+        same(store.tasks(&self.ids).await, self.tables.tasks(&self.ids))?;
         for node in NODES {
             let expected = self.tables.interrupted(node, false);
             same(store.interrupted(node, false).await, expected)?;

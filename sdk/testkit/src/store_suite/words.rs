@@ -15,6 +15,7 @@ pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     a_word_before_the_installer_is_about_another_task(&*make().await).await;
     a_late_word_corrects_a_time_out(&*make().await).await;
     a_word_goes_to_the_newest_begun_task(&*make().await).await;
+    a_word_that_names_its_task_goes_to_it_alone(&*make().await).await;
     a_word_to_a_task_of_another_program_is_as_in_4_x(&*make().await).await;
 }
 
@@ -139,6 +140,41 @@ async fn a_word_goes_to_the_newest_begun_task(store: &dyn TaskStore) {
         panic!("the word of the second task was not heard: {word:?}");
     };
     assert_eq!(word.id, second);
+}
+
+async fn a_word_that_names_its_task_goes_to_it_alone(store: &dyn TaskStore) {
+    let named = |id: u32, task: TaskId, status: Status, at: i64| Transition {
+        select: Selector::TaskOf {
+            task,
+            agent: agent(id),
+        },
+        ..said(id, status, at)
+    };
+    let first = begin(store, 1, START).await;
+    let others = begin(store, 2, START).await;
+    expire(store, first, START + 900).await;
+    let second = begin(store, 1, START + 901).await;
+    for (task, whose) in [(others, "another's"), (TaskId(first.0 + 999), "nobody's")] {
+        let word = hear(store, named(1, task, Status::Done, START + 902)).await;
+        assert_eq!(word, TransitionResult::Refused(None), "{whose}");
+    }
+    let late = hear(store, named(1, first, Status::Failed, START + 902)).await;
+    assert!(
+        matches!(&late, TransitionResult::Moved(task) if task.id == first),
+        "{late:?}"
+    );
+    let again = hear(store, named(1, first, Status::Failed, START + 903)).await;
+    assert!(
+        matches!(&again, TransitionResult::Refused(Some(task)) if task.id == first),
+        "{again:?}"
+    );
+    let now = ok(store.tasks(&[second, TaskId(second.0 + 999), others]).await);
+    let [Some(second), None, Some(others)] = now.as_slice() else {
+        panic!("one entry for each, in the order asked: {now:?}");
+    };
+    for task in [second, others] {
+        assert_eq!(task.status, Status::InProgress, "{task:?}");
+    }
 }
 
 async fn a_word_to_a_task_of_another_program_is_as_in_4_x(store: &dyn TaskStore) {
