@@ -228,6 +228,32 @@ impl Confirmation {
             _ => None,
         }
     }
+
+    /// Its word; `unconfirmed` without what was seen.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Awaited => "awaited",
+            Self::Confirmed => "confirmed",
+            Self::Unconfirmed(_) => "unconfirmed",
+            Self::NotChecked => "not_checked",
+        }
+    }
+
+    /// What was seen instead of the version that was sent.
+    pub fn seen(&self) -> Option<&str> {
+        match self {
+            Self::Unconfirmed(seen) => Some(seen),
+            _ => None,
+        }
+    }
+
+    /// From its word and what was seen; `None` for a word that is none.
+    pub fn from_words(word: &str, seen: Option<&str>) -> Option<Self> {
+        let seen = Self::Unconfirmed(seen.unwrap_or_default().to_owned());
+        [Self::Awaited, Self::Confirmed, seen, Self::NotChecked]
+            .into_iter()
+            .find(|confirmation| confirmation.as_str() == word)
+    }
 }
 
 #[cfg(test)]

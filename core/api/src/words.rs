@@ -24,7 +24,7 @@ pub fn clean(words: &str, limit: usize) -> String {
         piece.clear();
         match c {
             '\n' | '\r' | '\t' => piece.extend(c.escape_default()),
-            c if c.is_control() || turns_text(c) => {
+            c if steers(c) => {
                 // Writing to a String cannot fail.
                 let _ = write!(piece, "\\u{{{:x}}}", u32::from(c));
             }
@@ -50,7 +50,12 @@ pub fn clean_bytes(words: &[u8], limit: usize) -> String {
     clean(&String::from_utf8_lossy(enough), limit)
 }
 
-/// Marks and overrides of the direction of text, and line separators.
+/// Whether a character may steer a terminal: control characters, marks and
+/// overrides of the direction of text, and line separators.
+pub fn steers(c: char) -> bool {
+    c.is_control() || turns_text(c)
+}
+
 fn turns_text(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -63,10 +68,7 @@ mod tests {
     fn nothing_moves_the_cursor() {
         let said = "a\u{0}\u{1b}]0;x\u{7}\r\nb\u{202e}c\u{9b}é";
         let shown = clean(said, 1000);
-        assert!(
-            !shown.chars().any(|c| c.is_control() || turns_text(c)),
-            "{shown}"
-        );
+        assert!(!shown.chars().any(steers), "{shown}");
         assert!(shown.ends_with('é'), "{shown}");
     }
 

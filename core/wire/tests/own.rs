@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use wpk_api::{
-    AgentId, AgentInfo, ConnectionStatus, Enrollment, Platform, Target, TaskId, Version,
+    AgentId, AgentInfo, Cause, Confirmation, ConnectionStatus, Enrollment, Platform, Target,
+    TaskId, TimelineEntry, TimelineStep, Version,
 };
 use wpk_wire::own::{
-    AskProgress, Delivery, DeliveryStep, EnrollAgent, EnrolledAgent, Forecast, IncompleteEnrolment,
-    ListAgents, ListedAgent, VersionFilter,
+    AskProgress, AskTimeline, Delivery, DeliveryStep, EnrollAgent, EnrolledAgent, Forecast,
+    IncompleteEnrolment, ListAgents, ListedAgent, TaskTimeline, TimelineLine, VersionFilter,
 };
 use wpk_wire::task::TaskCommand;
 use wpk_wire::{
@@ -56,7 +57,7 @@ fn item(members: &str) -> Item {
 
 #[test]
 fn requests_are_printed_as_before_and_read_back() {
-    let cases: [(OwnRequest, &str); 5] = [
+    let cases: [(OwnRequest, &str); 7] = [
         (
             ListAgents::default().into(),
             r#"agent_list","origin":{"module":"api"},"parameters":{}}"#,
@@ -92,6 +93,23 @@ fn requests_are_printed_as_before_and_read_back() {
             .into(),
             r#"upgrade_progress","origin":{"module":"api"},"parameters":{"agents":[3,1]}}"#,
         ),
+        (
+            AskTimeline {
+                agents: vec![agent(3)],
+                ..AskTimeline::default()
+            }
+            .into(),
+            r#"upgrade_timeline","origin":{"module":"api"},"parameters":{"agents":[3]}}"#,
+        ),
+        (
+            AskTimeline {
+                tasks: vec![TaskId(7)],
+                entries: Some(0),
+                ..AskTimeline::default()
+            }
+            .into(),
+            r#"upgrade_timeline","origin":{"module":"api"},"parameters":{"entries":0,"tasks":[7]}}"#,
+        ),
     ];
     for (request, rest) in cases {
         let bytes = UpgradeRequest::Own(request.clone()).to_bytes();
@@ -112,6 +130,7 @@ fn they_need_neither_origin_nor_more_than_their_own_parameters() {
         UpgradeCommand::AgentList,
         UpgradeCommand::AgentEnroll,
         UpgradeCommand::UpgradeProgress,
+        UpgradeCommand::UpgradeTimeline,
     ] {
         assert_eq!(refused(command, "[]").0, missing, "{command}");
     }
@@ -338,6 +357,112 @@ fn steps_of_a_delivery_are_words() {
 }
 
 #[test]
+fn what_a_timeline_is_asked_for() {
+    let command = UpgradeCommand::UpgradeTimeline;
+    let odd = r#"{"agents":[1,-1,"2"],"tasks":[7,"8",1.5],"entries":null}"#;
+    let asked = AskTimeline {
+        agents: vec![agent(1)],
+        tasks: vec![TaskId(7)],
+        entries: None,
+    };
+    assert_eq!(read(command, odd).unwrap(), asked.into());
+    for nothing in ["{}", r#"{"agents":[],"tasks":[-1.5]}"#] {
+        let (code, _) = refused(command, nothing);
+        assert_eq!(code, UpgradeCode::RequiredParameters, "{nothing}");
+    }
+    let many = |count: usize| format!(r#"{{"agents":[1],"tasks":{:?}}}"#, vec![1; count]);
+    assert!(read(command, &many(AskTimeline::MOST - 1)).is_ok());
+    let (code, text) = refused(command, &many(AskTimeline::MOST));
+    assert_eq!(code, UpgradeCode::NotRecognized);
+    assert_eq!(text, "At most 1000 agents and tasks at a time");
+    let text = refused(command, r#"{"tasks":[1],"entries":-1}"#).1;
+    assert_eq!(text, "Parameter \"entries\" should be a number, 0 or more");
+}
+
+#[test]
+fn timelines() {
+    let failed = TimelineLine {
+        time: "2025/01/02 03:04:05".into(),
+        entry: TimelineEntry::new(1_735_787_045, TimelineStep::Upgrade)
+            .asked("agent 001")
+            .failed(Cause::new(
+                23,
+                "Could not verify signature (error 13)",
+                "sign it",
+            )),
+    };
+    let told = TaskTimeline {
+        late: true,
+        cause: Some(failed.clone()),
+        timeline: vec![failed],
+        older: 3,
+        ..TaskTimeline::new(agent(1), TaskId(5))
+    };
+    let result = Item {
+        status: Some("Error".into()),
+        ..Item::created(agent(1), TaskId(5))
+    };
+    let line = concat!(
+        r#"{"asked":"agent 001","at":1735787045,"failure":{"advice":"sign it","code":23,"#,
+        r#""said":"Could not verify signature (error 13)"},"step":"upgrade","#,
+        r#""time":"2025/01/02 03:04:05"}"#
+    );
+    let got = sent(
+        told.to_item(result),
+        &format!(
+            concat!(
+                r#""error":0,"message":"Success","agent":1,"task_id":5,"status":"Error","#,
+                r#""cause":{},"late":true,"older":3,"timeline":[{}]"#
+            ),
+            line, line
+        ),
+    );
+    assert_eq!(TaskTimeline::from_item(&got), Some(told));
+
+    // A release that tells less, and one that tells more.
+    let bare = item(r#""error":0,"message":"Success","agent":1,"task_id":5"#);
+    let bare = TaskTimeline::from_item(&bare).unwrap();
+    assert_eq!(bare, TaskTimeline::new(agent(1), TaskId(5)));
+    let later = item(concat!(
+        r#""error":0,"message":"Success","agent":1,"task_id":5,"confirmation":"doubted","#,
+        r#""timeline":[{"at":1,"step":"dance","by":"night"}]"#
+    ));
+    let later = TaskTimeline::from_item(&later).unwrap();
+    assert_eq!(later.confirmation, None);
+    assert_eq!(later.timeline[0].entry.step, TimelineStep::Other);
+}
+
+#[test]
+fn what_is_known_of_a_version_is_a_word() {
+    for (confirmation, members) in [
+        (Confirmation::Awaited, r#""confirmation":"awaited""#),
+        (Confirmation::Confirmed, r#""confirmation":"confirmed""#),
+        (Confirmation::NotChecked, r#""confirmation":"not_checked""#),
+        (
+            Confirmation::Unconfirmed("v4.7.0".into()),
+            r#""confirmation":"unconfirmed""#,
+        ),
+    ] {
+        let told = TaskTimeline {
+            confirmation: Some(confirmation.clone()),
+            ..TaskTimeline::new(agent(1), TaskId(5))
+        };
+        let seen = match confirmation {
+            Confirmation::Unconfirmed(_) => r#","seen":"v4.7.0""#,
+            _ => "",
+        };
+        let got = sent(
+            told.to_item(Item::created(agent(1), TaskId(5))),
+            &format!(
+                r#""error":0,"message":"Success","agent":1,"task_id":5,{members},"late":false,"older":0{seen},"timeline":[]"#
+            ),
+        );
+        let read = TaskTimeline::from_item(&got).unwrap();
+        assert_eq!(read.confirmation, Some(confirmation));
+    }
+}
+
+#[test]
 fn forecasts_of_a_dry_run() {
     let good = Forecast {
         file: Some("a.wpk".into()),
@@ -393,7 +518,8 @@ fn every_command_has_its_word() {
             "upgrade_update_status",
             "agent_list",
             "agent_enroll",
-            "upgrade_progress"
+            "upgrade_progress",
+            "upgrade_timeline"
         ]
     );
     let creating: Vec<&str> = (UpgradeCommand::ALL.iter())

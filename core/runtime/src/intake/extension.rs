@@ -1,5 +1,5 @@
 //! Our own commands on the upgrade socket, for `wpkctl`: the list of agents,
-//! enrolment, and the progress of deliveries. They are additions; no command of
+//! enrolment, the progress of deliveries, and the timelines of tasks. They are additions; no command of
 //! PROTOCOL.md is answered here.
 
 use wpk_api::{AgentInfo, Peer, Version};
@@ -8,6 +8,7 @@ use wpk_wire::own::{
 };
 use wpk_wire::{Item, OwnRequest, Refusal, Response};
 
+use super::timeline;
 use crate::workshop::Workshop;
 
 /// Answers one of our own commands.
@@ -20,6 +21,7 @@ pub(super) async fn answer(
         OwnRequest::AgentList(asked) => list(workshop, asked).await,
         OwnRequest::AgentEnroll(asked) => enroll(workshop, peer, asked).await,
         OwnRequest::UpgradeProgress(asked) => Ok(progress(workshop, asked)),
+        OwnRequest::UpgradeTimeline(asked) => timeline::answer(workshop, asked).await,
     }
 }
 

@@ -7,6 +7,7 @@ mod dry_run;
 mod extension;
 mod result;
 mod task;
+mod timeline;
 mod upgrade;
 
 use std::sync::Arc;

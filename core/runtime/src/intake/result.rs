@@ -47,7 +47,8 @@ pub(super) async fn latest(
     Ok(answered.into_iter().map(task).collect())
 }
 
-fn show(id: AskedId, task: Task, dialect: Dialect, times: &TaskTimes) -> Item {
+/// A task as clients see it.
+pub(super) fn show(id: AskedId, task: Task, dialect: Dialect, times: &TaskTimes) -> Item {
     Item {
         agent: Some(id),
         task_id: Some(task.id),

@@ -19,4 +19,5 @@ mod restart;
 mod stand;
 mod steps;
 mod task_socket;
+mod timelines;
 mod wishes;

@@ -1,6 +1,6 @@
 //! Our own commands on the upgrade socket (section 15), which no 4.x manager knows: the list
-//! of agents, enrolment, the progress of deliveries, and what a dry run adds to
-//! the answer of `upgrade` and `upgrade_custom`.
+//! of agents, enrolment, the progress of deliveries, the timelines of tasks, and what
+//! a dry run adds to the answer of `upgrade` and `upgrade_custom`.
 //!
 //! Both ends are here: the tool makes a request and reads the items of its
 //! answer, the daemon the other way round. Requests and answers have the shape
@@ -13,6 +13,7 @@ pub mod agent_enroll;
 pub mod agent_list;
 pub mod dry_run;
 pub mod upgrade_progress;
+pub mod upgrade_timeline;
 
 use serde_json::{Map, Value, json};
 
@@ -24,6 +25,7 @@ pub use agent_enroll::{EnrollAgent, EnrolledAgent, IncompleteEnrolment};
 pub use agent_list::{ListAgents, ListedAgent, VersionFilter};
 pub use dry_run::Forecast;
 pub use upgrade_progress::{AskProgress, Delivery, DeliveryStep};
+pub use upgrade_timeline::{AskTimeline, TaskTimeline, TimelineLine};
 
 /// A request of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum OwnRequest {
     AgentEnroll(EnrollAgent),
     /// `upgrade_progress`.
     UpgradeProgress(AskProgress),
+    /// `upgrade_timeline`.
+    UpgradeTimeline(AskTimeline),
 }
 
 impl OwnRequest {
@@ -43,6 +47,7 @@ impl OwnRequest {
             Self::AgentList(_) => UpgradeCommand::AgentList,
             Self::AgentEnroll(_) => UpgradeCommand::AgentEnroll,
             Self::UpgradeProgress(_) => UpgradeCommand::UpgradeProgress,
+            Self::UpgradeTimeline(_) => UpgradeCommand::UpgradeTimeline,
         }
     }
 
@@ -62,6 +67,7 @@ impl OwnRequest {
             UpgradeCommand::AgentList => |p| ListAgents::read(p).map(Self::AgentList),
             UpgradeCommand::AgentEnroll => |p| EnrollAgent::read(p).map(Self::AgentEnroll),
             UpgradeCommand::UpgradeProgress => |p| AskProgress::read(p).map(Self::UpgradeProgress),
+            UpgradeCommand::UpgradeTimeline => |p| AskTimeline::read(p).map(Self::UpgradeTimeline),
             UpgradeCommand::Upgrade
             | UpgradeCommand::UpgradeCustom
             | UpgradeCommand::UpgradeResult
@@ -77,6 +83,7 @@ impl OwnRequest {
             Self::AgentList(asked) => json!(asked),
             Self::AgentEnroll(asked) => json!(asked),
             Self::UpgradeProgress(asked) => json!(asked),
+            Self::UpgradeTimeline(asked) => json!(asked),
         };
         json!({
             "origin": {"module": "api"},
@@ -103,5 +110,11 @@ impl From<EnrollAgent> for OwnRequest {
 impl From<AskProgress> for OwnRequest {
     fn from(asked: AskProgress) -> Self {
         Self::UpgradeProgress(asked)
+    }
+}
+
+impl From<AskTimeline> for OwnRequest {
+    fn from(asked: AskTimeline) -> Self {
+        Self::UpgradeTimeline(asked)
     }
 }

@@ -19,14 +19,19 @@ pub struct AskProgress {
 
 impl AskProgress {
     pub(crate) fn read(parameters: &Map<String, Value>) -> Result<Self, Refusal> {
-        let Some(Value::Array(ids)) = parameters.get("agents") else {
-            return Err(Refusal::upgrade(UpgradeCode::RequiredParameters));
-        };
-        let agent = |id: &Value| AgentId::new(id.as_i64()?).ok();
+        let missing = || Refusal::upgrade(UpgradeCode::RequiredParameters);
         Ok(Self {
-            agents: ids.iter().filter_map(agent).collect(),
+            agents: agents(parameters).ok_or_else(missing)?,
         })
     }
+}
+
+/// The agents of one of our own commands, without what is no agent's id; `None`
+/// where there is no such list.
+pub(super) fn agents(parameters: &Map<String, Value>) -> Option<Vec<AgentId>> {
+    let ids = parameters.get("agents")?.as_array()?;
+    let agent = |id: &Value| AgentId::new(id.as_i64()?).ok();
+    Some(ids.iter().filter_map(agent).collect())
 }
 
 /// A delivery that is under way.

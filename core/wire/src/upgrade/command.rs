@@ -20,6 +20,8 @@ words! {
         AgentEnroll = "agent_enroll",
         /// Ours: how far deliveries are.
         UpgradeProgress = "upgrade_progress",
+        /// Ours: what happened to tasks, step by step.
+        UpgradeTimeline = "upgrade_timeline",
     }
 }
 

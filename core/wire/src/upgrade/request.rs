@@ -151,7 +151,8 @@ impl UpgradeRequest {
             // Read above.
             UpgradeCommand::AgentList
             | UpgradeCommand::AgentEnroll
-            | UpgradeCommand::UpgradeProgress => return Err(unknown()),
+            | UpgradeCommand::UpgradeProgress
+            | UpgradeCommand::UpgradeTimeline => return Err(unknown()),
         })
     }
 
