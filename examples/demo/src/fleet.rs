@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::process::Command;
-use wpk_api::{AgentId, ConnectionStatus, paths};
+use wpk_api::{AgentId, Cause, ConnectionStatus, paths};
 use wpk_testkit::process::Process;
 use wpk_testkit::wait_until;
 use wpk_wire::own::{ListAgents, ListedAgent};
@@ -45,6 +45,8 @@ pub(crate) struct Ending {
     pub(crate) status: String,
     /// `error_msg`; empty where there is none.
     pub(crate) reason: String,
+    /// Why it failed, in the words of whoever said it, and what to do.
+    pub(crate) cause: Option<Cause>,
     /// From the request until the end was seen.
     pub(crate) took: Duration,
 }

@@ -1,9 +1,10 @@
 //! The table at the end, and the verdict: did every agent end as it should?
 
 use comfy_table::{Table, presets};
+use wpk_api::words::{LONGEST_CAUSE, clean};
 
 use crate::agents::{Fate, NEW, OLD};
-use crate::fleet::Outcome;
+use crate::fleet::{Ending, Outcome};
 use crate::screen::{say, scold};
 
 /// Prints the table, and what is not as it should be. True if nothing is.
@@ -32,21 +33,51 @@ fn table(outcomes: &[Outcome]) -> Table {
             outcome.from.clone(),
             outcome.to.clone(),
             outcome.ending.status.clone(),
-            outcome.ending.reason.clone(),
+            reason(&outcome.ending),
             format!("{:.1}", outcome.ending.took.as_secs_f64()),
         ]);
     }
     table
 }
 
+/// The protocol's text, and below it the words of whoever said why and what to do.
+fn reason(ending: &Ending) -> String {
+    let cause = ending.cause.as_ref();
+    let told = cause.map(|cause| [&cause.said, &cause.advice]);
+    let lines = [&ending.reason]
+        .into_iter()
+        .chain(told.into_iter().flatten());
+    let lines: Vec<String> = lines
+        .filter(|line| !line.is_empty())
+        .map(|line| clean(line, LONGEST_CAUSE))
+        .collect();
+    lines.join("\n")
+}
+
 /// What is not as it should be, a line each.
 fn differences(outcome: &Outcome) -> Vec<String> {
-    // The texts are those of PROTOCOL.md, section 2, codes 24 and 23.
-    let (status, reason, to) = match outcome.member.fate {
-        Fate::Updated => ("Updated", "", NEW),
-        Fate::InstallerFails => ("Error", "Upgrade procedure exited with error code", OLD),
-        Fate::SignatureRefused => ("Error", "Send upgrade command error", OLD),
+    // The reasons are those of PROTOCOL.md, section 2, codes 24 and 23; the causes
+    // are the agent's own words.
+    let (status, reason, cause, to) = match outcome.member.fate {
+        Fate::Updated => ("Updated", "", "", NEW),
+        Fate::InstallerFails => (
+            "Error",
+            "Upgrade procedure exited with error code",
+            "Upgrade failed",
+            OLD,
+        ),
+        Fate::SignatureRefused => (
+            "Error",
+            "Send upgrade command error",
+            "upgrade failed in the agent: Could not verify signature (error 13)",
+            OLD,
+        ),
     };
+    let said = outcome
+        .ending
+        .cause
+        .as_ref()
+        .map(|cause| cause.said.as_str());
     let checks = [
         ("its program before the upgrade", outcome.from.as_str(), OLD),
         ("its program after the upgrade", outcome.to.as_str(), to),
@@ -56,6 +87,7 @@ fn differences(outcome: &Outcome) -> Vec<String> {
             outcome.ending.reason.as_str(),
             reason,
         ),
+        ("the cause of its failure", said.unwrap_or_default(), cause),
     ];
     let wrong = checks.into_iter().filter(|(_, is, should)| is != should);
     wrong
@@ -72,10 +104,10 @@ fn differences(outcome: &Outcome) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::agents::CAST;
-    use crate::fleet::Ending;
     use std::time::Duration;
+    use wpk_api::Cause;
 
-    fn outcome(at: usize, to: &str, status: &str, reason: &str) -> Outcome {
+    fn outcome(at: usize, to: &str, status: &str, reason: &str, said: &str) -> Outcome {
         Outcome {
             id: wpk_api::AgentId::new(1).unwrap(),
             member: &CAST[at],
@@ -84,6 +116,7 @@ mod tests {
             ending: Ending {
                 status: status.to_owned(),
                 reason: reason.to_owned(),
+                cause: (!said.is_empty()).then(|| Cause::new(23, said, "look")),
                 took: Duration::from_secs(1),
             },
         }
@@ -92,24 +125,27 @@ mod tests {
     #[test]
     fn the_right_endings_are_right() {
         let installer = "Upgrade procedure exited with error code";
+        let signature = "upgrade failed in the agent: Could not verify signature (error 13)";
         for outcome in [
-            outcome(0, NEW, "Updated", ""),
-            outcome(4, OLD, "Error", installer),
-            outcome(5, OLD, "Error", "Send upgrade command error"),
+            outcome(0, NEW, "Updated", "", ""),
+            outcome(4, OLD, "Error", installer, "Upgrade failed"),
+            outcome(5, OLD, "Error", "Send upgrade command error", signature),
         ] {
             assert_eq!(differences(&outcome), Vec::<String>::new());
         }
+        let silent = outcome(5, OLD, "Error", "Send upgrade command error", "");
+        assert_eq!(differences(&silent).len(), 1);
     }
 
     #[test]
     fn a_claim_without_a_changed_program_is_found() {
-        let wrong = differences(&outcome(0, OLD, "Updated", ""));
+        let wrong = differences(&outcome(0, OLD, "Updated", "", ""));
         assert_eq!(wrong.len(), 1, "{wrong:?}");
         assert!(wrong[0].contains("after the upgrade"), "{wrong:?}");
     }
 
     #[test]
     fn a_changed_program_where_none_may_change_is_found() {
-        assert_eq!(differences(&outcome(5, NEW, "Updated", "")).len(), 3);
+        assert_eq!(differences(&outcome(5, NEW, "Updated", "", "")).len(), 4);
     }
 }

@@ -1,13 +1,13 @@
 //! Looking on while the agents are upgraded: asks the manager ten times a second
 //! for the result of each task (`upgrade_result`) and how far each delivery is
-//! (`upgrade_progress`). Bars where the output is a terminal, else a line for
+//! (`upgrade_progress`), and at the end why tasks failed. Bars where the output is a terminal, else a line for
 //! every change.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::{MissedTickBehavior, interval};
-use wpk_wire::own::{AskProgress, Delivery, DeliveryStep};
+use wpk_wire::own::{AskProgress, AskTimeline, Delivery, DeliveryStep, TaskTimeline};
 use wpk_wire::{Item, Step, UpgradeRequest};
 
 use crate::error::DemoError;
@@ -49,9 +49,32 @@ pub(crate) async fn until_ended(
             }
         }
         if endings.iter().all(Option::is_some) {
-            return Ok(endings.into_iter().flatten().collect());
+            let mut endings: Vec<Ending> = endings.into_iter().flatten().collect();
+            explain(manager, fleet, &mut endings).await?;
+            return Ok(endings);
         }
     }
+}
+
+/// Asks why those failed that did: their timelines (`upgrade_timeline`) have the
+/// words of whoever said it.
+async fn explain(
+    manager: &Manager,
+    fleet: &Fleet,
+    endings: &mut [Ending],
+) -> Result<(), DemoError> {
+    let asked = AskTimeline {
+        agents: fleet.ids(),
+        // The cause is all that is wanted.
+        entries: Some(0),
+        ..AskTimeline::default()
+    };
+    let items = manager.items(&UpgradeRequest::Own(asked.into())).await?;
+    for (ending, agent) in endings.iter_mut().zip(fleet.agents()) {
+        let told = item_of(&items, agent).and_then(TaskTimeline::from_item);
+        ending.cause = told.and_then(|told| told.cause?.entry.failure);
+    }
+    Ok(())
 }
 
 fn item_of<'a>(items: &'a [Item], agent: &Agent) -> Option<&'a Item> {
@@ -120,6 +143,7 @@ impl State {
         Ending {
             status: self.status,
             reason: self.detail,
+            cause: None,
             took,
         }
     }

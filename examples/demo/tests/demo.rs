@@ -114,6 +114,15 @@ async fn every_agent_ends_as_it_should_and_nothing_is_left() {
         ["v4.13.1", "v4.13.1", "Error", "Send upgrade command error"],
         "{printed}"
     );
+    // The table shows why as well: the agent's own words, and what to do.
+    for cell in [
+        "upgrade failed in the agent: Could not verify signature (error 13)",
+        "look at the agent's words; its log may say more",
+        "Upgrade failed",
+        "look into the installer's log at the agent",
+    ] {
+        assert_eq!(row(&printed, cell), [cell], "{printed}");
+    }
     assert!(printed.contains(r#""command":"upgrade""#), "{printed}");
     demo.assert_nothing_is_left();
 }
