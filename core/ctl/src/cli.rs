@@ -27,10 +27,13 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Upgrade agents. Exit status 0 only if every agent got a task and, with --watch, ended well.
+    /// Upgrade agents. Exit status 0: every agent got a task and, with --watch, ended well; 1: some
+    /// were refused or failed; 3: none failed, but of some it is not known how they ended (timed
+    /// out, not confirmed, still under way when the watching ended); 130: interrupted.
     Upgrade(UpgradeArgs),
-    /// Show the last upgrade task of agents. Exit status 0 only if every agent has a task
-    /// and none of them failed, timed out or was cancelled; tasks may still be under way.
+    /// Show the last upgrade task of agents. Exit status 0: every agent has a task, and none failed
+    /// or was cancelled; tasks may still be under way or wait to be confirmed; 1: some have none,
+    /// failed or were cancelled; 3: none of these, but some timed out or were not confirmed.
     Result(ResultArgs),
     /// List the agents that the manager knows.
     Agents(AgentsArgs),

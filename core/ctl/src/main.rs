@@ -3,7 +3,8 @@
 //! # Where to start
 //! `main` (this file) reads the command line, chooses the room, and turns the
 //! ending into an exit status: 0: all ended well; 1: something did not; 2: the
-//! command line makes no sense; 130: interrupted. Every command is a room of its
+//! command line makes no sense; 3: nothing failed, but of something it is not known
+//! how it ended; 130: interrupted. Every command is a room of its
 //! own, with its options in it, a `run` that does the work, and no knowledge of
 //! the other commands:
 //!

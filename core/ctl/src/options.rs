@@ -46,9 +46,20 @@ impl From<LinuxPackage> for PackageType {
 
 /// A duration such as `500ms`, `30s` or `15m`; from 1 ms to a year.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    pause(text).and_then(|time| match time.is_zero() {
+        true => Err(format!("{text:?} is no time at all; {HOW}")),
+        false => Ok(time),
+    })
+}
+
+/// The same, or `0s`.
+pub(crate) fn pause(text: &str) -> Result<Duration, String> {
     const YEAR: Duration = Duration::from_secs(366 * 86_400);
     Span::parse(text)
         .map(|span| span.0)
-        .filter(|time| !time.is_zero() && *time <= YEAR)
-        .ok_or_else(|| "write a number with ms, s, m, h or d, at most a year".to_owned())
+        .filter(|time| *time <= YEAR)
+        .ok_or_else(|| HOW.to_owned())
 }
+
+/// How a duration is written.
+const HOW: &str = "write a number with ms, s, m, h or d, at most a year";

@@ -8,15 +8,19 @@ use std::process::ExitCode;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::json;
+use wpk_api::words::{self, LONGEST_CAUSE};
 
 use crate::error::CtlError;
 use crate::options::Global;
 
 /// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ending {
     /// As wished: exit status 0.
     Well,
+    /// None failed, but of at least one agent it is not known how it ended: exit
+    /// status 3.
+    Unknown,
     /// At least one agent or file not: exit status 1.
     Badly,
     /// By Ctrl-C: exit status 130.
@@ -29,11 +33,17 @@ impl Ending {
         if good { Self::Well } else { Self::Badly }
     }
 
+    /// The ending of several things together: badly if one did, unknown if one is.
+    pub(crate) fn of(endings: impl IntoIterator<Item = Self>) -> Self {
+        endings.into_iter().max().unwrap_or(Self::Well)
+    }
+
     /// The exit status.
     pub(crate) fn status(self) -> u8 {
         match self {
             Self::Well => 0,
             Self::Badly => 1,
+            Self::Unknown => 3,
             Self::Interrupted => 130,
         }
     }
@@ -82,7 +92,7 @@ impl Output {
             return Ok(());
         }
         let text = serde_json::to_string(object).map_err(|e| CtlError::Print(e.into()))?;
-        print(&format!("{text}\n"))
+        print(&format!("{}\n", escaped(&text)))
     }
 
     /// An error, on standard error, and as an object where scripts read.
@@ -135,14 +145,40 @@ pub(crate) fn render(table: &Table) -> String {
     lines.join("\n")
 }
 
+/// The longest text of somebody else on one line, in bytes: twice a cause.
+const LONGEST_LINE: usize = 2 * LONGEST_CAUSE;
+/// The longest error, in bytes: it may list every mistake in a file of settings.
+const LONGEST_ERROR: usize = 64 * 1024;
+
 /// A text of an agent, a package or the manager, fit for one line of a
-/// terminal: control characters become `?`.
+/// terminal: what would steer it becomes `?`, and the rest of a long one `…`.
 pub(crate) fn clean(text: &str) -> String {
-    text.replace(char::is_control, "?")
+    words::clean(&text.replace(words::steers, "?"), LONGEST_LINE)
 }
 
 fn clean_lines(text: &str) -> String {
-    text.replace(|c: char| c.is_control() && c != '\n', "?")
+    let mut clean = text.replace(|c: char| words::steers(c) && c != '\n', "?");
+    if clean.len() > LONGEST_ERROR {
+        clean.truncate(clean.floor_char_boundary(LONGEST_ERROR));
+        clean.push('…');
+    }
+    clean
+}
+
+/// JSON whose texts cannot steer a terminal either: it has control characters
+/// escaped, but not all of what steers one. None of that stands outside a text.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if words::steers(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -153,11 +189,28 @@ mod tests {
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(clean("a\x1b[2Jb\nc"), "a?[2Jb?c");
         assert_eq!(clean_lines("a\nb\x07"), "a\nb?");
+        let evil = "\u{9b}31m\u{202e}a\u{7f}";
+        assert_eq!(clean(evil), "?31m?a?");
+        let json = escaped(&json!({"said": evil}).to_string());
+        assert_eq!(json, r#"{"said":"\u009b31m\u202ea\u007f"}"#);
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["said"], evil);
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        let long = "é".repeat(LONGEST_ERROR);
+        assert!(clean(&long).len() <= LONGEST_LINE);
+        assert!(clean_lines(&long).len() <= LONGEST_ERROR + '…'.len_utf8());
     }
 
     #[test]
     fn endings_have_their_exit_status() {
-        let statuses = [Ending::Well, Ending::Badly, Ending::Interrupted].map(Ending::status);
-        assert_eq!(statuses, [0, 1, 130]);
+        use Ending::{Badly, Interrupted, Unknown, Well};
+        let statuses = [Well, Badly, Unknown, Interrupted].map(Ending::status);
+        assert_eq!(statuses, [0, 1, 3, 130]);
+        assert_eq!(Ending::of([Well, Unknown, Well]), Unknown);
+        assert_eq!(Ending::of([Unknown, Badly, Well]), Badly);
+        assert_eq!(Ending::of([]), Well);
     }
 }

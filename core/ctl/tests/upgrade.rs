@@ -70,6 +70,7 @@ fn manager(
                 });
                 answer(items.collect())
             }
+            "upgrade_timeline" => answer(agents(request).into_iter().map(created).collect()),
             other => panic!("{other}"),
         }
     })
@@ -145,14 +146,18 @@ fn both_dialects_end_well() {
         );
         assert_eq!(run.ended(0).row("001")[3], shown);
     }
-    for status in [
-        "Cancelled",
-        "Task cancelled since the manager was restarted",
-        "Timeout reached while waiting for the response from the agent, check the result manually on the agent for more information",
+    for (status, exit) in [
+        ("Cancelled", 1),
+        ("Task cancelled since the manager was restarted", 1),
+        ("Timeout", 3),
+        (
+            "Timeout reached while waiting for the response from the agent, check the result manually on the agent for more information",
+            3,
+        ),
     ] {
         let (_dir, path) = socket();
         let manager = manager(&path, move |_, _| (status, None));
-        upgrade(&manager, &[&QUICK[..], &["1"]].concat()).ended(1);
+        upgrade(&manager, &[&QUICK[..], &["1"]].concat()).ended(exit);
     }
 }
 
@@ -405,7 +410,7 @@ fn watching_ends_when_its_time_is_over() {
         &manager,
         &[&QUICK[..], &["1", "--timeout", "300ms"]].concat(),
     )
-    .ended(1);
+    .ended(3);
     let line = run
         .out
         .lines()
@@ -487,6 +492,8 @@ fn nonsense_on_the_command_line_is_a_usage_error() {
         &["upgrade", "1", "--installer", "a.sh"],
         &["upgrade", "1", "--package-type", "msi"],
         &["upgrade", "1", "--timeout", "soon"],
+        &["upgrade", "1", "--confirm-for", "1m"],
+        &["result", "1", "--task", "7"],
         &["upgrade", "1", "--all"],
         &["result"],
         &["nothing"],

@@ -10,7 +10,8 @@ use wpk_wire::task::show_status;
 use crate::error::CtlError;
 use crate::manager::state::State;
 use crate::output::clean;
-use crate::watch::board::{Board, Entry};
+use crate::watch::board::Board;
+use crate::watch::entry::Entry;
 
 /// What is added to a code of the upgrade socket.
 const BASE: u32 = 1810;

@@ -15,6 +15,10 @@ pub(crate) enum State {
     Updating,
     /// The agent reported success.
     Updated,
+    /// The same, and the manager waits to see the version it was sent.
+    Confirming,
+    /// The agent reported success, and the version it was sent was not seen.
+    Unconfirmed,
     /// It failed.
     Error,
     /// Given up before it began.
@@ -42,13 +46,15 @@ impl State {
         })
     }
 
-    /// The word that is printed: the documented one.
+    /// The word that is printed: the documented one where there is one.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Refused => "Refused",
             Self::Queued => "In queue",
             Self::Updating => "Updating",
             Self::Updated => "Updated",
+            Self::Confirming => "Confirming",
+            Self::Unconfirmed => "Unconfirmed",
             Self::Error => "Error",
             Self::Cancelled => "Cancelled",
             Self::Timeout => "Timeout",
@@ -57,9 +63,23 @@ impl State {
         }
     }
 
+    /// The word for scripts: that of the task's status.
+    pub(crate) fn status(self) -> &'static str {
+        match self {
+            Self::Confirming | Self::Unconfirmed => Self::Updated.word(),
+            other => other.word(),
+        }
+    }
+
     /// Whether nothing more will happen.
     pub(crate) fn ended(self) -> bool {
-        !matches!(self, Self::Queued | Self::Updating)
+        !matches!(self, Self::Queued | Self::Updating | Self::Confirming)
+    }
+
+    /// Whether it is not known, once nobody looks any more, how the upgrade
+    /// ended: it may have succeeded or not.
+    pub(crate) fn open(self) -> bool {
+        matches!(self, Self::Timeout | Self::Unknown | Self::Unconfirmed) || !self.ended()
     }
 
     /// Whether the upgrade ended well. Legacy counts: such an agent never reports.
@@ -107,6 +127,8 @@ mod tests {
             State::Queued,
             State::Updating,
             State::Updated,
+            State::Confirming,
+            State::Unconfirmed,
             State::Error,
             State::Cancelled,
             State::Timeout,
@@ -115,6 +137,16 @@ mod tests {
         ];
         let well: Vec<_> = all.into_iter().filter(|state| state.well()).collect();
         assert_eq!(well, [State::Updated, State::Legacy]);
-        assert_eq!(all.into_iter().filter(|state| !state.ended()).count(), 2);
+        assert_eq!(all.into_iter().filter(|state| !state.ended()).count(), 3);
+        let open: Vec<_> = all.into_iter().filter(|state| state.open()).collect();
+        let unknown = [
+            State::Queued,
+            State::Updating,
+            State::Confirming,
+            State::Unconfirmed,
+            State::Timeout,
+            State::Unknown,
+        ];
+        assert_eq!(open, unknown);
     }
 }

@@ -1,108 +1,118 @@
-//! `wpkctl result`: the last upgrade task of each agent.
+//! `wpkctl result`: the last upgrade task of each agent, or tasks by their ids.
+//! `found` is one of them as a row and as an object, `log` its timeline.
+
+mod found;
+mod log;
 
 use std::collections::HashMap;
 
 use clap::Args;
-use serde_json::json;
-use wpk_api::AgentId;
-use wpk_wire::{Item, TaskCode};
+use wpk_api::{AgentId, TaskId};
+use wpk_wire::Item;
 
 use crate::error::CtlError;
 use crate::ids::{self, IdRanges};
 use crate::manager::client::Client;
 use crate::manager::results::{self, CHUNK};
 use crate::manager::socket;
-use crate::manager::state::State;
+use crate::manager::timelines;
 use crate::options::Global;
-use crate::output::{Ending, Output, clean, render, table};
+use crate::output::{Ending, Output, render, table};
+use found::Found;
 
 #[derive(Debug, Args)]
 pub(crate) struct ResultArgs {
     /// Agents: ids and ranges, such as 001 7 10-50 or 1,2,5-7.
-    #[arg(value_name = "AGENT", required = true)]
+    #[arg(value_name = "AGENT", required_unless_present = "task")]
     pub(crate) agents: Vec<IdRanges>,
+    /// These tasks instead of the last ones of agents.
+    #[arg(long, value_name = "TASK", conflicts_with = "agents", num_args = 1..)]
+    pub(crate) task: Vec<i64>,
+    /// Tell what happened to each task, step by step: when, who was asked, what came of it,
+    /// and for a failure the words of whoever said it and what to do.
+    #[arg(long)]
+    pub(crate) log: bool,
 }
 
-/// Prints one row, or one object, per agent. Ends well if every agent has a
-/// task and none of them ended badly.
+/// Prints one row, or one object, per task. For how it ends see [`Found::ending`].
 pub(crate) async fn run(
     global: &Global,
     args: ResultArgs,
     out: &Output,
 ) -> Result<Ending, CtlError> {
-    let agents = ids::expand(&args.agents)?;
     let mut client = Client::new(socket::path(global)?);
-    let mut found: HashMap<AgentId, Item> = HashMap::new();
-    for chunk in agents.chunks(CHUNK) {
-        let items = results::of(&mut client, chunk).await?.into_iter();
-        found.extend(items.filter_map(|item| Some((item.agent_id()?, item))));
-    }
-    let mut good = true;
-    let mut table = table(&[
+    let entries = if args.log { None } else { Some(0) };
+    let found = if args.task.is_empty() {
+        let agents = ids::expand(&args.agents)?;
+        of_agents(&mut client, &agents, entries, args.log, out).await?
+    } else {
+        let tasks: Vec<TaskId> = args.task.iter().copied().map(TaskId).collect();
+        of_tasks(&mut client, &tasks, entries).await?
+    };
+    let mut rows = table(&[
         "agent", "task", "node", "command", "status", "reason", "created", "updated",
     ]);
-    for agent in agents {
-        let item = found.remove(&agent).unwrap_or_else(|| Item {
-            error: TaskCode::Unknown.into(),
-            message: "the manager did not answer for this agent".into(),
-            ..Item::default()
-        });
-        let state = item.status.as_deref().and_then(State::from_shown);
-        good &=
-            item.error.is_success() && state.is_some_and(|state| state.well() || !state.ended());
-        out.event(&object(agent, &item, state))?;
-        let or_dash = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), clean);
-        table.add_row([
-            agent.to_string(),
-            item.task_id.map_or("-".to_owned(), |task| task.to_string()),
-            or_dash(&item.node),
-            or_dash(
-                &item
-                    .command
-                    .as_ref()
-                    .map(|command| command.as_str().to_owned()),
-            ),
-            status(&item, state),
-            reason(&item),
-            or_dash(&item.create_time),
-            // The documented dialect writes 0 until the first update.
-            or_dash(&item.update_time.clone().filter(|time| time != "0")),
-        ]);
+    for found in &found {
+        out.event(&found.object(args.log))?;
+        rows.add_row(found.cells());
     }
-    out.line(render(&table))?;
-    Ok(Ending::when(good))
-}
-
-/// The documented word, an unknown text as it is, or a dash.
-fn status(item: &Item, state: Option<State>) -> String {
-    match (state, &item.status) {
-        (Some(state), _) => state.word().to_owned(),
-        (None, Some(text)) => clean(text),
-        (None, None) => "-".to_owned(),
-    }
-}
-
-fn reason(item: &Item) -> String {
-    match &item.error_msg {
-        Some(text) => clean(text),
-        None if !item.error.is_success() => {
-            format!("code {}: {}", item.error, clean(&item.message))
+    out.line(render(&rows))?;
+    if args.log {
+        for found in &found {
+            log::print(found, out)?;
         }
-        None => "-".to_owned(),
     }
+    Ok(Ending::of(found.iter().map(Found::ending)))
 }
 
-fn object(agent: AgentId, item: &Item, state: Option<State>) -> serde_json::Value {
-    json!({
-        "agent": agent,
-        "error": item.error,
-        "message": item.message,
-        "task_id": item.task_id,
-        "node": item.node,
-        "command": item.command,
-        "status": state.map(State::word).or(item.status.as_deref()),
-        "error_msg": item.error_msg,
-        "create_time": item.create_time,
-        "update_time": item.update_time,
-    })
+/// The last task of each agent, and why those ended that did.
+async fn of_agents(
+    client: &mut Client,
+    agents: &[AgentId],
+    entries: Option<usize>,
+    log: bool,
+    out: &Output,
+) -> Result<Vec<Found>, CtlError> {
+    let mut items: HashMap<AgentId, Item> = HashMap::new();
+    for chunk in agents.chunks(CHUNK) {
+        let answer = results::of(client, chunk).await?.into_iter();
+        items.extend(answer.filter_map(|item| Some((item.agent_id()?, item))));
+    }
+    let mut found: Vec<Found> = agents
+        .iter()
+        .map(|agent| Found::of_agent(*agent, items.remove(agent)))
+        .collect();
+    let asked: Vec<AgentId> = (found.iter())
+        .filter(|found| found.has_timeline(log))
+        .filter_map(|found| found.agent)
+        .collect();
+    match timelines::of_agents(client, &asked, entries).await? {
+        Some(mut told) => {
+            for found in &mut found {
+                let of_agent = found.agent.and_then(|agent| told.remove(&agent));
+                found.learn(of_agent.and_then(|told| told.timeline));
+            }
+        }
+        None if log => out.warn(timelines::NONE),
+        None => {}
+    }
+    Ok(found)
+}
+
+/// Tasks by their ids, in the order asked.
+async fn of_tasks(
+    client: &mut Client,
+    tasks: &[TaskId],
+    entries: Option<usize>,
+) -> Result<Vec<Found>, CtlError> {
+    let Some(mut told) = timelines::of_tasks(client, tasks, entries).await? else {
+        return Err(CtlError::Unexpected(format!(
+            "{} and cannot be asked for tasks by their ids; ask for agents",
+            timelines::NONE
+        )));
+    };
+    Ok(tasks
+        .iter()
+        .map(|task| Found::of_task(*task, told.remove(task)))
+        .collect())
 }

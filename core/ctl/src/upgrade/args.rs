@@ -10,7 +10,7 @@ use wpk_wire::{CustomParams, UpgradeParams};
 use crate::error::CtlError;
 use crate::ids::IdRanges;
 use crate::manager::ask::{Ask, absolute};
-use crate::options::{LinuxPackage, duration};
+use crate::options::{LinuxPackage, duration, pause};
 
 #[derive(Debug, Args)]
 pub(crate) struct UpgradeArgs {
@@ -44,12 +44,17 @@ pub(crate) struct UpgradeArgs {
     /// Tell for each agent what would be done, and change nothing.
     #[arg(long, conflicts_with = "watch")]
     pub(crate) dry_run: bool,
-    /// Watch until every task has ended, then print a table.
+    /// Watch until every task has ended and every new version was seen, as far as the manager
+    /// looks for it (tasks.confirm_within), then print a table.
     #[arg(short, long)]
     pub(crate) watch: bool,
     /// How long to watch; the tasks go on afterwards.
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
     pub(crate) timeout: Duration,
+    /// How long to wait for new versions to be seen once every task has ended, 0s for not at
+    /// all. Absent: until the manager has decided.
+    #[arg(long, value_name = "TIME", requires = "watch", value_parser = pause)]
+    pub(crate) confirm_for: Option<Duration>,
     /// How often to ask while watching.
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = duration)]
     pub(crate) interval: Duration,

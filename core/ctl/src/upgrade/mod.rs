@@ -101,6 +101,7 @@ async fn ask_and_watch(
         interval: args.interval,
         timeout: args.timeout,
         reconnect_for: args.reconnect_for,
+        confirm_for: args.confirm_for,
     };
     let ended = watch::watch(client, board, &mut view, &pace).await;
     view.finish();

@@ -7,7 +7,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use wpk_api::AgentId;
 
-use super::board::{Board, Entry, percent};
+use super::board::Board;
+use super::entry::{Entry, percent};
 use crate::manager::state::State;
 
 /// Agents with a bar of their own: with the total, a screen of 24 lines.
@@ -55,9 +56,14 @@ impl Bars {
         let (well, ended) = (count(|s| s.well()), count(|s| s.ended()));
         let waiting = count(|s| *s == State::Queued);
         self.total.set_position(ended as u64);
+        let open = count(|s| s.ended() && s.open());
+        let unknown = match open {
+            0 => String::new(),
+            open => format!("{open} unknown, "),
+        };
         self.total.set_message(format!(
-            "{well} updated, {} failed, {waiting} in queue",
-            ended - well
+            "{well} updated, {unknown}{} failed, {waiting} in queue",
+            ended - well - open
         ));
 
         let chosen = choose(board.entries(), &self.rows);

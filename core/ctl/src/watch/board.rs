@@ -2,97 +2,16 @@
 //! states come out.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use wpk_api::{AgentId, TaskId};
-use wpk_wire::own::{Delivery, DeliveryStep};
-use wpk_wire::{Code, Item, Step, TaskCode};
+use wpk_api::AgentId;
+use wpk_wire::own::Delivery;
+use wpk_wire::{Code, Item, TaskCode};
 
+use super::entry::Entry;
 use crate::manager::state::State;
+use crate::manager::timelines::Told;
 use crate::output::clean;
-
-/// How much of the file the agent has, 0 to 100; `None` until its size is known.
-pub(crate) fn percent(delivery: &Delivery) -> Option<u64> {
-    let sent = u128::from(delivery.sent.min(delivery.total)) * 100;
-    sent.checked_div(u128::from(delivery.total))
-        .and_then(|percent| u64::try_from(percent).ok())
-}
-
-/// One agent.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) agent: AgentId,
-    pub(crate) task: Option<TaskId>,
-    pub(crate) state: State,
-    /// Code of a refusal.
-    pub(crate) code: Option<Code>,
-    /// Why it is refused or failed.
-    pub(crate) reason: Option<String>,
-    /// The version before.
-    pub(crate) from: Option<String>,
-    /// The version that the agent reported at the end.
-    pub(crate) reported: Option<String>,
-    /// The running delivery.
-    pub(crate) delivery: Option<Delivery>,
-    /// A delivery was seen and is over.
-    pub(crate) delivered: bool,
-    /// From the request to the end.
-    pub(crate) took: Option<Duration>,
-}
-
-impl Entry {
-    fn new(agent: AgentId) -> Self {
-        Self {
-            agent,
-            task: None,
-            // What holds until the manager says otherwise.
-            state: State::Refused,
-            code: None,
-            reason: Some("the manager did not answer for this agent".to_owned()),
-            from: None,
-            reported: None,
-            delivery: None,
-            delivered: false,
-            took: None,
-        }
-    }
-
-    /// The state in words; percentages rounded down to multiples of `grain`.
-    pub(crate) fn describe(&self, grain: u64) -> String {
-        let word = self.state.word();
-        match (&self.delivery, &self.reason) {
-            (Some(delivery), _) if self.state == State::Updating => {
-                let step = delivery.step;
-                let writes = step == DeliveryStep::Agent(Step::Write);
-                match percent(delivery).filter(|_| writes) {
-                    Some(percent) => {
-                        let percent = percent.checked_div(grain).unwrap_or(0) * grain;
-                        format!("{word} ({step} {percent}%)")
-                    }
-                    None => format!("{word} ({step})"),
-                }
-            }
-            (None, _) if self.state == State::Updating && self.delivered => {
-                format!("{word} (waiting for the agent's report)")
-            }
-            (_, Some(_)) => format!("{word}: {}", self.why().unwrap_or_default()),
-            _ => word.to_owned(),
-        }
-    }
-
-    /// The reason, with the code of a refusal.
-    pub(crate) fn why(&self) -> Option<String> {
-        match (self.code, &self.reason) {
-            (Some(code), Some(reason)) => Some(format!("code {code}: {reason}")),
-            (None, reason) => reason.clone(),
-            (Some(code), None) => Some(format!("code {code}")),
-        }
-    }
-
-    fn live(&self) -> bool {
-        self.task.is_some() && !self.state.ended()
-    }
-}
 
 /// All agents of one call, in the order they were given.
 #[derive(Debug)]
@@ -121,9 +40,30 @@ impl Board {
         self.entries.iter().map(|entry| entry.agent).collect()
     }
 
-    /// Those whose task is under way.
+    /// Those of whose upgrade more may be heard.
     pub(crate) fn live(&self) -> Vec<AgentId> {
         self.ids(Entry::live)
+    }
+
+    /// Those whose task is under way.
+    pub(crate) fn running(&self) -> Vec<AgentId> {
+        self.ids(|entry| entry.live() && entry.state != State::Confirming)
+    }
+
+    /// Those about whose end the manager's timeline may say something; without
+    /// those that it had nothing new about the last time, unless `again`.
+    pub(crate) fn unexplained(&self, again: bool) -> Vec<AgentId> {
+        self.ids(|entry| entry.unexplained() && (again || entry.state != State::Confirming))
+    }
+
+    /// What the timelines say of those that were asked about; `None` from a
+    /// manager that has none.
+    pub(crate) fn explain(&mut self, asked: &[AgentId], told: Option<&HashMap<AgentId, Told>>) {
+        for agent in asked {
+            if let Some(entry) = self.get(*agent) {
+                entry.explain(told.and_then(|told| told.get(agent)));
+            }
+        }
     }
 
     /// Those that got a task.
@@ -192,7 +132,7 @@ impl Board {
         let Some(entry) = item.agent_id().and_then(|agent| self.get(agent)) else {
             return;
         };
-        if !entry.live() {
+        if !entry.live() || entry.state == State::Confirming {
             return;
         }
         if item.error == TaskCode::NoTask {
@@ -241,7 +181,10 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::percent;
     use super::*;
+    use wpk_api::TaskId;
+    use wpk_wire::Step;
 
     fn id(agent: i64) -> AgentId {
         AgentId::new(agent).unwrap()

@@ -1,9 +1,15 @@
-//! Watching tasks until they end: `board` holds what is known of each agent,
-//! this file asks the manager again and again, `view` and `bars` show what
-//! changes, `report` tells the end.
+//! Watching tasks until they end: `board` holds what is known of each agent
+//! (`entry`), this file asks the manager again and again, `view` and `bars` show
+//! what changes, `report` tells the end and `counts` how many ended how.
+//!
+//! A task that ended as Updated may still wait for the manager to see the new
+//! version: it is watched on until the manager has decided, which is within its
+//! `tasks.confirm_within`, or for [`Pace::confirm_for`].
 
 mod bars;
 pub(crate) mod board;
+mod counts;
+pub(crate) mod entry;
 pub(crate) mod report;
 pub(crate) mod view;
 
@@ -19,6 +25,7 @@ use crate::error::CtlError;
 use crate::manager::client::Client;
 use crate::manager::fleet;
 use crate::manager::results::{self, CHUNK};
+use crate::manager::timelines;
 use board::Board;
 use report::Asked;
 use view::View;
@@ -27,6 +34,8 @@ use view::View;
 const DELIVERIES: usize = 1_000;
 /// The longest pause between two attempts to reach a manager that went away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// What is to be confirmed is asked for every so many rounds: it takes minutes.
+const CONFIRM_EVERY: u32 = 4;
 /// How long to wait for agents to report the version they were upgraded to.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -39,6 +48,9 @@ pub(crate) struct Pace {
     pub(crate) timeout: Duration,
     /// For reaching a manager again that went away.
     pub(crate) reconnect_for: Duration,
+    /// For what the manager sees of new versions once every task has ended; `None`:
+    /// until it has decided.
+    pub(crate) confirm_for: Option<Duration>,
 }
 
 /// How watching ended.
@@ -75,18 +87,30 @@ async fn until_ended(
 ) -> Result<(), CtlError> {
     let mut ticker = interval(pace.interval);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut deliveries = true;
+    let mut knows = Knows {
+        deliveries: true,
+        timelines: true,
+    };
     let mut outage: Option<(Instant, Duration)> = None;
+    let mut ended: Option<Instant> = None;
+    let mut rounds: u32 = 0;
     view.show(board)?;
     loop {
         ticker.tick().await;
-        match round(client, board, &mut deliveries).await {
+        let again = rounds.is_multiple_of(CONFIRM_EVERY);
+        rounds = rounds.wrapping_add(1);
+        match round(client, board, &mut knows, again).await {
             Ok(()) => {
                 if outage.take().is_some() {
                     view.note("back", "the manager is back")?;
                 }
                 view.show(board)?;
                 if board.live().is_empty() {
+                    return Ok(());
+                }
+                if let (Some(limit), true) = (pace.confirm_for, board.running().is_empty())
+                    && ended.get_or_insert_with(Instant::now).elapsed() >= limit
+                {
                     return Ok(());
                 }
             }
@@ -120,18 +144,28 @@ pub(crate) fn passing(error: &CtlError) -> bool {
     }
 }
 
-/// One round: the result of every task under way, then how far the deliveries are.
+/// Which of our own commands the manager knows, as far as was seen.
+struct Knows {
+    deliveries: bool,
+    timelines: bool,
+}
+
+/// One round: the result of every task under way, why those ended that did, and
+/// how far the deliveries are. What is to be confirmed is asked for `again`, or
+/// left for another round.
 async fn round(
     client: &mut Client,
     board: &mut Board,
-    deliveries: &mut bool,
+    knows: &mut Knows,
+    again: bool,
 ) -> Result<(), CtlError> {
-    for chunk in board.live().chunks(CHUNK) {
+    for chunk in board.running().chunks(CHUNK) {
         let items = results::of(client, chunk).await?;
         items.into_iter().for_each(|item| board.result(item));
     }
+    explain(client, board, knows, again).await?;
     let updating = board.updating(DELIVERIES);
-    if !*deliveries || updating.is_empty() {
+    if !knows.deliveries || updating.is_empty() {
         return Ok(());
     }
     let asked = AskProgress {
@@ -143,9 +177,29 @@ async fn round(
             board.deliveries(&updating, &running);
         }
         // A manager without the command: the results alone must do.
-        Err(CtlError::Refused { .. }) => *deliveries = false,
+        Err(CtlError::Refused { .. }) => knows.deliveries = false,
         Err(error) => return Err(error),
     }
+    Ok(())
+}
+
+/// Asks why tasks ended as they did.
+async fn explain(
+    client: &mut Client,
+    board: &mut Board,
+    knows: &mut Knows,
+    again: bool,
+) -> Result<(), CtlError> {
+    let asked = board.unexplained(again);
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let told = match knows.timelines {
+        true => timelines::of_agents(client, &asked, Some(0)).await?,
+        false => None,
+    };
+    knows.timelines = told.is_some();
+    board.explain(&asked, told.as_ref());
     Ok(())
 }
 

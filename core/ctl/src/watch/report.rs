@@ -1,16 +1,18 @@
 //! The end of an upgrade: refusals and tasks right after the request, and the
 //! table that tells for every agent what became of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
 use wpk_api::settings::Span;
-use wpk_api::{AgentId, TaskId};
+use wpk_api::{AgentId, Cause, Confirmation, TaskId};
 use wpk_wire::Code;
 
-use super::board::{Board, Entry};
+use super::board::Board;
+use super::counts::Counts;
+use super::entry::Entry;
 use crate::error::CtlError;
 use crate::ids;
 use crate::manager::state::State;
@@ -52,8 +54,20 @@ struct Row {
     confirmed: bool,
     status: &'static str,
     code: Option<Code>,
+    /// The fixed text.
     reason: Option<String>,
+    /// The words of whoever said why, and what to do.
+    cause: Option<Cause>,
+    /// What the manager found out about the agent's version, and what it saw.
+    confirmation: Option<&'static str>,
+    seen: Option<String>,
     seconds: Option<f64>,
+    /// The state, for people.
+    #[serde(skip)]
+    word: &'static str,
+    /// All of why, for people.
+    #[serde(skip)]
+    why: Option<String>,
 }
 
 impl Row {
@@ -63,12 +77,12 @@ impl Row {
             Some(version) => format!("the agent reports {version}"),
             None => "the agent's version is not known".to_owned(),
         };
-        let reason = match &entry.reason {
+        let why = match entry.why() {
             None if entry.state == State::Legacy => {
                 Some("delivered; this agent cannot report the result".to_owned())
             }
             None if entry.state.well() && !confirmed => Some(reported()),
-            reason => reason.clone(),
+            why => why,
         };
         Self {
             agent: entry.agent,
@@ -76,12 +90,17 @@ impl Row {
             from: entry.from.clone(),
             to,
             confirmed,
-            status: entry.state.word(),
+            status: entry.state.status(),
             code: entry.code,
-            reason,
+            reason: entry.reason.clone().or_else(|| why.clone()),
+            cause: entry.cause.clone(),
+            confirmation: entry.confirmation.as_ref().map(Confirmation::as_str),
+            seen: entry.seen(),
             seconds: entry
                 .took
                 .map(|took| (took.as_secs_f64() * 10.0).round() / 10.0),
+            word: entry.state.word(),
+            why,
         }
     }
 
@@ -94,11 +113,8 @@ impl Row {
                 Some(version) if !self.confirmed => format!("{version} (not confirmed)"),
                 version => or_dash(version),
             },
-            self.status.to_owned(),
-            match self.code {
-                Some(code) => format!("code {code}: {}", or_dash(&self.reason)),
-                None => or_dash(&self.reason),
-            },
+            self.word.to_owned(),
+            or_dash(&self.why),
             self.seconds
                 .map_or("-".to_owned(), |seconds| format!("{seconds:.1}")),
         ]
@@ -108,6 +124,13 @@ impl Row {
 /// The version to show, and whether the agent reported it.
 fn target(entry: &Entry, asked: &Asked) -> (Option<String>, bool) {
     let reported = entry.reported.clone();
+    if entry.confirmation == Some(Confirmation::Confirmed) {
+        let asked = match asked {
+            Asked::Version(version) => Some(version.clone()),
+            Asked::Latest | Asked::File => None,
+        };
+        return (reported.or(asked), true);
+    }
     if !entry.state.well() {
         // Whatever was asked for: the agent has what it reports.
         let known = reported.is_some();
@@ -184,26 +207,31 @@ pub(crate) fn print(
     watched: bool,
     out: &Output,
 ) -> Result<Ending, CtlError> {
-    let live = board.live();
+    let running: HashSet<AgentId> = board.running().into_iter().collect();
     let ending = match closing {
         Closing::Interrupted => Ending::Interrupted,
-        _ if watched => Ending::when(board.entries().iter().all(|entry| entry.state.well())),
+        _ if watched => Counts::ending(board),
         _ => Ending::when(board.entries().iter().all(|entry| entry.task.is_some())),
     };
     let mut rows: Vec<Row> = board.entries().iter().map(|e| Row::new(e, asked)).collect();
     if let Closing::TimedOut(after) = closing {
-        for row in rows.iter_mut().filter(|row| live.contains(&row.agent)) {
+        for row in rows.iter_mut().filter(|row| running.contains(&row.agent)) {
             row.reason = Some(format!("still under way after {}", Span(after)));
+            row.why.clone_from(&row.reason);
         }
     }
-    let counts = counts(board);
+    let counts = Counts::of(board);
     out.last(&json!({
         "event": "summary",
         "agents": rows,
         "updated": counts.updated,
+        "unconfirmed": counts.unconfirmed,
         "legacy": counts.legacy,
         "failed": counts.failed,
+        "timed_out": counts.timed_out,
+        "unknown": counts.unknown,
         "refused": counts.refused,
+        "confirming": counts.confirming,
         "under_way": counts.under_way,
         "interrupted": ending == Ending::Interrupted,
         "exit_status": ending.status(),
@@ -214,60 +242,27 @@ pub(crate) fn print(
         out.line(format!("\n{}\n", render(&table)))?;
         out.line(counts.sentence())?;
     }
-    if !live.is_empty() && (watched || ending == Ending::Interrupted) {
+    let goes_on = |what: &str, agents: &[AgentId]| {
         out.warn(format!(
-            "the tasks of {} agents go on in the manager; see `wpkctl result {}`",
-            live.len(),
-            ids::compact(live.iter().copied()).replace(", ", ",")
+            "{what} of {} agents go on in the manager; see `wpkctl result {}`",
+            agents.len(),
+            ids::compact(agents.iter().copied()).replace(", ", ",")
         ));
+    };
+    let confirming: Vec<AgentId> = (board.live().into_iter())
+        .filter(|agent| !running.contains(agent))
+        .collect();
+    if !confirming.is_empty() {
+        goes_on("the checks of the new versions", &confirming);
+    }
+    if !running.is_empty() && (watched || ending == Ending::Interrupted) {
+        goes_on("the tasks", &board.running());
     } else if ending == Ending::Interrupted {
         out.warn("interrupted; if the manager had the request already, `wpkctl result` tells");
     }
     match closing {
         Closing::Lost(error) => Err(error),
         _ => Ok(ending),
-    }
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    updated: usize,
-    legacy: usize,
-    failed: usize,
-    refused: usize,
-    under_way: usize,
-}
-
-fn counts(board: &Board) -> Counts {
-    let mut counts = Counts::default();
-    for entry in board.entries() {
-        *match entry.state {
-            State::Updated => &mut counts.updated,
-            State::Legacy => &mut counts.legacy,
-            State::Refused => &mut counts.refused,
-            State::Queued | State::Updating => &mut counts.under_way,
-            State::Error | State::Cancelled | State::Timeout | State::Unknown => &mut counts.failed,
-        } += 1;
-    }
-    counts
-}
-
-impl Counts {
-    fn sentence(&self) -> String {
-        let parts = [
-            (self.updated, "updated"),
-            (self.legacy, "delivered to agents that cannot report"),
-            (self.failed, "failed"),
-            (self.refused, "refused"),
-            (self.under_way, "still under way"),
-        ];
-        let total: usize = parts.iter().map(|(n, _)| n).sum();
-        let told: Vec<String> = parts
-            .iter()
-            .filter(|(n, _)| *n > 0)
-            .map(|(n, what)| format!("{n} {what}"))
-            .collect();
-        format!("{total} agents: {}", told.join(", "))
     }
 }
 

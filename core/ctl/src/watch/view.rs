@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use wpk_api::AgentId;
+use wpk_api::{AgentId, Confirmation};
 
 use super::bars::Bars;
-use super::board::{Board, Entry};
+use super::board::Board;
+use super::entry::Entry;
 use crate::error::CtlError;
 use crate::output::Output;
 
@@ -98,8 +99,11 @@ fn event(entry: &Entry) -> Value {
         "event": "status",
         "agent": entry.agent,
         "task_id": entry.task,
-        "status": entry.state.word(),
+        "status": entry.state.status(),
         "reason": entry.reason,
+        "cause": entry.cause,
+        "confirmation": entry.confirmation.as_ref().map(Confirmation::as_str),
+        "seen": entry.seen(),
         "step": delivery.map(|delivery| delivery.step),
         "sent": delivery.map(|delivery| delivery.sent),
         "total": delivery.map(|delivery| delivery.total),
