@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
+use wpk_api::TaskId;
 use wpk_wire::agent::AgentRefusal;
 use wpk_wire::codes::AgentCode;
 use wpk_wire::{AgentRequest, AgentResponse, Step};
@@ -17,7 +18,7 @@ use crate::installer::{self, Outcome};
 use crate::installer_log::InstallerLog;
 use crate::settings::Settings;
 use crate::state::State;
-use crate::upgrade::{Rules, prepare};
+use crate::upgrade::{Failure, Rules, prepare};
 
 /// Commands that may wait; whoever sends more waits itself.
 const QUEUE: usize = 16;
@@ -85,7 +86,7 @@ impl Engine {
     async fn execute(&self, payload: &[u8]) -> AgentResponse {
         let request = AgentRequest::parse(payload);
         let always = match &request {
-            Ok(AgentRequest::ClearUpgradeResult) => true,
+            Ok(AgentRequest::ClearUpgradeResult { .. }) => true,
             Ok(_) => false,
             Err(refusal) => !refusal.named,
         };
@@ -93,10 +94,12 @@ impl Engine {
             return AgentResponse::failure(AgentCode::Disabled);
         }
         match request {
-            Ok(AgentRequest::ClearUpgradeResult) => self.clear(),
-            Ok(AgentRequest::Upgrade { file, installer }) => {
-                self.upgrade(file, Some(installer)).await
-            }
+            Ok(AgentRequest::ClearUpgradeResult { task }) => self.clear(task),
+            Ok(AgentRequest::Upgrade {
+                file,
+                installer,
+                task,
+            }) => self.upgrade(file, Some(installer), task).await,
             Ok(AgentRequest::Open { file }) => {
                 self.blocking(AgentCode::FileOpen, move |i| i.open(&file))
                     .await
@@ -130,7 +133,7 @@ impl Engine {
             }
             (Some(Step::Upgrade), AgentCode::FileName) => {
                 if let Some(file) = refusal.file {
-                    return self.upgrade(file, None).await;
+                    return self.upgrade(file, None, None).await;
                 }
             }
             _ => {}
@@ -138,8 +141,8 @@ impl Engine {
         response
     }
 
-    fn clear(&self) -> AgentResponse {
-        match self.state.clear() {
+    fn clear(&self, of: Option<TaskId>) -> AgentResponse {
+        match self.state.clear(of) {
             Ok(()) => AgentResponse::ok(),
             Err(error) => {
                 let path = self.state.result_path().display();
@@ -151,14 +154,26 @@ impl Engine {
 
     /// The package leaves `var/incoming` before the installer runs, which may
     /// well end this very process.
-    async fn upgrade(&self, file: String, installer: Option<String>) -> AgentResponse {
+    async fn upgrade(
+        &self,
+        file: String,
+        installer: Option<String>,
+        task: Option<TaskId>,
+    ) -> AgentResponse {
         let (home, rules) = (Arc::clone(&self.home), Arc::clone(&self.rules));
+        let state = Arc::clone(&self.state);
         let name = file.clone();
         let preparing = self.on_files(move |incoming| {
             incoming.settle(&name);
             let prepared = prepare(&home, &rules, &incoming.path(&name), installer.as_deref());
             incoming.remove(&name);
-            prepared
+            let program = prepared?;
+            // Before the installer: it may end this process, and its result at once.
+            state.begins(task).map_err(|error| {
+                let text = format!("its task cannot be written down: {error}");
+                Failure::new(AgentCode::Execute, text)
+            })?;
+            Ok::<_, Failure>(program)
         });
         let program = match preparing.await {
             Some(Ok(program)) => program,

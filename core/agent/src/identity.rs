@@ -81,6 +81,7 @@ impl Identity {
             os_minor: or(&settings.os_minor, minor),
             arch: or(&settings.arch, Some(std::env::consts::ARCH.to_owned())),
             version: clean(version.to_owned()),
+            names_tasks: true,
         }
     }
 }

@@ -27,6 +27,7 @@ mod result;
 pub mod settings;
 mod socket;
 mod state;
+mod task_file;
 mod unfinished;
 mod upgrade;
 

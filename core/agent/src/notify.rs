@@ -98,7 +98,7 @@ async fn deliver(state: &State, schedule: &Schedule, outbox: &Outbox) {
             return;
         };
         if let Some(acknowledgement) = Acknowledgement::for_result(result) {
-            outbox.send(&acknowledgement).await;
+            outbox.send(&acknowledgement.about(state.task())).await;
         }
         pause = schedule.longer(pause);
     }
@@ -138,7 +138,7 @@ mod tests {
         }
         assert_eq!(times, [30, 90, 210, 450, 750, 1050]);
         assert!(!state.allows_upgrades());
-        state.clear().unwrap();
+        state.clear(None).unwrap();
         pending.changed().await.unwrap();
         assert_eq!(
             *pending.borrow_and_update(),

@@ -2,7 +2,7 @@
 //! `1` or `2` and a newline.
 
 use std::fs::OpenOptions;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -27,19 +27,9 @@ pub(crate) enum ResultFile {
 impl ResultFile {
     /// Looks at the file.
     pub(crate) fn read(path: &Path) -> Self {
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path);
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::Absent,
-            Err(_) => return Self::Invalid,
-        };
-        let mut bytes = Vec::new();
-        match file.take(LONGEST + 1).read_to_end(&mut bytes) {
-            Ok(_) => Self::parse(&bytes),
+        match read_small(path, LONGEST) {
+            Ok(bytes) => Self::parse(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::Absent,
             Err(_) => Self::Invalid,
         }
     }
@@ -60,6 +50,22 @@ impl ResultFile {
     pub(crate) fn is_pending(self) -> bool {
         matches!(self, Self::Empty | Self::Result(_))
     }
+}
+
+/// A file of the upgrade folder, never through a link: up to one byte more than
+/// `longest`, so that a longer one shows.
+///
+/// # Errors
+/// Those of opening and reading it.
+pub(crate) fn read_small(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    let mut bytes = Vec::new();
+    file.take(longest + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

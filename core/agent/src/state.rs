@@ -10,20 +10,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
+use wpk_api::TaskId;
+
 use crate::result::ResultFile;
+use crate::task_file::TaskFile;
+
+/// The name of the file with the task, beside the result. A pattern such as `*`
+/// of an installer does not meet it.
+const TASK: &str = ".upgrade_task";
 
 /// Shared between engine and notification loop.
 #[derive(Debug)]
 pub(crate) struct State {
     enabled: AtomicBool,
     result: PathBuf,
+    task: TaskFile,
     changed: Notify,
 }
 
 impl State {
+    /// `result`: where installers leave theirs; which task it is of is written
+    /// down beside it.
     pub(crate) fn new(enabled: bool, result: PathBuf) -> Self {
         Self {
             enabled: AtomicBool::new(enabled),
+            task: TaskFile::new(result.with_file_name(TASK)),
             result,
             changed: Notify::new(),
         }
@@ -36,15 +47,37 @@ impl State {
     }
 
     /// Carries out `clear_upgrade_result`: removes the file and allows upgrades
-    /// again, even where the settings did not, as a 4.x agent does.
+    /// again, even where the settings did not, as a 4.x agent does. Where it names
+    /// a task, and the result is another's, nothing is done: the answer to a word
+    /// that was repeated may come when there is a new result already.
     ///
     /// # Errors
     /// Those of removing the file, also when there is none.
-    pub(crate) fn clear(&self) -> io::Result<()> {
+    pub(crate) fn clear(&self, of: Option<TaskId>) -> io::Result<()> {
+        if of.is_some() && of != self.task() {
+            return Ok(());
+        }
         std::fs::remove_file(&self.result)?;
+        // Left behind it would be of no result; the next installer replaces it.
+        if let Err(error) = self.task.remove() {
+            tracing::warn!("the note of the upgrade's task cannot be removed: {error}");
+        }
         self.enabled.store(true, Ordering::Relaxed);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Writes down which task the installer that is about to run is of.
+    ///
+    /// # Errors
+    /// What the disk says; the installer must not run then.
+    pub(crate) fn begins(&self, task: Option<TaskId>) -> io::Result<()> {
+        self.task.write(task)
+    }
+
+    /// Which task the result is of, if the manager named it.
+    pub(crate) fn task(&self) -> Option<TaskId> {
+        self.task.read()
     }
 
     /// An installer has ended its first part: a result may come soon.
@@ -60,5 +93,48 @@ impl State {
     /// Where the result is looked for.
     pub(crate) fn result_path(&self) -> &Path {
         &self.result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn only_the_result_of_the_named_task_is_cleared() {
+        let dir = tempfile::tempdir().unwrap();
+        let result = dir.path().join("upgrade_result");
+        let state = State::new(true, result.clone());
+        state.begins(Some(TaskId(6))).unwrap();
+        fs::write(&result, "0\n").unwrap();
+        // The late answer to a word about the upgrade before.
+        state.clear(Some(TaskId(5))).unwrap();
+        assert!(!state.allows_upgrades());
+        assert_eq!(state.task(), Some(TaskId(6)));
+        state.clear(Some(TaskId(6))).unwrap();
+        assert!(state.allows_upgrades());
+        assert_eq!(state.task(), None);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_manager_that_names_no_task_clears_whatever_there_is() {
+        for task in [None, Some(TaskId(6))] {
+            let dir = tempfile::tempdir().unwrap();
+            let result = dir.path().join("upgrade_result");
+            let state = State::new(true, result.clone());
+            state.begins(task).unwrap();
+            fs::write(&result, "0\n").unwrap();
+            state.clear(None).unwrap();
+            assert!(state.allows_upgrades());
+            assert!(state.clear(None).is_err(), "there is none");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let result = dir.path().join("upgrade_result");
+        let state = State::new(true, result.clone());
+        fs::write(&result, "0\n").unwrap();
+        state.clear(Some(TaskId(5))).unwrap();
+        assert!(result.exists(), "nobody named its task");
     }
 }

@@ -53,7 +53,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    fn new(code: AgentCode, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(code: AgentCode, reason: impl Into<String>) -> Self {
         Self {
             code,
             reason: reason.into(),

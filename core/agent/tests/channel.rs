@@ -290,6 +290,71 @@ async fn a_whole_upgrade() {
     );
 }
 
+/// The next thing that is no acknowledgement `told`, which is repeated.
+async fn after(link: &mut Link, told: &str) -> Option<ChannelMessage> {
+    let told = ChannelMessage::Acknowledge(Bytes::copy_from_slice(told.as_bytes()));
+    loop {
+        match link.next().await {
+            Some(again) if again == told => {}
+            other => return other,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_names_the_task_it_is_about() {
+    const TOLD: &str = r#"{"command":"upgrade_update_status","parameters":{"error":0,"message":"Upgrade was successful","status":"Done","task_id":41}}"#;
+    let ca = Ca::new();
+    let manager = Manager::new(&ca, NAME, &ca).await;
+    let mut agent = agent_of(&manager, &ca).await;
+    let (mut link, hello) = manager.accept(60).await;
+    assert!(hello.names_tasks);
+    // It is on disk before the installer runs, and no `*` meets it.
+    let script = "cp var/upgrade/.upgrade_task seen; rm -f var/upgrade/*\n\
+                  echo 0 > var/upgrade/upgrade_result";
+    link.deliver(&installer(script)).await;
+    let upgrade = UPGRADE.replace("}}", r#","task_id":41}}"#);
+    assert_eq!(link.ask(6, &upgrade).await, answer(0, "0"));
+    let seen = fs::read_to_string(agent.path("seen")).unwrap();
+    assert_eq!(seen, "41\n");
+    let told = ChannelMessage::Acknowledge(Bytes::from_static(TOLD.as_bytes()));
+    assert_eq!(link.next().await, Some(told.clone()));
+
+    // Killed, it says the same.
+    agent.process.kill().await.unwrap();
+    let agent = start_in(agent.home, &manager.settings()).await;
+    let (mut link, _) = manager.accept(60).await;
+    assert_eq!(link.next().await, Some(told));
+    // The late answer to a word about another upgrade clears nothing.
+    let cleared = |stream| ChannelMessage::Answer {
+        stream,
+        bytes: answer(0, "ok").into(),
+    };
+    let result = agent.path("var/upgrade/upgrade_result");
+    for (stream, task, stays) in [(1, 40, true), (2, 41, false)] {
+        let clear = CLEAR.replace("{}", &format!(r#"{{"task_id":{task}}}"#));
+        link.command(stream, clear).await;
+        assert_eq!(after(&mut link, TOLD).await, Some(cleared(stream)));
+        assert_eq!(result.exists(), stays, "{task}");
+    }
+    assert!(!agent.path("var/upgrade/.upgrade_task").exists());
+
+    // A manager that names no task hears of none, whatever was named before.
+    fs::write(agent.path("var/upgrade/.upgrade_task"), "40\n").unwrap();
+    link.deliver(&installer("echo 2 > var/upgrade/upgrade_result"))
+        .await;
+    assert_eq!(link.ask(6, UPGRADE).await, answer(0, "0"));
+    let told = loop {
+        match link.next().await {
+            Some(ChannelMessage::Acknowledge(told)) if told == TOLD => {}
+            Some(ChannelMessage::Acknowledge(told)) => break told,
+            other => panic!("no acknowledgement but {other:?}"),
+        }
+    };
+    let bare = br#"{"command":"upgrade_update_status","parameters":{"error":2,"message":"Upgrade failed","status":"Failed"}}"#;
+    assert_eq!(told, bare[..]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_to_be_told_survives_a_lost_connection() {
     let ca = Ca::new();

@@ -39,6 +39,14 @@ pub trait Transport: Send + Sync {
         let _ = agent;
     }
 
+    /// Whether the agent takes the id of its task with `upgrade` and names it in its
+    /// acknowledgement (PROTOCOL.md, section 16). 4.x agents do not, and must get
+    /// the bytes of section 5 alone; the default is that none does.
+    fn names_tasks(&self, agent: AgentId) -> bool {
+        let _ = agent;
+        false
+    }
+
     /// The largest command this transport can carry, in bytes. The default is
     /// what a 4.x peer takes.
     fn max_command(&self) -> usize {

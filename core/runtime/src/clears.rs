@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
-use wpk_api::{AgentId, Transport};
+use wpk_api::{AgentId, TaskId, Transport};
 use wpk_wire::{AgentCommand, CommandForm};
 
 /// Agents that are told at the same time.
@@ -35,8 +35,10 @@ impl Clears {
         })
     }
 
-    /// Tells each of `agents` once, after the answer to the request.
-    pub(crate) fn tell(self: &Arc<Self>, mut agents: Vec<AgentId>) {
+    /// Tells each of `agents` once, after the answer to the request. Where their
+    /// word named a task, that is what it is about: they may have another result
+    /// by the time they hear of it.
+    pub(crate) fn tell(self: &Arc<Self>, mut agents: Vec<AgentId>, task: Option<TaskId>) {
         {
             let mut pending = (self.pending.lock()).unwrap_or_else(PoisonError::into_inner);
             // An agent that repeats itself meanwhile must not get hold of all slots.
@@ -48,7 +50,7 @@ impl Clears {
         let clears = self.clone();
         self.background.spawn(async move {
             let mut command = BytesMut::new();
-            AgentCommand::ClearUpgradeResult.encode(CommandForm::Json, &mut command);
+            AgentCommand::ClearUpgradeResult { task }.encode(CommandForm::Json, &mut command);
             let command = command.freeze();
             for agent in agents {
                 // Closed never: the semaphore lives as long as the engine.

@@ -6,13 +6,13 @@
 //! upgrade socket, where [`crate::UpgradeRequest::parse`] reads it.
 
 use serde_json::{Map, Value};
-use wpk_api::Status;
+use wpk_api::{Status, TaskId};
 
 use crate::agents;
 use crate::asked::AskedId;
 use crate::codes::UpgradeCode;
 use crate::json;
-use crate::parameters::{should_be, text};
+use crate::parameters::{TASK_ID, should_be, text};
 use crate::refusal::Refusal;
 use crate::upgrade::command::UpgradeCommand;
 
@@ -31,6 +31,8 @@ pub struct Acknowledgement {
     pub message: Option<String>,
     /// Done or Failed; others are judged by [`Acknowledgement::verdict`].
     pub status: Option<Status>,
+    /// The task it is about, where the manager told the agent (section 16).
+    pub task: Option<TaskId>,
 }
 
 /// What an acknowledgement asks of the task.
@@ -63,7 +65,14 @@ impl Acknowledgement {
             error: Some(result.into()),
             message: Some(message.to_owned()),
             status: Some(status),
+            task: None,
         })
+    }
+
+    /// The same about this task.
+    #[must_use]
+    pub fn about(self, task: Option<TaskId>) -> Self {
+        Self { task, ..self }
     }
 
     /// Reads the agent's message; `agents`, where present, is not looked at.
@@ -105,6 +114,14 @@ impl Acknowledgement {
             error,
             message: text(parameters, "message")?,
             status: text(parameters, "status")?.map(|word| Status::from_word(&word)),
+            task: match parameters.get(TASK_ID) {
+                None => None,
+                Some(id) => Some(
+                    json::integer(id)
+                        .map(TaskId)
+                        .ok_or_else(|| should_be(TASK_ID, "a number"))?,
+                ),
+            },
         })
     }
 
@@ -136,11 +153,12 @@ impl Acknowledgement {
         self.print(Some(agents))
     }
 
-    /// The datagram for the queue of a real agent: prefix, message, and the
-    /// NUL byte that a real agent sends along.
+    /// The datagram for the queue of a real agent: prefix, message without a task,
+    /// and the NUL byte that a real agent sends along.
     pub fn to_datagram(&self) -> Vec<u8> {
         let mut out = DATAGRAM_PREFIX.as_bytes().to_vec();
-        out.extend_from_slice(&self.print(None));
+        // A 4.x manager knows agents and no tasks.
+        out.extend_from_slice(&self.clone().about(None).print(None));
         out.push(0);
         out
     }
@@ -156,6 +174,9 @@ impl Acknowledgement {
         }
         if let Some(status) = &self.status {
             members.push(format!("\"status\":{}", json::quote(status.as_str())));
+        }
+        if let Some(task) = self.task {
+            members.push(format!("\"{TASK_ID}\":{task}"));
         }
         if let Some(agents) = agents {
             members.push(agents::listed(agents));

@@ -49,6 +49,10 @@ pub struct Hello {
     pub arch: Option<String>,
     /// The agent's version, `v4.14.0` or `Wazuh v4.14.0`.
     pub version: String,
+    /// Whether the agent repeats a task's id that comes with `upgrade` in its
+    /// acknowledgement. Absent, and so false, from one that was made before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub names_tasks: bool,
 }
 
 /// The manager's answer to [`Hello`].

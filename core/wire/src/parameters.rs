@@ -5,6 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::refusal::Refusal;
 
+/// The member that names a task, in commands to an agent and in its
+/// acknowledgements (section 16).
+pub(crate) const TASK_ID: &str = "task_id";
+
 /// A text; `None` where it is absent.
 pub(crate) fn text(
     parameters: &Map<String, Value>,

@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use proptest::prelude::*;
-use wpk_api::{AgentId, Version};
+use wpk_api::{AgentId, TaskId, Version};
 use wpk_wire::agent::command::max_chunk;
 use wpk_wire::agent::{ReplyError, Routed, route};
 use wpk_wire::{
@@ -97,16 +97,18 @@ fn what_is_printed_is_read_back() {
     assert_eq!(
         read(AgentCommand::Upgrade {
             file,
-            installer: "upgrade.sh"
+            installer: "upgrade.sh",
+            task: None
         }),
         AgentRequest::Upgrade {
             file: file.into(),
-            installer: "upgrade.sh".into()
+            installer: "upgrade.sh".into(),
+            task: None
         }
     );
     assert_eq!(
-        read(AgentCommand::ClearUpgradeResult),
-        AgentRequest::ClearUpgradeResult
+        read(AgentCommand::ClearUpgradeResult { task: None }),
+        AgentRequest::ClearUpgradeResult { task: None }
     );
     let restart = encode(AgentCommand::LockRestart, CommandForm::Json);
     assert_eq!(route(&restart), Routed::LockRestart);
@@ -326,5 +328,49 @@ proptest! {
                 let _ = AgentReply::parse(form, &bytes, step);
             }
         }
+    }
+}
+
+/// Only an agent that said so is told its task; what others get is recorded.
+#[test]
+fn a_task_is_a_member_more() {
+    let task = Some(TaskId(7));
+    let (file, installer) = ("a.wpk", "upgrade.sh");
+    let upgrade = AgentCommand::Upgrade {
+        file,
+        installer,
+        task,
+    };
+    assert_eq!(
+        encode(upgrade, CommandForm::Json),
+        br#"upgrade {"command":"upgrade","parameters":{"file":"a.wpk","installer":"upgrade.sh","task_id":7}}"#
+            .as_slice()
+    );
+    assert_eq!(
+        encode(upgrade, CommandForm::Com),
+        b"com upgrade a.wpk upgrade.sh".as_slice()
+    );
+    assert_eq!(
+        read(upgrade),
+        AgentRequest::Upgrade {
+            file: file.into(),
+            installer: installer.into(),
+            task
+        }
+    );
+    let clear = AgentCommand::ClearUpgradeResult { task };
+    assert_eq!(
+        encode(clear, CommandForm::Json),
+        br#"upgrade {"command":"clear_upgrade_result","parameters":{"task_id":7}}"#.as_slice()
+    );
+    assert_eq!(read(clear), AgentRequest::ClearUpgradeResult { task });
+    for nobodys in ["0", "-1", "1.5", "\"7\"", "null", "[7]"] {
+        let command =
+            format!(r#"{{"command":"clear_upgrade_result","parameters":{{"task_id":{nobodys}}}}}"#);
+        assert_eq!(
+            AgentRequest::parse(command.as_bytes()).unwrap(),
+            AgentRequest::ClearUpgradeResult { task: None },
+            "{nobodys}"
+        );
     }
 }

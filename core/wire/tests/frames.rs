@@ -23,6 +23,7 @@ fn messages() -> Vec<ChannelMessage> {
             os_minor: None,
             arch: Some("x86_64".into()),
             version: "v4.14.0".into(),
+            names_tasks: true,
         }),
         ChannelMessage::Welcome(Welcome {
             protocol: channel::PROTOCOL,

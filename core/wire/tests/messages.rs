@@ -345,6 +345,25 @@ fn ten_thousand_items_are_printed_and_read_in_no_time() {
     assert_eq!(again, request);
 }
 
+#[test]
+fn an_acknowledgement_names_its_task_on_our_channel_alone() {
+    let ack = Acknowledgement::for_result(0).unwrap();
+    let named = ack.clone().about(Some(TaskId(7)));
+    let text = r#"{"command":"upgrade_update_status","parameters":{"error":0,"message":"Upgrade was successful","status":"Done","task_id":7}}"#;
+    assert_eq!(named.to_bytes(), text.as_bytes());
+    assert_eq!(Acknowledgement::parse(text.as_bytes()).unwrap(), named);
+    let handed_on = String::from_utf8(named.to_bytes_for(&[AskedId::from(3)])).unwrap();
+    assert!(
+        handed_on.ends_with(r#""task_id":7,"agents":[3]}}"#),
+        "{handed_on}"
+    );
+    // A 4.x manager gets what is recorded.
+    assert_eq!(named.to_datagram(), ack.to_datagram());
+    let other = text.replace(":7", ":\"7\"");
+    let refusal = Acknowledgement::parse(other.as_bytes()).unwrap_err();
+    assert_eq!(refusal.detail(), "Parameter \"task_id\" should be a number");
+}
+
 fn texts() -> impl Strategy<Value = String> {
     any::<String>().prop_map(|text| text.chars().take(40).collect())
 }
@@ -354,11 +373,13 @@ fn acks() -> impl Strategy<Value = Acknowledgement> {
         any::<Option<i64>>(),
         prop::option::of(texts()),
         prop::option::of(texts()),
+        any::<Option<i64>>(),
     )
-        .prop_map(|(error, message, status)| Acknowledgement {
+        .prop_map(|(error, message, status, task)| Acknowledgement {
             error,
             message,
             status: status.map(|word| Status::from_word(&word)),
+            task: task.map(TaskId),
         })
 }
 

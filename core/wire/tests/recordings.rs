@@ -200,7 +200,7 @@ fn commands_to_agents_are_the_recorded_bytes() {
         let (file, chunk, installer);
         let ours = match step {
             "lock_restart" => AgentCommand::LockRestart,
-            "clear_upgrade_result" => AgentCommand::ClearUpgradeResult,
+            "clear_upgrade_result" => AgentCommand::ClearUpgradeResult { task: None },
             "open" => {
                 file = argument("file", 3).unwrap();
                 AgentCommand::Open { file: &file }
@@ -227,6 +227,7 @@ fn commands_to_agents_are_the_recorded_bytes() {
                 AgentCommand::Upgrade {
                     file: &file,
                     installer: &installer,
+                    task: None,
                 }
             }
             other => panic!("{other}"),

@@ -175,6 +175,11 @@ impl Transport for Channel {
         self.core.links.wait_for(agent).await;
     }
 
+    fn names_tasks(&self, agent: AgentId) -> bool {
+        let link = self.core.links.get(agent);
+        link.is_some_and(|link| link.names_tasks)
+    }
+
     fn max_command(&self) -> usize {
         wpk_wire::channel::MAX_PAYLOAD - COMMAND_PREFIX
     }

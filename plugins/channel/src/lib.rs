@@ -25,7 +25,9 @@
 //! **Greeting.** The agent speaks first: `hello`, within `handshake_timeout`
 //! (default 10 s) of the accepted connection. The manager answers `welcome`
 //! with the agent's id, name and `keepalive_seconds`. The agent sends nothing
-//! between the two. A certificate that the CA signed but that is not (any more)
+//! between the two. An agent that names tasks says so (`names_tasks`): it is told
+//! which task it is upgraded for, and says so in its acknowledgements. One that
+//! was made before does not say so, and is told nothing. A certificate that the CA signed but that is not (any more)
 //! enrolled gets `goodbye` instead of `welcome`, without waiting for the `hello`.
 //!
 //! **Commands.** The manager sends `command` with a stream id that is not 0 and

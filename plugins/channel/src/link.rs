@@ -32,6 +32,8 @@ const MOST_GIVEN_UP: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) agent: AgentId,
+    /// Whether it says in its acknowledgements which task they are about.
+    pub(crate) names_tasks: bool,
     outgoing: mpsc::Sender<Bytes>,
     streams: Mutex<Streams>,
     over: CancellationToken,
@@ -58,11 +60,13 @@ struct Call<'a> {
 pub(crate) struct Acknowledging(Arc<Link>);
 
 impl Link {
-    /// A link and the end of its queue that the session writes from.
-    pub(crate) fn new(agent: AgentId) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
+    /// A link and the end of its queue that the session writes from; `names_tasks`
+    /// is what the agent's Hello says.
+    pub(crate) fn new(agent: AgentId, names_tasks: bool) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
         let (outgoing, queue) = mpsc::channel(QUEUE);
         let link = Self {
             agent,
+            names_tasks,
             outgoing,
             streams: Mutex::default(),
             over: CancellationToken::new(),
@@ -220,7 +224,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn link() -> (Arc<Link>, mpsc::Receiver<Bytes>) {
-        Link::new(AgentId::new(7).unwrap())
+        Link::new(AgentId::new(7).unwrap(), false)
     }
 
     fn stream_of(frame: &Bytes) -> u32 {

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn link() -> Arc<Link> {
-        Link::new(AgentId::new(7).unwrap()).0
+        Link::new(AgentId::new(7).unwrap(), false).0
     }
 
     #[test]

@@ -57,6 +57,7 @@ struct Greeted {
     decoder: FrameDecoder,
     agent: AgentId,
     name: String,
+    names_tasks: bool,
 }
 
 /// TLS, the registry, Hello; `None` if it ends before the Welcome.
@@ -120,6 +121,7 @@ async fn greet(
                 decoder,
                 agent,
                 name,
+                names_tasks: hello.names_tasks,
             });
         }
         Ok(Ok(Err(goodbye))) => goodbye,
@@ -175,9 +177,10 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
         decoder: mut early,
         agent,
         name,
+        names_tasks,
     } = greeted;
     let core = &serving.core;
-    let (link, queue) = Link::new(agent);
+    let (link, queue) = Link::new(agent, names_tasks);
     let seconds = core.settings.keepalive.0.as_millis().div_ceil(1_000).max(1);
     // First in the queue, before anybody can find the link.
     link.send(&ChannelMessage::Welcome(Welcome {

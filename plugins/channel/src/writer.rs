@@ -94,7 +94,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_agent_that_does_not_read_is_given_up() {
-        let (link, queue) = Link::new(AgentId::new(7).unwrap());
+        let (link, queue) = Link::new(AgentId::new(7).unwrap(), false);
         let (ours, _theirs) = tokio::io::duplex(16);
         let limit = Duration::from_secs(30);
         let (answer, ()) = tokio::join!(
@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_goodbye_is_the_last_frame() {
-        let (link, queue) = Link::new(AgentId::new(7).unwrap());
+        let (link, queue) = Link::new(AgentId::new(7).unwrap(), false);
         let (ours, mut theirs) = tokio::io::duplex(4_096);
         link.send(&ChannelMessage::Ping);
         let mut read = Vec::new();

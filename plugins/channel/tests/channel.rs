@@ -396,6 +396,49 @@ async fn an_agent_acknowledges_for_itself_only() {
 }
 
 #[tokio::test]
+async fn an_agent_says_whether_it_names_tasks_and_its_word_keeps_them() {
+    let home = tempfile::tempdir().unwrap();
+    let mut manager = Manager::start(home.path());
+    let (id, mut agent) = manager.agent("new").await;
+    assert!(manager.channel.names_tasks(id));
+    let word = channel_agent::acknowledgement(0, "Done", Some(7));
+    let request = manager.acknowledged(&mut agent, &word).await;
+    let payload = String::from_utf8(request.payload.to_vec()).unwrap();
+    assert!(
+        payload.ends_with(r#""status":"Done","task_id":7,"agents":[1]}}"#),
+        "{payload}"
+    );
+
+    // One that was made before has no such member in its Hello.
+    let enrollment = manager.enroll("old").await;
+    let config = channel_agent::client_config(&enrollment).unwrap();
+    let mut old = ChannelAgent::dial(&manager.address(), config)
+        .await
+        .unwrap();
+    let hello = br#"{"protocol":1,"platform":"ubuntu","version":"v4.14.0"}"#;
+    let payload = [&[1, 0, 0, 0, 0], &hello[..]].concat();
+    let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+    old.send_raw(&[&length[..], &payload].concat())
+        .await
+        .unwrap();
+    let welcome = old.recv().await.unwrap();
+    assert!(
+        matches!(welcome, Some(ChannelMessage::Welcome(_))),
+        "{welcome:?}"
+    );
+    manager.until(enrollment.id, ConnectionStatus::Active).await;
+    assert!(!manager.channel.names_tasks(enrollment.id));
+    let word = channel_agent::acknowledgement(0, "Done", None);
+    let request = manager.acknowledged(&mut old, &word).await;
+    let payload = String::from_utf8(request.payload.to_vec()).unwrap();
+    assert!(
+        payload.ends_with(r#""status":"Done","agents":[2]}}"#),
+        "{payload}"
+    );
+    manager.stop().await;
+}
+
+#[tokio::test]
 async fn two_hundred_agents_at_once() {
     let home = tempfile::tempdir().unwrap();
     let manager = Manager::start(home.path());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -80,7 +81,25 @@ pub fn hello() -> Hello {
         os_minor: Some("04".to_owned()),
         arch: Some("x86_64".to_owned()),
         version: "Wazuh v4.2.1".to_owned(),
+        names_tasks: true,
     }
+}
+
+/// The task that `upgrade` or `clear_upgrade_result` names (PROTOCOL.md, section
+/// 16), read without the project's own messages.
+pub fn task_of(command: &[u8]) -> Option<i64> {
+    let json: Value = serde_json::from_slice(command.strip_prefix(b"upgrade ")?).ok()?;
+    json.get("parameters")?.get("task_id")?.as_i64()
+}
+
+/// The acknowledgement of section 6, with the task it is about or without.
+pub fn acknowledgement(error: i64, status: &str, task: Option<i64>) -> ChannelMessage {
+    let mut parameters = json!({"error": error, "message": "as it went", "status": status});
+    if let Some(task) = task {
+        parameters["task_id"] = task.into();
+    }
+    let message = json!({"command": "upgrade_update_status", "parameters": parameters});
+    ChannelMessage::Acknowledge(message.to_string().into())
 }
 
 /// One connection of a simulated agent.

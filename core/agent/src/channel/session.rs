@@ -208,7 +208,7 @@ impl Session<'_> {
                 Routed::Upgrade(json) => {
                     cleared = matches!(
                         AgentRequest::parse(json),
-                        Ok(AgentRequest::ClearUpgradeResult)
+                        Ok(AgentRequest::ClearUpgradeResult { .. })
                     );
                     let Some(answer) = self.commands.execute(command.slice_ref(json)).await else {
                         return Ended::lost("the agent is stopping");

@@ -150,9 +150,11 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The agent said no, or nothing.
     pub(super) async fn run_installer(&mut self) -> Result<(), Ended> {
+        let names_task = self.workshop.parts.transport.names_tasks(self.agent);
         let command = AgentCommand::Upgrade {
             file: &self.file.name,
             installer: self.installer,
+            task: names_task.then_some(self.ledger.task.id),
         };
         self.in_hand.installer_begins();
         let answer = match self.ask(&command).await {

@@ -26,7 +26,7 @@ pub(super) async fn answer(
             status = ack.status.as_ref().map(Status::as_str),
             "an acknowledgement with a status that is none"
         );
-        workshop.clears.tell(distinct(ids));
+        workshop.clears.tell(distinct(ids), ack.task);
         return Response::success(ids.iter().map(unusable).collect());
     };
     let at = workshop.now();
@@ -34,11 +34,13 @@ pub(super) async fn answer(
     let agents = each(ids, |id| id.agent().ok());
     let move_of = |agent: Option<AgentId>| {
         let moved = agent.map(|agent| Transition {
-            // Which task it is about is for the store to say: an agent that was
-            // not told to run the installer speaks of an upgrade before this one.
-            select: match is_report {
-                true => Selector::SpokenOf(agent),
-                false => Selector::LatestOf(agent),
+            select: match (is_report, ack.task) {
+                // What an agent names may be another's task.
+                (true, Some(task)) => Selector::TaskOf { task, agent },
+                // Which task it is about is for the store to say: an agent that was
+                // not told to run the installer speaks of an upgrade before this one.
+                (true, None) => Selector::SpokenOf(agent),
+                (false, _) => Selector::LatestOf(agent),
             },
             to: to.clone(),
             node: workshop.node().to_owned(),
@@ -62,7 +64,7 @@ pub(super) async fn answer(
             return Response::success(ids.iter().map(unusable).collect());
         }
     };
-    workshop.clears.tell(distinct(ids));
+    workshop.clears.tell(distinct(ids), ack.task);
     let mut items = Vec::with_capacity(moved.len());
     for asked in moved {
         items.push(match asked.found.1 {

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use wpk_api::{Endpoint, Peer, Status, StoreError, TimelineStep};
+use wpk_api::{Endpoint, Peer, Status, StoreError, Task, TaskId, TimelineStep};
 use wpk_testkit::memory::Say;
 
 use crate::stand::{Stand, id};
+
+const CLEAR: &str = "clear_upgrade_result";
 
 async fn ended_by(error: i64, status: &str) -> wpk_api::Task {
     let stand = Stand::new().await;
@@ -180,4 +182,99 @@ async fn words_of_agents_reach_the_timeline_clean_and_short() {
     let last = stand.timeline(1).pop().unwrap().failure.unwrap();
     assert!(last.said.contains("fell over"), "{last:?}");
     assert!(last.said.len() <= 1024 && !last.said.chars().any(char::is_control));
+}
+
+/// A stand whose agent 1 names tasks, and runs its second installer after the
+/// first timed out; both tasks.
+async fn twice() -> (Stand, Task, Task) {
+    let stand = Stand::new().await;
+    stand.transport.names_tasks_of(id(1));
+    stand.upgrade(&[1]).await;
+    stand.delivered(1).await;
+    let first = stand.until(1, Status::Timeout).await;
+    assert_eq!(stand.transport.named(id(1), "upgrade"), Some(first.id));
+    stand.upgrade(&[1]).await;
+    stand.came(1, "upgrade", 2).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let second = stand.task(1);
+    assert_eq!(stand.transport.named(id(1), "upgrade"), Some(second.id));
+    (stand, first, second)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_word_with_its_task_corrects_that_one_alone() {
+    let (stand, first, second) = twice().await;
+    assert_eq!(stand.word_about(1, first.id, 2, "Failed").await, 0);
+    assert_eq!(stand.task(1).status, Status::InProgress);
+    let late = stand.store.tables().timeline(first.id).pop().unwrap();
+    assert_eq!(late.step, TimelineStep::LateReport);
+    // Repeated, it moves nothing while the second runs.
+    for (error, status) in [(2, "Failed"), (0, "Done")] {
+        assert_eq!(stand.word_about(1, first.id, error, status).await, 3);
+    }
+    assert_eq!(stand.task(1).status, Status::InProgress);
+    assert_eq!(stand.word_about(1, second.id, 0, "Done").await, 0);
+    assert_eq!(stand.task(1).status, Status::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_names_no_task_speaks_of_the_newest_begun_one() {
+    let (stand, first, second) = twice().await;
+    assert_eq!(stand.word(1, 0, "Done").await, 0);
+    assert_eq!(stand.task(1).status, Status::Done);
+    assert_eq!(stand.task(1).id, second.id);
+    let timeline = stand.store.tables().timeline(first.id);
+    assert_eq!(timeline.last().unwrap().step, TimelineStep::Timeout);
+    // One that does not take its id is sent what is recorded.
+    stand.upgrade(&[2]).await;
+    stand.delivered(2).await;
+    assert_eq!(stand.transport.named(id(2), "upgrade"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_agent_moves_the_task_of_another() {
+    let (stand, first, _) = twice().await;
+    stand.upgrade(&[2]).await;
+    stand.delivered(2).await;
+    let second_agents = stand.task(2).id;
+    for (agent, task) in [
+        (1, second_agents),
+        (2, first.id),
+        (1, TaskId(-1)),
+        (1, TaskId(99)),
+    ] {
+        assert_eq!(stand.word_about(agent, task, 2, "Failed").await, 3);
+    }
+    for agent in [1, 2] {
+        assert_eq!(stand.task(agent).status, Status::InProgress);
+    }
+    assert_eq!(stand.word_about(2, second_agents, 0, "Done").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_with_its_task_is_none_before_the_installer() {
+    let stand = Stand::new().await;
+    stand.transport.names_tasks_of(id(1));
+    stand.rule(1, "write", Say::Hang);
+    stand.upgrade(&[1]).await;
+    stand.came(1, "write", 1).await;
+    let task = stand.task(1).id;
+    assert_eq!(stand.word_about(1, task, 0, "Done").await, 3);
+    assert_eq!(stand.task(1).status, Status::InProgress);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_cleared_is_the_result_of_the_named_task() {
+    let (stand, first, second) = twice().await;
+    stand.word_about(1, first.id, 0, "Done").await;
+    stand.came(1, CLEAR, 1).await;
+    assert_eq!(stand.transport.named(id(1), CLEAR), Some(first.id));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    stand.word_about(1, second.id, 0, "Done").await;
+    stand.came(1, CLEAR, 2).await;
+    assert_eq!(stand.transport.named(id(1), CLEAR), Some(second.id));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    stand.word(1, 0, "Done").await;
+    stand.came(1, CLEAR, 3).await;
+    assert_eq!(stand.transport.named(id(1), CLEAR), None);
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use wpk_api::{
     AgentId, CancellationToken, Endpoint, NodeInfo, Peer, Request, RequestService, Role, Status,
-    StoreError, Task, TaskStore, TimelineEntry, Version,
+    StoreError, Task, TaskId, TaskStore, TimelineEntry, Version,
 };
 use wpk_config::{CacheSettings, DeliverySettings, Settings, TaskSettings};
 use wpk_runtime::{Clock, Components, Engine, EngineError, TimerClock};
@@ -203,6 +203,18 @@ impl Stand {
         });
         let items = self.items("upgrade_update_status", word).await;
         items[0]["error"].as_i64().unwrap()
+    }
+
+    /// An agent's word that names the task it is about.
+    pub async fn word_about(&self, agent: u32, task: TaskId, error: i64, status: &str) -> i64 {
+        let word = json!({
+            "agents": [agent], "error": error, "status": status, "message": "as it went",
+            "task_id": task,
+        });
+        let word = json!({"command": "upgrade_update_status", "parameters": word});
+        let peer = Peer::Agent(id(agent));
+        let answer = self.call(Endpoint::Upgrade, peer, &word).await;
+        answer["data"][0]["error"].as_i64().unwrap()
     }
 
     /// The newest task of an agent.

@@ -1,11 +1,12 @@
 //! The steps of a delivery as bytes (section 5): what follows the address.
 
 use bytes::{BufMut, BytesMut};
-use wpk_api::{AgentId, Version};
+use wpk_api::{AgentId, TaskId, Version};
 
 use crate::codes::UpgradeCode;
 use crate::frame::PEER_MAX_PAYLOAD;
 use crate::json;
+use crate::parameters::TASK_ID;
 use crate::remoted;
 use crate::word::words;
 
@@ -101,9 +102,16 @@ pub enum AgentCommand<'a> {
         file: &'a str,
         /// The installer inside it.
         installer: &'a str,
+        /// The task, for an agent that names it in its acknowledgement (section
+        /// 16); `None` for all others, whose bytes are those of section 5. The
+        /// `com` form has no place for it.
+        task: Option<TaskId>,
     },
     /// JSON in both forms: only agents that acknowledge understand it.
-    ClearUpgradeResult,
+    ClearUpgradeResult {
+        /// The task that the agent named; `None` where it named none.
+        task: Option<TaskId>,
+    },
 }
 
 const WRITE_HEAD: &[u8] = br#"upgrade {"command":"write","parameters":{"buffer":""#;
@@ -121,7 +129,7 @@ impl AgentCommand<'_> {
             Self::Close { .. } => Step::Close,
             Self::Sha1 { .. } => Step::Sha1,
             Self::Upgrade { .. } => Step::Upgrade,
-            Self::ClearUpgradeResult => Step::ClearUpgradeResult,
+            Self::ClearUpgradeResult { .. } => Step::ClearUpgradeResult,
         }
     }
 
@@ -130,9 +138,7 @@ impl AgentCommand<'_> {
     pub fn encode(&self, form: CommandForm, out: &mut BytesMut) {
         match (self, form) {
             (Self::LockRestart, _) => out.put_slice(b"com lock_restart -1"),
-            (Self::ClearUpgradeResult, _) => {
-                out.put_slice(br#"upgrade {"command":"clear_upgrade_result","parameters":{}}"#);
-            }
+            (Self::ClearUpgradeResult { .. }, _) => out.put_slice(self.small_json().as_bytes()),
             (Self::Write { file, chunk }, CommandForm::Json) => encode_write(file, chunk, out),
             (Self::Write { file, chunk }, CommandForm::Com) => {
                 out.put_slice(format!("com write {} {file} ", chunk.len()).as_bytes());
@@ -150,12 +156,18 @@ impl AgentCommand<'_> {
             Self::Close { file } | Self::Sha1 { file } => {
                 format!("\"file\":{}", json::quote(file))
             }
-            Self::Upgrade { file, installer } => format!(
-                "\"file\":{},\"installer\":{}",
+            Self::Upgrade {
+                file,
+                installer,
+                task,
+            } => format!(
+                "\"file\":{},\"installer\":{}{}",
                 json::quote(file),
-                json::quote(installer)
+                json::quote(installer),
+                task.map_or_else(String::new, |task| format!(",{}", named(task)))
             ),
-            Self::LockRestart | Self::Write { .. } | Self::ClearUpgradeResult => String::new(),
+            Self::ClearUpgradeResult { task } => task.map_or_else(String::new, named),
+            Self::LockRestart | Self::Write { .. } => String::new(),
         };
         format!("upgrade {{\"command\":\"{name}\",\"parameters\":{{{parameters}}}}}")
     }
@@ -165,12 +177,19 @@ impl AgentCommand<'_> {
         match self {
             Self::Open { file } => format!("com {name} wb {file}"),
             Self::Close { file } | Self::Sha1 { file } => format!("com {name} {file}"),
-            Self::Upgrade { file, installer } => format!("com {name} {file} {installer}"),
-            Self::LockRestart | Self::Write { .. } | Self::ClearUpgradeResult => {
+            Self::Upgrade {
+                file, installer, ..
+            } => format!("com {name} {file} {installer}"),
+            Self::LockRestart | Self::Write { .. } | Self::ClearUpgradeResult { .. } => {
                 format!("com {name}")
             }
         }
     }
+}
+
+/// The member that names a task.
+fn named(task: TaskId) -> String {
+    format!("\"{TASK_ID}\":{task}")
 }
 
 fn encode_write(file: &str, chunk: &[u8], out: &mut BytesMut) {

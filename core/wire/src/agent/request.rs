@@ -6,11 +6,13 @@
 //! names a command. [`AgentRefusal`] carries what is needed for that.
 
 use serde_json::Value;
+use wpk_api::TaskId;
 
 use super::command::Step;
 use super::response::AgentResponse;
 use crate::codes::AgentCode;
 use crate::json;
+use crate::parameters::TASK_ID;
 
 /// The longest file name, in bytes; longer ones are no names at all. The
 /// operating system's own limit is lower and answers with code 6.
@@ -50,9 +52,15 @@ pub enum AgentRequest {
         file: String,
         /// The installer, a bare name too.
         installer: String,
+        /// The manager's task, to be named in the acknowledgement (section 16);
+        /// `None` from one that names none.
+        task: Option<TaskId>,
     },
     /// Remove the result and allow upgrades again.
-    ClearUpgradeResult,
+    ClearUpgradeResult {
+        /// Only if it is the result of this task; `None`: whatever it is of.
+        task: Option<TaskId>,
+    },
 }
 
 /// A command that was refused before anything was done.
@@ -102,7 +110,10 @@ impl AgentRequest {
         // A restart is not locked on this way ([`route`] knows it).
         let step = Step::from_word(&command).filter(|step| *step != Step::LockRestart);
         if step == Some(Step::ClearUpgradeResult) {
-            return Ok(Self::ClearUpgradeResult);
+            let parameters = root.get("parameters");
+            return Ok(Self::ClearUpgradeResult {
+                task: parameters.and_then(task),
+            });
         }
         let Some(parameters) = root.remove("parameters") else {
             return Err(refuse(AgentCode::ParametersNotFound, true, step));
@@ -153,6 +164,7 @@ impl AgentRequest {
                 Some(installer) if is_bare_name(installer) => Self::Upgrade {
                     file,
                     installer: installer.to_owned(),
+                    task: task(&parameters),
                 },
                 _ => return Err(refuse(AgentCode::FileName, Some(file))),
             },
@@ -161,6 +173,12 @@ impl AgentRequest {
             }
         })
     }
+}
+
+/// The task that is named; what is no id names none.
+fn task(parameters: &Value) -> Option<TaskId> {
+    let id = parameters.get(TASK_ID)?.as_i64()?;
+    (id > 0).then_some(TaskId(id))
 }
 
 /// The decoded buffer, if its length is the one announced.

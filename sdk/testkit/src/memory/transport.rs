@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
-use wpk_api::{AgentId, CancellationToken, PEER_MAX_COMMAND, Transport, TransportError};
+use wpk_api::{AgentId, CancellationToken, PEER_MAX_COMMAND, TaskId, Transport, TransportError};
 
 use crate::remoted::agent::{Agent, parse};
 
@@ -54,6 +54,10 @@ struct State {
     frames: Vec<(AgentId, String, usize)>,
     begun: HashMap<AgentId, usize>,
     away: HashSet<AgentId>,
+    /// Those that take the ids of tasks.
+    names: HashSet<AgentId>,
+    /// The task that an agent's last command of a step named.
+    named: HashMap<(AgentId, String), Option<i64>>,
     stop: CancellationToken,
     in_flight: usize,
     most_in_flight: usize,
@@ -119,6 +123,17 @@ impl MemoryTransport {
         self.back.notify_waiters();
     }
 
+    /// From now on an agent takes the id of its task with `upgrade`.
+    pub fn names_tasks_of(&self, agent: AgentId) {
+        self.state().names.insert(agent);
+    }
+
+    /// The task that the last such command to an agent named.
+    pub fn named(&self, agent: AgentId, step: &str) -> Option<TaskId> {
+        let named = self.state().named.get(&(agent, step.to_owned())).copied();
+        named.flatten().map(TaskId)
+    }
+
     /// The agents in the order in which they were asked for a step.
     pub fn order_of(&self, step: &str) -> Vec<AgentId> {
         let state = self.state();
@@ -180,8 +195,12 @@ impl MemoryTransport {
 
     /// Notes a command, and finds the rule for it.
     fn take(&self, agent: AgentId, command: &Bytes) -> Option<Say> {
-        let step = parse(command).map_or_else(|| "?".to_owned(), |command| command.step);
+        let (step, task) = match parse(command) {
+            Some(command) => (command.step.clone(), command.task()),
+            None => ("?".to_owned(), None),
+        };
         let mut state = self.state();
+        state.named.insert((agent, step.clone()), task);
         let rule = state
             .rules
             .iter_mut()
@@ -290,6 +309,10 @@ impl Transport for MemoryTransport {
             }
             back.await;
         }
+    }
+
+    fn names_tasks(&self, agent: AgentId) -> bool {
+        self.state().names.contains(&agent)
     }
 
     fn max_command(&self) -> usize {

@@ -29,6 +29,16 @@ enum Content {
     Com(Bytes),
 }
 
+impl Command {
+    /// The task that it names (PROTOCOL.md, section 16).
+    pub(crate) fn task(&self) -> Option<i64> {
+        match &self.content {
+            Content::Json(json) => json.get("parameters")?.get("task_id")?.as_i64(),
+            Content::Com(_) => None,
+        }
+    }
+}
+
 /// Takes a command apart; `None` if it has neither form.
 pub(crate) fn parse(command: &Bytes) -> Option<Command> {
     if let Some(text) = command.strip_prefix(b"upgrade ") {
