@@ -97,7 +97,8 @@ pub trait TaskStore: Send + Sync {
     async fn in_progress(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>>;
 
     /// Makes those of the tasks Timeout that are still In progress and were not
-    /// updated since the caller looked; returns them in the given order. The
+    /// updated since the caller looked; returns them in the given order. One that
+    /// waits to be taken ([`claim`](Self::claim)) goes on waiting. The
     /// timeline gets
     /// [`TimelineStep::Timeout`](crate::TimelineStep::Timeout).
     async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>>;

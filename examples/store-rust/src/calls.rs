@@ -96,14 +96,7 @@ impl Tasks {
     }
 
     pub(crate) fn claim(&mut self, node: &str, limit: usize, now: UnixTime) -> Vec<Claimed> {
-        let waiting = |entry: &Entry| {
-            let task = &entry.task;
-            entry.order.is_some()
-                && task.status.is_live()
-                && task.node == node
-                && !entry.claimed
-                && !entry.begun
-        };
+        let waiting = |entry: &Entry| entry.task.node == node && waits(entry);
         let taken = self.edit(limit, waiting, |entry| {
             entry.claimed = true;
             entry.task.status = Status::InProgress;
@@ -196,7 +189,8 @@ impl Tasks {
         let mut expired = Vec::new();
         for one in overdue {
             let silent = |entry: &Entry| {
-                entry.task.status == Status::InProgress && entry.task.updated == one.updated
+                let task = &entry.task;
+                task.status == Status::InProgress && task.updated == one.updated && !waits(entry)
             };
             let entry = self.edit_one(one.task, silent, |entry| {
                 entry.task.status = Status::Timeout;
@@ -262,4 +256,10 @@ impl Tasks {
         });
         confirmed.is_some()
     }
+}
+
+/// Whether a task waits to be taken.
+fn waits(entry: &Entry) -> bool {
+    let free = !entry.claimed && !entry.begun;
+    free && entry.order.is_some() && entry.task.status.is_live()
 }

@@ -236,6 +236,9 @@ pub(crate) fn expire(
         let unchanged =
             |task: &Task| task.status == Status::InProgress && task.updated == one.updated;
         if let Some(mut task) = found.filter(unchanged) {
+            if read::waits(connection, task.id)? {
+                continue;
+            }
             task.status = Status::Timeout;
             task.updated = Some(now);
             set(connection, &task)?;

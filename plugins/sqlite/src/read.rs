@@ -139,6 +139,15 @@ pub(crate) fn standing(connection: &Connection, id: TaskId) -> Result<Standing, 
     Ok(found.unwrap_or_default())
 }
 
+/// Whether a live task waits to be taken.
+pub(crate) fn waits(connection: &Connection, id: TaskId) -> Result<bool, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM WPKD_ORDERS WHERE TASK_ID = ?1 AND TASK_ORDER IS NOT NULL \
+         AND CLAIMED IS NULL AND INSTALLER_BEGUN IS NULL",
+    )?;
+    Ok(statement.exists([id.0])?)
+}
+
 /// See [`wpk_api::TaskStore::in_progress`].
 pub(crate) fn in_progress(
     connection: &Connection,

@@ -70,9 +70,9 @@ async fn a_store_that_cannot_be_read_is_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn a_task_that_somebody_moved_is_carried_out() {
     let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
-    stand.rule(1, "open", Say::Hang);
+    stand.rule(1, "write", Say::Hang);
     stand.upgrade(&[1, 2]).await;
-    stand.came(1, "open", 1).await;
+    stand.came(1, "write", 1).await;
     let moved = json!({"origin": {"name": "node01", "module": "upgrade_module"},
         "command": "upgrade_update_status",
         "parameters": {"agents": [2], "status": "In progress"}});
@@ -80,6 +80,9 @@ async fn a_task_that_somebody_moved_is_carried_out() {
         .call(Endpoint::Task, Peer::Local { uid: 0 }, &moved)
         .await;
     assert_eq!(answer["data"][0]["error"], 0, "{answer}");
+    // However long it waits for its turn.
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(stand.task(2).status, Status::InProgress);
     stand.transport.release();
     stand.delivered(2).await;
     assert_eq!(stand.transport.begun(id(2)), 1);

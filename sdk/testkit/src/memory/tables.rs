@@ -158,13 +158,7 @@ impl Tables {
 
     /// See [`wpk_api::TaskStore::claim`].
     pub fn claim(&mut self, node: &str, limit: usize, now: UnixTime) -> Vec<Claimed> {
-        let claimable = |row: &&Row| {
-            row.task.status.is_live()
-                && row.task.node == node
-                && row.order.is_some()
-                && !row.claimed
-                && !row.standing.begun
-        };
+        let claimable = |row: &&Row| row.task.node == node && waits(row);
         let rows = self.rows.values().filter(claimable);
         let ids: Vec<_> = rows.take(limit).map(id).collect();
         for id in &ids {
@@ -285,7 +279,8 @@ impl Tables {
         let mut expired = Vec::new();
         for one in overdue {
             let silent = |row: &Row| {
-                row.task.status == Status::InProgress && row.task.updated == one.updated
+                let task = &row.task;
+                task.status == Status::InProgress && task.updated == one.updated && !waits(row)
             };
             if self.rows.get(&one.task).is_some_and(silent) {
                 expired.extend(self.change(one.task, |row| {
@@ -382,6 +377,12 @@ impl Tables {
         *known = place.max(*known);
         true
     }
+}
+
+/// Whether a task waits to be taken.
+fn waits(row: &Row) -> bool {
+    let free = !row.claimed && !row.standing.begun;
+    free && row.order.is_some() && row.task.status.is_live()
 }
 
 fn id(row: &Row) -> TaskId {

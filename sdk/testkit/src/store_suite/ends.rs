@@ -10,6 +10,7 @@ use super::tasks::{START, Way, agent, arrive, bare, create, ok, to, upgrade};
 /// All stories, each on a store of its own.
 pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     only_what_was_not_updated_expires(&*make().await).await;
+    what_waits_to_be_taken_does_not_expire(&*make().await).await;
     cancel_and_withdraw_take_pending_tasks(&*make().await).await;
     what_was_asked_first_ends_first(&*make().await).await;
     purged_ids_are_not_used_again(&*make().await).await;
@@ -59,6 +60,25 @@ async fn only_what_was_not_updated_expires(store: &dyn TaskStore) {
     assert_eq!((&fourth.status, fourth.updated), (&Status::Pending, None));
     assert_eq!(ok(store.expire(&overdue, START + 40).await), []);
     create(store, upgrade(1, "node01", START + 31)).await;
+}
+
+/// Somebody said that it is In progress; nobody carries it out yet.
+async fn what_waits_to_be_taken_does_not_expire(store: &dyn TaskStore) {
+    let task = create(store, upgrade(1, "node01", START)).await;
+    let moved = to(task, Status::InProgress, "node01", START + 10);
+    ok(store.transition(vec![moved]).await);
+    let overdue = |updated| Overdue {
+        task,
+        updated: Some(updated),
+    };
+    assert_eq!(
+        ok(store.expire(&[overdue(START + 10)], START + 900).await),
+        []
+    );
+    let claimed = ok(store.claim("node01", 1, START + 901).await);
+    assert_eq!(claimed.len(), 1, "it went on waiting");
+    let expired = ok(store.expire(&[overdue(START + 901)], START + 1_900).await);
+    assert_eq!(expired.len(), 1, "whoever took it may be gone");
 }
 
 /// In the order of the call, not of the ids: in the answer, and in the feed.

@@ -121,8 +121,13 @@ pub(super) async fn arrive(
         Way::Ours | Way::Begun => create(store, upgrade(n, "node01", START)).await,
     };
     let step = |status| vec![to(id, status, "node01", START)];
-    if !matches!(status, Status::Pending | Status::Cancelled) {
-        ok(store.transition(step(Status::InProgress)).await);
+    match status {
+        Status::Pending | Status::Cancelled => {}
+        // What waits to be taken has no time-out.
+        Status::Timeout if way == Way::Ours => {
+            drop(ok(store.claim("node01", usize::MAX, START).await));
+        }
+        _ => drop(ok(store.transition(step(Status::InProgress)).await)),
     }
     let begun = way == Way::Begun
         && !matches!(status, Status::Pending | Status::Cancelled)
