@@ -5,6 +5,9 @@
 //! - `recovery`: daemons that are killed
 //! - `conformance`: recordings of a real manager and a real agent, replayed
 //! - `life`: a task's whole life, and the ways of clients
+//! - `faults`: what goes wrong around a daemon, as a table
+//! - `soak`: two hundred simulated agents, all of that by chance, and what the table
+//!   says against what they know
 //! - `plugins`: dynamic libraries, good and hostile, the examples, the guide for authors
 //!
 //! `house` runs nothing: it holds the sources against the rules of core/README.md.

@@ -10,7 +10,8 @@ mod store;
 mod tables;
 mod transport;
 
-pub use around::{Gate, StoreAround};
+pub use crate::remoted::agent::{Agent as Hands, Command as Sent, Form, parse as take_apart};
+pub use around::{Carried, Gate, StoreAround};
 pub use directory::{MemoryDirectory, agent};
 pub use provider::{MemoryProvider, Trouble};
 pub use source::Waiting;

@@ -16,9 +16,11 @@ pub enum Form {
 
 /// A command, taken apart.
 #[derive(Debug)]
-pub(crate) struct Command {
-    pub(crate) form: Form,
-    pub(crate) step: String,
+pub struct Command {
+    /// The form it came in.
+    pub form: Form,
+    /// Its step, `open` and so on.
+    pub step: String,
     content: Content,
 }
 
@@ -40,7 +42,7 @@ impl Command {
 }
 
 /// Takes a command apart; `None` if it has neither form.
-pub(crate) fn parse(command: &Bytes) -> Option<Command> {
+pub fn parse(command: &Bytes) -> Option<Command> {
     if let Some(text) = command.strip_prefix(b"upgrade ") {
         let json: Value = serde_json::from_slice(text).ok()?;
         let step = json.get("command")?.as_str()?.to_owned();
@@ -66,7 +68,7 @@ pub(crate) fn parse(command: &Bytes) -> Option<Command> {
 
 /// The state of one agent.
 #[derive(Debug, Default)]
-pub(crate) struct Agent {
+pub struct Agent {
     /// The open file.
     open: Option<String>,
     hash: Sha1,
@@ -82,12 +84,13 @@ type Refusal = (i64, String);
 
 impl Agent {
     /// What it has received since the last `open`.
-    pub(crate) fn content(&self) -> Bytes {
+    pub fn content(&self) -> Bytes {
         Bytes::copy_from_slice(&self.content)
     }
 
     /// Carries out a command. Returns its answer and whether it was a good one.
-    pub(crate) fn answer(&mut self, command: &Command, keep: bool) -> (Bytes, bool) {
+    /// `keep`: its file's bytes are kept as well as their digest.
+    pub fn answer(&mut self, command: &Command, keep: bool) -> (Bytes, bool) {
         let result = match &command.content {
             Content::Json(json) => self.json(&command.step, json.get("parameters"), keep),
             Content::Com(rest) => self.com(&command.step, rest, keep),
