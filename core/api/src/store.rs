@@ -105,7 +105,9 @@ pub trait TaskStore: Send + Sync {
 
     /// Deletes tasks that have ended, of whatever status that is not live,
     /// created at or before `created_until`, and all that belongs to them;
-    /// returns how many.
+    /// returns how many. One stays as long as an older task of its agent stays that
+    /// is In progress or timed out: a word about the newer would be taken for one
+    /// about the older.
     async fn purge(&self, created_until: UnixTime) -> StoreResult<u64>;
 
     /// Adds entries to the timelines of tasks, in the given order. Entries of

@@ -1,6 +1,8 @@
 //! The calls of [`wpk_plugin::api::TaskStore`] on the tasks in memory: the rules of
 //! PROTOCOL.md, section 3.
 
+use std::collections::BTreeSet;
+
 use wpk_plugin::api::{
     AgentId, Awaiting, Cancel, Claimed, Confirmation, Created, LONGEST_TIMELINE, Mover, NewTask,
     Overdue, Selector, Status, Task, TaskId, TimelineEntry, TimelineStep, Transition,
@@ -204,9 +206,16 @@ impl Tasks {
     }
 
     pub(crate) fn purge(&mut self, created_until: UnixTime) -> u64 {
-        let tasks = self.entries.values().map(|entry| &entry.task);
-        let old = tasks.filter(|task| task.created <= created_until && !task.status.is_live());
-        let ids: Vec<TaskId> = old.map(|task| task.id).collect();
+        // Oldest first: a task stays while an older one of its agent takes words.
+        let (mut ids, mut words) = (Vec::new(), BTreeSet::new());
+        for task in self.entries.values().map(|entry| &entry.task) {
+            let old = task.created <= created_until && !task.status.is_live();
+            if old && !words.contains(&task.agent) {
+                ids.push(task.id);
+            } else if matches!(task.status, Status::InProgress | Status::Timeout) {
+                words.insert(task.agent);
+            }
+        }
         self.remove(&ids)
     }
 

@@ -138,8 +138,12 @@ pub(crate) fn withdraw(connection: &Connection, tasks: &[TaskId]) -> Result<u64,
 pub(crate) fn purge(connection: &Connection, created_until: UnixTime) -> Result<u64, Fault> {
     let mut old = prepared(
         connection,
-        "SELECT TASK_ID FROM TASKS WHERE TASK_ID > ?1 AND ifnull(CREATE_TIME, 0) <= ?2 \
-         AND ifnull(STATUS, '') NOT IN ('Pending', 'In progress') ORDER BY TASK_ID LIMIT ?3",
+        "SELECT t.TASK_ID FROM TASKS t WHERE t.TASK_ID > ?1 AND ifnull(t.CREATE_TIME, 0) <= ?2 \
+         AND ifnull(t.STATUS, '') NOT IN ('Pending', 'In progress') AND NOT EXISTS (\
+             SELECT 1 FROM TASKS o WHERE o.AGENT_ID = t.AGENT_ID AND o.TASK_ID < t.TASK_ID \
+             AND (o.STATUS = 'In progress' \
+                  OR o.STATUS = 'Timeout' AND ifnull(o.CREATE_TIME, 0) > ?2)) \
+         ORDER BY t.TASK_ID LIMIT ?3",
     )?;
     let (mut deleted, mut after) = (0, i64::MIN);
     loop {

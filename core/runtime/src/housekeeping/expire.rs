@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use tracing::{error, warn};
-use wpk_api::{Overdue, Task, TaskId};
+use wpk_api::{Overdue, StoreResult, Task, TaskId};
 
 use super::ages::Ages;
 use crate::workshop::Workshop;
@@ -11,23 +11,22 @@ use crate::workshop::Workshop;
 /// Tasks read from the store at a time.
 const PAGE: usize = 10_000;
 
+/// Before anybody can set the clock: what an earlier run left is told from what
+/// this one begins.
+pub(super) async fn first_look(workshop: &Workshop, ages: &mut Ages) {
+    if let Ok(running) = running(workshop).await {
+        ages.look(running.iter(), workshop.now());
+    }
+}
+
 /// Tasks without an update for too long end as Timeout; those that are being
 /// delivered right now do not.
 pub(super) async fn expire(workshop: &Workshop, ages: &mut Ages) {
     let timeout = workshop.settings.tasks.task_timeout.0;
     let (store, now) = (workshop.store(), workshop.now());
-    let mut running = Vec::new();
-    loop {
-        let after = running.last().map_or(TaskId(0), |task: &Task| task.id);
-        match store.in_progress(after, PAGE).await {
-            Ok(page) if page.is_empty() => break,
-            Ok(page) => running.extend(page),
-            Err(error) => {
-                warn!(%error, "running tasks cannot be read; no time-outs this time");
-                return;
-            }
-        }
-    }
+    let Ok(mut running) = running(workshop).await else {
+        return;
+    };
     let in_hand: HashSet<TaskId> = workshop.in_hand.ids().into_iter().collect();
     running.retain(|task| !in_hand.contains(&task.id));
     let ages = ages.look(running.iter(), now);
@@ -46,5 +45,21 @@ pub(super) async fn expire(workshop: &Workshop, ages: &mut Ages) {
             }
         }
         Err(error) => error!(%error, "time-outs cannot be stored; trying again"),
+    }
+}
+
+/// All tasks that are In progress.
+async fn running(workshop: &Workshop) -> StoreResult<Vec<Task>> {
+    let mut running = Vec::new();
+    loop {
+        let after = running.last().map_or(TaskId(0), |task: &Task| task.id);
+        match workshop.store().in_progress(after, PAGE).await {
+            Ok(page) if page.is_empty() => return Ok(running),
+            Ok(page) => running.extend(page),
+            Err(error) => {
+                warn!(%error, "running tasks cannot be read; no time-outs this time");
+                return Err(error);
+            }
+        }
     }
 }

@@ -40,6 +40,7 @@ async fn keep_time(workshop: &Workshop, stop: &CancellationToken) {
     let mut looks = every(look, look);
     let mut cleans = every(clean, clean.min(DAY / 24));
     let mut ages = Ages::new(timeout);
+    expire::first_look(workshop, &mut ages).await;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,

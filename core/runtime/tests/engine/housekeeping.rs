@@ -31,6 +31,19 @@ async fn a_clock_that_is_put_forward_times_nothing_out() {
     assert_eq!(stand.task(1).status, Status::Timeout);
 }
 
+/// Also before the task manager looked for the first time.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_just_after_the_start_times_nothing_out() {
+    for seconds in [3_600, -30 * 86_400] {
+        let stand = Stand::installing().await;
+        stand.step_clock(seconds);
+        tokio::time::sleep(10 * MINUTE).await;
+        assert_eq!(stand.task(1).status, Status::InProgress, "{seconds}");
+        tokio::time::sleep(6 * MINUTE).await;
+        assert_eq!(stand.task(1).status, Status::Timeout, "{seconds}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_put_back_keeps_nobody_waiting() {
     let stand = Stand::installing().await;

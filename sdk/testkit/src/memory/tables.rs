@@ -298,7 +298,21 @@ impl Tables {
     pub fn purge(&mut self, created_until: UnixTime) -> u64 {
         let old = |row: &Row| row.task.created <= created_until && !row.task.status.is_live();
         let ids: Vec<_> = self.rows.keys().copied().collect();
-        ids.into_iter().filter(|id| self.delete(*id, old)).count() as u64
+        let goes = |id: &TaskId| !self.shields_an_older_one(*id) && self.delete(*id, old);
+        ids.into_iter().filter(goes).count() as u64
+    }
+
+    /// Whether a word about this task would be about an older one if it were gone.
+    fn shields_an_older_one(&self, id: TaskId) -> bool {
+        let Some(row) = self.rows.get(&id) else {
+            return false;
+        };
+        let takes_words = |older: &Row| {
+            let status = &older.task.status;
+            matches!(status, Status::InProgress | Status::Timeout)
+        };
+        let mut older = self.rows.range(..id).map(|(_, older)| older);
+        older.any(|older| older.task.agent == row.task.agent && takes_words(older))
     }
 
     /// See [`wpk_api::TaskStore::note`].

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use wpk_api::{Cancel, Changed, Created, Overdue, Status, TaskId, TaskStore};
+use wpk_api::{
+    Cancel, Changed, Created, Mover, Overdue, Selector, Status, TaskId, TaskStore, Transition,
+    TransitionResult,
+};
 
 use super::tasks::{START, Way, agent, arrive, bare, create, ok, to, upgrade};
 
@@ -15,6 +18,7 @@ pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     what_was_asked_first_ends_first(&*make().await).await;
     purged_ids_are_not_used_again(&*make().await).await;
     only_ended_tasks_are_purged(&*make().await).await;
+    a_task_stays_while_an_older_one_takes_words(&*make().await).await;
 }
 
 async fn only_what_was_not_updated_expires(store: &dyn TaskStore) {
@@ -182,4 +186,34 @@ async fn only_ended_tasks_are_purged(store: &dyn TaskStore) {
     let left = ok(store.latest(&agents).await);
     let left: Vec<_> = left.iter().flatten().map(|task| &task.status).collect();
     assert_eq!(left, [&Status::Pending, &Status::InProgress]);
+}
+
+/// A clock that was set back makes newer tasks look older.
+async fn a_task_stays_while_an_older_one_takes_words(store: &dyn TaskStore) {
+    let mut ids = Vec::new();
+    for created in [START + 100, START, START + 200] {
+        let task = create(store, upgrade(1, "node01", created)).await;
+        ok(store.claim("node01", 1, created).await);
+        assert!(ok(store.begin_installer(task, created).await));
+        let overdue = Overdue {
+            task,
+            updated: Some(created),
+        };
+        ok(store.expire(&[overdue], created + 1).await);
+        ids.push(task);
+    }
+    assert_eq!(ok(store.purge(START + 50).await), 0);
+    let word = Transition {
+        select: Selector::SpokenOf(agent(1)),
+        by: Mover::Report,
+        ..to(ids[2], Status::Done, "node01", START + 300)
+    };
+    let moved = ok(store.transition(vec![word]).await);
+    assert!(matches!(&moved[..], [TransitionResult::Moved(task)] if task.id == ids[2]));
+    assert_eq!(
+        ok(store.purge(START + 150).await),
+        2,
+        "both, the older first"
+    );
+    assert_eq!(ok(store.purge(START + 250).await), 1);
 }
