@@ -8,10 +8,38 @@ use wpk_testkit::manager::PATIENCE;
 use wpk_testkit::suite::pattern;
 use wpk_testkit::{Manager, fleet};
 
+use crate::table::{Check, check};
+
+pub const CHECKS: &[Check] = &[
+    check!(
+        the_word_on_an_earlier_upgrade_does_not_end_this_one,
+        "agent",
+        "repeats an earlier result during a delivery",
+        "Updating, told to stop, then Updated"
+    ),
+    check!(
+        an_agent_that_repeats_itself_keeps_no_other_waiting,
+        "agent",
+        "reports 300 times and does not listen",
+        "told once at a time, others at once"
+    ),
+    check!(
+        an_agent_cannot_forge_lines_of_the_log,
+        "agent",
+        "reports a line of a log",
+        "Updated, one line in the log"
+    ),
+    check!(
+        an_agent_that_does_not_listen_does_not_delay_the_stop,
+        "agent",
+        "does not listen while the daemon stops",
+        "an end in order within 10 s"
+    ),
+];
+
 /// An agent that still repeats the result of an earlier upgrade does not end the
 /// one that is being delivered to it.
-#[tokio::test]
-async fn the_word_on_an_earlier_upgrade_does_not_end_this_one() {
+async fn the_word_on_an_earlier_upgrade_does_not_end_this_one() -> String {
     let wpk = pattern(400_000);
     let fleet = fleet("[delivery]\nchunk_size = 8192", 1, &wpk).await;
     let (manager, _repository, parameters) = fleet.unwrap();
@@ -22,18 +50,19 @@ async fn the_word_on_an_earlier_upgrade_does_not_end_this_one() {
     manager.remoted.acknowledge(1, 0, "Done").await.unwrap();
     let told = manager.wait_for_step(1, "clear_upgrade_result");
     told.await.expect("the agent is told to stop repeating it");
-    assert_eq!(manager.result(1).await["status"], "Updating");
+    let meanwhile = manager.result(1).await["status"].clone();
     let upgraded = manager.wait_for_step(1, "upgrade").await;
     upgraded.expect("the upgrade is carried out all the same");
     let ended = manager.wait_for_status(1, &["Updated", "Error"]).await;
-    assert_eq!(ended.unwrap()["status"], "Updated");
+    let ended = ended.unwrap()["status"].clone();
     assert_eq!(manager.remoted.received(1).unwrap(), wpk);
+    let word = |status: &serde_json::Value| status.as_str().unwrap().to_owned();
+    format!("{}, told to stop, then {}", word(&meanwhile), word(&ended))
 }
 
 /// One agent that says the same again and again, and does not listen, keeps the
 /// answers to others from nobody.
-#[tokio::test]
-async fn an_agent_that_repeats_itself_keeps_no_other_waiting() {
+async fn an_agent_that_repeats_itself_keeps_no_other_waiting() -> String {
     let manager = Manager::start("").await.unwrap();
     manager
         .remoted
@@ -49,12 +78,14 @@ async fn an_agent_that_repeats_itself_keeps_no_other_waiting() {
         .remoted
         .wait_for(2, "clear_upgrade_result", Duration::from_secs(4));
     told.await.expect("the other is told meanwhile");
-    assert_eq!(manager.remoted.steps(1).len(), 1, "told once at a time");
+    match manager.remoted.steps(1).len() {
+        1 => "told once at a time, others at once".to_owned(),
+        times => format!("told {times} times at once"),
+    }
 }
 
 /// What an agent says is logged, but writes no line of its own into the log.
-#[tokio::test]
-async fn an_agent_cannot_forge_lines_of_the_log() {
+async fn an_agent_cannot_forge_lines_of_the_log() -> String {
     let (manager, _repository, parameters) = fleet("", 1, b"a package").await.unwrap();
     manager.remoted.set_rules("* upgrade @noack\n").unwrap();
     manager.upgrade(&[1], parameters).await;
@@ -66,15 +97,14 @@ async fn an_agent_cannot_forge_lines_of_the_log() {
     manager.wait_for_status(1, &["Updated"]).await.unwrap();
     let log = manager.output();
     assert!(log.contains("the agent reported"), "{log}");
-    assert!(
-        !log.lines().any(|line| line.starts_with("ERROR wpkd")),
-        "{log}"
-    );
+    match log.lines().any(|line| line.starts_with("ERROR wpkd")) {
+        false => "Updated, one line in the log".to_owned(),
+        true => format!("a forged line: {log}"),
+    }
 }
 
 /// An agent that does not listen does not keep the daemon from stopping.
-#[tokio::test]
-async fn an_agent_that_does_not_listen_does_not_delay_the_stop() {
+async fn an_agent_that_does_not_listen_does_not_delay_the_stop() -> String {
     let settings = "[transport]\ntype = \"remoted\"\ntimeout = \"70s\"";
     let mut manager = Manager::start(settings).await.unwrap();
     manager
@@ -86,4 +116,5 @@ async fn an_agent_that_does_not_listen_does_not_delay_the_stop() {
     told.await.expect("it is told");
     let stopped = manager.stop_within(Duration::from_secs(10)).await;
     assert!(stopped.unwrap().success());
+    "an end in order within 10 s".to_owned()
 }

@@ -1,6 +1,6 @@
 //! A disk that is full for a while: what was accepted is carried out in the
 //! end, what cannot be accepted is refused, and the daemon goes on. Needs root,
-//! because the disk is a small tmpfs; skipped, with a word, for others.
+//! because the disk is a small tmpfs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +8,23 @@ use std::time::Duration;
 use wpk_testkit::manager::PATIENCE;
 use wpk_testkit::wdb::agent_row;
 use wpk_testkit::{Manager, Repository, wait_until};
+
+use crate::table::{Check, check};
+
+pub const CHECKS: &[Check] = &[
+    check!(
+        a_full_disk_of_the_task_store_loses_nothing_that_was_accepted,
+        "disk of the task store",
+        "full for a while",
+        "all accepted Updated, once each"
+    ),
+    check!(
+        a_full_disk_of_the_downloads_is_told_and_forgotten,
+        "disk of the downloads",
+        "full for a while",
+        "Error with the cause, nothing left, then Updated"
+    ),
+];
 
 /// A small file system; unmounted when dropped.
 struct Disk(PathBuf);
@@ -69,12 +86,9 @@ async fn repository(len: usize) -> (Repository, serde_json::Value) {
 }
 
 /// The disk of the task store fills up while agents are written to.
-#[tokio::test]
-async fn a_full_disk_of_the_task_store_loses_nothing_that_was_accepted() {
+async fn a_full_disk_of_the_task_store_loses_nothing_that_was_accepted() -> Option<String> {
     let mut manager = Manager::prepare(SETTINGS).await.unwrap();
-    let Some(disk) = Disk::mount(&manager.home.path("queue/tasks"), 4_096) else {
-        return;
-    };
+    let disk = Disk::mount(&manager.home.path("queue/tasks"), 4_096)?;
     manager.boot().await.unwrap();
     let (_repository, parameters) = repository(200_000).await;
     let rows = (1..=60).map(|id| agent_row(id, "Wazuh v4.7.0"));
@@ -121,17 +135,15 @@ async fn a_full_disk_of_the_task_store_loses_nothing_that_was_accepted() {
     // A new one is accepted again.
     let rows = manager.upgrade(&[1], parameters).await;
     assert_ne!(rows[0]["error"], 4, "{rows:?}");
+    Some("all accepted Updated, once each".to_owned())
 }
 
 /// The disk of the downloads is full: the tasks say so, nothing half is left
 /// behind, and once there is room the same request succeeds.
-#[tokio::test]
-async fn a_full_disk_of_the_downloads_is_told_and_forgotten() {
+async fn a_full_disk_of_the_downloads_is_told_and_forgotten() -> Option<String> {
     let mut manager = Manager::prepare(SETTINGS).await.unwrap();
     let folder = manager.home.path("var/upgrade");
-    let Some(disk) = Disk::mount(&folder, 2_048) else {
-        return;
-    };
+    let disk = Disk::mount(&folder, 2_048)?;
     manager.boot().await.unwrap();
     let (_repository, parameters) = repository(600_000).await;
     manager
@@ -160,4 +172,5 @@ async fn a_full_disk_of_the_downloads_is_told_and_forgotten() {
         let ended = manager.wait_for_status(agent, &["Updated", "Error"]).await;
         assert_eq!(ended.expect("an end")["status"], "Updated");
     }
+    Some("Error with the cause, nothing left, then Updated".to_owned())
 }

@@ -1,9 +1,70 @@
 //! What goes wrong around a real daemon: full disks, repositories that do not
-//! answer, agents that say the wrong thing at the wrong time.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+//! answer, agents that say the wrong thing at the wrong time. Every fault is a row
+//! of a table (place, fault, expected, seen), which is printed at the end.
+//!
+//! ```sh
+//! cargo test -p wpk-tests --test faults              # all
+//! cargo test -p wpk-tests --test faults -- disk      # rows with this word
+//! ```
+//!
+//! There is no usual harness around it: a test that is no row would not be run, and
+//! is refused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod acknowledgements;
+mod agents;
+mod clock;
 mod disk;
+mod files;
 mod log;
 mod removed;
+mod repositories;
 mod slots;
+mod table;
+mod words;
+
+use std::process::ExitCode;
+
+use table::Check;
+
+fn main() -> ExitCode {
+    let rooms = [
+        acknowledgements::CHECKS,
+        agents::CHECKS,
+        words::CHECKS,
+        slots::CHECKS,
+        repositories::CHECKS,
+        files::CHECKS,
+        removed::CHECKS,
+        disk::CHECKS,
+        log::CHECKS,
+        clock::CHECKS,
+    ];
+    table::only_rows();
+    let checks: Vec<&'static Check> = rooms.into_iter().flatten().collect();
+    let mut wanted = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--list" => {
+                checks
+                    .iter()
+                    .for_each(|check| println!("{}: test", check.name));
+                return ExitCode::SUCCESS;
+            }
+            "--test-threads" | "--skip" => drop(arguments.next()),
+            // Those of the usual harness, which mean nothing here.
+            flag if flag.starts_with('-') => {}
+            word => wanted.push(word.to_owned()),
+        }
+    }
+    match table::run(&checks, &wanted) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}

@@ -9,10 +9,26 @@ use wpk_testkit::manager::PATIENCE;
 use wpk_testkit::wdb::agent_row;
 use wpk_testkit::{Manager, Repository};
 
+use crate::table::{Check, check};
+
+pub const CHECKS: &[Check] = &[
+    check!(
+        a_silent_repository_holds_up_nobody_else,
+        "repository",
+        "silent, with 40 agents waiting",
+        "another's agent Updated within 30 s"
+    ),
+    check!(
+        what_waits_to_be_begun_anew_is_not_timed_out,
+        "daemon",
+        "killed; less slots and a short time-out then",
+        "4 Updated"
+    ),
+];
+
 /// Forty agents wait for a repository that accepts and says nothing; the
 /// forty-first gets its file at once.
-#[tokio::test]
-async fn a_silent_repository_holds_up_nobody_else() {
+async fn a_silent_repository_holds_up_nobody_else() -> String {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     let repository = Repository::start().await.unwrap();
@@ -34,19 +50,18 @@ async fn a_silent_repository_holds_up_nobody_else() {
     manager.upgrade(&[41], good).await;
     let ended = manager.wait_for_status(41, &["Updated", "Error"]).await;
     assert_eq!(ended.expect("an end")["status"], "Updated");
-    assert!(
-        began.elapsed() < Duration::from_secs(30),
-        "{:?}",
-        began.elapsed()
-    );
+    let took = began.elapsed();
     assert!(manager.remoted.most_in_flight() <= 2);
     assert_eq!(manager.result(1).await["status"], "Updating");
+    match took < Duration::from_secs(30) {
+        true => "another's agent Updated within 30 s".to_owned(),
+        false => format!("Updated after {took:.0?}"),
+    }
 }
 
 /// Deliveries that a crash interrupted wait for a slot longer than the time-out:
 /// they are carried out all the same.
-#[tokio::test]
-async fn what_waits_to_be_begun_anew_is_not_timed_out() {
+async fn what_waits_to_be_begun_anew_is_not_timed_out() -> String {
     let repository = Repository::start().await.unwrap();
     repository.publish("v4.14.8", &[7; 100_000]).unwrap();
     let slots = |slots: u32| {
@@ -70,4 +85,5 @@ async fn what_waits_to_be_begun_anew_is_not_timed_out() {
         let ended = ended.await.expect("an end");
         assert_eq!(ended["status"], "Updated", "{ended}\n{}", manager.output());
     }
+    "4 Updated".to_owned()
 }

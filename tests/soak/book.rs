@@ -12,6 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake};
 use std::thread::Thread;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex as Queue;
@@ -28,6 +29,8 @@ use crate::world::{LAST_OF_OURS, World};
 #[derive(Debug, Clone)]
 struct Row {
     task: Task,
+    /// When it was changed last, by the story's time.
+    changed: Duration,
     gone: bool,
     /// Its installer was begun, as far as the manager wrote down.
     begun: bool,
@@ -44,6 +47,9 @@ pub struct Book {
     read: Revision,
     remembered: Revision,
     faults: Vec<(Fault, String)>,
+    /// When the daemon was started, by the story's time, and its time-out.
+    pub since: Duration,
+    pub task_timeout: Duration,
     /// From now on all tasks are ours.
     pub finale: bool,
     /// How often a time-out was corrected by a late word.
@@ -106,7 +112,33 @@ impl Book {
         statuses
     }
 
-    fn enters(&mut self, task: Task, begun: bool) -> bool {
+    /// The newest tasks of an agent, for messages.
+    fn all_of(&self, agent: AgentId) -> String {
+        let rows = self
+            .rows
+            .values()
+            .rev()
+            .filter(|row| row.task.agent == agent);
+        let row = |row: &Row| {
+            let (begun, gone) = (row.begun.then_some(" begun"), row.gone.then_some(" gone"));
+            let (begun, gone) = (begun.unwrap_or_default(), gone.unwrap_or_default());
+            format!("{} {}{begun}{gone}", row.task.id, row.task.status)
+        };
+        rows.take(6).map(row).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether a time-out comes before its time. Of what an earlier run left the
+    /// daemon knows only what the machine's clock said.
+    fn is_early(&self, task: &Task, now: Duration) -> bool {
+        let known = self
+            .rows
+            .get(&task.id)
+            .filter(|row| row.changed > self.since);
+        let early = known.is_some_and(|row| now < row.changed + self.task_timeout);
+        task.status == Status::Timeout && early
+    }
+
+    fn enters(&mut self, task: Task, begun: bool, now: Duration) -> bool {
         let foreign = task.agent.get() > LAST_OF_OURS && !self.finale;
         let late = |row: &Row| row.task.status == Status::Timeout;
         let known = self.rows.get(&task.id);
@@ -114,8 +146,13 @@ impl Book {
         let foreign = known.map_or(foreign, |row| row.foreign);
         let newest = self.newest.entry(task.agent).or_insert(task.id);
         *newest = task.id.max(*newest);
+        if self.is_early(&task, now) {
+            let what = format!("task {} timed out early, {now:.0?} into the story", task.id);
+            self.fault(Fault::Untrue, what);
+        }
         let row = Row {
             task,
+            changed: now,
             gone: false,
             begun,
             foreign,
@@ -165,7 +202,7 @@ pub fn look(world: &World, store: &dyn TaskStore) {
                 Changed::Deleted(task) => world.book().goes(task),
                 Changed::Task(task) => {
                     let begun = is_begun(store, &task);
-                    let foreign = world.book().enters(task.clone(), begun);
+                    let foreign = world.book().enters(task.clone(), begun, world.time());
                     if foreign {
                         continue;
                     }
@@ -206,12 +243,13 @@ fn worth(
         .map(|entry| format!("{} {:?}", entry.at, entry.step))
         .collect();
     let what = format!(
-        "task {} of agent {}: the table says {says:?} ({:?}), the agent knows {knows:?}; {:.0?} into the story; {}",
+        "task {} of agent {}: the table says {says:?} ({:?}), the agent knows {knows:?}; {:.0?} into the story; {}; all of it: {}",
         task.id,
         task.agent,
         task.error_msg,
         world.time(),
         steps.join(", "),
+        world.book().all_of(task.agent),
     );
     Some((fault, what))
 }

@@ -137,6 +137,11 @@ impl Life {
         let store = SqliteStore::open(home.join("tasks.db")).expect("the store opens");
         let store: Arc<dyn TaskStore> = Arc::new(store);
         remember(world, &*store);
+        {
+            let now = world.time();
+            let mut book = world.book();
+            (book.since, book.task_timeout) = (now, self.task_timeout);
+        }
         let (opens, opened) = oneshot::channel();
         let desk = Desk {
             world: world.clone(),

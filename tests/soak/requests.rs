@@ -225,7 +225,7 @@ fn tempers(world: &World, dice: &mut Dice) {
 fn breaks(world: &World, dice: &mut Dice) {
     let words = "broken for a while".to_owned();
     match dice.below(7) {
-        0 => return world.directory.set_down(Some("down for a while")),
+        0 => world.directory.set_down(Some("down for a while")),
         1 => world
             .provider
             .set_trouble(Trouble::Resolve(ProviderError::NotReachable(words))),
