@@ -51,14 +51,22 @@ pub struct Life {
 }
 
 impl Life {
-    pub fn throw(dice: &mut Dice, lie: Lie) -> Self {
+    /// The nth life. The first is short and killed, the second stops in order: no
+    /// story is without both.
+    pub fn throw(nth: usize, dice: &mut Dice, lie: Lie) -> Self {
+        let killed = dice.per_mille(600);
         Self {
             lasts: match dice.below(4) {
+                _ if nth == 0 => dice.seconds(600, 1_800),
                 0 => dice.seconds(1, 120),
                 1 | 2 => dice.seconds(120, 3_600),
                 _ => dice.seconds(3_600, 4 * 3_600),
             },
-            killed: dice.per_mille(600),
+            killed: match nth {
+                0 => true,
+                1 => false,
+                _ => killed,
+            },
             on_restart: match dice.per_mille(300) {
                 true => OnRestart::Cancel,
                 false => OnRestart::Resume,

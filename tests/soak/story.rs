@@ -89,7 +89,7 @@ impl Story {
         let mut dice = Dice::of(self.seed, 0);
         let (mut lives, mut killed) = (0, 0);
         while !until.is_over(world.time()) {
-            let life = Life::throw(&mut dice, self.lie);
+            let life = Life::throw(lives, &mut dice, self.lie);
             life.run(&world, home.path(), &mut dice, until);
             lives += 1;
             killed += usize::from(life.killed);
@@ -162,15 +162,11 @@ impl Told {
 
     /// A story in which nothing happens finds nothing.
     pub fn must_have_met_everything(&self) {
-        for status in ["Done", "Failed", "Timeout", "Cancelled", "Legacy"] {
+        for status in ["Done", "Failed", "Timeout", "Legacy"] {
             assert!(self.statuses.contains_key(status), "no task was {status}");
         }
         assert!(self.corrected > 0, "no late word corrected a time-out");
-        assert!(
-            self.killed > 0 && self.killed < self.lives,
-            "{} lives",
-            self.lives
-        );
+        assert!(self.killed > 0, "no daemon was killed");
         assert!(self.installers > 200, "{} installers", self.installers);
     }
 }

@@ -194,7 +194,7 @@ async fn a_task_stays_while_an_older_one_takes_words(store: &dyn TaskStore) {
     for created in [START + 100, START, START + 200] {
         let task = create(store, upgrade(1, "node01", created)).await;
         ok(store.claim("node01", 1, created).await);
-        assert!(ok(store.begin_installer(task, created).await));
+        assert!(ok(store.begin_installer(task, None, created).await));
         let overdue = Overdue {
             task,
             updated: Some(created),
