@@ -74,6 +74,20 @@ fn the_largest_chunk_fills_a_frame_and_one_more_would_not_fit() {
     assert_eq!(max_chunk(CommandForm::Com, &absurd, agent(1)), 0);
 }
 
+/// A thousand of them are made for a package: room is made once, and little more
+/// than what is written.
+#[test]
+fn the_room_for_a_chunk_is_made_at_once() {
+    let (file, chunk) = ("x".repeat(150), vec![7; 30_000]);
+    let command = AgentCommand::Write {
+        file: &file,
+        chunk: &chunk,
+    };
+    let mut out = BytesMut::new();
+    command.encode(CommandForm::Json, &mut out);
+    assert!(out.capacity() < out.len() + 128, "{}", out.capacity());
+}
+
 #[test]
 fn odd_names_are_quoted() {
     assert_eq!(

@@ -278,7 +278,8 @@ fn enrolled_agents() {
         ),
     );
     assert_eq!(EnrolledAgent::from_item(&got).unwrap(), enrolled);
-    assert!(!format!("{enrolled:?}").contains("PRIVATE"));
+    let shown = format!("{enrolled:?}");
+    assert!(shown.contains("\"web\"") && !shown.contains("PRIVATE"));
 
     let of = |members: &str| {
         let item = item(&format!(r#""error":0,"message":"Success"{members}"#));
