@@ -108,7 +108,7 @@ impl Download {
             self.body = None;
             self.failures += 1;
             if self.failures >= self.limits.attempts {
-                return Err(self.no_file(&format!("{cause} (attempts: {})", self.failures)));
+                return Err(self.no_file(&self.broken(&cause)));
             }
             let pause = self.limits.pause.saturating_mul(self.failures);
             tracing::warn!(
@@ -145,12 +145,7 @@ impl Download {
                 match read.map_err(|error| Trouble::Passing(Failure::from(error).to_string()))? {
                     Some(bytes) => bytes,
                     None if self.length.is_some() || body.skip > 0 => {
-                        return Err(Trouble::Passing(format!(
-                            "the file ended after {} of {} bytes",
-                            self.delivered,
-                            self.length
-                                .map_or("more".into(), |length| length.to_string()),
-                        )));
+                        return Err(Trouble::Passing("the server ended the file early".into()));
                     }
                     None => return Ok(None),
                 };
@@ -243,6 +238,20 @@ impl Download {
 
     fn time_left(&self) -> Duration {
         self.limits.total.saturating_sub(self.started.elapsed())
+    }
+
+    /// A download that broke off is another matter than a file that is not there.
+    fn broken(&self, cause: &str) -> String {
+        let attempts = self.failures;
+        match (self.delivered, self.length) {
+            (0, _) => format!("{cause} (attempts: {attempts})"),
+            (delivered, Some(length)) => format!(
+                "the download broke off after {delivered} of {length} bytes: {cause} (attempts: {attempts})"
+            ),
+            (delivered, None) => format!(
+                "the download broke off after {delivered} bytes: {cause} (attempts: {attempts})"
+            ),
+        }
     }
 
     fn no_file(&self, cause: &str) -> ProviderError {

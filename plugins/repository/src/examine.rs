@@ -78,6 +78,9 @@ fn unreachable(error: NoFolder) -> Check {
     };
     let (cause, advice) = match &error {
         NoList::Request(failure) => (failure.cause().to_owned(), failure.advice()),
+        NoList::Broken(_) | NoList::Again { .. } => {
+            (error.to_string(), "look into the server's log")
+        }
         NoList::Status(status) => (
             error.to_string(),
             match status.as_u16() {

@@ -24,9 +24,20 @@ pub(crate) enum NoList {
     /// There was no answer.
     #[error("{0}")]
     Request(Failure),
+    /// It broke off.
+    #[error("the answer broke off: {0}")]
+    Broken(Failure),
     /// It is no success.
     #[error("HTTP {0}")]
     Status(StatusCode),
+    /// The server could not answer, or broke off, however often it was asked.
+    #[error("{last} (attempts: {attempts})")]
+    Again {
+        /// The last answer.
+        last: Box<NoList>,
+        /// How often it was asked.
+        attempts: u32,
+    },
     /// It was not complete in time.
     #[error("no complete answer within {0:?}")]
     Slow(Duration),
@@ -42,6 +53,21 @@ impl From<reqwest::Error> for NoList {
 }
 
 impl NoList {
+    fn broken(error: reqwest::Error) -> Self {
+        Self::Broken(error.into())
+    }
+
+    /// Whether the next answer may be another one.
+    fn passes(&self) -> bool {
+        match self {
+            Self::Status(status) => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Broken(_) => true,
+            _ => false,
+        }
+    }
+
     /// The server says that there is no such file.
     pub(crate) fn not_found(&self) -> bool {
         matches!(self, Self::Status(StatusCode::NOT_FOUND))
@@ -53,9 +79,44 @@ impl NoList {
     }
 }
 
-/// Reads a list, asked for once: a wrong address must be reported fast, and a
-/// task can be asked for again. `limit` is for all of it.
-pub(crate) async fn fetch(client: &Client, url: &str, limit: Duration) -> Result<List, NoList> {
+/// How often a list is asked for where the server cannot answer just now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// The longest that one answer may take, all of it.
+    pub(crate) limit: Duration,
+    /// How often it is asked.
+    pub(crate) attempts: u32,
+    /// The pause after the first failure; it grows by as much with each.
+    pub(crate) pause: Duration,
+}
+
+/// Reads a list. It is asked for again where the server says that it cannot answer
+/// just now (5xx, 429) or breaks off in the middle. Whatever else is wrong is told
+/// at once: a wrong address must be reported fast.
+pub(crate) async fn fetch(client: &Client, url: &str, patience: Patience) -> Result<List, NoList> {
+    let mut failures = 0;
+    loop {
+        let error = match fetch_once(client, url, patience.limit).await {
+            Err(error) if error.passes() => error,
+            done => return done,
+        };
+        failures += 1;
+        if failures >= patience.attempts {
+            return Err(match failures {
+                1 => error,
+                attempts => NoList::Again {
+                    last: Box::new(error),
+                    attempts,
+                },
+            });
+        }
+        let pause = patience.pause.saturating_mul(failures);
+        tracing::warn!(url, %error, attempt = failures, ?pause, "the list of versions is asked for again");
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn fetch_once(client: &Client, url: &str, limit: Duration) -> Result<List, NoList> {
     let (file, date) = tokio::time::timeout(limit, get(client, url))
         .await
         .map_err(|_elapsed| NoList::Slow(limit))??;
@@ -73,7 +134,7 @@ async fn get(client: &Client, url: &str) -> Result<(Vec<u8>, Option<HeaderValue>
     }
     let date = response.headers().get(DATE).cloned();
     let mut file = Vec::new();
-    while let Some(piece) = response.chunk().await? {
+    while let Some(piece) = response.chunk().await.map_err(NoList::broken)? {
         file.extend_from_slice(&piece);
         if file.len() > MAX_BYTES {
             return Err(VersionsError::TooLong.into());

@@ -14,7 +14,7 @@ use wpk_api::{
 use crate::client;
 use crate::download::{Download, Limits};
 use crate::hosts::{self, AllowedHost};
-use crate::list::{self, List, NoList};
+use crate::list::{self, List, NoList, Patience};
 use crate::settings::Settings;
 
 /// A repository, or the public ones.
@@ -128,7 +128,7 @@ impl Repository {
         })
     }
 
-    /// The same, but a download is tried once only.
+    /// The same, but everything is tried once only.
     pub(crate) fn impatient(self) -> Self {
         let limits = Limits {
             attempts: 1,
@@ -208,7 +208,12 @@ impl Repository {
     ) -> Result<Folder, NoFolder> {
         let base = self.base(release, version)?;
         let url = base.join(&place.versions());
-        match list::fetch(&self.client, &url, self.timeout).await {
+        let patience = Patience {
+            limit: self.timeout,
+            attempts: self.limits.attempts,
+            pause: self.limits.pause,
+        };
+        match list::fetch(&self.client, &url, patience).await {
             Ok(list) => Ok(Folder {
                 base,
                 place,

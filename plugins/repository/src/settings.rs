@@ -19,11 +19,12 @@ pub struct Settings {
     /// manager around us names, else the public one of the target's version. Without a scheme it gets `https://`, or `http://`
     /// where the request says `use_http`.
     pub url: Option<String>,
-    /// How often a download is tried, 1 to 100. The list of versions is asked
-    /// for once, so that a wrong address is reported at once.
+    /// How often a download is tried, 1 to 100. The list of versions is asked for as
+    /// often, but only where the server cannot answer just now (HTTP 5xx, 429) or
+    /// breaks off, so that a wrong address is reported at once.
     pub attempts: u32,
-    /// The time for the list of versions as a whole, and the longest a download
-    /// may stand still.
+    /// The time for one answer with the list of versions as a whole, and the longest
+    /// a download may stand still.
     pub timeout: Span,
     /// The longest it may take to reach the server, name look-up and TLS included.
     pub connect_timeout: Span,

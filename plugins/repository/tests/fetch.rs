@@ -193,7 +193,10 @@ async fn a_stalled_download_is_taken_up_again() {
     .unwrap();
     let settings = json!({"timeout": "100ms", "attempts": 2});
     let text = no_file(download(&*provider(settings), &silent.url()).await.1);
-    assert!(text.contains("no byte came for"), "{text}");
+    assert!(
+        text.contains("broke off after 5 of 10 bytes: no byte came for"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -204,7 +207,8 @@ async fn a_wrong_content_length_is_noticed() {
     })
     .await;
     let text = no_file(download(&*provider(json!({})), &url).await.1);
-    assert!(text.contains(&url), "{text}");
+    let far = format!("broke off after {SIZE} of {} bytes", SIZE + 10);
+    assert!(text.contains(&url) && text.contains(&far), "{text}");
     assert_eq!(server.requests().len(), 3);
 }
 

@@ -4,6 +4,7 @@
 mod common;
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::*;
@@ -106,8 +107,8 @@ async fn odd_lists_are_read() {
 }
 
 #[tokio::test]
-async fn a_list_that_cannot_be_had_is_asked_for_once() {
-    for status in [404, 500, 503] {
+async fn a_list_that_cannot_be_had_is_asked_for_again_where_that_may_help() {
+    for (status, asked) in [(404, 1), (403, 1), (429, 3), (500, 3), (503, 3)] {
         let server = serving(move || Response::new(status, format!("v4.14.9 {SHA}\n"))).await;
         let text = not_reachable(resolve_from(&server).await);
         let url = format!("{}linux/deb/amd64/versions", server.url());
@@ -115,8 +116,35 @@ async fn a_list_that_cannot_be_had_is_asked_for_once() {
             text.contains(&url) && text.contains(&status.to_string()),
             "{text}"
         );
-        assert_eq!(server.requests().len(), 1);
+        assert_eq!(text.contains("attempts: 3"), asked == 3, "{text}");
+        assert_eq!(server.requests().len(), asked, "{status}");
     }
+    let server = serving(|| {
+        let mut response = Response::new(200, format!("v4.14.9 {SHA}\n"));
+        response.drop_after = Some(5);
+        response
+    })
+    .await;
+    let text = not_reachable(resolve_from(&server).await);
+    assert!(text.contains("broke off"), "{text}");
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_recovers_is_as_good_as_any() {
+    let asked = AtomicUsize::new(0);
+    let server = serving(move || match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Response::new(503, ""),
+        1 => {
+            let mut response = Response::new(200, format!("v4.14.9 {SHA}\n"));
+            response.drop_after = Some(5);
+            response
+        }
+        _ => Response::new(200, format!("v4.14.9 {SHA}\n")),
+    })
+    .await;
+    assert!(resolve_from(&server).await.is_ok());
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
