@@ -17,8 +17,8 @@ const INSTALLER: &str = "#!/bin/sh\n(\necho run >> runs\ncp var/upgrade/VERSION 
     ) >/dev/null 2>&1 &\nexit 0\n";
 
 /// An embedded manager and its agents, all real processes.
-struct Site {
-    home: Home,
+pub(crate) struct Site {
+    pub(crate) home: Home,
     daemon: Option<Process>,
     address: String,
     agents: Vec<Process>,
@@ -26,7 +26,7 @@ struct Site {
 }
 
 impl Site {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let home = Home::new().unwrap();
         let address = "127.0.0.1:0".to_owned();
         let mut site = Self {
@@ -73,7 +73,7 @@ impl Site {
         self.manager().join("queue/tasks/upgrade")
     }
 
-    async fn wpkctl(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(crate) async fn wpkctl(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = Command::new(binary("wpkctl").unwrap());
         command.arg("--home").arg(self.manager()).args(arguments);
         let output = command.output().await.unwrap();
@@ -85,7 +85,7 @@ impl Site {
     }
 
     /// Enrolls an agent and starts it; returns its home.
-    async fn agent(&mut self, name: &str, trusts: &str) -> PathBuf {
+    pub(crate) async fn agent(&mut self, name: &str, trusts: &str) -> PathBuf {
         let folder = self.home.path(name);
         let out = folder.to_str().unwrap();
         let (status, text) = self.wpkctl(&["agent", "enroll", name, "--out", out]).await;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod agent_list;
+mod causes;
 mod clients;
 mod configuration;
 mod documentation;

@@ -183,7 +183,8 @@ impl Engine {
             }
             None => return AgentResponse::failure(AgentCode::Execute),
         };
-        tracing::info!("running {}", program.display());
+        // Its name is the manager's.
+        tracing::info!("running {program:?}");
         let home = self.home.root();
         let limit = self.execution_timeout;
         match installer::run(&program, &file, home, &self.log, limit).await {

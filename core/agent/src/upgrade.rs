@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{Mode, OFlags, fchmod, open};
+use wpk_api::words::{LONGEST_CAUSE, clean};
 use wpk_package::{CaStore, Modes, Package, PackageError, Stage, Trust, UnpackOptions, unmerge};
 use wpk_wire::codes::AgentCode;
 
@@ -20,6 +21,9 @@ const MODES: Modes = Modes {
     file: 0o600,
     folder: 0o700,
 };
+
+/// The longest name of a signer in the log, in bytes.
+const LONGEST_NAME: usize = 256;
 
 /// What one upgrade needs to know.
 #[derive(Debug, Clone)]
@@ -44,7 +48,8 @@ impl Rules {
     }
 }
 
-/// The code of the answer, and a text for the log.
+/// The code of the answer, and a text for the log: names in a package are its
+/// maker's, whoever that is.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub(crate) struct Failure {
@@ -56,7 +61,7 @@ impl Failure {
     pub(crate) fn new(code: AgentCode, reason: impl Into<String>) -> Self {
         Self {
             code,
-            reason: reason.into(),
+            reason: clean(&reason.into(), LONGEST_CAUSE),
         }
     }
 }
@@ -121,9 +126,8 @@ fn open_verified(home: &Home, rules: &Rules, path: &Path) -> Result<File, Failur
     let mut package = Package::open(path, &rules.limits)?;
     let verified = package.verify(trust, SystemTime::now())?;
     tracing::info!(
-        "{} is signed by {:?}",
-        path.display(),
-        verified.signer().subject
+        "{path:?} is signed by {}",
+        clean(&verified.signer().subject, LONGEST_NAME)
     );
     let tmp = home.tmp();
     let mut merged = tempfile::tempfile_in(&tmp).map_err(|error| {
@@ -170,6 +174,14 @@ mod tests {
         symlink(outside.path(), dir.path().join("v")).unwrap();
         assert!(empty(&dir.path().join("v")).is_err());
         assert!(outside.path().join("keep").exists());
+    }
+
+    #[test]
+    fn what_a_package_says_of_itself_is_fit_for_a_log() {
+        let evil = format!("\u{1b}[2J\nERROR\u{202e}{}", "x".repeat(100_000));
+        let said = Failure::new(AgentCode::Unmerge, evil).to_string();
+        assert!(said.len() <= LONGEST_CAUSE, "{} bytes", said.len());
+        assert!(!said.contains(wpk_api::words::steers), "{said:?}");
     }
 
     #[test]

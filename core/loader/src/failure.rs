@@ -55,7 +55,7 @@ impl Said {
 
 /// A plugin's text, fit for a log line and an answer.
 pub(crate) fn tame(text: &str) -> String {
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let printable = |c: char| if wpk_api::words::steers(c) { ' ' } else { c };
     text.chars().take(LONGEST).map(printable).collect()
 }
 

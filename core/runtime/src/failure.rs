@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use wpk_api::words::{LONGEST_CAUSE, clean};
 use wpk_api::{Cause, ProviderError, TimelineEntry, TimelineStep, UnixTime};
 use wpk_wire::UpgradeCode;
 
@@ -16,10 +17,12 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// A failure; the words are mostly those of somebody else, and are made fit for
+    /// log, store and answers here.
     pub(crate) fn new(code: UpgradeCode, cause: impl Into<String>) -> Self {
         Self {
             code,
-            cause: cause.into(),
+            cause: clean(&cause.into(), LONGEST_CAUSE),
         }
     }
 
@@ -103,5 +106,29 @@ impl From<ProviderError> for Failure {
             ProviderError::NoFile(_) => UpgradeCode::FileNotFound,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wpk_api::words::steers;
+
+    #[test]
+    fn the_words_of_others_are_fit_for_every_place_they_reach() {
+        let evil = format!(
+            "\u{1b}[2Jno\r\nERROR all is lost\u{202e}{}",
+            "x".repeat(100_000)
+        );
+        for failure in [
+            Failure::local(evil.clone()),
+            Failure::new(UpgradeCode::SendUpgrade, evil.clone()),
+            ProviderError::NoFile(evil).into(),
+        ] {
+            for text in [failure.to_string(), failure.error_msg(), failure.cause] {
+                assert!(text.len() < 2 * LONGEST_CAUSE, "{} bytes", text.len());
+                assert!(!text.contains(steers), "{text:?}");
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use tracing::warn;
+use wpk_api::words::{LONGEST_CAUSE, clean};
 use wpk_api::{Offer, ProviderError, Wanted, WpkProvider};
 
 use crate::single_flight::SingleFlight;
@@ -61,7 +62,11 @@ async fn ask(
             }
             (Err(error), None) => return Err(error),
             (Err(_), Some(reason)) => {
-                warn!(%reason, "a provider is out of service; the next is asked");
+                let shown = clean(&reason, LONGEST_CAUSE);
+                warn!(
+                    reason = shown,
+                    "a provider is out of service; the next is asked"
+                );
                 out_of_service.push(reason);
             }
         }

@@ -9,7 +9,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use wpk_api::AgentId;
+use wpk_api::{AgentId, words};
 
 use crate::frame;
 
@@ -349,8 +349,8 @@ fn check_protocol(protocol: u32) -> Result<(), ChannelError> {
 }
 
 fn check_text(kind: Kind, key: &str, text: &str) -> Result<(), ChannelError> {
-    // Control characters would reach logs, tables and the agents' directory.
-    if text.len() > MAX_TEXT || text.chars().any(char::is_control) {
+    // What steers a terminal would reach logs, tables and the agents' directory.
+    if text.len() > MAX_TEXT || text.chars().any(words::steers) {
         let reason = format!("`{key}` is over {MAX_TEXT} bytes or holds control characters");
         return Err(not_understood(kind, reason));
     }
@@ -368,9 +368,10 @@ fn from_json<T: DeserializeOwned>(kind: Kind, body: &[u8]) -> Result<T, ChannelE
 }
 
 fn not_understood(kind: Kind, reason: impl std::fmt::Display) -> ChannelError {
+    // A reader of JSON repeats what it found.
     ChannelError::Body {
         kind: kind.name(),
-        reason: reason.to_string(),
+        reason: clip(&reason.to_string()),
     }
 }
 
@@ -378,7 +379,7 @@ fn not_understood(kind: Kind, reason: impl std::fmt::Display) -> ChannelError {
 fn clip(reason: &str) -> String {
     reason
         .chars()
-        .filter(|c| !c.is_control())
+        .filter(|c| !words::steers(*c))
         .take(MAX_TEXT)
         .collect()
 }

@@ -252,6 +252,32 @@ fn what_is_a_good_answer() {
     assert!(com(br#"{"error":0}"#, Step::ClearUpgradeResult).is_ok());
 }
 
+/// What an agent says reaches logs and the task: never raw, never long.
+#[test]
+fn no_word_of_an_agent_is_shown_as_it_came() {
+    let evil = format!("1\u{1b}[2J\n\u{202e}{}", "x".repeat(50_000));
+    let said = |form, answer: &str| {
+        let reply = AgentReply::parse(form, answer.as_bytes(), Step::Upgrade);
+        reply.unwrap_err().to_string()
+    };
+    let answers = [
+        serde_json::json!({"error": 0, "message": evil, "data": []}),
+        serde_json::json!({"error": 13, "message": evil, "data": []}),
+        serde_json::json!({"message": evil}),
+    ];
+    for answer in answers {
+        let answer = answer.to_string();
+        let error = said(CommandForm::Json, &answer);
+        assert!(!error.contains(wpk_api::words::steers), "{error:?}");
+        assert!(error.len() < 1_000, "{} bytes", error.len());
+    }
+    for answer in [format!("ok {evil}"), format!("err {evil}"), evil] {
+        let error = said(CommandForm::Com, &answer);
+        assert!(!error.contains(wpk_api::words::steers), "{error:?}");
+        assert!(error.len() < 1_000, "{} bytes", error.len());
+    }
+}
+
 #[test]
 fn routes_are_whole_words() {
     for (command, route_) in [

@@ -418,3 +418,38 @@ fn texts_of_the_task_socket_have_a_limit() {
     }
     assert_eq!(MAX_TEXT, 2048);
 }
+
+/// What of a message is told in a log or to the other side cannot steer a
+/// terminal and is short.
+#[test]
+fn no_text_of_a_message_is_shown_as_it_came() {
+    let evil = format!("\u{1b}[2J\u{9b}\u{202e}{}", "x".repeat(10_000));
+    let greeting = serde_json::json!({"protocol": evil, "platform": "", "version": ""});
+    let payload = [&[1, 0, 0, 0, 0], greeting.to_string().as_bytes()].concat();
+    let error = ChannelMessage::decode(&payload.into())
+        .unwrap_err()
+        .to_string();
+    assert!(!error.contains(wpk_api::words::steers), "{error:?}");
+    assert!(error.len() < 1_000, "{} bytes", error.len());
+
+    let goodbye = serde_json::json!({"reason": evil});
+    let payload = [&[8, 0, 0, 0, 0], goodbye.to_string().as_bytes()].concat();
+    let Ok(ChannelMessage::Goodbye { reason }) = ChannelMessage::decode(&payload.into()) else {
+        panic!("no goodbye");
+    };
+    assert!(!reason.contains(wpk_api::words::steers), "{reason:?}");
+    assert!(reason.len() <= 256);
+
+    for steers in ["a\u{1b}", "a\u{9b}", "a\u{202e}"] {
+        let platform = steers.to_owned();
+        let refused = ChannelMessage::Hello(Hello {
+            platform,
+            ..hello()
+        });
+        let frame = refused.encode().unwrap();
+        assert!(
+            ChannelMessage::decode(&frame.slice(4..)).is_err(),
+            "{steers:?}"
+        );
+    }
+}

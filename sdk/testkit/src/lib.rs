@@ -28,6 +28,7 @@ pub mod fleet;
 pub mod home;
 pub mod http;
 pub mod library;
+pub mod log;
 pub mod manager;
 pub mod memory;
 pub mod process;

@@ -11,6 +11,7 @@ use std::sync::Weak;
 use tempfile::{NamedTempFile, TempPath};
 use tracing::{debug, info, warn};
 use wpk_api::Sha1;
+use wpk_api::words::{LONGEST_CAUSE, clean};
 use wpk_wire::UpgradeCode;
 
 use super::file::WpkFile;
@@ -148,7 +149,7 @@ impl Folder {
         (part.persist(written.path())).map_err(|error| disk(error.error))?;
         (File::open(&self.path).and_then(|folder| folder.sync_all())).map_err(disk)?;
         let file = written.into_wpk(name);
-        info!(file = %file.name, bytes = file.len, from = %location, "downloaded");
+        info!(file = %file.name, bytes = file.len, from = clean(&location, LONGEST_CAUSE), "downloaded");
         Ok(file)
     }
 

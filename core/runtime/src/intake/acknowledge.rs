@@ -23,7 +23,7 @@ pub(super) async fn answer(
     let unusable = |id: &AskedId| Item::upgrade(UpgradeCode::TaskManagerCommunication, *id);
     let Some((to, error_msg)) = end_of_task(peer, ack) else {
         warn!(
-            status = ack.status.as_ref().map(Status::as_str),
+            status = shown(ack.status.as_ref().map(Status::as_str)),
             "an acknowledgement with a status that is none"
         );
         workshop.clears.tell(distinct(ids), ack.task);
@@ -69,7 +69,7 @@ pub(super) async fn answer(
     for asked in moved {
         items.push(match asked.found.1 {
             Some(TransitionResult::Moved(task)) => {
-                info!(task = %task.id, agent = %task.agent, status = %task.status, said = said(ack), "the agent reported");
+                info!(task = %task.id, agent = %task.agent, status = %task.status, said = shown(ack.message.as_deref()), "the agent reported");
                 Item::task(TaskCode::Success, asked.id)
             }
             _ => {
@@ -96,9 +96,8 @@ fn end_of_task(peer: Peer, ack: &Acknowledgement) -> Option<(Status, Option<Stri
 }
 
 /// What the agent said, fit for a log line.
-fn said(ack: &Acknowledgement) -> Option<String> {
-    let words = ack.message.as_deref()?;
-    Some(clean(words, LONGEST_CAUSE))
+fn shown(words: Option<&str>) -> Option<String> {
+    Some(clean(words?, LONGEST_CAUSE))
 }
 
 /// The word for the task's timeline.

@@ -15,6 +15,7 @@ use wpk_wire::{AskedId, CustomParams, Dialect, Item, Response, UpgradeCode, Upgr
 
 use super::asked::{Asked, at_once, distinct, each};
 use super::dry_run;
+use crate::failure::Failure;
 use crate::rules::{self, Wish};
 use crate::workshop::Workshop;
 
@@ -149,7 +150,9 @@ async fn latest_versions(
             match tokio::time::timeout(LATEST_WITHIN, resolved).await {
                 Ok(Ok(resolved)) => resolved.offer.version.map(|version| (wanted, version)),
                 Ok(Err(error)) => {
-                    warn!(%error, "the latest version is not known; the delivery will ask again");
+                    // In a failure the provider's words are fit for a log.
+                    let failure = Failure::from(error);
+                    warn!(%failure, "the latest version is not known; the delivery will ask again");
                     None
                 }
                 Err(_) => {

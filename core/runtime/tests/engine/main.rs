@@ -21,3 +21,4 @@ mod steps;
 mod task_socket;
 mod timelines;
 mod wishes;
+mod words;

@@ -5,7 +5,7 @@
 //! is there; `upgrade` needs a message that starts with `0` besides.
 
 use serde_json::Value;
-use wpk_api::Sha1;
+use wpk_api::{Sha1, words};
 
 use super::command::{CommandForm, Step};
 use crate::json;
@@ -59,7 +59,7 @@ pub enum ReplyError {
     /// The installer's exit status is not 0.
     #[error("the installer ended with `{status}` instead of 0")]
     ExitStatus {
-        /// What the agent reported.
+        /// What the agent reported, shortened.
         status: String,
     },
     /// What arrived is not what was sent.
@@ -93,7 +93,7 @@ impl AgentReply {
         };
         if step == Step::Upgrade && !reply.message.starts_with('0') {
             return Err(ReplyError::ExitStatus {
-                status: reply.message,
+                status: shorten(reply.message.as_bytes()),
             });
         }
         Ok(reply)
@@ -162,6 +162,6 @@ fn shorten(answer: &[u8]) -> String {
     String::from_utf8_lossy(start)
         .chars()
         .take(MAX_QUOTED)
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if words::steers(c) { ' ' } else { c })
         .collect()
 }
