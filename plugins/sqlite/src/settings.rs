@@ -44,7 +44,8 @@ impl Section for Settings {
     }
 
     async fn examine(&self, context: &Context, asked: &Examine) -> Vec<Check> {
-        examine::examine(context.path(&self.path), asked).await
+        let node = context.node.name.clone();
+        examine::examine(context.path(&self.path), node, asked).await
     }
 }
 

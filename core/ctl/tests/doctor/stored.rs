@@ -162,7 +162,75 @@ async fn a_database_that_is_broken_or_another_is_a_failure() {
     database.execute_batch(&tables).unwrap();
     let line = site.line("task database", &[]);
     assert!(line.contains("has no column TASKS.STATUS"), "{line}");
+    drop(database);
 
     std::fs::remove_file(site.database()).unwrap();
     assert!(site.line("task database", &[]).starts_with("warning "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_table_that_the_store_cannot_fill_is_a_failure() {
+    let site = Site::new(healthy(Vec::new())).await;
+    std::fs::remove_file(site.database()).unwrap();
+    let database = rusqlite::Connection::open(site.database()).unwrap();
+    let tables = TABLES.replace(
+        "ERROR_MESSAGE TEXT",
+        "ERROR_MESSAGE TEXT, TENANT TEXT NOT NULL",
+    );
+    database.execute_batch(&tables).unwrap();
+    let line = site.line("task database", &[]);
+    assert!(
+        line.starts_with("failure ") && line.contains("TENANT"),
+        "{line}"
+    );
+}
+
+/// A clock that was set back, or was far ahead when the tasks were created.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn tasks_from_the_future_are_a_warning() {
+    let site = Site::new(healthy(Vec::new())).await;
+    let database = rusqlite::Connection::open(site.database()).unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.unwrap().as_secs();
+    let at = |time: u64| {
+        let row = "INSERT INTO TASKS (AGENT_ID, CREATE_TIME, LAST_UPDATE_TIME, STATUS) \
+                   VALUES (1, ?1, 0, 'Done')";
+        database.execute(row, [time as i64]).unwrap();
+    };
+    at(now + 60);
+    assert!(!site.doctor(&[]).out.contains("task times"));
+    at(now + 30 * 86_400 + 600);
+    let line = site.line("task times", &[]);
+    assert!(
+        line.starts_with("warning ") && line.contains("30 d ahead of this machine's clock"),
+        "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn tasks_that_wait_for_another_name_of_this_daemon_are_a_warning() {
+    let site = Site::new(healthy(Vec::new())).await;
+    let database = rusqlite::Connection::open(site.database()).unwrap();
+    let orders = "CREATE TABLE WPKD_ORDERS (TASK_ID INTEGER PRIMARY KEY, TASK_ORDER TEXT, \
+                  INSTALLER_BEGUN INTEGER);";
+    database.execute_batch(orders).unwrap();
+    let task = |node: &str, order: Option<&str>| {
+        let row = "INSERT INTO TASKS (AGENT_ID, NODE, CREATE_TIME, STATUS) \
+                   VALUES (1, ?1, 1, 'Pending')";
+        database.execute(row, [node]).unwrap();
+        let row = "INSERT INTO WPKD_ORDERS (TASK_ID, TASK_ORDER) VALUES (last_insert_rowid(), ?1)";
+        database.execute(row, [order]).unwrap();
+    };
+    // Its own, and one that a worker node entered at the task socket.
+    task("node01", Some("{}"));
+    task("worker01", None);
+    assert!(!site.doctor(&[]).out.contains("waiting tasks"));
+    task("old-name", Some("{}"));
+    let line = site.line("waiting tasks", &[]);
+    assert!(
+        line.starts_with("warning ")
+            && line.contains("1 tasks wait for the node \"old-name\"")
+            && line.contains("node.name"),
+        "{line}"
+    );
 }

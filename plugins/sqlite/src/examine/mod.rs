@@ -1,6 +1,9 @@
 //! What `wpkctl doctor` is told of the task database: sound, of a form that the
-//! store takes, and what it holds. It is opened to be read and nothing else; not
+//! store takes, what it holds (`tasks`), and whether it can grow (`room`). It is opened to be read and nothing else; not
 //! even a file beside it is made.
+
+mod room;
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -22,13 +25,36 @@ const NAME: &str = "task database";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Looks at the file.
-pub(crate) async fn examine(file: PathBuf, asked: &Examine) -> Vec<Check> {
+pub(crate) async fn examine(file: PathBuf, node: String, asked: &Examine) -> Vec<Check> {
     let task_timeout = asked.task_timeout.map(|span| span.0);
-    let look = tokio::task::spawn_blocking(move || look(&file, task_timeout));
-    let check = look.await.unwrap_or_else(|error| {
-        Check::failure(NAME, format!("it cannot be looked at: {error}"), "")
+    let look = tokio::task::spawn_blocking(move || {
+        let mut checks = vec![look(&file, task_timeout)];
+        checks.extend(room::look(&file));
+        // What keeps them from being read is told above.
+        checks.extend(more(&file, &node).unwrap_or_default());
+        checks
     });
-    vec![check]
+    look.await.unwrap_or_else(|error| {
+        let detail = format!("it cannot be looked at: {error}");
+        vec![Check::failure(NAME, detail, "")]
+    })
+}
+
+/// What its tasks tell beside their number, where that is not well.
+fn more(file: &Path, node: &str) -> Result<Vec<Check>, Fault> {
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let connection = open(file)?;
+    schema::check(&connection, file)?;
+    if !schema::has_tasks(&connection)? {
+        return Ok(Vec::new());
+    }
+    let found = [
+        tasks::ahead(&connection)?,
+        tasks::elsewhere(&connection, node)?,
+    ];
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn look(file: &Path, task_timeout: Option<Duration>) -> Check {
