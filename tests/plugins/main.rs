@@ -7,6 +7,7 @@
 mod border;
 mod common;
 mod configuration;
+mod crash;
 mod example_suites;
 mod examples;
 mod guide;

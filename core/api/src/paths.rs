@@ -28,6 +28,12 @@ pub const CLUSTER_SOCKET: &str = "queue/cluster/c-internal.sock";
 /// unpacks them and runs their installer (section 7).
 pub const UPGRADE_FOLDER: &str = "var/upgrade";
 
+/// What a crash of the manager daemon leaves, for its next start.
+pub const CRASH_REPORT: &str = "var/wpkd.crash";
+
+/// The report of the last crash, kept for people.
+pub const LAST_CRASH_REPORT: &str = "var/wpkd.crash.last";
+
 /// The upgrade socket of an agent (section 7).
 pub const AGENT_SOCKET: &str = "queue/sockets/upgrade";
 

@@ -29,6 +29,7 @@
 
 mod builtins;
 mod cli;
+mod crash;
 mod examine;
 mod generate;
 mod import;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
     }
     // Before anything is loaded: plugins may have something to say.
     telemetry::start();
+    crash::watch();
     let mut registry = builtins::registry();
     if let Some(Command::Examine(args)) = &cli.command {
         return examine::run(args, registry);
@@ -157,12 +159,16 @@ async fn serve(settings: Settings, registry: &Registry) -> Result<(), String> {
     for warning in warnings(&settings) {
         warn!("{warning}");
     }
+    let crashed = crash::begin(&settings.home);
     let stop = CancellationToken::new();
     stop_on_signals(&stop).map_err(|error| format!("signals cannot be watched: {error}"))?;
     let parts = registry
         .build(&settings)
         .map_err(|error| error.to_string())?;
-    let engine = Engine::new(settings, parts).map_err(|error| error.to_string())?;
+    let mut engine = Engine::new(settings, parts).map_err(|error| error.to_string())?;
+    if let Some(report) = crashed {
+        engine = engine.after_crash(report.to_string());
+    }
     info!("ready");
     let _watchdog = service::ready(&stop);
     engine.run(stop).await.map_err(|error| error.to_string())

@@ -21,6 +21,7 @@ use crate::logs::Logs;
 use crate::operation::{self, Asked, Ended, Open, Stage};
 use crate::options::LoadOptions;
 use crate::requests::{Back, Serving, Slot};
+use crate::suspects::Suspect;
 use crate::workers::Workers;
 
 /// Threads in which a plugin's `call` and `next` run.
@@ -52,11 +53,16 @@ pub(crate) struct Border {
     broken_rules: AtomicU32,
     lives: Lives,
     quarantine: OnceLock<String>,
+    suspect: &'static Suspect,
 }
 
 impl Border {
     /// A border for the library `file`.
-    pub(crate) fn new(file: &str, options: &LoadOptions) -> &'static Self {
+    pub(crate) fn new(
+        file: &str,
+        suspect: &'static Suspect,
+        options: &LoadOptions,
+    ) -> &'static Self {
         Box::leak(Box::new(Self {
             file: tame(file),
             name: OnceLock::new(),
@@ -71,12 +77,14 @@ impl Border {
             broken_rules: AtomicU32::new(0),
             lives: Lives::default(),
             quarantine: OnceLock::new(),
+            suspect,
         }))
     }
 
     /// The library has entered; from now on it may be asked.
     pub(crate) fn connect(&'static self, view: PluginView, name: &str) {
         let _ = self.name.set(name.to_owned());
+        self.suspect.set_name(name);
         let _ = self.view.set(view);
         let watching = std::thread::Builder::new()
             .name("wpk-plugin-watch".to_owned())
@@ -174,7 +182,7 @@ impl Border {
                 && self.quarantined().is_none()
                 && self.open.begin(token)
             {
-                run(view);
+                self.suspect.run(|| run(view));
                 self.tell_to_give_up(token, self.open.returned(token));
             }
             // Not before the plugin's function returned may it be closed.
@@ -216,7 +224,7 @@ impl Border {
             if let Some(view) = self.view.get()
                 && self.quarantined().is_none()
             {
-                word(view);
+                self.suspect.run(|| word(view));
             }
         }));
     }

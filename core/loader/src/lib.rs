@@ -8,7 +8,8 @@
 //! knows all open operations, their deadlines (`deadlines`), and when a plugin
 //! has to be quarantined. Foreign code runs on `workers` only: threads that may
 //! be lost without the daemon missing them. What the library calls comes in
-//! through `host`.
+//! through `host`. Whose code is running when the process crashes, `suspects`
+//! knows.
 //!
 //! Unsafe code is in `library` alone: what it loads becomes safe to call there.
 //!
@@ -43,6 +44,7 @@ mod requests;
 mod schema;
 mod source;
 mod store;
+pub mod suspects;
 mod transport;
 mod workers;
 
@@ -58,6 +60,7 @@ pub use options::LoadOptions;
 
 use border::Border;
 use handles::Closes;
+use suspects::Suspect;
 
 /// A library that was loaded. It stays loaded for as long as the process lives.
 #[derive(Clone)]
@@ -76,9 +79,10 @@ pub struct LoadedPlugin {
 pub fn load(path: &Path, options: &LoadOptions) -> Result<LoadedPlugin, LoadError> {
     let sealed = file::open(path, options.sha256.as_ref())?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let border = Border::new(&name, options);
+    let suspect = Suspect::add(path);
+    let border = Border::new(&name, suspect, options);
     let table = host::publish(border);
-    let view = library::enter(path, sealed, &table)?;
+    let view = library::enter(path, sealed, &table, suspect)?;
     let description = description::read(&view).map_err(|cause| LoadError::Description {
         path: path.to_owned(),
         cause,

@@ -15,6 +15,7 @@ use wpk_abi::tables::EntryFn;
 
 use crate::LoadError;
 use crate::file::Sealed;
+use crate::suspects::Suspect;
 
 /// How long a library may take to initialise.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -31,6 +32,7 @@ pub(crate) fn enter(
     path: &Path,
     sealed: Sealed,
     host: &HostTable,
+    suspect: &'static Suspect,
 ) -> Result<PluginView, LoadError> {
     let (send, receive) = mpsc::channel();
     let host = host.clone();
@@ -39,7 +41,8 @@ pub(crate) fn enter(
         .name("wpk-load".to_owned())
         .spawn(move || {
             // Nobody listens any more if it took too long.
-            let _ = send.send(enter_here(sealed.into_path(), &host));
+            let entered = suspect.run(|| enter_here(sealed.into_path(), &host, suspect));
+            let _ = send.send(entered);
         });
     if let Err(cause) = loading {
         let path = path.to_owned();
@@ -55,7 +58,11 @@ pub(crate) fn enter(
     }
 }
 
-fn enter_here(path: PathBuf, host: &HostTable) -> Result<PluginView, Trouble> {
+fn enter_here(
+    path: PathBuf,
+    host: &HostTable,
+    suspect: &'static Suspect,
+) -> Result<PluginView, Trouble> {
     // SAFETY: the administrator trusts this library, see above.
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
     let library = library.map_err(|error| Trouble::Linker(words(&error)))?;
@@ -63,6 +70,7 @@ fn enter_here(path: PathBuf, host: &HostTable) -> Result<PluginView, Trouble> {
     let entry = unsafe { library.get::<EntryFn>(wpk_abi::ENTRY) }.map(|symbol| *symbol);
     std::mem::forget(library);
     let entry = entry.map_err(|_| Trouble::NoEntry)?;
+    suspect.is_at(entry as usize);
     // SAFETY: as above, and the library is never unloaded.
     unsafe { PluginView::enter(entry, host) }.map_err(Trouble::Refused)
 }

@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, info, warn};
-use wpk_api::{Cancel, CancellationToken, Claimed, RequestService};
+use tracing::{debug, error, warn};
+use wpk_api::{CancellationToken, RequestService};
 
 use crate::clock::{Clock, WallClock};
 use crate::intake::Intake;
 use crate::parts::{Components, StartError};
+use crate::recover::recover;
 use crate::workshop::Workshop;
 use crate::{delivery, housekeeping};
-use wpk_config::{OnRestart, Settings};
+use wpk_config::Settings;
 
 /// How long deliveries that may not be cut short (the agent was told to run the
 /// installer) are waited for when the daemon stops.
@@ -29,6 +30,8 @@ const CLEAR_GRACE: Duration = Duration::from_secs(1);
 /// A manager that is ready to run.
 pub struct Engine {
     workshop: Arc<Workshop>,
+    /// How the last run ended, if it crashed.
+    crash: Option<String>,
 }
 
 /// Why a running engine ended.
@@ -69,7 +72,17 @@ impl Engine {
         let workshop = Workshop::open(settings, parts, clock)?;
         Ok(Self {
             workshop: Arc::new(workshop),
+            crash: None,
         })
+    }
+
+    /// The last run crashed, which `report` tells in a few words: deliveries that were
+    /// interrupted by it are counted, and those that a crash interrupted twice end as
+    /// Failed. A daemon that was killed has not crashed.
+    #[must_use]
+    pub fn after_crash(mut self, report: impl Into<String>) -> Self {
+        self.crash = Some(report.into());
+        self
     }
 
     /// The engine as the sources see it.
@@ -82,7 +95,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] if it cannot begin, or if a source ends by itself.
     pub async fn run(self, stop: CancellationToken) -> Result<(), EngineError> {
-        let interrupted = self.recover().await?;
+        let interrupted = recover(&self.workshop, self.crash.as_deref()).await?;
         let running = TaskTracker::new();
         let quit = stop.child_token();
         let mut helpers = JoinSet::new();
@@ -124,36 +137,6 @@ impl Engine {
         }
         self.wait_for_deliveries(&running).await;
         result
-    }
-
-    /// What is left of the last run (`tasks.on_restart`).
-    async fn recover(&self) -> Result<Vec<Claimed>, EngineError> {
-        let (store, node) = (self.workshop.store(), self.workshop.node());
-        let now = self.workshop.now();
-        // Nobody will ever carry them out: a table that was taken over.
-        store.cancel(node, Cancel::WithoutOrder, now).await?;
-        match self.workshop.settings.tasks.on_restart {
-            OnRestart::Cancel => {
-                let cancelled = store.cancel(node, Cancel::NotBegun, now).await?;
-                if cancelled > 0 {
-                    warn!(
-                        cancelled,
-                        "tasks whose installer was not begun were cancelled (tasks.on_restart = \"cancel\")"
-                    );
-                }
-                Ok(Vec::new())
-            }
-            OnRestart::Resume => {
-                let interrupted = store.interrupted(node, false).await?;
-                if !interrupted.is_empty() {
-                    info!(
-                        deliveries = interrupted.len(),
-                        "deliveries were interrupted by the last stop"
-                    );
-                }
-                Ok(interrupted)
-            }
-        }
     }
 
     async fn wait_for_deliveries(&self, running: &TaskTracker) {

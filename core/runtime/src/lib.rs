@@ -39,6 +39,7 @@ mod housekeeping;
 mod in_hand;
 mod intake;
 mod parts;
+mod recover;
 mod resolver;
 pub mod rules;
 mod single_flight;

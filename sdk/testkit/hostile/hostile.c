@@ -66,7 +66,9 @@ static void *complete_late(void *token) {
 }
 
 static void resolve(uint64_t token) {
-    if (mode("garbage")) {
+    if (mode("crash")) {
+        *(volatile int *)8 = 1;
+    } else if (mode("garbage")) {
         complete(token, WPK_OK, 0, "{\"file_name\": \"x");
     } else if (mode("wrong_type")) {
         complete(token, WPK_OK, 0, "[1, 2, 3]");

@@ -1,10 +1,11 @@
 //! `wpkd examine`: what the daemon would meet if it started now. The settings are
 //! read as at the start (`settings`), and every section's plugin looks by itself
 //! ([`Factory::examine`](wpk_api::Factory::examine)); what is no plugin's is
-//! looked at here: `rights` and `space` on disk, `certificates` of WPKs. `print`
+//! looked at here: `rights` and `space` on disk, `crashes`, `certificates` of WPKs. `print`
 //! tells it, a line for each check as soon as it is known. Nothing is changed.
 
 mod certificates;
+mod crashes;
 mod print;
 mod rights;
 mod space;
@@ -86,6 +87,7 @@ async fn look(
         rights::look(settings, config, &served(settings, registry)),
     )?;
     out.add("", space::look(settings))?;
+    out.add_all("", crashes::look(&settings.home))?;
     sections(PluginKind::Provider, &asked, settings, registry, out).await?;
     out.add_all(
         "",

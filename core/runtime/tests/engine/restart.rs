@@ -185,3 +185,49 @@ async fn an_engine_whose_store_cannot_be_read_does_not_start() {
         assert!(recovery, "{operation}: {ended:?}");
     }
 }
+
+const CRASH: &str = "SIGSEGV while the code of plugin odd (/opt/odd.so) was running";
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_met_two_crashes_ends_with_that_cause() {
+    let mut stand = three(OnRestart::Resume).await;
+    for _ in 0..2 {
+        let parts = stand.kill().await;
+        stand = parts.start_after(Some(CRASH)).await;
+        assert_eq!(
+            stand.task(1).status,
+            Status::InProgress,
+            "its installer runs"
+        );
+    }
+    let task = stand.task(2);
+    assert_eq!(task.status, Status::Failed);
+    let error_msg = task.error_msg.unwrap();
+    assert!(
+        error_msg.contains("crashed twice") && error_msg.contains("/opt/odd.so"),
+        "{error_msg}"
+    );
+    let timeline = stand.timeline(2);
+    let cause = timeline
+        .last()
+        .and_then(|entry| entry.failure.clone())
+        .unwrap();
+    assert!(cause.said.contains(CRASH), "{cause:?}");
+    assert!(cause.advice.contains("wpkctl doctor"), "{cause:?}");
+    // What waited was not under way, and the agent is free again.
+    stand.transport.release();
+    stand.delivered(3).await;
+    assert_eq!(stand.upgrade(&[2]).await, [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_is_killed_takes_no_delivery_with_it() {
+    let mut stand = three(OnRestart::Resume).await;
+    for crash in [None, Some(CRASH), None, None] {
+        let parts = stand.kill().await;
+        stand = parts.start_after(crash).await;
+        assert_eq!(stand.task(2).status, Status::InProgress, "{crash:?}");
+    }
+    stand.transport.release();
+    stand.delivered(2).await;
+}

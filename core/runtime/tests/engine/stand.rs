@@ -317,6 +317,11 @@ pub struct Parts {
 impl Parts {
     /// Starts an engine over them.
     pub async fn start(self) -> Stand {
+        self.start_after(None).await
+    }
+
+    /// The same, after a run that ended with this crash.
+    pub async fn start_after(self, crash: Option<&str>) -> Stand {
         let store: Arc<dyn TaskStore> = Arc::new(StoreAround {
             gate: self.faults.clone(),
             inside: self.store.clone(),
@@ -328,8 +333,11 @@ impl Parts {
             transport: self.transport.clone(),
             store,
         };
-        let engine =
+        let mut engine =
             Engine::with_clock(self.settings.clone(), components, self.clock.clone()).unwrap();
+        if let Some(report) = crash {
+            engine = engine.after_crash(report);
+        }
         let (service, stop) = (engine.service(), CancellationToken::new());
         self.transport.goes_with(&stop);
         let run = tokio::spawn(engine.run(stop.clone()));

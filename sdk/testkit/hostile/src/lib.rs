@@ -40,6 +40,8 @@ enum Mode {
     PanicInOpen,
     /// Panics when it is asked for an offer.
     PanicInResolve,
+    /// Ends the process when it is asked for an offer, on a thread of its own.
+    AbortInResolve,
     /// Panics in the middle of the file.
     PanicInStream,
     /// Blocks both threads of its runtime when it is asked for an offer.
@@ -71,6 +73,7 @@ impl WpkProvider for Odd {
     async fn resolve(&self, _: &Wanted) -> Result<Offer, ProviderError> {
         match self.0.mode {
             Mode::PanicInResolve => panic!("made to panic in resolve"),
+            Mode::AbortInResolve => std::process::abort(),
             Mode::BlockRuntime => {
                 for _ in 0..8 {
                     tokio::spawn(async { std::thread::sleep(Duration::from_secs(3600)) });
