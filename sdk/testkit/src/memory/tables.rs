@@ -304,15 +304,10 @@ impl Tables {
 
     /// Whether a word about this task would be about an older one if it were gone.
     fn shields_an_older_one(&self, id: TaskId) -> bool {
-        let Some(row) = self.rows.get(&id) else {
-            return false;
-        };
-        let takes_words = |older: &Row| {
-            let status = &older.task.status;
-            matches!(status, Status::InProgress | Status::Timeout)
-        };
-        let mut older = self.rows.range(..id).map(|(_, older)| older);
-        older.any(|older| older.task.agent == row.task.agent && takes_words(older))
+        let takes = |row: &Row| matches!(row.task.status, Status::InProgress | Status::Timeout);
+        let agent = self.rows.get(&id).map(|row| row.task.agent);
+        let mut older = self.rows.range(..id).map(|(_, row)| row);
+        older.any(|row| Some(row.task.agent) == agent && takes(row))
     }
 
     /// See [`wpk_api::TaskStore::note`].
