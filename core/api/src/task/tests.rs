@@ -1,0 +1,152 @@
+//! Which moves are legal, and for whom.
+
+use super::*;
+
+const FOREIGN: Standing = Standing {
+    ours: false,
+    begun: false,
+};
+const WAITING: Standing = Standing {
+    ours: true,
+    begun: false,
+};
+const BEGUN: Standing = Standing {
+    ours: true,
+    begun: true,
+};
+
+fn legal(standing: Standing, by: Mover) -> Vec<String> {
+    let mut legal = Vec::new();
+    for from in Status::KNOWN {
+        for to in Status::KNOWN {
+            if from.may_become(&to, standing, by) {
+                legal.push(format!("{from} -> {to}"));
+            }
+        }
+    }
+    legal
+}
+
+#[test]
+fn a_task_without_an_order_has_the_moves_of_4_x() {
+    for by in [Mover::Delivery, Mover::Report] {
+        assert_eq!(
+            legal(FOREIGN, by),
+            [
+                "Pending -> In progress",
+                "Pending -> Cancelled",
+                "In progress -> Done",
+                "In progress -> Failed",
+                "In progress -> Timeout",
+                "In progress -> Legacy",
+            ]
+        );
+    }
+    assert!(!Status::Other("Weird".into()).may_become(&Status::Done, FOREIGN, Mover::Report));
+}
+
+#[test]
+fn no_word_of_an_agent_is_about_an_installer_that_was_not_begun() {
+    let usual = [
+        "Pending -> In progress",
+        "Pending -> Cancelled",
+        "In progress -> Cancelled",
+        "In progress -> Timeout",
+        "In progress -> Legacy",
+    ];
+    assert_eq!(legal(WAITING, Mover::Report), usual);
+    let delivery = legal(WAITING, Mover::Delivery);
+    assert!(
+        delivery.contains(&"In progress -> Failed".to_owned()),
+        "{delivery:?}"
+    );
+    assert!(
+        !delivery.contains(&"Timeout -> Failed".to_owned()),
+        "{delivery:?}"
+    );
+}
+
+#[test]
+fn a_late_word_corrects_a_time_out_and_nothing_else() {
+    let late = legal(BEGUN, Mover::Report);
+    assert!(late.contains(&"Timeout -> Done".to_owned()), "{late:?}");
+    assert!(late.contains(&"Timeout -> Failed".to_owned()), "{late:?}");
+    assert!(
+        !late.contains(&"In progress -> Cancelled".to_owned()),
+        "{late:?}"
+    );
+    for ended in [
+        Status::Done,
+        Status::Failed,
+        Status::Cancelled,
+        Status::Legacy,
+    ] {
+        for to in Status::KNOWN {
+            assert!(
+                !ended.may_become(&to, BEGUN, Mover::Report),
+                "{ended} -> {to}"
+            );
+        }
+    }
+    let delivery = legal(BEGUN, Mover::Delivery);
+    assert!(
+        !delivery.contains(&"Timeout -> Done".to_owned()),
+        "{delivery:?}"
+    );
+}
+
+#[test]
+fn a_live_status_is_one_that_goes_on_by_itself() {
+    for from in Status::KNOWN {
+        let moves = Status::KNOWN
+            .iter()
+            .any(|to| from.may_become(to, BEGUN, Mover::Delivery));
+        assert_eq!(from.is_live(), moves, "{from}");
+    }
+}
+
+#[test]
+fn some_moves_are_the_owners_alone() {
+    let owners = [Status::InProgress, Status::Legacy, Status::Cancelled];
+    for status in Status::KNOWN {
+        assert_eq!(
+            status.needs_same_node(),
+            owners.contains(&status),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn commands_are_written_as_on_the_wire() {
+    for word in ["upgrade", "upgrade_custom", "downgrade"] {
+        assert_eq!(Command::from_word(word).as_str(), word);
+    }
+    assert_eq!(Command::from_word("upgrade"), Command::Upgrade);
+    assert_eq!(Command::from_word("upgrade_custom"), Command::UpgradeCustom);
+}
+
+#[test]
+fn words_round_trip() {
+    for status in Status::KNOWN {
+        assert_eq!(Status::from_word(status.as_str()), status);
+    }
+    assert_eq!(Status::from_word("Weird").as_str(), "Weird");
+}
+
+#[test]
+fn only_what_was_sent_with_its_version_is_awaited() {
+    let target = Some(Version::new(4, 14, 9));
+    for status in Status::KNOWN {
+        let wanted = match status {
+            Status::Done => [Some(Confirmation::Awaited), Some(Confirmation::NotChecked)],
+            Status::Legacy => [
+                Some(Confirmation::NotChecked),
+                Some(Confirmation::NotChecked),
+            ],
+            _ => [None, None],
+        };
+        let got = [target, None].map(|target| Confirmation::at_end(&status, target));
+        assert_eq!(got, wanted, "{status}");
+    }
+}
