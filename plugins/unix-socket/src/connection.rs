@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
@@ -17,12 +17,15 @@ use wpk_api::{CancellationToken, Endpoint, Peer, Request, RequestService};
 use wpk_wire::FrameDecoder;
 use wpk_wire::frame::{HEADER_LEN, header};
 
+use crate::memory::{Memory, Room, SMALL};
+
 /// First room for what a client sends: most requests fit into it.
 const FIRST_READ: usize = 4 * 1024;
 /// Room added at once while a long frame arrives.
 const LARGEST_STEP: usize = 1024 * 1024;
-/// While connections are scarce, a client that keeps one waiting this long
-/// without completing a frame loses it.
+/// While connections or memory are scarce, a client that keeps others waiting this
+/// long without completing a frame, or without reading its answer, loses its
+/// connection.
 pub(crate) const PATIENCE_WHEN_CROWDED: Duration = Duration::from_secs(1);
 
 /// What all connections of one socket share.
@@ -33,11 +36,14 @@ pub(crate) struct ServedSocket {
     pub(crate) stop: CancellationToken,
     /// Told again and again while new clients wait for a free connection.
     pub(crate) crowded: Notify,
+    /// Shared with the other socket.
+    pub(crate) memory: Arc<Memory>,
     pub(crate) max_frame: usize,
     pub(crate) idle_timeout: Duration,
 }
 
 /// Why a connection ended; only for the log.
+#[derive(Debug)]
 enum End {
     /// The client closed between two frames, or the daemon stops.
     Orderly,
@@ -65,6 +71,8 @@ async fn exchange(
     socket: &ServedSocket,
 ) -> std::io::Result<End> {
     let mut decoder = FrameDecoder::new(socket.max_frame);
+    // Of the request that arrives, until it has been answered.
+    let mut room = None;
     loop {
         let payload = match decoder.next_frame() {
             Err(_) => return Ok(End::Dropped("announced a frame over max_frame")),
@@ -72,7 +80,7 @@ async fn exchange(
                 return Ok(End::Dropped("sent a frame of length zero"));
             }
             Ok(Some(payload)) => payload,
-            Ok(None) => match read_frame(stream, &mut decoder, socket).await? {
+            Ok(None) => match read_frame(stream, &mut decoder, socket, &mut room).await? {
                 None => continue,
                 Some(end) => return Ok(end),
             },
@@ -85,13 +93,13 @@ async fn exchange(
         let Some(answer) = socket.service.call(request).await else {
             return Ok(End::Orderly);
         };
+        room = None;
         if u32::try_from(answer.len()).is_err() {
             tracing::error!(bytes = answer.len(), "the answer is too long for a frame");
             return Ok(End::Orderly);
         }
-        match tokio::time::timeout(socket.idle_timeout, write_frame(stream, answer)).await {
-            Ok(written) => written?,
-            Err(_) => return Ok(End::Dropped("did not read its answer in time")),
+        if let Some(end) = give(stream, answer, socket).await? {
+            return Ok(end);
         }
         if socket.stop.is_cancelled() {
             return Ok(End::Orderly);
@@ -99,8 +107,49 @@ async fn exchange(
     }
 }
 
+/// Writes an answer, in the time there is for it; or the connection has to end.
+async fn give(
+    stream: &mut UnixStream,
+    answer: Bytes,
+    socket: &ServedSocket,
+) -> std::io::Result<Option<End>> {
+    let since = Instant::now();
+    let written = async {
+        let Some(_room) = socket.memory.for_answer(answer.len()).await else {
+            return Ok(Some(End::Dropped(
+                "has a long answer, and max_memory is used up",
+            )));
+        };
+        // Only now does it keep others waiting.
+        let (since, is_long) = (Instant::now(), answer.len() > SMALL);
+        tokio::select! {
+            biased;
+            written = write_frame(stream, answer) => written.map(|()| None),
+            () = outstayed(socket, since, is_long) => {
+                Ok(Some(End::Dropped("did not read its answer while others waited")))
+            }
+        }
+    };
+    let in_time = tokio::time::timeout_at(since + socket.idle_timeout, written).await;
+    in_time.unwrap_or(Ok(Some(End::Dropped("did not read its answer in time"))))
+}
+
+/// Returns when others wait for what this client has, its connection or (where it
+/// `has_memory`) its memory, and it has kept them waiting for long enough.
+async fn outstayed(socket: &ServedSocket, since: Instant, has_memory: bool) {
+    loop {
+        tokio::select! {
+            () = socket.crowded.notified() => {}
+            () = socket.memory.wanted(), if has_memory => {}
+        }
+        if since.elapsed() >= PATIENCE_WHEN_CROWDED {
+            return;
+        }
+    }
+}
+
 /// Reads until the decoder may hold a whole frame more (`None`) or the
-/// connection has to end.
+/// connection has to end. A long frame gets its `room` before the rest of it is read.
 ///
 /// The time limit starts again with the first byte of a frame and then holds
 /// for the frame as a whole, so that sending byte by byte does not help.
@@ -108,28 +157,26 @@ async fn read_frame(
     stream: &mut UnixStream,
     decoder: &mut FrameDecoder,
     socket: &ServedSocket,
+    room: &mut Option<Room>,
 ) -> std::io::Result<Option<End>> {
-    let since = Instant::now();
-    let sleep = tokio::time::sleep_until(since + socket.idle_timeout);
-    tokio::pin!(sleep);
-    let mut waiting_since = since;
+    let mut since = Instant::now();
     loop {
         let fresh = decoder.is_empty();
-        let buffer = decoder.buffer_mut();
-        if buffer.capacity() - buffer.len() < FIRST_READ / 2 {
-            buffer.reserve(buffer.len().clamp(FIRST_READ, LARGEST_STEP));
-        }
+        let (long, has_room) = (long_frame(decoder), room.is_some());
         let read = tokio::select! {
             biased;
-            read = stream.read_buf(buffer) => read?,
-            () = socket.stop.cancelled() => return Ok(Some(End::Orderly)),
-            () = socket.crowded.notified() => {
-                if waiting_since.elapsed() >= PATIENCE_WHEN_CROWDED {
-                    return Ok(Some(End::Dropped("kept a connection waiting that others need")));
-                }
+            got = socket.memory.for_request(long.unwrap_or(0)), if long.is_some() && !has_room => {
+                *room = Some(got);
+                // From here on it has what others may wait for.
+                since = Instant::now();
                 continue;
             }
-            () = &mut sleep => {
+            read = read_some(stream, decoder, long), if long.is_none() || has_room => read?,
+            () = socket.stop.cancelled() => return Ok(Some(End::Orderly)),
+            () = outstayed(socket, since, has_room), if long.is_none() || has_room => {
+                return Ok(Some(End::Dropped("kept others waiting for what it has")));
+            }
+            () = tokio::time::sleep_until(since + socket.idle_timeout) => {
                 return Ok(Some(End::Dropped("sent nothing, or no whole frame, in time")));
             }
         };
@@ -144,20 +191,47 @@ async fn read_frame(
             return Ok(None);
         }
         if fresh {
-            waiting_since = Instant::now();
-            sleep.as_mut().reset(waiting_since + socket.idle_timeout);
+            since = Instant::now();
         }
     }
+}
+
+/// Reads what is there, of a `long` frame nothing of what comes after it.
+async fn read_some(
+    stream: &mut UnixStream,
+    decoder: &mut FrameDecoder,
+    long: Option<usize>,
+) -> std::io::Result<usize> {
+    let buffer = decoder.buffer_mut();
+    let step = buffer.len().clamp(FIRST_READ, LARGEST_STEP);
+    let Some(whole) = long else {
+        if buffer.capacity() - buffer.len() < FIRST_READ / 2 {
+            buffer.reserve(step);
+        }
+        return stream.read_buf(buffer).await;
+    };
+    let step = step.min(whole.saturating_sub(buffer.len()));
+    buffer.reserve(step);
+    stream.read_buf(&mut buffer.limit(step)).await
+}
+
+/// The length, header included, of the frame that begins, if it is a long one.
+fn long_frame(decoder: &mut FrameDecoder) -> Option<usize> {
+    let whole = HEADER_LEN.saturating_add(announced(decoder.buffer_mut())?);
+    (whole > SMALL).then_some(whole)
+}
+
+/// The length of the frame that begins, once its header is there.
+fn announced(buffer: &[u8]) -> Option<usize> {
+    let length = buffer.first_chunk::<HEADER_LEN>()?;
+    Some(u32::from_le_bytes(*length) as usize)
 }
 
 /// Whether the decoder has something to say: a whole frame, or a refusal.
 fn may_hold_frame(decoder: &mut FrameDecoder, max_frame: usize) -> bool {
     let buffer = decoder.buffer_mut();
-    let Some(length) = buffer.first_chunk::<HEADER_LEN>() else {
-        return false;
-    };
-    let declared = u32::from_le_bytes(*length) as usize;
-    declared > max_frame || buffer.len() - HEADER_LEN >= declared
+    announced(buffer)
+        .is_some_and(|declared| declared > max_frame || buffer.len() - HEADER_LEN >= declared)
 }
 
 /// Writes one answer: length and payload in one call, without copying either.

@@ -5,7 +5,7 @@
 //! `bind` puts both sockets into place with exact rights, `listener` accepts
 //! connections within a limit, `connection` takes frames out of one connection,
 //! hands each to the engine and writes its answer; `watch` puts a socket back that
-//! was removed meanwhile. A client that is slow,
+//! was removed meanwhile. `memory` is what all connections share. A client that is slow,
 //! silent or wrong costs its own connection and nothing else. `examine` looks at
 //! the sockets from outside, for `wpkctl doctor`.
 
@@ -14,6 +14,7 @@ mod connection;
 mod examine;
 mod group;
 mod listener;
+mod memory;
 mod settings;
 mod source;
 mod watch;

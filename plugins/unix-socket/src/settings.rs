@@ -16,6 +16,10 @@ use crate::examine;
 const SMALLEST_MAX_FRAME: ByteSize = ByteSize(wpk_wire::PEER_MAX_PAYLOAD as u64);
 /// The largest `max_frame`.
 const LARGEST_MAX_FRAME: ByteSize = ByteSize(1 << 30);
+/// `max_memory` where it is left out, and requests are not longer than usual.
+const USUAL_MEMORY: u64 = 256 << 20;
+/// The largest `max_memory`.
+const LARGEST_MEMORY: ByteSize = ByteSize(1 << 40);
 /// The largest `max_connections`.
 const LARGEST_MAX_CONNECTIONS: usize = 1_000_000;
 
@@ -35,6 +39,12 @@ pub struct Settings {
     /// The longest request; 64 KiB to 1 GiB. A client that announces more is
     /// dropped.
     pub max_frame: ByteSize,
+    /// Requests that arrive and answers that are not read yet, of all connections
+    /// together, but for those of up to 64 KiB: in bytes, at least twice `max_frame`,
+    /// at most 1024 GiB. A long request waits for room, and clients that keep it
+    /// waiting for a second are dropped. Absent: 256 MiB, or four times `max_frame`
+    /// where that is more.
+    pub max_memory: Option<ByteSize>,
     /// The user ids that may send requests (proved by the kernel); absent:
     /// whoever the mode lets in.
     pub allow_uids: Option<Vec<u32>>,
@@ -54,6 +64,7 @@ impl Default for Settings {
             mode: Mode(0o660),
             group: None,
             max_frame: ByteSize(wpk_wire::frame::DEFAULT_MAX_PAYLOAD as u64),
+            max_memory: None,
             allow_uids: None,
             idle_timeout: Span(std::time::Duration::from_secs(30)),
             max_connections: 1024,
@@ -62,6 +73,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// [`max_memory`](Self::max_memory), or what stands for it.
+    pub(crate) fn memory(&self) -> u64 {
+        let usual = USUAL_MEMORY.max(self.max_frame.0.saturating_mul(4));
+        self.max_memory.map_or(usual, |memory| memory.0)
+    }
+
     /// The keys of the sockets that are served, and where they are.
     fn served(&self, context: &Context) -> impl Iterator<Item = (&'static str, PathBuf)> {
         let sockets = [("upgrade", &self.upgrade), ("task", &self.task)];
@@ -93,6 +110,10 @@ impl Section for Settings {
             self.max_frame,
             SMALLEST_MAX_FRAME..=LARGEST_MAX_FRAME,
         );
+        if let Some(memory) = self.max_memory {
+            let least = ByteSize(self.max_frame.0.saturating_mul(2));
+            problems.in_range("max_memory", memory, least..=LARGEST_MEMORY);
+        }
         problems.not_zero("idle_timeout", self.idle_timeout, "30s");
         problems.in_range(
             "max_connections",
@@ -159,6 +180,10 @@ mod tests {
         assert_eq!(settings.mode, Mode(0o660));
         assert_eq!(settings.max_frame, ByteSize(16 << 20));
         assert_eq!(settings.max_connections, 1024);
+        assert_eq!(settings.memory(), 256 << 20);
+        // What was good before stays good.
+        let long = Settings::read(&json!({"max_frame": "1GiB"})).unwrap();
+        assert_eq!(long.memory(), 4 << 30);
     }
 
     #[test]
@@ -172,6 +197,8 @@ mod tests {
             (json!({"upgrade": "a", "task": "a"}), "task"),
             (json!({"max_frame": "1KiB"}), "max_frame"),
             (json!({"max_frame": "2GiB"}), "max_frame"),
+            (json!({"max_memory": "31MiB"}), "max_memory"),
+            (json!({"max_memory": "1025GiB"}), "max_memory"),
             (json!({"idle_timeout": "0s"}), "idle_timeout"),
             (json!({"max_connections": 0}), "max_connections"),
             (json!({"allow_uids": []}), "allow_uids"),

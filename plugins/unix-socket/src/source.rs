@@ -17,6 +17,7 @@ use crate::bind::Bound;
 use crate::connection::ServedSocket;
 use crate::group::group_id;
 use crate::listener::{self, Listener};
+use crate::memory::Memory;
 use crate::settings::Settings;
 
 /// How long requests that are being answered may go on after the stop signal.
@@ -29,7 +30,6 @@ pub fn plugin() -> impl Factory<dyn RequestSource> {
 
 /// The two sockets, bound and ready to serve. They are removed when this is
 /// dropped or has been served to its end.
-#[derive(Debug)]
 pub struct UnixSocketSource {
     /// Taken by `serve`, which is called once.
     sockets: Mutex<Vec<(Endpoint, Bound)>>,
@@ -38,6 +38,7 @@ pub struct UnixSocketSource {
     max_frame: usize,
     max_connections: usize,
     idle_timeout: Duration,
+    memory: Arc<Memory>,
 }
 
 impl UnixSocketSource {
@@ -68,6 +69,7 @@ impl UnixSocketSource {
             max_frame: settings.max_frame.as_usize(),
             max_connections: settings.max_connections,
             idle_timeout: settings.idle_timeout.0,
+            memory: Arc::new(Memory::new(settings.memory())),
         })
     }
 
@@ -103,6 +105,7 @@ impl RequestSource for UnixSocketSource {
                 service: Arc::clone(&service),
                 stop: stop.clone(),
                 crowded: Notify::new(),
+                memory: Arc::clone(&self.memory),
                 max_frame: self.max_frame,
                 idle_timeout: self.idle_timeout,
             };
