@@ -15,7 +15,7 @@ use crate::sections::{NodeSection, PluginSection, Settings, WazuhSection};
 use crate::{Findings, ranges, together};
 
 /// Sections that are tables, lists of tables, and plain values at the top.
-const TOP_LEVEL: [&str; 12] = [
+const TOP_LEVEL: [&str; 13] = [
     "home",
     "dialect",
     "node",
@@ -27,6 +27,7 @@ const TOP_LEVEL: [&str; 12] = [
     "cache",
     "delivery",
     "tasks",
+    "log",
     "wazuh",
 ];
 
@@ -100,6 +101,7 @@ impl Check<'_> {
             cache: self.table("cache"),
             delivery: self.table("delivery"),
             tasks: self.table("tasks"),
+            log: self.table("log"),
             plugins: self.plugins(),
             ossec: self.fragments.ossec.clone(),
             node,

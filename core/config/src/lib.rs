@@ -20,6 +20,7 @@
 //! # Ok::<(), wpk_config::Findings>(())
 //! ```
 
+mod changes;
 mod check;
 mod libraries;
 mod load;
@@ -32,12 +33,14 @@ mod together;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use changes::Written;
 pub use libraries::PluginFile;
 pub use load::{Fragments, collect, default_home, load};
 pub use ossec::OssecConf;
 pub use plugins::Plugins;
 pub use sections::{
-    CacheSettings, ChunkSize, DeliverySettings, OnRestart, PluginSection, Settings, TaskSettings,
+    CacheSettings, ChunkSize, DeliverySettings, LogSettings, OnRestart, PluginSection, Settings,
+    TaskSettings,
 };
 
 /// One mistake in the configuration.

@@ -7,6 +7,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde_json::Value;
 
+use crate::changes::Written;
 use crate::libraries::{self, PLUGIN_KEY, PluginFile};
 use crate::ossec::{self, OssecConf};
 use crate::plugins::Plugins;
@@ -104,8 +105,13 @@ impl Fragments {
         self.found(format!("{PLUGIN_KEY}.{number}"), message);
     }
 
+    /// The values as they are written, for a comparison with those read later.
+    pub fn written(&self) -> Written {
+        Written::of(&self.value)
+    }
+
     /// Adds a mistake at `key`.
-    pub(crate) fn found(&mut self, key: impl Into<String>, message: impl Into<String>) {
+    pub fn found(&mut self, key: impl Into<String>, message: impl Into<String>) {
         let key = key.into();
         self.findings.push(Finding {
             origin: self.origin(&key),

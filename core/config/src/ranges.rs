@@ -55,5 +55,8 @@ fn cache(cache: &CacheSettings) -> Problems {
         let message = "must name a CA file or folder, since verify_signature is on";
         problems.add("ca_store", message);
     }
+    if cache.total() < cache.max_size.0 {
+        problems.add("max_total", "must not be below cache.max_size");
+    }
     problems
 }

@@ -41,6 +41,8 @@ pub struct Settings {
     pub delivery: DeliverySettings,
     /// The task manager.
     pub tasks: TaskSettings,
+    /// What is logged.
+    pub log: LogSettings,
     /// Libraries to load.
     pub plugins: Vec<PluginFile>,
     /// What a 4.x manager's `ossec.conf` says, where `[wazuh] ossec_conf` names it.
@@ -133,6 +135,17 @@ pub struct CacheSettings {
     pub ca_store: Vec<PathBuf>,
     /// The largest WPK that is downloaded, in bytes.
     pub max_size: ByteSize,
+    /// All downloads together, in bytes, not below `max_size`; what was used longest
+    /// ago is removed. Absent: 20 GiB, or `max_size` where that is more.
+    pub max_total: Option<ByteSize>,
+}
+
+impl CacheSettings {
+    /// [`max_total`](Self::max_total), or what stands for it.
+    pub fn total(&self) -> u64 {
+        let usual = self.max_size.0.max(20 << 30);
+        self.max_total.map_or(usual, |total| total.0)
+    }
 }
 
 impl Default for CacheSettings {
@@ -142,6 +155,7 @@ impl Default for CacheSettings {
             verify_signature: false,
             ca_store: Vec::new(),
             max_size: ByteSize(2 << 30),
+            max_total: None,
         }
     }
 }
@@ -235,6 +249,15 @@ impl Default for TaskSettings {
             on_restart: OnRestart::Resume,
         }
     }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// What is logged, in the words of `RUST_LOG`, which wins where it is set; absent:
+    /// `info`.
+    pub filter: Option<String>,
 }
 
 /// What becomes of waiting tasks when the daemon starts.

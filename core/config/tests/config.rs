@@ -248,12 +248,16 @@ fn ranges_are_checked() {
         task_timeout = "2h"
         cleanup_time = "1h"
         confirm_within = "2d"
+        [cache]
+        max_size = "3GiB"
+        max_total = "2GiB"
         [directory]
         type = "line"
         [transport]
         type = "other"
         "#,
         &[
+            "cache.max_total",
             "delivery.attempts",
             "delivery.max_bandwidth",
             "delivery.max_concurrent",

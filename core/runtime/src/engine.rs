@@ -15,6 +15,7 @@ use wpk_api::{CancellationToken, RequestService};
 
 use crate::clock::{Clock, WallClock};
 use crate::intake::Intake;
+use crate::limits::Control;
 use crate::parts::{Components, StartError};
 use crate::recover::recover;
 use crate::workshop::Workshop;
@@ -88,6 +89,11 @@ impl Engine {
     /// The engine as the sources see it.
     pub fn service(&self) -> Arc<dyn RequestService> {
         Arc::new(Intake::new(self.workshop.clone()))
+    }
+
+    /// What changes the engine while it runs.
+    pub fn control(&self) -> Control {
+        Control::new(self.workshop.clone())
     }
 
     /// Finds the tasks of the last run again, then serves until `stop`.

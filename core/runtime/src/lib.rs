@@ -3,7 +3,8 @@
 //! Where things are: requests enter in `intake`; what may be upgraded is
 //! decided in [`rules`]; bytes leave to agents in `delivery`; WPKs lie in
 //! `cache`; time-outs and clean-up are in `housekeeping`. Whatever all of them
-//! need lies in `workshop`, the tasks that are being carried out in `in_hand`.
+//! need lies in `workshop`, the tasks that are being carried out in `in_hand`;
+//! `limits` changes what can be changed while it runs.
 //! Settings come from `wpk-config`. The engine knows plugins only through the traits of `wpk-api`,
 //! and is handed them ([`Components`]).
 //!
@@ -38,6 +39,7 @@ mod failure;
 mod housekeeping;
 mod in_hand;
 mod intake;
+mod limits;
 mod parts;
 mod recover;
 mod resolver;
@@ -48,4 +50,5 @@ mod workshop;
 
 pub use clock::{Clock, TimerClock, WallClock};
 pub use engine::{Engine, EngineError};
+pub use limits::Control;
 pub use parts::{Components, StartError};

@@ -2,7 +2,7 @@
 //! that want the same at the same time. A provider that is out of service (a
 //! plugin in quarantine) is passed over for the next that serves the wish.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tracing::warn;
 use wpk_api::words::{LONGEST_CAUSE, clean};
@@ -19,21 +19,32 @@ pub(crate) struct Resolved {
 
 /// Asks the providers.
 pub(crate) struct Resolver {
-    providers: Vec<Arc<dyn WpkProvider>>,
+    providers: RwLock<Vec<Arc<dyn WpkProvider>>>,
     flights: SingleFlight<Wanted, Result<Resolved, ProviderError>>,
 }
 
 impl Resolver {
     pub(crate) fn new(providers: Vec<Arc<dyn WpkProvider>>) -> Self {
         Self {
-            providers,
+            providers: RwLock::new(providers),
             flights: SingleFlight::new(),
         }
     }
 
+    /// Asks other providers from now on; who is being asked goes on.
+    pub(crate) fn set_providers(&self, providers: Vec<Arc<dyn WpkProvider>>) {
+        let mut here = (self.providers.write()).unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *here, providers);
+        drop(here);
+        // What they hold may take a moment to close.
+        drop(before);
+    }
+
     /// The offer of the first provider that serves the wish and is in service.
     pub(crate) async fn resolve(&self, wanted: &Wanted) -> Result<Resolved, ProviderError> {
-        let (providers, asked) = (self.providers.clone(), wanted.clone());
+        let providers = self.providers.read();
+        let providers = providers.unwrap_or_else(PoisonError::into_inner).clone();
+        let asked = wanted.clone();
         self.flights
             .run(wanted.clone(), || ask(providers, asked))
             .await

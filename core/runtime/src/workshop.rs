@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use wpk_api::{TaskStore, UnixTime};
-use wpk_config::Settings;
+use wpk_config::{DeliverySettings, Settings, TaskSettings};
 
 use crate::bandwidth::Bandwidth;
 use crate::cache::Cache;
@@ -18,9 +18,28 @@ use crate::parts::{Components, StartError};
 use crate::resolver::Resolver;
 use crate::trust;
 
+/// The sections that can be changed while the engine runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) delivery: DeliverySettings,
+    pub(crate) tasks: TaskSettings,
+}
+
+impl Limits {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self {
+            delivery: settings.delivery.clone(),
+            tasks: settings.tasks.clone(),
+        }
+    }
+}
+
 /// One per engine.
 pub(crate) struct Workshop {
+    /// As they were at the start.
     pub(crate) settings: Settings,
+    /// What of them has changed since.
+    pub(crate) limits: watch::Sender<Limits>,
     pub(crate) parts: Components,
     pub(crate) clock: SharedClock,
     pub(crate) resolver: Resolver,
@@ -51,7 +70,7 @@ impl Workshop {
         let folder = settings.path(&settings.cache.dir);
         Ok(Self {
             resolver: Resolver::new(parts.providers.clone()),
-            cache: Cache::open(folder, settings.cache.max_size.0, signers)?,
+            cache: Cache::open(folder, &settings.cache, signers)?,
             bandwidth: Bandwidth::new(settings.delivery.max_bandwidth.map(|rate| rate.0)),
             in_hand: Arc::default(),
             new_tasks: Notify::new(),
@@ -59,9 +78,20 @@ impl Workshop {
             started: Instant::now(),
             background,
             clock,
+            limits: watch::Sender::new(Limits::of(&settings)),
             settings,
             parts,
         })
+    }
+
+    /// `[delivery]` as it is now.
+    pub(crate) fn delivery(&self) -> DeliverySettings {
+        self.limits.borrow().delivery.clone()
+    }
+
+    /// `[tasks]` as it is now.
+    pub(crate) fn tasks(&self) -> TaskSettings {
+        self.limits.borrow().tasks.clone()
     }
 
     /// Where tasks are kept.

@@ -49,6 +49,7 @@ impl Download {
         let mut file = tokio::fs::File::from_std(file);
         let mut stream = resolved.provider.fetch(&resolved.offer).await?;
         let (mut hasher, mut len) = (Hasher::new(), 0u64);
+        let mut claim = folder.claim();
         while let Some(piece) = stream.next().await {
             let piece = piece?;
             len += piece.len() as u64;
@@ -57,6 +58,9 @@ impl Download {
                     UpgradeCode::FileNotFound,
                     format!("{location} is longer than cache.max_size ({max_size} bytes)"),
                 ));
+            }
+            if !claim.covers(len) {
+                claim = blocking(move || claim.grow(len).map(|()| claim)).await?;
             }
             hasher.update(&piece);
             file.write_all(&piece).await.map_err(disk)?;
@@ -76,6 +80,7 @@ impl Download {
             name: resolved.offer.file_name,
             location,
             sha1,
+            claim,
         })
     }
 }

@@ -36,6 +36,11 @@ impl WpkFile {
         }
     }
 
+    /// The open file; who has it may be sending it.
+    pub(super) fn handle(&self) -> &Arc<File> {
+        &self.file
+    }
+
     /// The same under another name.
     pub(super) fn named(self, name: &str) -> Self {
         Self {

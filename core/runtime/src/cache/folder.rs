@@ -2,11 +2,10 @@
 //! listed digest and, where the settings ask for it, a good signature. A file
 //! gets its name only when all of that is certain.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use tempfile::{NamedTempFile, TempPath};
 use tracing::{debug, info, warn};
@@ -16,34 +15,47 @@ use wpk_wire::UpgradeCode;
 
 use super::file::WpkFile;
 use super::inspector::{Identified, Inspector};
+use super::part::{self, part};
+use super::room::{Claim, Room};
 use crate::failure::Failure;
 use crate::trust::{Distrust, Signers};
-
-/// Unfinished downloads start with this, so that a restart knows them.
-const PART_PREFIX: &str = ".wpkd-download-";
 
 /// The folder, and whoever looks at its files.
 pub(super) struct Folder {
     path: PathBuf,
     inspector: Inspector,
+    room: Arc<Room>,
 }
 
 impl Folder {
     /// Opens the folder, creates it if need be, and removes downloads that an
-    /// earlier run left unfinished.
-    pub(super) fn open(path: PathBuf, signers: Option<Signers>) -> io::Result<Self> {
+    /// earlier run left unfinished. In all it holds `most` bytes of downloads.
+    pub(super) fn open(path: PathBuf, most: u64, signers: Option<Signers>) -> io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).create(&path)?;
         for entry in std::fs::read_dir(&path)?.flatten() {
             let name = entry.file_name();
-            if name.as_encoded_bytes().starts_with(PART_PREFIX.as_bytes()) {
+            if name.as_encoded_bytes().starts_with(part::PREFIX.as_bytes()) {
                 debug!(file = %entry.path().display(), "removing an unfinished download");
                 if let Err(error) = std::fs::remove_file(entry.path()) {
                     warn!(file = %entry.path().display(), %error, "an unfinished download cannot be removed");
                 }
             }
         }
-        let inspector = Inspector::new(signers);
-        Ok(Self { path, inspector })
+        Ok(Self {
+            room: Room::open(&path, most),
+            inspector: Inspector::new(signers),
+            path,
+        })
+    }
+
+    /// Another limit for all downloads together, in bytes. Blocks.
+    pub(super) fn set_most(&self, most: u64) {
+        self.room.set_most(most);
+    }
+
+    /// Room for a download that begins.
+    pub(super) fn claim(&self) -> Claim {
+        self.room.claim()
     }
 
     /// The file `name` of the folder, if it is this one. Blocks.
@@ -75,7 +87,9 @@ impl Folder {
             }
             return Err(distrusted(&path.display().to_string(), distrust));
         }
-        Ok(Some(found.into_wpk(name.to_owned())))
+        let file = found.into_wpk(name.to_owned());
+        self.room.used(&file);
+        Ok(Some(file))
     }
 
     /// A file outside the folder, read where it is. Blocks.
@@ -121,11 +135,7 @@ impl Folder {
             .recursive(true)
             .create(&self.path);
         made.map_err(|error| self.disk(&error))?;
-        tempfile::Builder::new()
-            .prefix(PART_PREFIX)
-            .permissions(Permissions::from_mode(0o640))
-            .tempfile_in(&self.path)
-            .map_err(|error| self.disk(&error))
+        part(&self.path).map_err(|error| self.disk(&error))
     }
 
     /// Gives a whole download its name. What is answered is the file that was
@@ -141,6 +151,7 @@ impl Folder {
             name,
             location,
             sha1,
+            claim,
         } = download;
         let disk = |error| self.disk(&error);
         let place = self.path.join(&name);
@@ -149,6 +160,9 @@ impl Folder {
         (part.persist(written.path())).map_err(|error| disk(error.error))?;
         (File::open(&self.path).and_then(|folder| folder.sync_all())).map_err(disk)?;
         let file = written.into_wpk(name);
+        // In this order, so that its room is always taken.
+        self.room.used(&file);
+        drop(claim);
         info!(file = %file.name, bytes = file.len, from = clean(&location, LONGEST_CAUSE), "downloaded");
         Ok(file)
     }
@@ -171,6 +185,8 @@ pub(super) struct Downloaded {
     /// Where it came from, for messages.
     pub(super) location: String,
     pub(super) sha1: Sha1,
+    /// The room it has.
+    pub(super) claim: Claim,
 }
 
 fn distrusted(location: &str, distrust: Distrust) -> Failure {

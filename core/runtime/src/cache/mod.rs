@@ -3,8 +3,9 @@
 //! `upgrade_custom` are read where they are.
 //!
 //! Deliveries enter with an offer ([`Cache::get`]) and leave with a [`WpkFile`].
-//! `folder.rs` keeps the files, `download.rs` fetches them, `inspector.rs` looks
-//! at them before they are used, `memory.rs` remembers what it saw.
+//! `folder.rs` keeps the files, `room.rs` how much they may be, `download.rs` fetches
+//! them (`part.rs`), `inspector.rs` looks at them before they are used, `memory.rs`
+//! remembers what it saw.
 
 mod blocking;
 mod download;
@@ -12,14 +13,18 @@ mod file;
 mod folder;
 mod inspector;
 mod memory;
+mod part;
+mod room;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use wpk_api::{OfferSource, Sha1};
+use wpk_config::CacheSettings;
 use wpk_wire::UpgradeCode;
 
 pub(crate) use file::WpkFile;
@@ -45,28 +50,36 @@ enum Key {
 /// The WPK files of this machine.
 pub(crate) struct Cache {
     folder: Arc<Folder>,
-    max_size: u64,
+    /// In bytes.
+    max_size: AtomicU64,
     flights: SingleFlight<Key, Result<WpkFile, Failure>>,
 }
 
 impl Cache {
     /// Opens the folder, creates it if need be, and removes downloads that an
-    /// earlier run left unfinished. `max_size` is the most that one download
-    /// may have, in bytes; with `signers` only what they signed is given out.
+    /// earlier run left unfinished; of `settings` the sizes count. With `signers` only
+    /// what they signed is given out.
     pub(crate) fn open(
         folder: PathBuf,
-        max_size: u64,
+        settings: &CacheSettings,
         signers: Option<Signers>,
     ) -> Result<Self, StartError> {
-        let opened = Folder::open(folder.clone(), signers);
+        let opened = Folder::open(folder.clone(), settings.total(), signers);
         Ok(Self {
             folder: Arc::new(opened.map_err(|cause| StartError::Folder {
                 path: folder,
                 cause,
             })?),
-            max_size,
+            max_size: AtomicU64::new(settings.max_size.0),
             flights: SingleFlight::new(),
         })
+    }
+
+    /// Other sizes from now on; what is too much is removed in the background.
+    pub(crate) fn set_limits(&self, settings: &CacheSettings) {
+        self.max_size.store(settings.max_size.0, Ordering::Relaxed);
+        let (folder, most) = (self.folder.clone(), settings.total());
+        drop(tokio::task::spawn_blocking(move || folder.set_most(most)));
     }
 
     /// The file of an offer, downloaded if it is not here yet.
@@ -75,11 +88,12 @@ impl Cache {
     /// Why there is none, with the code that the task ends with.
     pub(crate) async fn get(&self, resolved: &Resolved) -> Result<WpkFile, Failure> {
         let (offer, folder) = (&resolved.offer, self.folder.clone());
+        let max_size = self.max_size.load(Ordering::Relaxed);
         let name = offer.file_name.clone();
         let (key, flight) = match &offer.source {
             OfferSource::Local(path) => {
                 let key = Key::Local(path.clone());
-                let look = look_at(folder, path.clone(), name, self.max_size);
+                let look = look_at(folder, path.clone(), name, max_size);
                 (key, look.boxed())
             }
             OfferSource::Download(location) => {
@@ -93,7 +107,7 @@ impl Cache {
                     resolved: resolved.clone(),
                     location: location.clone(),
                     sha1,
-                    max_size: self.max_size,
+                    max_size,
                 };
                 let key = Key::Download(location.clone(), name, sha1);
                 (key, have(folder, download).boxed())

@@ -29,7 +29,7 @@ impl Job {
         Self {
             in_hand: workshop.in_hand.take(&claimed.task),
             claimed,
-            attempts: workshop.settings.delivery.attempts.max(1),
+            attempts: workshop.delivery().attempts.max(1),
         }
     }
 

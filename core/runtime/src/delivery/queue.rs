@@ -26,27 +26,24 @@ pub(crate) async fn run(
     running: TaskTracker,
     stop: CancellationToken,
 ) {
+    let mut limits = workshop.limits.subscribe();
+    let slots = Slots::new(limits.borrow_and_update().delivery.concurrency());
     let queue = Queue {
-        slots: Slots::new(workshop.settings.delivery.concurrency()),
+        slots: slots.clone(),
         workshop,
         running,
         stop,
     };
-    // What a crash interrupted comes first: it has waited longest.
-    // All are in hand at once, so that none is timed out while it waits for a slot.
-    let jobs: Vec<Job> = (interrupted.into_iter())
-        .map(|claimed| Job::begun_before(&queue.workshop, claimed))
-        .collect();
-    for job in jobs {
-        let Some(slot) = queue.slots.next(&queue.stop).await else {
-            return;
-        };
-        let task = job.task();
-        info!(task = %task.id, agent = %task.agent, "an interrupted delivery begins anew");
-        queue.begin(job, slot);
-    }
-    while let Some(first) = queue.slots.next(&queue.stop).await {
-        queue.round(first).await;
+    let resize = async {
+        while limits.changed().await.is_ok() {
+            slots.resize(limits.borrow_and_update().delivery.concurrency());
+        }
+        // Nobody can change them any more.
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = queue.run(interrupted) => {}
+        () = resize => {}
     }
 }
 
@@ -58,6 +55,25 @@ struct Queue {
 }
 
 impl Queue {
+    async fn run(self, interrupted: Vec<Claimed>) {
+        // What a crash interrupted comes first: it has waited longest.
+        // All are in hand at once, so that none is timed out while it waits for a slot.
+        let jobs: Vec<Job> = (interrupted.into_iter())
+            .map(|claimed| Job::begun_before(&self.workshop, claimed))
+            .collect();
+        for job in jobs {
+            let Some(slot) = self.slots.next(&self.stop).await else {
+                return;
+            };
+            let task = job.task();
+            info!(task = %task.id, agent = %task.agent, "an interrupted delivery begins anew");
+            self.begin(job, slot);
+        }
+        while let Some(first) = self.slots.next(&self.stop).await {
+            self.round(first).await;
+        }
+    }
+
     /// Claims as many tasks as there are free slots; waits if there are none.
     async fn round(&self, first: Slot) {
         let mut slots = vec![first];

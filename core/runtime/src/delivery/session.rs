@@ -99,7 +99,7 @@ impl<'a> Session<'a> {
         }
         let fits = max_chunk(form, &file.name, agent)
             .min(carried(form, workshop.parts.transport.max_command()));
-        let chunk = match workshop.settings.delivery.chunk_size {
+        let chunk = match workshop.delivery().chunk_size {
             ChunkSize::Auto => fits,
             ChunkSize::Bytes(bytes) => bytes.min(fits),
         };
@@ -124,7 +124,7 @@ impl<'a> Session<'a> {
     /// All steps up to `sha1`. May be dropped at any point and begun anew.
     /// Where an agent is waited for, the slot is given away meanwhile.
     pub(super) async fn send(&mut self, slot: &mut Slot) -> Result<(), Failure> {
-        let limit = self.workshop.settings.delivery.timeout;
+        let limit = self.workshop.delivery().timeout;
         let sent = tokio::time::timeout(limit.0, self.send_all(slot)).await;
         sent.unwrap_or_else(|_elapsed| {
             let cause = format!("the file was not sent within delivery.timeout ({limit})");
@@ -171,7 +171,7 @@ impl<'a> Session<'a> {
     /// where it is not ready yet, and once where it says nothing.
     async fn open(&mut self, slot: &mut Slot) -> Result<(), Failure> {
         let (mut tried, mut pauses, began) = (1, Growing::new(), Instant::now());
-        let patience = self.workshop.settings.delivery.ready_within.0;
+        let patience = self.workshop.delivery().ready_within.0;
         loop {
             let asked = Instant::now();
             match self.open_once().await? {

@@ -3,7 +3,7 @@
 //! meanwhile, so that others can be written to.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,6 +19,14 @@ const NOT_WORTH_IT: Duration = Duration::from_millis(200);
 pub(super) struct Slots {
     free: Arc<Semaphore>,
     aside: Arc<Semaphore>,
+    size: Arc<Mutex<Size>>,
+}
+
+/// How many slots there are.
+struct Size {
+    slots: usize,
+    /// Of these, how many too many are in use: they vanish when they are given back.
+    surplus: usize,
 }
 
 impl Slots {
@@ -26,7 +34,36 @@ impl Slots {
         Self {
             free: Arc::new(Semaphore::new(slots)),
             aside: Arc::new(Semaphore::new(MOST_ASIDE)),
+            size: Arc::new(Mutex::new(Size { slots, surplus: 0 })),
         }
+    }
+
+    /// Changes how many there are; those in use stay so until they are given back.
+    pub(super) fn resize(&self, slots: usize) {
+        let mut size = self.size();
+        if slots >= size.slots {
+            let more = slots - size.slots;
+            let kept = more.min(size.surplus);
+            size.surplus -= kept;
+            self.free.add_permits(more - kept);
+        } else {
+            let fewer = size.slots - slots;
+            size.surplus += fewer - self.free.forget_permits(fewer);
+        }
+        size.slots = slots;
+    }
+
+    fn give_back(&self, permit: Option<OwnedSemaphorePermit>) {
+        let Some(permit) = permit else { return };
+        let mut size = self.size();
+        if size.surplus > 0 {
+            size.surplus -= 1;
+            permit.forget();
+        }
+    }
+
+    fn size(&self) -> MutexGuard<'_, Size> {
+        self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A slot as soon as one is free, or `None` when the daemon stops.
@@ -75,13 +112,19 @@ impl Slot {
     pub(super) async fn without<T>(&mut self, event: impl Future<Output = T>) -> T {
         let place = self.slots.aside.clone().try_acquire_owned();
         if place.is_ok() {
-            self.permit = None;
+            self.slots.give_back(self.permit.take());
         }
         let done = event.await;
         if self.permit.is_none() {
             self.permit = self.slots.free.clone().acquire_owned().await.ok();
         }
         done
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.slots.give_back(self.permit.take());
     }
 }
 
@@ -121,6 +164,33 @@ mod tests {
             slots.another().is_none()
         };
         assert!(slot.aside(watched).await);
+    }
+
+    #[tokio::test]
+    async fn slots_can_become_more_and_fewer_while_they_are_in_use() {
+        let (slots, stop) = (Slots::new(3), CancellationToken::new());
+        let mut used = Vec::new();
+        for _ in 0..2 {
+            used.push(slots.next(&stop).await.unwrap());
+        }
+        slots.resize(1);
+        assert!(slots.another().is_none());
+        drop(used.pop());
+        assert!(slots.another().is_none(), "one too many is in use");
+        slots.resize(2);
+        let second = slots.another().unwrap();
+        assert!(slots.another().is_none());
+        slots.resize(4);
+        used.extend([slots.another().unwrap(), slots.another().unwrap()]);
+        assert!(slots.another().is_none());
+        drop((used, second));
+        for slot in [slots.another(), slots.another(), slots.another()] {
+            std::mem::forget(slot.unwrap());
+        }
+        assert!(slots.another().is_some());
+        let last = slots.another().unwrap();
+        assert!(slots.another().is_none());
+        drop(last);
     }
 
     #[tokio::test]

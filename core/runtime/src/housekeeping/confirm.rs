@@ -27,7 +27,7 @@ const LONGEST_SAID: usize = 200;
 
 /// Runs until `stop`.
 pub(super) async fn run(workshop: &Workshop, stop: &CancellationToken) {
-    let within = workshop.settings.tasks.confirm_within.0;
+    let within = workshop.tasks().confirm_within.0;
     let look = (within / 4).clamp(Duration::from_secs(1), LOOK_EVERY);
     let mut looks = every(look, look);
     let mut check = Check {
@@ -39,6 +39,7 @@ pub(super) async fn run(workshop: &Workshop, stop: &CancellationToken) {
     let looking = async {
         loop {
             looks.tick().await;
+            check.within = workshop.tasks().confirm_within.0;
             if let Err(error) = check.look().await {
                 warn!(%error, "whether agents run what they were sent cannot be looked at now");
             }

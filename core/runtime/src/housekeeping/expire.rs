@@ -22,7 +22,7 @@ pub(super) async fn first_look(workshop: &Workshop, ages: &mut Ages) {
 /// Tasks without an update for too long end as Timeout; those that are being
 /// delivered right now do not.
 pub(super) async fn expire(workshop: &Workshop, ages: &mut Ages) {
-    let timeout = workshop.settings.tasks.task_timeout.0;
+    let timeout = workshop.tasks().task_timeout.0;
     let (store, now) = (workshop.store(), workshop.now());
     let Ok(mut running) = running(workshop).await else {
         return;

@@ -10,11 +10,13 @@ mod confirm;
 mod expire;
 mod ticks;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, error, info};
 use wpk_api::CancellationToken;
+use wpk_config::TaskSettings;
 
 use self::ages::Ages;
 use self::ticks::every;
@@ -30,7 +32,30 @@ pub(crate) async fn run(workshop: Arc<Workshop>, stop: CancellationToken) {
 }
 
 async fn keep_time(workshop: &Workshop, stop: &CancellationToken) {
-    let tasks = &workshop.settings.tasks;
+    let mut limits = workshop.limits.subscribe();
+    let mut ages = Ages::new(workshop.tasks().task_timeout.0);
+    expire::first_look(workshop, &mut ages).await;
+    while !stop.is_cancelled() {
+        let tasks = limits.borrow_and_update().tasks.clone();
+        let other_times = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // The workshop, which changes them, is there for as long as this.
+                _ = limits.changed() => {}
+            }
+        };
+        keep_times(workshop, &tasks, &mut ages, other_times).await;
+    }
+}
+
+/// Time-outs and clean-up by these times, until there are others.
+async fn keep_times(
+    workshop: &Workshop,
+    tasks: &TaskSettings,
+    ages: &mut Ages,
+    other_times: impl Future<Output = ()>,
+) {
+    let mut other_times = pin!(other_times);
     let (timeout, keep) = (tasks.task_timeout.0, tasks.cleanup_time.0);
     // Often enough that a time-out is late by a quarter at the most.
     let look = (timeout / 4).clamp(Duration::from_secs(1), Duration::from_secs(30));
@@ -39,12 +64,10 @@ async fn keep_time(workshop: &Workshop, stop: &CancellationToken) {
     let clean = keep.clamp(Duration::from_secs(1), DAY);
     let mut looks = every(look, look);
     let mut cleans = every(clean, clean.min(DAY / 24));
-    let mut ages = Ages::new(timeout);
-    expire::first_look(workshop, &mut ages).await;
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
-            _ = looks.tick() => expire::expire(workshop, &mut ages).await,
+            () = &mut other_times => return,
+            _ = looks.tick() => expire::expire(workshop, ages).await,
             _ = cleans.tick() => purge(workshop, keep).await,
         }
     }

@@ -10,7 +10,7 @@ use wpk_api::{
     AgentId, CancellationToken, Endpoint, NodeInfo, Peer, Request, RequestService, Role, Status,
     StoreError, Task, TaskId, TaskStore, TimelineEntry, Version,
 };
-use wpk_config::{CacheSettings, DeliverySettings, Settings, TaskSettings};
+use wpk_config::{CacheSettings, DeliverySettings, LogSettings, Settings, TaskSettings};
 use wpk_runtime::{Clock, Components, Engine, EngineError, TimerClock};
 use wpk_testkit::memory::{
     Gate, MemoryDirectory, MemoryProvider, MemoryStore, MemoryTransport, Say, StoreAround, Waiting,
@@ -103,6 +103,7 @@ pub fn settings(home: &TempDir) -> Settings {
         cache: CacheSettings::default(),
         delivery: DeliverySettings::default(),
         tasks: TaskSettings::default(),
+        log: LogSettings::default(),
         plugins: Vec::new(),
         ossec: None,
     }

@@ -1,6 +1,8 @@
 //! The cache with providers of its own: what is downloaded once, what is refused,
 //! what is not mixed up.
 
+mod room;
+
 use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,11 +12,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sha1::{Digest, Sha1 as Hasher};
 use tempfile::TempDir;
+use wpk_api::settings::ByteSize;
 use wpk_api::{ByteStream, Offer, ProviderError, Wanted, WpkProvider};
 use wpk_config::Sources;
 use wpk_testkit::wpk::SigningCa;
 
 use super::memory::REFUSED_FOR;
+use super::room::INDEX;
 use super::*;
 use crate::clock::{SharedClock, WallClock};
 use crate::trust;
@@ -93,14 +97,15 @@ fn verifying() -> (TempDir, Cache) {
     let clock: SharedClock = Arc::new(WallClock);
     let signers = trust::load(&settings, &clock).unwrap();
     assert!(signers.is_some());
-    let cache = Cache::open(settings.path(&settings.cache.dir), 1 << 20, signers).unwrap();
+    let cache = Cache::open(settings.path(&settings.cache.dir), &settings.cache, signers).unwrap();
     (home, cache)
 }
 
 /// The names in the cache's folder.
 fn names(home: &TempDir) -> Vec<std::ffi::OsString> {
     let folder = std::fs::read_dir(home.path().join("wpks")).unwrap();
-    folder.map(|entry| entry.unwrap().file_name()).collect()
+    let names = folder.map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name != INDEX).collect()
 }
 
 #[tokio::test]
@@ -198,7 +203,7 @@ async fn a_badly_signed_custom_file_is_refused_and_left_where_it_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn files_of_one_name_are_not_mixed_up() {
     let folder = tempfile::tempdir().unwrap();
-    let cache = Cache::open(folder.path().to_owned(), 1 << 20, None).unwrap();
+    let cache = Cache::open(folder.path().to_owned(), &sizes(1 << 20, None), None).unwrap();
     let cache = Arc::new(cache);
     let offers: Vec<Resolved> = (0..8u8)
         .map(|content| Holder::of(vec![content; 10]).offer())
@@ -230,10 +235,22 @@ fn local(path: &Path, name: &str) -> Resolved {
     }
 }
 
+fn sizes(max_size: u64, max_total: Option<u64>) -> CacheSettings {
+    CacheSettings {
+        max_size: ByteSize(max_size),
+        max_total: max_total.map(ByteSize),
+        ..CacheSettings::default()
+    }
+}
+
 fn plain(max_size: u64) -> (TempDir, Cache) {
     let home = TempDir::new().unwrap();
-    let cache = Cache::open(home.path().join("wpks"), max_size, None).unwrap();
+    let cache = opened(&home, &sizes(max_size, None));
     (home, cache)
+}
+
+fn opened(home: &TempDir, sizes: &CacheSettings) -> Cache {
+    Cache::open(home.path().join("wpks"), sizes, None).unwrap()
 }
 
 #[tokio::test]

@@ -1,0 +1,40 @@
+//! What of the settings can be changed while the engine runs: the limits of
+//! deliveries, of tasks and of the cache, and where WPKs come from.
+
+use std::sync::Arc;
+
+use wpk_api::WpkProvider;
+use wpk_config::Settings;
+
+use crate::workshop::{Limits, Workshop};
+
+/// Changes a running engine.
+#[derive(Clone)]
+pub struct Control {
+    workshop: Arc<Workshop>,
+}
+
+impl Control {
+    pub(crate) fn new(workshop: Arc<Workshop>) -> Self {
+        Self { workshop }
+    }
+
+    /// Takes over `[delivery]`, `[tasks]` (but for `on_restart`, which counts at a
+    /// start), and the sizes of `[cache]`. What was begun goes on as it was begun: an
+    /// attempt keeps its chunk size and its time, a task the number of its attempts,
+    /// a download its largest size. With fewer slots than before, those in use are
+    /// given back as deliveries end.
+    pub fn set_limits(&self, settings: &Settings) {
+        let workshop = &self.workshop;
+        let bandwidth = settings.delivery.max_bandwidth;
+        workshop.bandwidth.set(bandwidth.map(|rate| rate.0));
+        workshop.cache.set_limits(&settings.cache);
+        workshop.limits.send_replace(Limits::of(settings));
+    }
+
+    /// The next wish is answered by these providers. Files that were found before
+    /// are still fetched from where they were found.
+    pub fn set_providers(&self, providers: Vec<Arc<dyn WpkProvider>>) {
+        self.workshop.resolver.set_providers(providers);
+    }
+}
