@@ -150,6 +150,7 @@ fn settings(home: &tempfile::TempDir) -> Settings {
             ..DeliverySettings::default()
         },
         tasks: TaskSettings::default(),
+        log: wpk_config::LogSettings::default(),
         plugins: Vec::new(),
         ossec: None,
     }

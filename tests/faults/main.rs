@@ -22,6 +22,7 @@ mod clock;
 mod disk;
 mod files;
 mod log;
+mod reload;
 mod removed;
 mod repositories;
 mod slots;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         repositories::CHECKS,
         files::CHECKS,
         removed::CHECKS,
+        reload::CHECKS,
         disk::CHECKS,
         log::CHECKS,
         clock::CHECKS,

@@ -123,6 +123,7 @@ impl Life {
                 ..TaskSettings::default()
             },
             plugins: Vec::new(),
+            log: wpk_config::LogSettings::default(),
             ossec: None,
         }
     }

@@ -83,6 +83,14 @@ fn serve(settings: Settings) -> ExitCode {
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
         );
+        let mut hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                tracing::warn!(
+                    "SIGHUP: nothing was reloaded; settings and log filter count after a restart"
+                );
+            }
+        });
         let asked = stop.clone();
         tokio::spawn(async move {
             tokio::select! {

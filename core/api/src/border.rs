@@ -40,6 +40,10 @@ pub struct Described {
     /// ([`STORE_CONTRACT`](crate::STORE_CONTRACT)); absent: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<u32>,
+    /// Whether it can be made from changed settings while the one before still works
+    /// ([`Factory::reloadable`](crate::Factory::reloadable)); absent: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reloadable: bool,
 }
 
 /// An error: what a plugin says beside the status.

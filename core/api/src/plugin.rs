@@ -94,6 +94,13 @@ pub trait Factory<T: ?Sized>: Send + Sync {
         Vec::new()
     }
 
+    /// Whether a plugin can be made from changed settings while the one before still
+    /// works, and put in its place: what SIGHUP does. Counts for providers. By default
+    /// changed settings need a restart.
+    fn reloadable(&self) -> bool {
+        false
+    }
+
     /// Makes the plugin. May open files and bind sockets, must not block for long,
     /// and runs inside a tokio runtime.
     ///

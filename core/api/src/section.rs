@@ -67,6 +67,9 @@ use crate::{
 /// `#[serde(deny_unknown_fields)]`, and `#[serde(default)]` on what may be left out.
 #[async_trait]
 pub trait Section: DeserializeOwned + Send + Sync + 'static {
+    /// See [`Factory::reloadable`].
+    const RELOADABLE: bool = false;
+
     /// Mistakes that types cannot tell: a number out of range, two keys that
     /// exclude each other. Touches nothing.
     fn problems(&self) -> Vec<Problem> {
@@ -182,6 +185,10 @@ where
 
     fn schema(&self) -> Option<Value> {
         S::schema()
+    }
+
+    fn reloadable(&self) -> bool {
+        S::RELOADABLE
     }
 
     fn demands(&self, settings: &Value, context: &Context) -> Demands {

@@ -9,6 +9,13 @@ use wpk_api::PackageType;
 ///
 /// Without a configuration file it runs the embedded manager: its own task
 /// store, its own agent channel, everything in one folder.
+///
+/// SIGHUP: the configuration is read again; log filter, limits and providers are
+/// taken over, and the log names every changed key and those that need a restart.
+/// SIGTERM or SIGINT: it ends in order; a second one ends it at once.
+///
+/// Exit status: 0 after a signal, 2 after a mistake in the configuration or on the
+/// command line, 1 after anything else.
 #[derive(Parser)]
 #[command(name = "wpkd", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {

@@ -13,7 +13,8 @@
 //!    the registry about those that belong to plugins.
 //! 4. The registry makes the parts of an engine (`wpk_runtime::Components`) from
 //!    the sections, sources last; `wpk_runtime::Engine` runs them until a signal,
-//!    while `service` tells a service manager how it stands.
+//!    while `service` tells a service manager how it stands and `reload` takes over
+//!    changed settings at SIGHUP.
 //!
 //! The other commands share steps 1 to 3. `check` prints what the settings mean.
 //! `examine` asks every section's plugin what it would meet, for `wpkctl doctor`.
@@ -35,6 +36,7 @@ mod generate;
 mod import;
 mod privileges;
 mod registry;
+mod reload;
 mod service;
 mod settings;
 mod telemetry;
@@ -45,11 +47,13 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use wpk_api::CancellationToken;
-use wpk_config::{Finding, PluginSection, Settings};
+use wpk_config::{PluginSection, Settings, Written};
 use wpk_runtime::Engine;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, Where};
 use registry::Registry;
+use reload::Reload;
+use telemetry::Log;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -67,23 +71,59 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     // Before anything is loaded: plugins may have something to say.
-    telemetry::start();
+    let log = telemetry::start();
     crash::watch();
+    if let Err(error) = reload::outlive_hangups() {
+        error!(%error, "signals cannot be watched");
+        return ExitCode::FAILURE;
+    }
     let mut registry = builtins::registry();
     if let Some(Command::Examine(args)) = &cli.command {
         return examine::run(args, registry);
     }
     match settings::read(place, &mut registry) {
-        Ok(settings) if matches!(cli.command, Some(Command::Check(_))) => check(&settings),
-        Ok(settings) => run(settings, &registry),
+        Ok((settings, _)) if matches!(cli.command, Some(Command::Check(_))) => check(&settings),
+        Ok((settings, written)) => run(&Start {
+            place,
+            settings,
+            written,
+            registry: &registry,
+            log: &log,
+        }),
         Err(findings) => {
             eprintln!("{findings}");
             eprintln!(
                 "wpkd: the configuration has {} mistake(s), see above",
                 findings.0.len()
             );
-            ExitCode::from(2)
+            ExitCode::from(WRONG_SETTINGS)
         }
+    }
+}
+
+/// The exit status after wrong settings; the units start nothing again after it.
+const WRONG_SETTINGS: u8 = 2;
+
+/// What a daemon starts with.
+struct Start<'a> {
+    place: &'a Where,
+    settings: Settings,
+    written: Written,
+    registry: &'a Registry,
+    log: &'a Log,
+}
+
+/// Why a daemon ended.
+enum End {
+    /// It cannot be started with these settings.
+    Settings(String),
+    /// Anything else; another start may go better.
+    Failed(String),
+}
+
+impl End {
+    fn failed(cause: impl std::fmt::Display) -> Self {
+        Self::Failed(cause.to_string())
     }
 }
 
@@ -97,7 +137,7 @@ fn check(settings: &Settings) -> ExitCode {
             .join(", ")
     };
     println!("the configuration is good");
-    for warning in warnings(settings) {
+    for warning in settings::warnings(settings) {
         println!("warning    {warning}");
     }
     println!("home       {}", settings.home.display());
@@ -114,12 +154,8 @@ fn check(settings: &Settings) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What is accepted in a manager's `ossec.conf` and would better be otherwise.
-fn warnings(settings: &Settings) -> &[Finding] {
-    (settings.ossec.as_ref()).map_or(&[], |conf| &conf.warnings)
-}
-
-fn run(settings: Settings, registry: &Registry) -> ExitCode {
+fn run(start: &Start<'_>) -> ExitCode {
+    start.log.show(start.settings.log.filter.as_deref());
     // What the daemon creates is for its user and group; each file that must be
     // narrower says so itself.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
@@ -133,45 +169,76 @@ fn run(settings: Settings, registry: &Registry) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(serve(settings, registry));
+    let ended = runtime.block_on(serve(start));
     // Blocking work that hangs (a dead network file system) must not keep a
     // daemon alive that was told to stop.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
-    registry.settle();
+    start.registry.settle();
     match ended {
         Ok(()) => {
             info!("stopped");
             ExitCode::SUCCESS
         }
-        Err(cause) => {
+        Err(End::Settings(cause)) => {
+            error!("{cause}");
+            ExitCode::from(WRONG_SETTINGS)
+        }
+        Err(End::Failed(cause)) => {
             error!("{cause}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn serve(settings: Settings, registry: &Registry) -> Result<(), String> {
-    make_home(&settings.home)?;
+async fn serve(start: &Start<'_>) -> Result<(), End> {
+    let Start {
+        settings, registry, ..
+    } = start;
+    make_home(&settings.home).map_err(End::Failed)?;
     info!(
         version = env!("CARGO_PKG_VERSION"), home = %settings.home.display(), node = %settings.node.name,
         dialect = settings.dialect.as_str(), "starting"
     );
-    for warning in warnings(&settings) {
+    for warning in settings::warnings(settings) {
         warn!("{warning}");
     }
     let crashed = crash::begin(&settings.home);
     let stop = CancellationToken::new();
-    stop_on_signals(&stop).map_err(|error| format!("signals cannot be watched: {error}"))?;
-    let parts = registry
-        .build(&settings)
-        .map_err(|error| error.to_string())?;
-    let mut engine = Engine::new(settings, parts).map_err(|error| error.to_string())?;
+    let watched = |error| End::Failed(format!("signals cannot be watched: {error}"));
+    stop_on_signals(&stop).map_err(watched)?;
+    let hangups = signal(SignalKind::hangup()).map_err(watched)?;
+    let parts = registry.build(settings).map_err(|error| {
+        let cause = error.to_string();
+        match error.is_of_settings() {
+            true => End::Settings(cause),
+            false => End::Failed(cause),
+        }
+    })?;
+    let providers = settings
+        .providers
+        .iter()
+        .cloned()
+        .zip(parts.providers.clone());
+    let providers = providers.collect();
+    let mut engine = Engine::new(settings.clone(), parts).map_err(End::failed)?;
     if let Some(report) = crashed {
         engine = engine.after_crash(report.to_string());
     }
+    let reload = Reload {
+        place: start.place,
+        registry,
+        log: start.log,
+        control: engine.control(),
+        written: start.written.clone(),
+        context: settings.context(),
+        providers,
+    };
     info!("ready");
     let _watchdog = service::ready(&stop);
-    engine.run(stop).await.map_err(|error| error.to_string())
+    tokio::select! {
+        ended = engine.run(stop) => ended.map_err(End::failed),
+        never = reload.at_every(hangups) => match never {},
+    }
 }
 
 fn make_home(home: &std::path::Path) -> Result<(), String> {

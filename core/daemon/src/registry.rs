@@ -61,6 +61,7 @@ trait Asked: Send + Sync {
     fn types(&self) -> Vec<&'static str>;
     fn check(&self, type_name: &str, settings: &Value) -> Option<Vec<Problem>>;
     fn demands(&self, type_name: &str, settings: &Value, context: &Context) -> Option<Demands>;
+    fn reloadable(&self, type_name: &str) -> bool;
     async fn examine(
         &self,
         section: &PluginSection,
@@ -82,6 +83,10 @@ impl<T: ?Sized> Asked for Factories<T> {
     fn demands(&self, type_name: &str, settings: &Value, context: &Context) -> Option<Demands> {
         let factory = self.find(type_name)?;
         Some(factory.demands(settings, context))
+    }
+
+    fn reloadable(&self, type_name: &str) -> bool {
+        self.find(type_name).is_some_and(Factory::reloadable)
     }
 
     async fn examine(
@@ -238,6 +243,23 @@ impl Registry {
         self.of(kind).examine(section, context, asked).await
     }
 
+    /// Whether the plugin of a section can be made anew while its predecessor works.
+    pub(crate) fn reloadable(&self, kind: PluginKind, section: &PluginSection) -> bool {
+        self.of(kind).reloadable(&section.kind)
+    }
+
+    /// Makes the provider of a section.
+    ///
+    /// # Errors
+    /// [`StartError`] names it and what to do.
+    pub(crate) fn provider(
+        &self,
+        section: &PluginSection,
+        context: &Context,
+    ) -> Result<Arc<dyn WpkProvider>, StartError> {
+        self.providers.build(PluginKind::Provider, section, context)
+    }
+
     /// Makes the parts of an engine. Sources come last, so that nothing is
     /// accepted before everything it needs is there.
     ///
@@ -257,10 +279,7 @@ impl Registry {
             .directories
             .build(PluginKind::Directory, directory, &context)?;
         let providers = (settings.providers.iter())
-            .map(|section| {
-                self.providers
-                    .build(PluginKind::Provider, section, &context)
-            })
+            .map(|section| self.provider(section, &context))
             .collect::<Result<Vec<_>, _>>()?;
         let sources = (self.sources(settings).iter())
             .map(|section| self.sources.build(PluginKind::Source, section, &context))
@@ -332,6 +351,16 @@ enum LibraryError {
         kind: PluginKind,
         name: &'static str,
     },
+}
+
+impl StartError {
+    /// It is the settings that are wrong, and not the world.
+    pub(crate) fn is_of_settings(&self) -> bool {
+        match self {
+            Self::NoSection(_) | Self::UnknownType { .. } => true,
+            Self::Build { cause, .. } => matches!(cause, BuildError::Settings(_)),
+        }
+    }
 }
 
 /// Why the parts of an engine cannot be made.

@@ -1,17 +1,52 @@
 //! From the command line to checked settings. `run`, `check` and `examine` read
 //! them in this one way, so that none of them can call good what another refuses.
 
-use wpk_config::{self as config, Finding, Findings, Settings, Sources};
+use wpk_config::{self as config, Finding, Findings, Fragments, Settings, Sources, Written};
 
 use crate::cli::Where;
 use crate::registry::Registry;
+use crate::telemetry;
 
 /// Reads the settings, loads the libraries they name into `registry`, and checks
-/// everything.
+/// everything. Also gives what is written.
 ///
 /// # Errors
 /// Every mistake.
-pub(crate) fn read(place: &Where, registry: &mut Registry) -> Result<Settings, Findings> {
+pub(crate) fn read(
+    place: &Where,
+    registry: &mut Registry,
+) -> Result<(Settings, Written), Findings> {
+    let mut fragments = collect(place)?;
+    registry.load_libraries(&mut fragments);
+    check(fragments, registry)
+}
+
+/// What is accepted in a manager's `ossec.conf` and would better be otherwise.
+pub(crate) fn warnings(settings: &Settings) -> &[Finding] {
+    (settings.ossec.as_ref()).map_or(&[], |conf| &conf.warnings)
+}
+
+/// As [`read`], beside a daemon that runs: no library is loaded.
+///
+/// # Errors
+/// Every mistake.
+pub(crate) fn read_again(
+    place: &Where,
+    registry: &Registry,
+) -> Result<(Settings, Written), Findings> {
+    check(collect(place)?, registry)
+}
+
+fn check(mut fragments: Fragments, registry: &Registry) -> Result<(Settings, Written), Findings> {
+    let written = fragments.written();
+    let filter = written.get("log.filter").and_then(|filter| filter.as_str());
+    if let Some(Err(wrong)) = filter.map(telemetry::check) {
+        fragments.found("log.filter", wrong);
+    }
+    Ok((fragments.check(Some(registry))?, written))
+}
+
+fn collect(place: &Where) -> Result<Fragments, Findings> {
     let home = place.home.as_ref().map(std::path::absolute).transpose();
     let home = home.map_err(|error| {
         Findings(vec![Finding {
@@ -20,12 +55,10 @@ pub(crate) fn read(place: &Where, registry: &mut Registry) -> Result<Settings, F
             message: error.to_string(),
         }])
     })?;
-    let mut fragments = config::collect(&Sources {
+    Ok(config::collect(&Sources {
         file: place.config.clone(),
         home,
-    });
-    registry.load_libraries(&mut fragments);
-    fragments.check(Some(&*registry))
+    }))
 }
 
 #[cfg(test)]
@@ -135,6 +168,14 @@ mod tests {
         assert_eq!(found(&both), []);
         let source = format!("{both}[[source]]\ntype = \"channel\"\n");
         one_conflict(&source, "source.0.type", "transport.type");
+    }
+
+    #[test]
+    fn a_wrong_filter_of_the_log_is_found_with_the_rest() {
+        let text = "[log]\nfilter = \"wpkd=chatty\"\n[tasks]\ntask_timeout = \"0s\"\n";
+        let keys: Vec<String> = found(text).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["log.filter", "tasks.task_timeout"]);
+        assert_eq!(found("[log]\nfilter = \"warn,wpk_runtime=debug\"\n"), []);
     }
 
     #[test]

@@ -1,25 +1,76 @@
 //! Logs: one line per event on standard error, where a service manager or a
-//! terminal picks it up. `RUST_LOG` chooses what is shown (default `info`).
+//! terminal picks it up. `RUST_LOG` chooses what is shown, where it is set; else
+//! `log.filter` of the settings, `info` before they are read.
 //!
 //! Agents, repositories and clients have texts of theirs logged. Whatever they
 //! hold, an event stays one line: nobody can write a line that we did not.
 
 use std::io::{self, IsTerminal, Write};
 
+use tracing::error;
 use tracing_subscriber::EnvFilter;
 
+/// Without another word.
+const USUAL: &str = "info";
+
+/// The log that was started.
+pub(crate) struct Log {
+    set: Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>,
+    /// `RUST_LOG` says what is shown.
+    fixed: bool,
+}
+
+impl Log {
+    /// Shows what `log.filter` says, unless `RUST_LOG` is set.
+    pub(crate) fn show(&self, filter: Option<&str>) {
+        if self.fixed {
+            return;
+        }
+        // Checked before, with the other settings.
+        let filter = EnvFilter::try_new(filter.unwrap_or(USUAL)).map_err(|error| error.to_string());
+        if let Err(error) = filter.and_then(|filter| (self.set)(filter)) {
+            error!(error, "the filter of the log stays as it was");
+        }
+    }
+
+    /// Why `log.filter` does not count, if it does not.
+    pub(crate) fn fixed(&self) -> Option<String> {
+        (self.fixed).then(|| "RUST_LOG is set in the environment, and wins".to_owned())
+    }
+}
+
+/// What is wrong with a `log.filter`.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn check(filter: &str) -> Result<(), String> {
+    EnvFilter::try_new(filter).map(drop).map_err(|error| {
+        format!("is no filter: {error}; write \"info\", or \"info,wpk_runtime=debug\"")
+    })
+}
+
 /// Starts logging; called once.
-pub(crate) fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+pub(crate) fn start() -> Log {
+    let said = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let wanted = Some(said).filter(|said| !said.is_empty());
+    let wanted = wanted.and_then(|said| EnvFilter::try_new(said).ok());
+    let fixed = wanted.is_some();
     let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(wanted.unwrap_or_else(|| EnvFilter::new(USUAL)))
         .with_writer(|| OneLine(io::stderr()))
         .with_ansi(io::stderr().is_terminal())
         // A log that cannot be written (a full disk, a closed pipe) is no reason
         // to end: the daemon goes on without it, and says nothing about that there.
-        .log_internal_errors(false);
+        .log_internal_errors(false)
+        .with_filter_reloading();
+    let handle = logs.reload_handle();
     // A second start is harmless: the first one stays.
     let _ = logs.try_init();
+    let set = move |filter| handle.reload(filter).map_err(|error| error.to_string());
+    Log {
+        set: Box::new(set),
+        fixed,
+    }
 }
 
 /// Takes one event per write, its line end included, and breaks no line before.

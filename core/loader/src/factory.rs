@@ -107,6 +107,10 @@ impl<T: ?Sized> Factory<T> for LoadedFactory<T> {
         self.entry.schema.clone()
     }
 
+    fn reloadable(&self) -> bool {
+        self.entry.reloadable
+    }
+
     fn demands(&self, settings: &Value, context: &Context) -> Demands {
         if !self.border.speaks(ASKED_MORE) {
             return Demands::default();

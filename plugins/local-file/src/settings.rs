@@ -16,6 +16,8 @@ pub struct Settings {
 }
 
 impl Section for Settings {
+    const RELOADABLE: bool = true;
+
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
         if self.roots.as_ref().is_some_and(Vec::is_empty) {

@@ -18,6 +18,8 @@ pub fn plugin() -> impl Factory<dyn WpkProvider> {
 // Not beside the settings: the examination asks the provider, which has them.
 #[async_trait]
 impl Section for Settings {
+    const RELOADABLE: bool = true;
+
     fn problems(&self) -> Vec<Problem> {
         self.mistakes()
     }

@@ -96,6 +96,30 @@ async fn a_broken_download_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
+async fn a_server_that_dies_in_the_middle_is_told_as_that() {
+    let died: [fn(Response) -> Response; 2] = [
+        |_| Response::new(503, "dying"),
+        |response| dropping(0, response),
+    ];
+    for died in died {
+        let (_server, _root, url) = serving(true, move |number, _, response| match number {
+            0 => dropping(100_000, response),
+            _ => died(response),
+        })
+        .await;
+        let (bytes, end) = download(&*provider(json!({})), &url).await;
+        let text = no_file(end);
+        let told = format!(
+            "{url}: the download broke off after {} of {SIZE} bytes: ",
+            bytes.len()
+        );
+        assert!(text.starts_with(&told), "{text}");
+        assert!(text.ends_with("(attempts: 3)"), "{text}");
+        assert!(!bytes.is_empty() && bytes.len() <= 100_000);
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_ranges_is_read_again() {
     let (server, _root, url) = serving(false, |number, _, response| match number {
         0 => dropping(100_000, response),

@@ -332,7 +332,9 @@ struct wpk_plugin {
      * unknown keys, wrong types and missing settings by itself. Understood:
      * type, properties, required, additionalProperties, items, enum, const,
      * minimum, maximum, minLength, maxLength, anyOf, oneOf, allOf, $ref to $defs;
-     * the rest is ignored. */
+     * the rest is ignored. A provider that says "reloadable": true is opened anew
+     * with changed settings while the one before still works, which is closed when
+     * its last operation has ended (SIGHUP); without it they need a restart. */
     wpk_slice description;
 
     /* Begins an operation; `complete` ends it. On one of up to 16 threads; may

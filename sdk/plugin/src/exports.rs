@@ -62,6 +62,7 @@ pub(crate) enum Entry {
 pub(crate) trait Asked: Send + Sync {
     fn type_name(&self) -> &'static str;
     fn schema(&self) -> Option<Value>;
+    fn reloadable(&self) -> bool;
     fn check(&self, settings: &Value) -> Vec<Problem>;
     fn demands(&self, settings: &Value, context: &Context) -> Demands;
     async fn examine(&self, settings: &Value, context: &Context, asked: &Examine) -> Vec<Check>;
@@ -75,6 +76,10 @@ impl<T: ?Sized> Asked for Box<dyn Factory<T>> {
 
     fn schema(&self) -> Option<Value> {
         (**self).schema()
+    }
+
+    fn reloadable(&self) -> bool {
+        (**self).reloadable()
     }
 
     fn check(&self, settings: &Value) -> Vec<Problem> {
@@ -118,6 +123,7 @@ impl Entry {
             type_name: asked.type_name().to_owned(),
             schema: asked.schema(),
             contract: (kind == PluginKind::Store).then_some(STORE_CONTRACT),
+            reloadable: asked.reloadable(),
         }
     }
 }

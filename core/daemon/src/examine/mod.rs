@@ -29,7 +29,7 @@ use print::Printer;
 pub(crate) fn run(args: &Examination, mut registry: Registry) -> ExitCode {
     let mut out = Printer::new(args.json);
     let looked = match settings::read(&args.place, &mut registry) {
-        Ok(settings) => tokio::runtime::Builder::new_current_thread()
+        Ok((settings, _)) => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .and_then(|runtime| runtime.block_on(look(args, &settings, &registry, &mut out)))
