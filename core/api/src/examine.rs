@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::settings::Span;
-use crate::{PackageType, Platform, Version};
+use crate::{PackageType, Platform, Version, words};
 
 /// What is to be looked at beside the plugin itself, and what the daemon around
 /// it would ask of it.
@@ -126,7 +126,7 @@ impl Check {
 /// (strangers may have chosen it) becomes `?`.
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |text: &str| text.replace(char::is_control, "?");
+        let shown = |text: &str| text.replace(words::steers, "?");
         let (name, detail) = (shown(&self.name), shown(&self.detail));
         write!(f, "{:<8} {name}: {detail}", self.level)?;
         match self.advice.as_str() {

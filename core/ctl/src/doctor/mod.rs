@@ -4,12 +4,14 @@
 //! What the daemon needs is looked at by the daemon's own code: `daemon` runs
 //! `wpkd examine`, which reads the settings and asks its plugins as its start
 //! would, so that nothing is called good here that is refused there. `agent` asks
-//! the running manager about a single agent; `report` prints all of it.
+//! the running manager about a single agent, `tasks` how the last upgrades ended;
+//! `report` prints all of it.
 
 mod agent;
 pub(crate) mod args;
 mod daemon;
 mod report;
+mod tasks;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -52,6 +54,11 @@ async fn look(global: &Global, args: &DoctorArgs, out: &Output) -> Result<Ending
     daemon::examine(arguments, args.timeout(), &mut report).await?;
     for check in &agent.checks {
         report.add("", check)?;
+    }
+    if let Ok(socket) = socket::path(global)
+        && let Some(check) = tasks::look(&mut Client::new(socket)).await
+    {
+        report.add("", &check)?;
     }
     report.close()
 }

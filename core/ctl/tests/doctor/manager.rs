@@ -2,9 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::json;
 use wpk_testkit::wpk::SigningCa;
 
-use crate::common::{Manager, refusal};
+use crate::common::{Manager, agents, answer, listed, refusal, task};
 use crate::site::{Site, doctor, healthy};
 
 fn chmod(path: std::path::PathBuf, mode: u32) {
@@ -231,4 +232,63 @@ async fn an_agent_that_cannot_be_upgraded_fails() {
     assert!(line.contains("002: code 8: Agent is not active"), "{line}");
     let line = site.line("agent", &["--agent", "3"]);
     assert!(line.contains("003 is not known"), "{line}");
+}
+
+/// A manager with the agents 1 to 4, whose last upgrades ended so, `ago` seconds ago.
+fn after_upgrades(ago: i64) -> impl Fn(&serde_json::Value) -> crate::common::Reply {
+    move |request| match request["command"].as_str().unwrap() {
+        "agent_list" => {
+            let after = request["parameters"]["after"].as_i64().unwrap_or(0);
+            answer(
+                (after + 1..=4)
+                    .map(|agent| listed(agent, "v4.7.0"))
+                    .collect(),
+            )
+        }
+        "upgrade_timeline" => {
+            assert_eq!(request["parameters"]["entries"], 1);
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            let at = i64::try_from(now.unwrap().as_secs()).unwrap() - ago;
+            let item = |agent| {
+                let (status, more) = match agent {
+                    1 => ("Updated", json!({"confirmation": "confirmed"})),
+                    2 => (
+                        "Updated",
+                        json!({"confirmation": "unconfirmed", "seen": "v4.7.0"}),
+                    ),
+                    3 => ("Timeout", json!({})),
+                    _ => return json!({"error": 3, "message": "No task in DB", "agent": agent}),
+                };
+                let mut item = task(agent, status, None);
+                let members = item.as_object_mut().unwrap();
+                members.extend(more.as_object().unwrap().clone());
+                members.insert("timeline".into(), json!([{"at": at, "step": "confirm"}]));
+                item
+            };
+            answer(agents(request).into_iter().map(item).collect())
+        }
+        _ => refusal(3, "JSON parameter not recognized"),
+    }
+}
+
+#[test]
+fn upgrades_that_ended_in_doubt_are_told_for_a_day() {
+    for (ago, wanted) in [
+        (
+            3_600,
+            "warning  last upgrades: 4 agents, since a day 1 not seen to run what they were sent \
+             (002), 1 without a word after their installer began (003); look at these agents",
+        ),
+        (
+            90_000,
+            "ok       last upgrades: 4 agents, none of them in doubt since a day\n",
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let manager = Manager::start(&dir.path().join("s"), after_upgrades(ago));
+        let socket = manager.socket.to_str().unwrap();
+        let home = dir.path().to_str().unwrap();
+        let run = doctor(&["--socket", socket, "--home", home]);
+        assert!(run.out.contains(wanted), "{}", run.out);
+    }
 }

@@ -162,9 +162,15 @@ async fn a_database_that_is_broken_or_another_is_a_failure() {
     database.execute_batch(&tables).unwrap();
     let line = site.line("task database", &[]);
     assert!(line.contains("has no column TASKS.STATUS"), "{line}");
-    drop(database);
 
+    // As long as somebody has it open, a file that was removed is a failure.
     std::fs::remove_file(site.database()).unwrap();
+    let line = site.line("task database", &[]);
+    assert!(
+        line.starts_with("failure ") && line.contains("still has the file open"),
+        "{line}"
+    );
+    drop(database);
     assert!(site.line("task database", &[]).starts_with("warning "));
 }
 
