@@ -72,6 +72,7 @@ impl Channels {
 async fn local_file() {
     let (plugin, options) = builtins();
     let factory = named(plugin.providers(), "local-file");
+    assert!(factory.reloadable(), "as the built-in says");
     let stand = async |file| stands::local_file(factory.clone(), file).await;
     provider_suite::run_with(stand, &options).await;
     assert_eq!(plugin.quarantined(), None);

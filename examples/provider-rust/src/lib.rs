@@ -40,6 +40,9 @@ impl Settings {
 }
 
 impl Section for Settings {
+    // A mirror in another place is another folder: nothing is shared with the one before.
+    const RELOADABLE: bool = true;
+
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
         problems.not_empty("folder", &self.folder, "name the mirror's folder");

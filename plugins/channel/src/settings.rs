@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::Deserialize;
+use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::Section;
 use wpk_api::settings::{Problem, Problems, Span};
@@ -54,6 +56,7 @@ impl Default for Settings {
     }
 }
 
+#[async_trait]
 impl Section for Settings {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
@@ -100,6 +103,13 @@ impl Section for Settings {
             Some(listen) => demands.occupying("listen", Resource::Tcp(listen)),
             None => demands,
         }
+    }
+
+    /// Whether the registry lies where it was opened.
+    async fn examine(&self, context: &Context, _asked: &Examine) -> Vec<Check> {
+        let registry = context.path(&self.database);
+        let moved = wpk_sqlite_file::examine("registry of agents", &registry);
+        moved.into_iter().collect()
     }
 }
 

@@ -6,8 +6,27 @@ mod common;
 use bytes::Bytes;
 use common::context;
 use serde_json::json;
-use wpk_api::{BuildError, Factory, TransportError};
+use wpk_api::{AgentDirectory, BuildError, Factory, TransportError};
 use wpk_plugin_channel::ChannelPlugin;
+
+#[tokio::test]
+async fn a_registry_that_is_removed_takes_no_agents() {
+    let home = tempfile::tempdir().unwrap();
+    let manager = common::Manager::start(home.path());
+    let first = manager.enroll("web01").await;
+    let file = home.path().join("queue/channel/agents.db");
+    let away = home.path().join("away.db");
+    std::fs::rename(&file, &away).unwrap();
+    let error = manager.channel.enroll("web02").await.unwrap_err();
+    assert!(
+        error.to_string().contains("agents.db was removed"),
+        "{error}"
+    );
+    assert!(manager.channel.revoke(first.id).await.is_err());
+    std::fs::rename(&away, &file).unwrap();
+    manager.enroll("web02").await;
+    manager.stop().await;
+}
 
 #[tokio::test]
 async fn one_object_behind_three_factories() {

@@ -2,8 +2,8 @@
 //! `wazuh`) have in common.
 //!
 //! [`Place`] notices that an open file was taken away from where it lay, so that
-//! nothing is written into a file that nobody can find again; [`held`] asks the
-//! machine whether another process writes into such a file. [`fault`] puts what
+//! nothing is written into a file that nobody can find again; [`examine`] asks the
+//! machine whether another process has such a file. [`fault`] puts what
 //! SQLite says into the words of [`StoreError`](wpk_api::StoreError).
 
 mod fault;
@@ -11,5 +11,5 @@ mod held;
 mod place;
 
 pub use fault::{Faults, fault};
-pub use held::held;
+pub use held::examine;
 pub use place::{Moved, Place};

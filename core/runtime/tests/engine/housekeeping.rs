@@ -20,6 +20,22 @@ async fn a_task_without_a_word_times_out_after_its_time() {
     assert_eq!(stand.upgrade(&[1]).await, [0], "the agent is free again");
 }
 
+/// As SIGHUP does; what has been measured so far counts.
+#[tokio::test(start_paused = true)]
+async fn another_time_out_counts_at_once() {
+    let stand = Stand::installing().await;
+    tokio::time::sleep(10 * MINUTE).await;
+    let mut settings = stand.settings.clone();
+    settings.tasks.task_timeout = Span(20 * MINUTE);
+    stand.control.set_limits(&settings);
+    tokio::time::sleep(9 * MINUTE).await;
+    assert_eq!(stand.task(1).status, Status::InProgress);
+    settings.tasks.task_timeout = Span(5 * MINUTE);
+    stand.control.set_limits(&settings);
+    tokio::time::sleep(MINUTE).await;
+    assert_eq!(stand.task(1).status, Status::Timeout);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_put_forward_times_nothing_out() {
     let stand = Stand::installing().await;

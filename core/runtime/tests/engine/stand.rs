@@ -11,7 +11,7 @@ use wpk_api::{
     StoreError, Task, TaskId, TaskStore, TimelineEntry, Version,
 };
 use wpk_config::{CacheSettings, DeliverySettings, LogSettings, Settings, TaskSettings};
-use wpk_runtime::{Clock, Components, Engine, EngineError, TimerClock};
+use wpk_runtime::{Clock, Components, Control, Engine, EngineError, TimerClock};
 use wpk_testkit::memory::{
     Gate, MemoryDirectory, MemoryProvider, MemoryStore, MemoryTransport, Say, StoreAround, Waiting,
     agent,
@@ -73,6 +73,8 @@ impl Clock for SetClock {
 pub struct Stand {
     parts: Parts,
     service: Arc<dyn RequestService>,
+    /// What changes it while it runs.
+    pub control: Control,
     stop: CancellationToken,
     run: JoinHandle<Result<(), EngineError>>,
 }
@@ -340,6 +342,7 @@ impl Parts {
             engine = engine.after_crash(report);
         }
         let (service, stop) = (engine.service(), CancellationToken::new());
+        let control = engine.control();
         self.transport.goes_with(&stop);
         let run = tokio::spawn(engine.run(stop.clone()));
         // It recovers before it serves.
@@ -347,6 +350,7 @@ impl Parts {
         Stand {
             parts: self,
             service,
+            control,
             stop,
             run,
         }

@@ -15,7 +15,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 use wpk_api::examine::{Check, Examine};
-use wpk_sqlite_file::held;
 
 use crate::fault::Fault;
 use crate::schema;
@@ -59,13 +58,8 @@ fn more(file: &Path, node: &str) -> Result<Vec<Check>, Fault> {
 
 fn look(file: &Path, task_timeout: Option<Duration>) -> Check {
     let shown = file.display();
-    if let [process, ..] = held(file)[..] {
-        let detail = format!(
-            "process {process} still has the file open that lay at {shown} before: it was \
-             removed or replaced, and nothing more can be stored"
-        );
-        let advice = "put it back, or put a backup in its place and restart wpkd";
-        return Check::failure(NAME, detail, advice);
+    if let Some(failure) = wpk_sqlite_file::examine(NAME, file) {
+        return failure;
     }
     let meta = match file.metadata() {
         Ok(meta) => meta,

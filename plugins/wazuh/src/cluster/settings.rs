@@ -71,7 +71,9 @@ impl Section for ClusterSettings {
             return vec![Check::failure(examine::NAME, MASTERS_OWN, "")];
         }
         let socket = context.path(&self.socket);
-        vec![examine::master(socket, self.timeout.0, self.attempts).await]
+        let master = examine::master(socket, self.timeout.0, self.attempts).await;
+        let own = wpk_sqlite_file::examine("worker's file", &context.path(&self.path));
+        std::iter::once(master).chain(own).collect()
     }
 }
 

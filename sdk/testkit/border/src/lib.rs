@@ -27,6 +27,10 @@ impl<T: ?Sized, F: Factory<T>> Factory<T> for Named<F> {
         self.1.check(settings)
     }
 
+    fn reloadable(&self) -> bool {
+        self.1.reloadable()
+    }
+
     fn demands(&self, settings: &Value, context: &Context) -> Demands {
         self.1.demands(settings, context)
     }
