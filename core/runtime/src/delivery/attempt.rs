@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tracing::debug;
-use wpk_api::{AgentId, CancellationToken, Order};
+use wpk_api::{AgentId, CancellationToken, Order, TimelineEntry, TimelineStep};
 
 use super::find::{Found, find};
 use super::ledger::Ledger;
@@ -45,9 +45,15 @@ impl Attempt<'_> {
         let found = unless_stopped(stop, slot.aside(find(workshop, order))).await??;
         let Found {
             file,
+            from,
             version,
             target,
         } = found;
+        let had = TimelineEntry::new(workshop.now(), TimelineStep::Download);
+        let had = had
+            .asked(&from)
+            .detail(&format!("{}, {} bytes", file.name, file.len));
+        slot.aside(ledger.note(had)).await;
         in_hand.bytes(0, file.len);
         unless_stopped(stop, wait_for_agent(workshop, ledger.task.agent, slot)).await?;
         let mut session = Session::new(ledger, order, &file, in_hand)?;

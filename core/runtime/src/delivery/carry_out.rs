@@ -86,7 +86,7 @@ pub(super) async fn carry_out(
             Next::Again(failure) => {
                 warn!(task = %task.id, agent = %task.agent, attempts_left = attempts, %failure, "delivery failed, will be tried again");
                 in_hand.waits();
-                ledger.note(failure.entry(workshop.now())).await;
+                ledger.note(ledger.failure(&failure)).await;
                 if slot.without(pauses::between_attempts(&stop)).await.is_err() {
                     return;
                 }
@@ -111,7 +111,7 @@ async fn conclude(ledger: &Ledger<'_>, outcome: Outcome) {
         }
         Outcome::Silent(failure) => {
             warn!(task = %id, %agent, %failure, "the agent did not say whether it runs the installer; its word or the time-out decides");
-            ledger.note(failure.entry(ledger.workshop.now())).await;
+            ledger.note(ledger.failure(&failure)).await;
             ledger.awaits_word().await;
         }
         Outcome::Legacy => {
@@ -121,7 +121,7 @@ async fn conclude(ledger: &Ledger<'_>, outcome: Outcome) {
         Outcome::Failed(failure) => {
             warn!(task = %id, %agent, code = failure.code.code(), %failure, "upgrade failed");
             let error_msg = Some(failure.error_msg());
-            let entry = failure.entry(ledger.workshop.now());
+            let entry = ledger.failure(&failure);
             ledger.ends(Status::Failed, error_msg, Some(entry)).await;
         }
         Outcome::Left(Left::Interrupted) => {

@@ -1,7 +1,7 @@
 //! The file that an order asks for.
 
 use wpk_api::repository::ReleaseName;
-use wpk_api::{Offer, Order, Target, Version, Wanted};
+use wpk_api::{Offer, OfferSource, Order, Target, Version, Wanted};
 use wpk_wire::UpgradeCode;
 
 use super::outcome::Ended;
@@ -13,6 +13,8 @@ use crate::workshop::Workshop;
 /// What an agent is going to get.
 pub(super) struct Found {
     pub(super) file: WpkFile,
+    /// Its URL, or its path on this machine.
+    pub(super) from: String,
     /// The version inside, if it is known.
     pub(super) version: Option<Version>,
     /// The version that the agent is to tell after it ran the installer, if that is
@@ -40,6 +42,10 @@ pub(super) async fn find(workshop: &Workshop, order: &Order) -> Result<Found, En
     let file = workshop.cache.get(&resolved).await?;
     Ok(Found {
         file,
+        from: match &resolved.offer.source {
+            OfferSource::Download(location) => location.clone(),
+            OfferSource::Local(path) => path.display().to_string(),
+        },
         version,
         target: target(order, &resolved.offer),
     })

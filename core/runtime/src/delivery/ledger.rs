@@ -4,12 +4,13 @@
 
 use tracing::{debug, error, info, warn};
 use wpk_api::{
-    CancellationToken, Mover, Selector, Status, StoreError, Task, TimelineEntry, Transition,
-    TransitionResult, Version,
+    CancellationToken, Mover, Selector, Status, StoreError, Task, TimelineEntry, TimelineStep,
+    Transition, TransitionResult, Version,
 };
 
 use super::outcome::Ended;
 use super::pauses::Growing;
+use crate::failure::Failure;
 use crate::workshop::Workshop;
 
 /// The place of one task in the store.
@@ -51,6 +52,20 @@ impl Ledger<'_> {
         let noted = self.workshop.store().note(vec![(self.task.id, entry)]);
         if let Err(error) = noted.await {
             debug!(task = %self.task.id, %error, "a step cannot be written into the timeline");
+        }
+    }
+
+    /// A failure, with who was asked where that is the agent.
+    pub(super) fn failure(&self, failure: &Failure) -> TimelineEntry {
+        let entry = failure.entry(self.workshop.now());
+        match entry.step {
+            TimelineStep::LockRestart
+            | TimelineStep::Open
+            | TimelineStep::Write
+            | TimelineStep::Close
+            | TimelineStep::Sha1
+            | TimelineStep::Upgrade => entry.asked(&format!("agent {}", self.task.agent)),
+            _ => entry,
         }
     }
 

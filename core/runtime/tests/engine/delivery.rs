@@ -21,8 +21,8 @@ async fn a_healthy_agent_gets_the_file_and_its_word_ends_the_task() {
     let task = stand.until(1, Status::Done).await;
     assert_eq!(task.error_msg, None);
     let steps: Vec<_> = stand.timeline(1).iter().map(|entry| entry.step).collect();
-    use TimelineStep::{Created, Report, Upgrade};
-    assert_eq!(steps, [Created, Upgrade, Report]);
+    use TimelineStep::{Created, Download, Report, Upgrade};
+    assert_eq!(steps, [Created, Download, Upgrade, Report]);
 }
 
 #[tokio::test(start_paused = true)]

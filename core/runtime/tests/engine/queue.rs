@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
-use wpk_api::{Endpoint, Peer, Status, Version};
+use wpk_api::{Endpoint, Peer, Status, TimelineStep, Version};
 use wpk_testkit::memory::{Say, Trouble};
 
 use crate::stand::{Stand, id};
@@ -195,6 +195,7 @@ async fn a_long_delivery_tells_how_far_it_is() {
     let timeline = stand.timeline(1);
     let far: Vec<_> = timeline
         .iter()
+        .filter(|entry| entry.step == TimelineStep::Write)
         .filter_map(|entry| entry.detail.as_deref())
         .collect();
     assert_eq!(

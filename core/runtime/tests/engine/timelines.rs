@@ -176,3 +176,29 @@ async fn a_store_that_cannot_be_read_is_code_4() {
         assert_eq!(stand.ask(COMMAND, asked).await["error"], 4, "{operation}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_step_says_who_was_asked() {
+    let stand = Stand::installing().await;
+    stand.word(1, 0, "Done").await;
+    let item = told(&stand, json!({"agents": [1]})).await;
+    assert_eq!(
+        steps(&item)[..4],
+        ["created", "download", "upgrade", "report"]
+    );
+    let asked = |nth: usize| item["timeline"][nth]["asked"].as_str().unwrap_or_default();
+    assert!(asked(1).contains("4.14.9"), "{item}");
+    assert_eq!(asked(3), "agent 001");
+
+    // A failure says it as well, and what went before it.
+    let stand = refusing().await;
+    let item = told(&stand, json!({"agents": [1]})).await;
+    assert_eq!(item["cause"]["asked"], "agent 001");
+    let stand = Stand::new().await;
+    stand.rule(1, "write", Say::Close);
+    stand.upgrade(&[1]).await;
+    stand.until(1, Status::Failed).await;
+    let item = told(&stand, json!({"agents": [1]})).await;
+    assert_eq!(steps(&item), ["created", "download", "write"]);
+    assert_eq!(item["timeline"][2]["asked"], "agent 001");
+}
