@@ -34,6 +34,16 @@ impl Attempt<'_> {
     }
 
     async fn steps(self) -> Result<Ended, Ended> {
+        let (workshop, stop) = (self.ledger.workshop, self.ledger.stop);
+        self.in_hand.begins();
+        let wanted = &self.order.wanted;
+        let file = self.slot.for_file(wanted, find(workshop, self.order));
+        let found = unless_stopped(stop, file).await??;
+        // In memory of its own: thousands of others may be waiting for their file.
+        Box::pin(self.deliver(found)).await
+    }
+
+    async fn deliver(self, found: Found) -> Result<Ended, Ended> {
         let Self {
             ledger,
             order,
@@ -41,8 +51,6 @@ impl Attempt<'_> {
             slot,
         } = self;
         let (workshop, stop) = (ledger.workshop, ledger.stop);
-        in_hand.begins();
-        let found = unless_stopped(stop, slot.aside(find(workshop, order))).await??;
         let Found {
             file,
             from,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info, warn};
 use wpk_api::{CancellationToken, Claimed, Status, Task};
 
@@ -21,22 +22,33 @@ pub(super) struct Job {
     in_hand: InHand,
     /// Whole deliveries it may take, at least one.
     attempts: u32,
+    /// Its place among those that may be claimed at a time, given back when dropped.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {
-    /// A task that was just claimed.
-    pub(super) fn new(workshop: &Workshop, claimed: Claimed) -> Self {
+    /// A task that was just claimed, for as long as `place` is there.
+    pub(super) fn new(
+        workshop: &Workshop,
+        claimed: Claimed,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         Self {
             in_hand: workshop.in_hand.take(&claimed.task),
             claimed,
             attempts: workshop.delivery().attempts.max(1),
+            _place: place,
         }
     }
 
     /// What an earlier run of the daemon was writing may still reach the agent
     /// and spoil the file; that attempt does not count.
-    pub(super) fn begun_before(workshop: &Workshop, claimed: Claimed) -> Self {
-        let job = Self::new(workshop, claimed);
+    pub(super) fn begun_before(
+        workshop: &Workshop,
+        claimed: Claimed,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        let job = Self::new(workshop, claimed, place);
         Self {
             attempts: job.attempts.saturating_add(1),
             ..job
@@ -51,42 +63,42 @@ impl Job {
 /// Carries out one claimed task to its end.
 pub(super) async fn carry_out(
     workshop: Arc<Workshop>,
-    job: Job,
+    mut job: Box<Job>,
     mut slot: Slot,
     stop: CancellationToken,
 ) {
+    // Held to the very end: as long as this runs the task is not timed out.
     let Job {
         claimed: Claimed { task, order, .. },
-        // Held to the very end: as long as this runs the task is not timed out.
-        mut in_hand,
-        mut attempts,
-    } = job;
+        in_hand,
+        attempts,
+        ..
+    } = &mut *job;
     let ledger = Ledger {
         workshop: &workshop,
-        task: &task,
+        task,
         stop: &stop,
     };
-    let order = order.map_err(unreadable);
     loop {
-        attempts = attempts.saturating_sub(1);
-        let ended = match &order {
-            Err(ended) => ended.clone(),
+        *attempts = attempts.saturating_sub(1);
+        let ended = match order {
+            Err(cause) => unreadable(cause),
             Ok(order) => {
                 let attempt = Attempt {
                     ledger: &ledger,
                     order,
-                    in_hand: &mut in_hand,
+                    in_hand,
                     slot: &mut slot,
                 };
                 attempt.run().await
             }
         };
-        match decide(ended, attempts, stop.is_cancelled()) {
-            Next::Over(outcome) => return conclude(&ledger, outcome).await,
+        match decide(ended, *attempts, stop.is_cancelled()) {
+            Next::Over(outcome) => return Box::pin(conclude(&ledger, outcome)).await,
             Next::Again(failure) => {
-                warn!(task = %task.id, agent = %task.agent, attempts_left = attempts, %failure, "delivery failed, will be tried again");
+                warn!(task = %task.id, agent = %task.agent, attempts_left = *attempts, %failure, "delivery failed, will be tried again");
                 in_hand.waits();
-                ledger.note(ledger.failure(&failure)).await;
+                Box::pin(ledger.note(ledger.failure(&failure))).await;
                 if slot.without(pauses::between_attempts(&stop)).await.is_err() {
                     return;
                 }
@@ -95,7 +107,7 @@ pub(super) async fn carry_out(
     }
 }
 
-fn unreadable(cause: String) -> Ended {
+fn unreadable(cause: &str) -> Ended {
     Ended::for_good(Failure::local(format!(
         "what was stored with the task cannot be read: {cause}"
     )))

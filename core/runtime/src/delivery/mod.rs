@@ -2,13 +2,14 @@
 //! [`run_queue`]; bytes leave to agents through the
 //! [`Transport`](wpk_api::Transport).
 //!
-//! `queue.rs` claims tasks as slots (`slots.rs`) become free. `carry_out.rs` takes
+//! `queue.rs` claims tasks as slots (`slots.rs`, `awaited.rs`) become free. `carry_out.rs` takes
 //! one task to its end: an attempt (`attempt.rs`) finds the file (`find.rs`) and
 //! speaks with the agent (`session.rs`), `outcome.rs` decides what becomes of the
 //! task then, `ledger.rs` writes it down, `pauses.rs` says how long to wait before
 //! anything is tried again.
 
 mod attempt;
+mod awaited;
 mod carry_out;
 mod find;
 mod ledger;

@@ -1,10 +1,11 @@
 //! The queue: takes waiting tasks from the store as slots become free and gives
-//! each to an async task of its own. Memory is bounded by the number of slots and
-//! of those that stepped aside, not by the length of the queue.
+//! each to an async task of its own. Memory is bounded by the number of tasks that
+//! may be claimed at a time, not by the length of the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 use wpk_api::{CancellationToken, Claimed};
@@ -15,6 +16,11 @@ use crate::workshop::Workshop;
 
 /// The most tasks claimed in one transaction.
 const MOST_AT_ONCE: usize = 64;
+/// The most tasks that are claimed and not over, most of them without a slot: further
+/// ones wait in the store. Each costs about 5 KiB.
+const MOST_CLAIMED: usize = 32_768;
+/// The most that one which waits for its file takes of it, in bytes.
+const LARGEST: usize = 4 * 1024;
 /// How often the queue looks although nobody woke it: another node may share
 /// the store, and a store that failed may be back.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -30,6 +36,7 @@ pub(crate) async fn run(
     let slots = Slots::new(limits.borrow_and_update().delivery.concurrency());
     let queue = Queue {
         slots: slots.clone(),
+        places: Arc::new(Semaphore::new(MOST_CLAIMED)),
         workshop,
         running,
         stop,
@@ -50,6 +57,7 @@ pub(crate) async fn run(
 struct Queue {
     workshop: Arc<Workshop>,
     slots: Slots,
+    places: Arc<Semaphore>,
     running: TaskTracker,
     stop: CancellationToken,
 }
@@ -59,7 +67,7 @@ impl Queue {
         // What a crash interrupted comes first: it has waited longest.
         // All are in hand at once, so that none is timed out while it waits for a slot.
         let jobs: Vec<Job> = (interrupted.into_iter())
-            .map(|claimed| Job::begun_before(&self.workshop, claimed))
+            .map(|claimed| Job::begun_before(&self.workshop, claimed, self.place()))
             .collect();
         for job in jobs {
             let Some(slot) = self.slots.next(&self.stop).await else {
@@ -74,14 +82,26 @@ impl Queue {
         }
     }
 
-    /// Claims as many tasks as there are free slots; waits if there are none.
+    /// A place for one more task, if there is one now.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.places.clone().try_acquire_owned().ok()
+    }
+
+    /// Claims as many tasks as there are free slots and places; waits if there are
+    /// none.
     async fn round(&self, first: Slot) {
-        let mut slots = vec![first];
+        let place = tokio::select! {
+            () = self.stop.cancelled() => return,
+            // Closed never: the semaphore lives as long as the queue.
+            place = self.places.clone().acquire_owned() => place.ok(),
+        };
+        let mut slots = vec![(first, place)];
         while slots.len() < MOST_AT_ONCE {
-            match self.slots.another() {
-                Some(slot) => slots.push(slot),
-                None => break,
-            }
+            let Some(place) = self.place() else { break };
+            let Some(slot) = self.slots.another() else {
+                break;
+            };
+            slots.push((slot, Some(place)));
         }
         let (store, node) = (self.workshop.store(), self.workshop.node());
         let claimed = store.claim(node, slots.len(), self.workshop.now()).await;
@@ -98,13 +118,15 @@ impl Queue {
             }
             return;
         }
-        for (claimed, slot) in claimed.into_iter().zip(slots) {
-            self.begin(Job::new(&self.workshop, claimed), slot);
+        for (claimed, (slot, place)) in claimed.into_iter().zip(slots) {
+            self.begin(Job::new(&self.workshop, claimed, place), slot);
         }
     }
 
     fn begin(&self, job: Job, slot: Slot) {
         let (workshop, stop) = (self.workshop.clone(), self.stop.clone());
-        self.running.spawn(carry_out(workshop, job, slot, stop));
+        let work = carry_out(workshop, Box::new(job), slot, stop);
+        debug_assert!(size_of_val(&work) <= LARGEST, "{}", size_of_val(&work));
+        self.running.spawn(work);
     }
 }

@@ -1,24 +1,26 @@
 //! Slots: how many agents are written to at the same time
-//! (`delivery.max_concurrent`). Who waits for something else steps aside
-//! meanwhile, so that others can be written to.
+//! (`delivery.max_concurrent`). Nobody holds one whose file is not here, or who waits
+//! for something else: such a delivery steps aside, so that others can be written
+//! to. How many there may be is for the queue to say.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wpk_api::CancellationToken;
+use wpk_api::{CancellationToken, Wanted};
 
-/// Deliveries that may wait without a slot; more keep theirs.
-const MOST_ASIDE: usize = 1024;
-/// What is there within this time is not worth giving the slot away for.
-const NOT_WORTH_IT: Duration = Duration::from_millis(200);
+use super::awaited::Awaited;
+
+/// What is there within this time is not worth giving the slot away for: a look at a
+/// file that is here takes less.
+const NOT_WORTH_IT: Duration = Duration::from_millis(20);
 
 /// All slots of an engine.
 #[derive(Clone)]
 pub(super) struct Slots {
     free: Arc<Semaphore>,
-    aside: Arc<Semaphore>,
+    awaited: Arc<Awaited>,
     size: Arc<Mutex<Size>>,
 }
 
@@ -33,7 +35,7 @@ impl Slots {
     pub(super) fn new(slots: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(slots)),
-            aside: Arc::new(Semaphore::new(MOST_ASIDE)),
+            awaited: Arc::default(),
             size: Arc::new(Mutex::new(Size { slots, surplus: 0 })),
         }
     }
@@ -108,12 +110,31 @@ impl Slot {
         }
     }
 
+    /// Waits for the file that answers a wish. Only the first who waits for one holds
+    /// its slot, for a moment, until it is clear that it takes longer.
+    pub(super) async fn for_file<T>(
+        &mut self,
+        wanted: &Wanted,
+        file: impl Future<Output = T>,
+    ) -> T {
+        let mut file = pin!(file);
+        if !self.slots.awaited.contains(wanted)
+            && let Ok(here) = tokio::time::timeout(NOT_WORTH_IT, &mut file).await
+        {
+            return here;
+        }
+        let awaited = self.slots.awaited.clone();
+        let waits = awaited.enter(wanted);
+        self.slots.give_back(self.permit.take());
+        let here = file.await;
+        // Those who come from now on find it without waiting.
+        drop(waits);
+        self.without(std::future::ready(here)).await
+    }
+
     /// Waits for `event` without the slot, and for a slot again after it.
     pub(super) async fn without<T>(&mut self, event: impl Future<Output = T>) -> T {
-        let place = self.slots.aside.clone().try_acquire_owned();
-        if place.is_ok() {
-            self.slots.give_back(self.permit.take());
-        }
+        self.slots.give_back(self.permit.take());
         let done = event.await;
         if self.permit.is_none() {
             self.permit = self.slots.free.clone().acquire_owned().await.ok();
@@ -131,8 +152,43 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use tokio::sync::oneshot;
+    use wpk_api::WantedFile;
 
     use super::*;
+
+    fn wish(path: &str) -> Wanted {
+        Wanted::File(WantedFile {
+            path: Some(path.into()),
+        })
+    }
+
+    /// A file that does not come, and another one that is here.
+    #[tokio::test(start_paused = true)]
+    async fn only_the_first_who_waits_for_a_file_keeps_its_slot_for_a_moment() {
+        let (slots, stop) = (Slots::new(1), CancellationToken::new());
+        let began = tokio::time::Instant::now();
+        for _ in 0..500 {
+            let mut slot = slots.next(&stop).await.unwrap();
+            tokio::spawn(async move {
+                slot.for_file(&wish("/slow"), std::future::pending::<()>())
+                    .await;
+            });
+        }
+        let mut slot = slots.next(&stop).await.unwrap();
+        slot.for_file(&wish("/here"), async {}).await;
+        assert_eq!(began.elapsed(), NOT_WORTH_IT);
+        assert!(slots.another().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_came_is_no_longer_waited_for() {
+        let (slots, stop) = (Slots::new(1), CancellationToken::new());
+        let mut slot = slots.next(&stop).await.unwrap();
+        let late = tokio::time::sleep(Duration::from_secs(1));
+        slot.for_file(&wish("/late"), late).await;
+        let watched = async { slots.another().is_none() };
+        assert!(slot.for_file(&wish("/late"), watched).await, "kept");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_long_steps_aside_and_comes_back_in_its_turn() {

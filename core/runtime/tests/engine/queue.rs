@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 use wpk_api::{Endpoint, Peer, Status, TimelineStep, Version};
-use wpk_testkit::memory::{Say, Trouble};
+use wpk_testkit::memory::{Say, Trouble, agent};
 
 use crate::stand::{Stand, id};
 
@@ -54,6 +54,32 @@ async fn who_waits_for_a_repository_is_in_nobodys_way() {
     for agent in 1..=3 {
         stand.delivered(agent).await;
     }
+}
+
+/// However many wait: they hold nothing but memory.
+#[tokio::test(start_paused = true)]
+async fn thousands_that_wait_for_a_repository_do_not_delay_a_file_that_is_here() {
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 2).await;
+    let many: Vec<u32> = (1_001..=4_000).collect();
+    let agents = many.iter().map(|id| agent(*id, "Wazuh v4.7.0"));
+    stand.directory.put(agents);
+    stand.upgrade(&[9]).await;
+    stand.delivered(9).await;
+    let other = Version::new(4, 14, 8);
+    stand.provider.publish(other, vec![1; 1000]);
+    stand.provider.set_trouble(Trouble::Slow);
+    let asked = Instant::now();
+    stand
+        .codes(json!({"agents": many, "version": "v4.14.8"}))
+        .await;
+    stand.upgrade(&[8]).await;
+    stand.came(8, "upgrade", 1).await;
+    let took = asked.elapsed();
+    assert!(took < Duration::from_millis(100), "{took:?}");
+    assert_eq!(stand.task(4_000).status, Status::InProgress);
+    stand.provider.release();
+    stand.delivered(4_000).await;
+    assert!(stand.transport.most_in_flight() <= 2);
 }
 
 #[tokio::test(start_paused = true)]
