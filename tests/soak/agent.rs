@@ -140,9 +140,12 @@ impl Agent {
         }
     }
 
-    /// Whether it is there, and everything that it will ever say was said and heard.
-    pub fn is_quiet(&self) -> bool {
-        self.online && self.running.is_none() && self.result.is_none()
+    /// Whether it is there and ready, and everything that it will ever say was said and
+    /// heard. An old agent that just started refuses in plain words, which are not
+    /// waited for.
+    pub fn is_quiet(&self, now: Duration) -> bool {
+        let ready = self.online && now >= self.ready_from;
+        ready && self.running.is_none() && self.result.is_none()
     }
 
     /// Whether the manager may be about to have an installer begun.

@@ -345,8 +345,9 @@ impl World {
 
     /// Agents that have not said everything yet.
     pub fn unquiet(&self) -> Vec<AgentId> {
+        let now = self.time();
         let state = self.state();
-        let unquiet = state.agents.iter().filter(|agent| !agent.is_quiet());
+        let unquiet = state.agents.iter().filter(|agent| !agent.is_quiet(now));
         unquiet.map(|agent| agent.id).collect()
     }
 

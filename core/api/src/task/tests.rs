@@ -150,3 +150,15 @@ fn only_what_was_sent_with_its_version_is_awaited() {
         assert_eq!(got, wanted, "{status}");
     }
 }
+
+#[test]
+fn confirmations_have_the_words_that_are_stored() {
+    for (confirmation, word) in [
+        (Confirmation::Awaited, "awaited"),
+        (Confirmation::Confirmed, "confirmed"),
+        (Confirmation::Unconfirmed("v1.2.3".into()), "unconfirmed"),
+        (Confirmation::NotChecked, "not_checked"),
+    ] {
+        assert_eq!(confirmation.as_str(), word);
+    }
+}
