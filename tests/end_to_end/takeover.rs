@@ -264,6 +264,7 @@ async fn the_doctor_finds_it_well_and_leaves_it_as_it_was() {
         "task database",
         "agent",
         "dry run",
+        "last upgrades",
     ];
     assert_eq!(told, expected.map(|name| (name, "ok")), "{printed}");
     let database = objects
