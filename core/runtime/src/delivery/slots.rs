@@ -12,9 +12,9 @@ use wpk_api::{CancellationToken, Wanted};
 
 use super::awaited::Awaited;
 
-/// What is there within this time is not worth giving the slot away for: a look at a
-/// file that is here takes less.
-const NOT_WORTH_IT: Duration = Duration::from_millis(20);
+/// What is there within this time is not worth giving the slot away for, and another
+/// task taken from the queue: a small file from near by takes less.
+const NOT_WORTH_IT: Duration = Duration::from_millis(200);
 
 /// All slots of an engine.
 #[derive(Clone)]

@@ -75,7 +75,8 @@ async fn thousands_that_wait_for_a_repository_do_not_delay_a_file_that_is_here()
     stand.upgrade(&[8]).await;
     stand.came(8, "upgrade", 1).await;
     let took = asked.elapsed();
-    assert!(took < Duration::from_millis(100), "{took:?}");
+    // The first of them find out that it takes longer; nobody else does again.
+    assert!(took < Duration::from_millis(300), "{took:?}");
     assert_eq!(stand.task(4_000).status, Status::InProgress);
     stand.provider.release();
     stand.delivered(4_000).await;
