@@ -76,6 +76,7 @@ impl Stand {
             providers: vec![Arc::new(provider)],
             transport: transport.clone(),
             store: store.clone(),
+            observers: Vec::new(),
         };
         let engine = Engine::with_clock(settings(&home), parts, clock.clone()).unwrap();
         let service = engine.service();

@@ -200,7 +200,7 @@ pub fn look(world: &World, store: &dyn TaskStore) {
         for change in changes {
             match change.changed {
                 Changed::Deleted(task) => world.book().goes(task),
-                Changed::Task(task) => {
+                Changed::Task(task) | Changed::Foreign(task) => {
                     let begun = is_begun(store, &task);
                     let foreign = world.book().enters(task.clone(), begun, world.time());
                     if foreign {

@@ -171,6 +171,7 @@ impl Life {
                 gate: desk,
                 inside: store.clone(),
             }),
+            observers: Vec::new(),
         };
         let engine =
             Engine::with_clock(self.settings(home), parts, world.clone()).expect("an engine");

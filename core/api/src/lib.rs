@@ -1,8 +1,8 @@
 //! What a plugin implements and what the engine passes to it.
 //!
-//! This crate is the whole world of a plugin: the five traits
+//! This crate is the whole world of a plugin: the six traits
 //! ([`RequestSource`], [`AgentDirectory`], [`WpkProvider`], [`Transport`],
-//! [`TaskStore`]), the domain types that cross them, and the way settings reach
+//! [`TaskStore`], [`TaskObserver`]), the domain types that cross them, and the way settings reach
 //! a plugin. It does no I/O and imports no other crate of the project; a
 //! built-in plugin sees exactly what a third party sees.
 //!
@@ -49,6 +49,7 @@ mod digest;
 mod directory;
 pub mod examine;
 mod id;
+mod observer;
 mod order;
 pub mod paths;
 mod plugin;
@@ -70,6 +71,7 @@ pub use dialect::Dialect;
 pub use digest::{ParseSha1Error, Sha1};
 pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
 pub use id::{AgentId, InvalidAgentId, TaskId};
+pub use observer::{ObserverError, TaskObserver};
 pub use order::{Order, Target, Wanted, WantedFile, WantedRelease};
 pub use plugin::{
     BuildError, Context, Demands, Factory, Need, NodeInfo, Occupied, PluginKind, Resource, Role,
@@ -78,7 +80,7 @@ pub use provider::{ByteStream, Offer, OfferSource, ProviderError, WpkProvider};
 pub use repository::{PackageType, UnknownPackageType};
 pub use source::{Endpoint, Peer, Request, RequestService, RequestSource, SourceError};
 pub use store::{
-    Awaiting, Cancel, Change, Changed, Claimed, Created, NewTask, Overdue, Revision,
+    Awaiting, Cancel, Change, Changed, Claimed, Created, Imported, NewTask, Overdue, Revision,
     STORE_CONTRACT, Selector, StoreError, StoreResult, TaskStore, Transition, TransitionResult,
 };
 pub use task::{Command, Confirmation, Mover, Standing, Status, Task};

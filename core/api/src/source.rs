@@ -29,6 +29,11 @@ pub trait RequestSource: Send + Sync {
 pub trait RequestService: Send + Sync {
     /// Answers the payload of one frame. `None`: close without an answer.
     async fn call(&self, request: Request) -> Option<Bytes>;
+
+    /// For a while somebody else may have answered in the source's place (its socket was
+    /// lost, and is back): what others did meanwhile is looked for at once. By default
+    /// nothing happens.
+    fn was_away(&self) {}
 }
 
 /// One request as it came in.

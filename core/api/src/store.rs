@@ -150,6 +150,41 @@ pub trait TaskStore: Send + Sync {
     /// and no change that it has not passed is forgotten. A reader's name is 1 to
     /// 64 bytes. Its place only goes forward.
     async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()>;
+
+    /// Takes over tasks that somebody else made (rows that a 4.x manager's own module
+    /// wrote), as they are: without an [`Order`], so that they are never ours and nobody
+    /// claims them, and without the constraint of one live task per agent. Two tasks are
+    /// the same if agent, node, module, command and time of creation are.
+    ///
+    /// One that is not here keeps its id if no other task has it, and gets the next free
+    /// one otherwise; ids of later tasks are above all of these. One that was imported
+    /// before and differs takes the status, time of update and text that it
+    /// has now, if its status [may become](Status::may_become) that one. One that is here
+    /// otherwise, or was deleted and whose deletion a known reader has not passed yet, is
+    /// left alone. The result has one entry for each, in the same order. In the feed they
+    /// are [`Changed::Foreign`].
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where a store takes nothing over, which is the default.
+    async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
+        let _ = tasks;
+        let why = "it takes no tasks of other programs over; use another store";
+        Err(StoreError::Unavailable(why.to_owned()))
+    }
+}
+
+/// What became of a task of somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Imported {
+    /// It is new here, under this id.
+    New(TaskId),
+    /// It was imported before, under this id, and is now as it was shown.
+    Followed(TaskId),
+    /// It is here under this id, and was not changed.
+    Known(TaskId),
+    /// It was here and is deleted.
+    Deleted,
 }
 
 /// The number of a change: 1 and up, in the order of the changes, never reused.
@@ -165,6 +200,10 @@ pub struct Change {
     pub revision: Revision,
     /// What became of which task.
     pub changed: Changed,
+    /// Of a deletion: the task as it was, where the store still knows and nobody else
+    /// made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Task>,
 }
 
 /// What became of a task.
@@ -173,6 +212,9 @@ pub struct Change {
 pub enum Changed {
     /// It is new, or it is like this now.
     Task(Task),
+    /// As `Task`, of a task that somebody else made and that was imported
+    /// ([`TaskStore::import`]).
+    Foreign(Task),
     /// It is gone.
     Deleted(TaskId),
 }
@@ -181,8 +223,11 @@ pub enum Changed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancel {
-    /// Pending ones that have no [`Order`]: nobody will ever carry them out.
+    /// Pending ones that have no [`Order`]: we will never carry them out.
     WithoutOrder,
+    /// Of these the ones that were not imported ([`TaskStore::import`]): nobody will ever
+    /// carry them out.
+    Abandoned,
     /// All Pending ones.
     Pending,
     /// All Pending ones, and those of ours that are In progress and whose

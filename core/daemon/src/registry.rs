@@ -290,6 +290,7 @@ impl Registry {
             providers,
             transport,
             store,
+            observers: Vec::new(),
         })
     }
 }

@@ -20,6 +20,7 @@
 //!     providers: Vec::new(),
 //!     transport: Arc::new(MemoryTransport::default()),
 //!     store: Arc::new(MemoryStore::new()),
+//!     observers: Vec::new(),
 //! };
 //! let engine = wpk_runtime::Engine::new(settings, parts)?;
 //! let service = engine.service(); // what a RequestSource hands its requests to
@@ -51,4 +52,4 @@ mod workshop;
 pub use clock::{Clock, TimerClock, WallClock};
 pub use engine::{Engine, EngineError};
 pub use limits::Control;
-pub use parts::{Components, StartError};
+pub use parts::{Components, NamedObserver, StartError};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use wpk_api::{AgentDirectory, RequestSource, TaskStore, Transport, WpkProvider};
+use wpk_api::{AgentDirectory, RequestSource, TaskObserver, TaskStore, Transport, WpkProvider};
 
 /// The parts of an engine.
 #[derive(Clone)]
@@ -18,6 +18,17 @@ pub struct Components {
     pub transport: Arc<dyn Transport>,
     /// Where tasks are kept.
     pub store: Arc<dyn TaskStore>,
+    /// Who is told of every change of a task.
+    pub observers: Vec<NamedObserver>,
+}
+
+/// An observer, and the name under which the store keeps its place in the feed.
+#[derive(Clone)]
+pub struct NamedObserver {
+    /// 1 to 64 bytes, one for each observer, the same at every start.
+    pub name: String,
+    /// The observer.
+    pub observer: Arc<dyn TaskObserver>,
 }
 
 /// Why an engine cannot be put together.

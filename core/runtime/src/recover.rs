@@ -24,7 +24,7 @@ pub(crate) async fn recover(
     let (store, node) = (workshop.store(), workshop.node());
     let now = workshop.now();
     // Nobody will ever carry them out: a table that was taken over.
-    store.cancel(node, Cancel::WithoutOrder, now).await?;
+    store.cancel(node, Cancel::Abandoned, now).await?;
     if workshop.settings.tasks.on_restart == OnRestart::Cancel {
         let cancelled = store.cancel(node, Cancel::NotBegun, now).await?;
         if cancelled > 0 {

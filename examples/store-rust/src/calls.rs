@@ -154,7 +154,7 @@ impl Tasks {
             task.node == node
                 && (task.status).may_become(&cancelled, standing, Mover::Delivery)
                 && match which {
-                    Cancel::WithoutOrder => waits && !standing.ours,
+                    Cancel::WithoutOrder | Cancel::Abandoned => waits && !standing.ours,
                     Cancel::Pending => waits,
                     Cancel::NotBegun => true,
                 }

@@ -30,7 +30,11 @@ impl Feed {
     fn add(&mut self, changed: Changed) {
         self.last = Revision(self.last.0 + 1);
         let revision = self.last;
-        self.changes.push(Change { revision, changed });
+        self.changes.push(Change {
+            revision,
+            changed,
+            was: None,
+        });
     }
 
     /// What a line of the journal says.
@@ -73,7 +77,7 @@ impl Feed {
         let last = self.last;
         self.changes.retain(|change| {
             let id = match &change.changed {
-                Changed::Task(task) => task.id,
+                Changed::Task(task) | Changed::Foreign(task) => task.id,
                 Changed::Deleted(id) => *id,
             };
             let unread = passed.is_some_and(|passed| change.revision > passed);

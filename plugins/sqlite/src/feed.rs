@@ -4,6 +4,7 @@
 //! long as the task is there, and is copied into what is still unread of it when
 //! it is deleted.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wpk_api::{Change, Changed, Revision, Status, Task, TaskId};
 
@@ -41,17 +42,44 @@ pub(crate) fn deleted(connection: &Connection, id: TaskId) -> Result<(), Fault> 
         "DELETE FROM WPKD_CHANGES WHERE TASK_ID = ?1 AND REVISION <= ?2",
     )?
     .execute(params![id.0, passed])?;
-    if let Some(task) = read::by_id(connection, id)? {
-        let json = serde_json::to_string(&task)
-            .map_err(|error| Fault::Nonsense(format!("task {id} cannot be kept: {error}")))?;
-        prepared(
-            connection,
-            "UPDATE WPKD_CHANGES SET GONE = ?2 WHERE TASK_ID = ?1",
-        )?
-        .execute(params![id.0, json])?;
-    }
+    let was = read::by_id(connection, id)?;
+    let was = was.map(|task| serde_json::to_string(&task)).transpose();
+    let was = was.map_err(|error| Fault::Nonsense(format!("task {id} cannot be kept: {error}")))?;
     prepared(connection, "INSERT INTO WPKD_CHANGES (TASK_ID) VALUES (?1)")?.execute([id.0])?;
+    prepared(
+        connection,
+        "UPDATE WPKD_CHANGES SET GONE = ?2 WHERE TASK_ID = ?1",
+    )?
+    .execute(params![id.0, was])?;
     Ok(())
+}
+
+/// Whether this task was deleted, and not every reader has heard of it.
+pub(crate) fn was_deleted(connection: &Connection, task: &Task) -> Result<bool, Fault> {
+    let mut statement = prepared(
+        connection,
+        "SELECT GONE FROM WPKD_CHANGES WHERE TASK_ID = ?1 AND STATUS IS NULL",
+    )?;
+    let gone = statement.query_map([task.id.0], |row| Ok(gone(row.get_ref(0)?)))?;
+    for was in gone {
+        if was?.is_some_and(|was| is_same(&was, task)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_same(one: &Task, other: &Task) -> bool {
+    let what = |task: &Task| (task.agent, task.created);
+    what(one) == what(other)
+        && one.node == other.node
+        && one.module == other.module
+        && one.command == other.command
+}
+
+/// The task that a deleted row was.
+fn gone(value: ValueRef<'_>) -> Option<Task> {
+    serde_json::from_str(&read::text(value)?).ok()
 }
 
 /// Forgets deletions that every reader has heard of.
@@ -64,6 +92,13 @@ pub(crate) fn forget_deleted(connection: &Connection) -> Result<(), Fault> {
          AND REVISION < (SELECT max(REVISION) FROM WPKD_CHANGES)",
     )?
     .execute([passed])?;
+    prepared(
+        connection,
+        "DELETE FROM WPKD_IMPORTED WHERE NOT EXISTS (\
+             SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_IMPORTED.TASK_ID) \
+         AND NOT EXISTS (SELECT 1 FROM WPKD_CHANGES c WHERE c.TASK_ID = WPKD_IMPORTED.TASK_ID)",
+    )?
+    .execute([])?;
     Ok(())
 }
 
@@ -77,8 +112,9 @@ fn passed(connection: &Connection) -> Result<i64, Fault> {
 }
 
 const AFTER: &str = "SELECT c.REVISION, c.TASK_ID, c.STATUS, c.LAST_UPDATE_TIME, c.ERROR_MESSAGE, \
-    c.CONFIRMATION, c.GONE, t.TASK_ID, t.AGENT_ID, t.NODE, t.MODULE, t.COMMAND, t.CREATE_TIME \
-    FROM WPKD_CHANGES c LEFT JOIN TASKS t ON t.TASK_ID = c.TASK_ID \
+    c.CONFIRMATION, c.GONE, t.TASK_ID, t.AGENT_ID, t.NODE, t.MODULE, t.COMMAND, t.CREATE_TIME, \
+    i.TASK_ID IS NOT NULL FROM WPKD_CHANGES c LEFT JOIN TASKS t ON t.TASK_ID = c.TASK_ID \
+    LEFT JOIN WPKD_IMPORTED i ON i.TASK_ID = c.TASK_ID \
     WHERE c.REVISION > ?1 ORDER BY c.REVISION LIMIT ?2";
 
 /// See [`wpk_api::TaskStore::changes`].
@@ -97,24 +133,37 @@ pub(crate) fn changes(
 fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
     let revision = Revision(row.get::<_, i64>(0)?.unsigned_abs());
     let id = TaskId(row.get(1)?);
-    let kept = read::text(row.get_ref(6)?).and_then(|json| serde_json::from_str(&json).ok());
+    let kept = gone(row.get_ref(6)?);
+    let foreign: bool = row.get(13)?;
     let there: Option<i64> = row.get(7)?;
     let lasting: Option<Task> = match there {
         Some(_) => Some(lasting(row, id)?),
-        None => kept,
+        None => kept.clone(),
     };
     let status = read::text(row.get_ref(2)?);
     let changed = match (status, lasting) {
-        (Some(status), Some(task)) => Changed::Task(Task {
-            status: Status::from_word(&status),
-            updated: read::integer(row.get_ref(3)?).filter(|time| *time != 0),
-            error_msg: read::text(row.get_ref(4)?),
-            confirmation: read::confirmation(row.get_ref(5)?),
-            ..task
-        }),
+        (Some(status), Some(task)) => {
+            let task = Task {
+                status: Status::from_word(&status),
+                updated: read::integer(row.get_ref(3)?).filter(|time| *time != 0),
+                error_msg: read::text(row.get_ref(4)?),
+                confirmation: read::confirmation(row.get_ref(5)?),
+                ..task
+            };
+            if foreign {
+                Changed::Foreign(task)
+            } else {
+                Changed::Task(task)
+            }
+        }
         _ => Changed::Deleted(id),
     };
-    Ok(Change { revision, changed })
+    let deleted = matches!(changed, Changed::Deleted(_));
+    Ok(Change {
+        revision,
+        changed,
+        was: kept.filter(|_| deleted && !foreign),
+    })
 }
 
 /// What of a task never changes, from [`AFTER`].

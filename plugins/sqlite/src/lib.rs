@@ -12,12 +12,14 @@
 //! `open` (files and connections), `schema` (tables, and what another
 //! program may have left in them), `worker` (threads and transactions),
 //! `read`, `rows` (tasks come and go) and `moves` (the statements, prepared by
-//! `statement`), `timeline`, `feed` (changes and their readers), `fault` (errors),
+//! `statement`), `imports` (tasks of other programs), `timeline`, `feed` (changes and their
+//! readers), `fault` (errors),
 //! `examine` (what the doctor is told), `store`.
 
 mod examine;
 mod fault;
 mod feed;
+mod imports;
 mod moves;
 mod near;
 mod open;

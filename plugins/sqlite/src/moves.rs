@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::read::{self, columns, live};
 use crate::rows::make_way;
 use crate::statement::{ids, prepared};
-use crate::{feed, timeline};
+use crate::{feed, imports, timeline};
 
 pub(crate) const CLAIMABLE: &str = concat!(
     "SELECT ",
@@ -74,7 +74,7 @@ fn move_one(connection: &Connection, one: &Transition) -> Result<TransitionResul
 }
 
 /// Writes what of a task can change; what has ended is no longer to be carried out.
-fn set(connection: &Connection, task: &Task) -> Result<(), Fault> {
+pub(crate) fn set(connection: &Connection, task: &Task) -> Result<(), Fault> {
     prepared(
         connection,
         "UPDATE TASKS SET STATUS = ?2, LAST_UPDATE_TIME = ?3, ERROR_MESSAGE = ?4 \
@@ -206,6 +206,11 @@ pub(crate) fn cancel(
         let standing = read::standing(connection, id)?;
         let meant = match which {
             Cancel::WithoutOrder => task.status == Status::Pending && !standing.ours,
+            Cancel::Abandoned => {
+                task.status == Status::Pending
+                    && !standing.ours
+                    && !imports::is_imported(connection, id)?
+            }
             Cancel::Pending => task.status == Status::Pending,
             Cancel::NotBegun => true,
         };

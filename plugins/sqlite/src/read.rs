@@ -37,7 +37,7 @@ macro_rules! of_upgrades {
         "t.COMMAND IN ('upgrade', 'upgrade_custom')"
     };
 }
-pub(crate) use {columns, live, of_upgrades};
+pub(crate) use {columns, live, of_upgrades, tasks};
 
 pub(crate) const LATEST: &str = concat!(
     "SELECT ",

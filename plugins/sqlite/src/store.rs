@@ -8,14 +8,14 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
-    StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
-    UnixTime, Version,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Imported, NewTask, Overdue,
+    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
+    TransitionResult, UnixTime, Version,
 };
 
 use crate::near::Near;
 use crate::worker::{Call, Reader, WAITING, Writer, ask};
-use crate::{feed, moves, open, read, rows, timeline};
+use crate::{feed, imports, moves, open, read, rows, timeline};
 
 type Thread = mpsc::Sender<Box<dyn Call>>;
 
@@ -291,6 +291,13 @@ impl TaskStore for SqliteStore {
         let reader = reader.to_owned();
         ask(self.writer.as_ref(), move |connection| {
             feed::set_place(connection, &reader, place)
+        })
+        .await
+    }
+
+    async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
+        ask(self.writer.as_ref(), move |connection| {
+            imports::import(connection, &tasks)
         })
         .await
     }

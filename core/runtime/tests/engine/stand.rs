@@ -335,6 +335,7 @@ impl Parts {
             providers: vec![self.provider.clone()],
             transport: self.transport.clone(),
             store,
+            observers: Vec::new(),
         };
         let mut engine =
             Engine::with_clock(self.settings.clone(), components, self.clock.clone()).unwrap();

@@ -103,7 +103,11 @@ impl Local {
             for row in rows {
                 let (revision, changed) = row?;
                 let revision = Revision(revision.unsigned_abs());
-                changes.extend(read(&changed).map(|changed| Change { revision, changed }));
+                changes.extend(read(&changed).map(|changed| Change {
+                    revision,
+                    changed,
+                    was: None,
+                }));
             }
             Ok(changes)
         })

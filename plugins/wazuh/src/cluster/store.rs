@@ -154,8 +154,12 @@ impl TaskStore for ClusterStore {
         let _creating = inner.creating().await?;
         match which {
             // The master's message for it spares no order of ours.
-            Cancel::WithoutOrder if !inner.local.waiting(node, 1).await?.is_empty() => Ok(0),
-            Cancel::WithoutOrder | Cancel::Pending => inner.cancel(node).await,
+            Cancel::WithoutOrder | Cancel::Abandoned
+                if !inner.local.waiting(node, 1).await?.is_empty() =>
+            {
+                Ok(0)
+            }
+            Cancel::WithoutOrder | Cancel::Abandoned | Cancel::Pending => inner.cancel(node).await,
             Cancel::NotBegun => {
                 let cancelled = inner.cancel(node).await?;
                 Ok(cancelled + inner.take_back(node, now).await?)

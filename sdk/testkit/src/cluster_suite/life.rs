@@ -256,7 +256,7 @@ async fn a_word_counts_once_the_installer_was_begun_and_is_remembered_here(
     assert_eq!(timeline.last(), Some(&seen()));
     let statuses: Vec<Status> = (ok("changes", store.changes(start, 99).await).into_iter())
         .map(|change| match change.changed {
-            Changed::Task(task) => task.status,
+            Changed::Task(task) | Changed::Foreign(task) => task.status,
             Changed::Deleted(id) => panic!("{id} was deleted"),
         })
         .collect();

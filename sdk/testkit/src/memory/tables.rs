@@ -81,7 +81,11 @@ impl Tables {
 
     fn tell(&mut self, changed: Changed) {
         let revision = Revision(self.revision().0 + 1);
-        self.changes.push(Change { revision, changed });
+        self.changes.push(Change {
+            revision,
+            changed,
+            was: None,
+        });
     }
 
     /// Changes a task, which is there, and tells of it.
@@ -233,7 +237,7 @@ impl Tables {
                     .status
                     .may_become(&Status::Cancelled, row.standing, Mover::Delivery)
                 && match which {
-                    Cancel::WithoutOrder => waits && !row.standing.ours,
+                    Cancel::WithoutOrder | Cancel::Abandoned => waits && !row.standing.ours,
                     Cancel::Pending => waits,
                     Cancel::NotBegun => true,
                 }

@@ -107,7 +107,7 @@ async fn what_was_asked_first_ends_first(store: &dyn TaskStore) {
     let changes = ok(store.changes(before, 99).await);
     let told: Vec<TaskId> = (changes.iter())
         .map(|change| match &change.changed {
-            Changed::Task(task) => task.id,
+            Changed::Task(task) | Changed::Foreign(task) => task.id,
             Changed::Deleted(id) => *id,
         })
         .collect();
