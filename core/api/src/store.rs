@@ -179,11 +179,13 @@ pub trait TaskStore: Send + Sync {
 pub enum Imported {
     /// It is new here, under this id.
     New(TaskId),
-    /// It was imported before, under this id, and is now as it was shown.
+    /// It was imported before, under this id, and is now as it is shown.
     Followed(TaskId),
-    /// It is here under this id, and was not changed.
-    Known(TaskId),
-    /// It was here and is deleted.
+    /// It was imported before, under this id, and stays as it is.
+    Unchanged(TaskId),
+    /// It is a task of this store, under this id; it stays as it is.
+    Own(TaskId),
+    /// It was a task of this store and is deleted.
     Deleted,
 }
 

@@ -58,23 +58,16 @@ pub(crate) fn deleted(connection: &Connection, id: TaskId) -> Result<(), Fault> 
 pub(crate) fn was_deleted(connection: &Connection, task: &Task) -> Result<bool, Fault> {
     let mut statement = prepared(
         connection,
-        "SELECT GONE FROM WPKD_CHANGES WHERE TASK_ID = ?1 AND STATUS IS NULL",
+        "SELECT GONE FROM WPKD_CHANGES WHERE TASK_ID = ?1 AND STATUS IS NULL AND REVISION > ?2",
     )?;
-    let gone = statement.query_map([task.id.0], |row| Ok(gone(row.get_ref(0)?)))?;
+    let passed = passed(connection)?;
+    let gone = statement.query_map([task.id.0, passed], |row| Ok(gone(row.get_ref(0)?)))?;
     for was in gone {
-        if was?.is_some_and(|was| is_same(&was, task)) {
+        if was?.is_some_and(|was| was.is_same_as(task)) {
             return Ok(true);
         }
     }
     Ok(false)
-}
-
-fn is_same(one: &Task, other: &Task) -> bool {
-    let what = |task: &Task| (task.agent, task.created);
-    what(one) == what(other)
-        && one.node == other.node
-        && one.module == other.module
-        && one.command == other.command
 }
 
 /// The task that a deleted row was.

@@ -54,7 +54,7 @@ fn one(connection: &Connection, shown: &Task) -> Result<Imported, Fault> {
         return follow(connection, here, shown);
     }
     if let Some(here) = find(connection, OWN, shown)? {
-        return Ok(Imported::Known(here.id));
+        return Ok(Imported::Own(here.id));
     }
     if feed::was_deleted(connection, shown)? {
         return Ok(Imported::Deleted);
@@ -108,7 +108,7 @@ fn find(connection: &Connection, sql: &str, shown: &Task) -> Result<Option<Task>
 fn follow(connection: &Connection, here: Task, shown: &Task) -> Result<Imported, Fault> {
     let may = (here.status).may_become(&shown.status, Standing::default(), Mover::Report);
     if !may {
-        return Ok(Imported::Known(here.id));
+        return Ok(Imported::Unchanged(here.id));
     }
     let task = Task {
         updated: shown.updated,

@@ -13,11 +13,13 @@ use wpk_testkit::{settings_suite, store_suite};
 async fn the_store_does_what_every_store_must() {
     let folder = tempfile::tempdir().unwrap();
     let next = AtomicU32::new(0);
-    store_suite::run(async || {
+    let make = async || {
         let name = format!("{}.db", next.fetch_add(1, Ordering::Relaxed));
         Arc::new(SqliteStore::open(folder.path().join(name)).unwrap()) as Arc<dyn TaskStore>
-    })
-    .await;
+    };
+    store_suite::run(make).await;
+    // It takes tasks of a manager's own module over.
+    store_suite::imports::run(&make).await;
 }
 
 fn context(home: &std::path::Path) -> Context {

@@ -204,6 +204,19 @@ pub struct Task {
     pub confirmation: Option<Confirmation>,
 }
 
+impl Task {
+    /// Whether two rows are one task, whatever their ids and what has become of it since:
+    /// agent, node, module, command and time of creation are the same. Ids can differ
+    /// where two programs write into one table.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.agent == other.agent
+            && self.created == other.created
+            && self.node == other.node
+            && self.module == other.module
+            && self.command == other.command
+    }
+}
+
 /// Whether the version that an agent reported after a successful upgrade is the
 /// one it was sent (PROTOCOL.md, section 3).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

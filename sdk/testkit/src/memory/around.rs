@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
-    StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime,
-    Version,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Imported, NewTask, Overdue,
+    Revision, StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
+    UnixTime, Version,
 };
 
 /// A call of the store inside that waits to be carried out.
@@ -93,4 +93,5 @@ pass_on! {
     fn revision() -> Revision;
     fn place(reader: &str) -> Revision;
     fn set_place(reader: &str, place: Revision) -> ();
+    fn import(tasks: Vec<Task>) -> Vec<Imported>;
 }

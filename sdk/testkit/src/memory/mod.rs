@@ -4,6 +4,7 @@
 
 mod around;
 mod directory;
+mod imports;
 mod provider;
 mod source;
 mod store;

@@ -4,9 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
-    StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
-    UnixTime, Version,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Imported, NewTask, Overdue,
+    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
+    TransitionResult, UnixTime, Version,
 };
 
 use super::Tables;
@@ -135,5 +135,9 @@ impl TaskStore for MemoryStore {
                 "a reader's name has 1 to 64 bytes".to_owned(),
             )),
         }
+    }
+
+    async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
+        Ok(self.tables().import(tasks))
     }
 }

@@ -11,24 +11,43 @@ use wpk_api::{
 
 /// A task and what belongs to it.
 #[derive(Debug, Clone)]
-struct Row {
-    task: Task,
+pub(super) struct Row {
+    pub(super) task: Task,
     order: Option<Order>,
-    standing: Standing,
+    pub(super) standing: Standing,
     /// What its installer was begun with.
     target: Option<Version>,
     claimed: bool,
     crashes: u32,
     timeline: Vec<TimelineEntry>,
+    /// Under which id it is shown where it was imported from.
+    pub(super) shown: Option<TaskId>,
+}
+
+impl Row {
+    /// A task that somebody else made.
+    pub(super) fn imported(id: TaskId, task: Task) -> Self {
+        let created = task.created;
+        Self {
+            shown: Some(task.id),
+            task: Task { id, ..task },
+            order: None,
+            standing: Standing::default(),
+            target: None,
+            claimed: false,
+            crashes: 0,
+            timeline: vec![TimelineEntry::new(created, TimelineStep::Created)],
+        }
+    }
 }
 
 /// All tasks.
 #[derive(Debug, Clone, Default)]
 pub struct Tables {
-    rows: BTreeMap<TaskId, Row>,
-    last: i64,
-    changes: Vec<Change>,
-    places: HashMap<String, Revision>,
+    pub(super) rows: BTreeMap<TaskId, Row>,
+    pub(super) last: i64,
+    pub(super) changes: Vec<Change>,
+    pub(super) places: HashMap<String, Revision>,
 }
 
 impl Tables {
@@ -67,6 +86,7 @@ impl Tables {
             target: None,
             claimed: false,
             crashes: 0,
+            shown: None,
             task,
         };
         self.put(row);
@@ -74,8 +94,12 @@ impl Tables {
     }
 
     /// Stores a row and tells of its change.
-    fn put(&mut self, row: Row) {
-        self.tell(Changed::Task(row.task.clone()));
+    pub(super) fn put(&mut self, row: Row) {
+        let task = row.task.clone();
+        self.tell(match row.shown {
+            None => Changed::Task(task),
+            Some(_) => Changed::Foreign(task),
+        });
         self.rows.insert(row.task.id, row);
     }
 
@@ -88,8 +112,16 @@ impl Tables {
         });
     }
 
+    /// Tells that a row is deleted.
+    fn tell_of_end(&mut self, row: Row) {
+        self.tell(Changed::Deleted(row.task.id));
+        if let Some(last) = self.changes.last_mut() {
+            last.was = row.shown.is_none().then_some(row.task);
+        }
+    }
+
     /// Changes a task, which is there, and tells of it.
-    fn change(&mut self, id: TaskId, change: impl FnOnce(&mut Row)) -> Option<Task> {
+    pub(super) fn change(&mut self, id: TaskId, change: impl FnOnce(&mut Row)) -> Option<Task> {
         let mut row = self.rows.get(&id)?.clone();
         change(&mut row);
         let task = row.task.clone();
@@ -237,7 +269,8 @@ impl Tables {
                     .status
                     .may_become(&Status::Cancelled, row.standing, Mover::Delivery)
                 && match which {
-                    Cancel::WithoutOrder | Cancel::Abandoned => waits && !row.standing.ours,
+                    Cancel::WithoutOrder => waits && !row.standing.ours,
+                    Cancel::Abandoned => waits && !row.standing.ours && row.shown.is_none(),
                     Cancel::Pending => waits,
                     Cancel::NotBegun => true,
                 }
@@ -261,12 +294,13 @@ impl Tables {
     }
 
     fn delete(&mut self, id: TaskId, meant: impl Fn(&Row) -> bool) -> bool {
-        let gone = self.rows.get(&id).is_some_and(meant);
-        if gone {
-            self.rows.remove(&id);
-            self.tell(Changed::Deleted(id));
+        if !self.rows.get(&id).is_some_and(meant) {
+            return false;
         }
-        gone
+        if let Some(row) = self.rows.remove(&id) {
+            self.tell_of_end(row);
+        }
+        true
     }
 
     /// See [`wpk_api::TaskStore::in_progress`].

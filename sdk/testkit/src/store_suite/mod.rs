@@ -11,8 +11,10 @@
 //! the trait's documentation one by one, up to an installer that is begun
 //! ([`contract`]) and how tasks end and go ([`ends`]); whose word counts
 //! ([`words`]), whether agents run what they were sent ([`confirmations`]), timelines
-//! and the feed ([`history`]), callers that race each other ([`races`]), and random sequences of all operations against a simple store in
-//! memory ([`model`]), shrunk to a short one when they differ.
+//! and the feed ([`history`]), tasks of other programs where a store takes them over
+//! ([`imports`]), callers that race each other ([`races`]), and random sequences of all
+//! operations against a simple store in memory ([`model`]), shrunk to a short one when
+//! they differ.
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ pub mod confirmations;
 pub mod contract;
 pub mod ends;
 pub mod history;
+pub mod imports;
 pub mod model;
 pub mod races;
 mod tasks;
@@ -46,6 +49,7 @@ pub async fn run_with(make: impl AsyncFn() -> Arc<dyn TaskStore>, options: &Opti
     words::run(&make).await;
     confirmations::run(&make).await;
     history::run(&make).await;
+    imports::run_where_supported(&make).await;
     races::run(&make).await;
     model::run(&make, SEQUENCES).await;
     options.no_leaks().await;
