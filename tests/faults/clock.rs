@@ -145,6 +145,7 @@ fn settings(home: &tempfile::TempDir) -> Settings {
         transport: None,
         providers: Vec::new(),
         store: None,
+        observers: Vec::new(),
         cache: CacheSettings::default(),
         delivery: DeliverySettings {
             max_concurrent: 1,

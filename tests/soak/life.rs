@@ -111,6 +111,7 @@ impl Life {
             transport: None,
             providers: Vec::new(),
             store: None,
+            observers: Vec::new(),
             cache: CacheSettings::default(),
             delivery: DeliverySettings {
                 max_concurrent: self.slots,

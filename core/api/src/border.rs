@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::examine::Examine;
 use crate::settings::Problem;
 use crate::{
-    AgentId, Cancel, Confirmation, Context, Endpoint, NewTask, Overdue, Peer, PluginKind, Revision,
-    TaskId, TimelineEntry, Transition, UnixTime, Version,
+    AgentId, Cancel, Change, Confirmation, Context, Endpoint, NewTask, Overdue, Peer, PluginKind,
+    Revision, Task, TaskId, TimelineEntry, Transition, UnixTime, Version,
 };
 
 /// What a library says is inside it.
@@ -139,7 +139,7 @@ questions! {
     Tasks { tasks: Vec<TaskId> }
     /// `purge`.
     Purge { created_until: UnixTime }
-    /// `in_progress`.
+    /// `in_progress`, `shown`.
     TasksAfter { after: TaskId, limit: usize }
     /// `expire`.
     Expire { overdue: Vec<Overdue>, now: UnixTime }
@@ -157,6 +157,10 @@ questions! {
     Reader { reader: String }
     /// `set_place`.
     SetPlace { reader: String, place: Revision }
+    /// `import`.
+    ForeignTasks { tasks: Vec<Task> }
+    /// `observe`.
+    Changes { changes: Vec<Change> }
 }
 
 /// `interrupted`.

@@ -26,16 +26,19 @@ pub enum PluginKind {
     Provider,
     /// [`TaskStore`](crate::TaskStore), `[store]`.
     Store,
+    /// [`TaskObserver`](crate::TaskObserver), `[[observer]]`.
+    Observer,
 }
 
 impl PluginKind {
     /// All of them.
-    pub const ALL: [PluginKind; 5] = [
+    pub const ALL: [PluginKind; 6] = [
         Self::Source,
         Self::Directory,
         Self::Transport,
         Self::Provider,
         Self::Store,
+        Self::Observer,
     ];
 
     /// Its section in the configuration, and its word across the plugin border.
@@ -46,13 +49,15 @@ impl PluginKind {
             Self::Transport => "transport",
             Self::Provider => "provider",
             Self::Store => "store",
+            Self::Observer => "observer",
         }
     }
 
-    /// Whether a daemon has any number of them (`[[source]]`), or exactly one
+    /// Whether a daemon has any number of them (`[[source]]`), also none where the
+    /// daemon works without (`[[observer]]`), or exactly one
     /// (`[store]`).
     pub const fn is_list(self) -> bool {
-        matches!(self, Self::Source | Self::Provider)
+        matches!(self, Self::Source | Self::Provider | Self::Observer)
     }
 }
 

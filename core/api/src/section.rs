@@ -59,8 +59,8 @@ use serde_json::Value;
 use crate::examine::{Check, Examine};
 use crate::settings::{self, Problem};
 use crate::{
-    AgentDirectory, BuildError, Context, Demands, Factory, RequestSource, TaskStore, Transport,
-    WpkProvider,
+    AgentDirectory, BuildError, Context, Demands, Factory, RequestSource, TaskObserver, TaskStore,
+    Transport, WpkProvider,
 };
 
 /// The section of a plugin in the configuration: a struct with
@@ -142,7 +142,8 @@ opens!(
     AgentDirectory,
     Transport,
     WpkProvider,
-    TaskStore
+    TaskStore,
+    TaskObserver
 );
 
 /// A factory made of a section and a function; see [`plugin`].

@@ -32,7 +32,8 @@ pub trait RequestService: Send + Sync {
 
     /// For a while somebody else may have answered in the source's place (its socket was
     /// lost, and is back): what others did meanwhile is looked for at once. By default
-    /// nothing happens.
+    /// nothing happens. It does not cross the border of dynamic plugins: what is told to
+    /// the service of a source in a library ends there.
     fn was_away(&self) {}
 }
 

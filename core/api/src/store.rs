@@ -168,8 +168,7 @@ pub trait TaskStore: Send + Sync {
     /// [`StoreError::Unavailable`] where a store takes nothing over, which is the default.
     async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
         let _ = tasks;
-        let why = "it takes no tasks of other programs over; use another store";
-        Err(StoreError::Unavailable(why.to_owned()))
+        Err(StoreError::imports_nothing())
     }
 }
 
@@ -382,4 +381,11 @@ pub enum StoreError {
     /// The store answered something that makes no sense, or is damaged.
     #[error("the task store is damaged or has an unknown layout: {0}")]
     Damaged(String),
+}
+
+impl StoreError {
+    /// What [`TaskStore::import`] ends with where a store takes nothing over.
+    pub fn imports_nothing() -> Self {
+        Self::Unavailable("it takes no tasks of other programs over; use another store".to_owned())
+    }
 }

@@ -15,7 +15,7 @@ use crate::sections::{NodeSection, PluginSection, Settings, WazuhSection};
 use crate::{Findings, ranges, together};
 
 /// Sections that are tables, lists of tables, and plain values at the top.
-const TOP_LEVEL: [&str; 13] = [
+const TOP_LEVEL: [&str; 14] = [
     "home",
     "dialect",
     "node",
@@ -24,6 +24,7 @@ const TOP_LEVEL: [&str; 13] = [
     "transport",
     "provider",
     "store",
+    "observer",
     "cache",
     "delivery",
     "tasks",
@@ -98,6 +99,7 @@ impl Check<'_> {
             transport: self.one(PluginKind::Transport, &node),
             providers: self.list(PluginKind::Provider, &node),
             store: self.one(PluginKind::Store, &node),
+            observers: self.list(PluginKind::Observer, &node),
             cache: self.table("cache"),
             delivery: self.table("delivery"),
             tasks: self.table("tasks"),
@@ -206,8 +208,11 @@ impl Check<'_> {
             match plugins.check(kind, &type_name, &settings) {
                 Some(problems) => self.problems(section, problems),
                 None => {
-                    let known = plugins.types(kind).join(", ");
-                    let message = format!("{type_name:?} is unknown; known are {known}");
+                    let known = match plugins.types(kind).as_slice() {
+                        [] => "none is known, a library of [[plugin]] may bring one".to_owned(),
+                        types => format!("known are {}", types.join(", ")),
+                    };
+                    let message = format!("{type_name:?} is unknown; {known}");
                     self.found(format!("{section}.type"), message);
                 }
             }

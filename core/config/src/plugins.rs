@@ -13,7 +13,8 @@ pub trait Plugins {
     fn types(&self, kind: PluginKind) -> Vec<&'static str>;
 
     /// The types of the sections of a kind that the configuration leaves out, in
-    /// order; more than one only where [`PluginKind::is_list`].
+    /// order; more than one only where [`PluginKind::is_list`], and none for
+    /// observers.
     fn usual(&self, kind: PluginKind, node: &NodeInfo) -> Vec<&'static str>;
 
     /// The mistakes in a section of this type; `None` for an unknown type.

@@ -35,6 +35,8 @@ pub struct Settings {
     pub providers: Vec<PluginSection>,
     /// Where tasks are kept.
     pub store: Option<PluginSection>,
+    /// Who is told of every change of a task; often nobody.
+    pub observers: Vec<PluginSection>,
     /// Downloaded WPKs.
     pub cache: CacheSettings,
     /// How WPKs reach agents.
@@ -73,6 +75,7 @@ impl Settings {
             PluginKind::Transport => self.transport.as_slice(),
             PluginKind::Provider => &self.providers,
             PluginKind::Store => self.store.as_slice(),
+            PluginKind::Observer => &self.observers,
         }
     }
 }

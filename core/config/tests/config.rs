@@ -12,7 +12,7 @@ use wpk_api::settings::Problem;
 use wpk_api::{Context, Demands, Need, NodeInfo, Occupied, PluginKind, Resource, Role};
 use wpk_config::{ChunkSize, Finding, OnRestart, PluginSection, Plugins, Settings, Sources};
 
-/// Made-up plugins: `door` serves one path, `line` carries, and the directory
+/// Made-up plugins: `door` serves one path, `diary` writes to one, `line` carries, and the directory
 /// `line` needs it. Settings of all of them are fine but for the key `wrong`.
 struct Known;
 
@@ -23,6 +23,7 @@ impl Plugins for Known {
             PluginKind::Directory | PluginKind::Transport => vec!["line", "other"],
             PluginKind::Provider => vec!["shelf", "file"],
             PluginKind::Store => vec!["book", "far"],
+            PluginKind::Observer => vec!["diary"],
         }
     }
 
@@ -33,6 +34,7 @@ impl Plugins for Known {
             PluginKind::Provider => vec!["shelf", "file"],
             PluginKind::Store if node.role == Role::Worker => vec!["far"],
             PluginKind::Store => vec!["book"],
+            PluginKind::Observer => Vec::new(),
         }
     }
 
@@ -44,8 +46,9 @@ impl Plugins for Known {
     fn demands(&self, kind: PluginKind, section: &PluginSection, context: &Context) -> Demands {
         let mut demands = Demands::default();
         match (kind, section.kind.as_str()) {
-            (PluginKind::Source, "door") => {
-                let path = section.settings["path"].as_str().unwrap_or("door");
+            (PluginKind::Source, "door") | (PluginKind::Observer, "diary") => {
+                let path = section.settings["path"].as_str();
+                let path = path.unwrap_or(&section.kind);
                 demands.occupies.push(Occupied {
                     key: "path".into(),
                     what: Resource::Path(context.path(path)),
@@ -419,4 +422,38 @@ fn a_mistake_hides_no_other_and_parts_must_fit_together() {
             "source.2.type",
         ],
     );
+}
+
+#[test]
+fn observers_are_a_list_that_may_be_absent() {
+    assert_eq!(load(None).unwrap().observers, []);
+    assert_eq!(load_text("observer = []\n").unwrap().observers, []);
+    let two = "[[observer]]\ntype = \"diary\"\npath = \"a\"\n\
+               [[observer]]\ntype = \"diary\"\npath = \"b\"\n";
+    let settings = load_text(two).unwrap();
+    assert_eq!(types(&settings, PluginKind::Observer), ["diary", "diary"]);
+    let paths = settings.observers.iter().map(|one| &one.settings["path"]);
+    assert!(paths.eq(["a", "b"]), "{:?}", settings.observers);
+    let settings = load_without_plugins(two).unwrap();
+    assert_eq!(types(&settings, PluginKind::Observer), ["diary", "diary"]);
+}
+
+#[test]
+fn mistakes_in_observers_are_found_like_those_in_any_section() {
+    let one = "[[observer]]\ntype = \"diary\"\n";
+    let found = refused(&(one.replace("diary", "dairy") + one), &["observer.0.type"]);
+    assert!(found[0].message.contains("known are diary"), "{found:?}");
+    let found = refused(&one.replace("[[observer]]", "[observer]"), &["observer"]);
+    assert!(found[0].message.contains("write [[observer]]"), "{found:?}");
+    refused(&format!("{one}wrong = 1\n"), &["observer.0.wrong"]);
+    refused("[[observer]]\npath = \"a\"\n", &["observer.0"]);
+    refused(&one.replace("observer", "observers"), &["observers"]);
+    // Two of them in one place, and one where somebody serves.
+    let found = refused(
+        &format!("{one}path = \"a\"\n{one}path = \"a\"\n"),
+        &["observer.1.path"],
+    );
+    assert!(found[0].message.contains("observer.0.path"), "{found:?}");
+    let found = refused(&format!("{one}path = \"door\"\n"), &["observer.0.path"]);
+    assert!(found[0].message.contains("source.0.path"), "{found:?}");
 }

@@ -31,6 +31,8 @@ fn usual(kind: PluginKind, node: &NodeInfo) -> Vec<&'static str> {
         // The tasks of a cluster are its master's.
         PluginKind::Store if node.role == Role::Worker => vec!["cluster"],
         PluginKind::Store => vec!["sqlite"],
+        // Nobody has to be told.
+        PluginKind::Observer => Vec::new(),
     }
 }
 

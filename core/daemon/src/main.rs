@@ -34,11 +34,13 @@ mod crash;
 mod examine;
 mod generate;
 mod import;
+mod observers;
 mod privileges;
 mod registry;
 mod reload;
 mod service;
 mod settings;
+mod start_error;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -129,12 +131,12 @@ impl End {
 
 /// The configuration was read and found good; says what it means.
 fn check(settings: &Settings) -> ExitCode {
-    let kinds = |sections: &[PluginSection]| {
-        sections
-            .iter()
+    let kinds = |sections: &[PluginSection]| match sections {
+        [] => "none".to_owned(),
+        sections => (sections.iter())
             .map(|section| section.kind.as_str())
             .collect::<Vec<_>>()
-            .join(", ")
+            .join(", "),
     };
     println!("the configuration is good");
     for warning in settings::warnings(settings) {
@@ -148,6 +150,7 @@ fn check(settings: &Settings) -> ExitCode {
     println!("transport  {}", kinds(settings.transport.as_slice()));
     println!("providers  {}", kinds(&settings.providers));
     println!("store      {}", kinds(settings.store.as_slice()));
+    println!("observers  {}", kinds(&settings.observers));
     for file in &settings.plugins {
         println!("plugin     {}", file.path.display());
     }

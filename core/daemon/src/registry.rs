@@ -10,12 +10,15 @@ use serde_json::Value;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::settings::Problem;
 use wpk_api::{
-    AgentDirectory, BuildError, Context, Demands, Factory, NodeInfo, PluginKind, RequestSource,
+    AgentDirectory, Context, Demands, Factory, NodeInfo, PluginKind, RequestSource, TaskObserver,
     TaskStore, Transport, WpkProvider,
 };
 use wpk_config::{Fragments, PluginFile, PluginSection, Plugins, Settings};
 use wpk_loader::{LoadError, LoadOptions, LoadedPlugin};
-use wpk_runtime::Components;
+use wpk_runtime::{Components, NamedObserver};
+
+use crate::observers;
+use crate::start_error::StartError;
 
 /// A named set of factories of one trait.
 struct Factories<T: ?Sized>(Vec<Box<dyn Factory<T>>>);
@@ -112,12 +115,14 @@ pub(crate) struct Registry {
     providers: Factories<dyn WpkProvider>,
     transports: Factories<dyn Transport>,
     stores: Factories<dyn TaskStore>,
+    observers: Factories<dyn TaskObserver>,
     libraries: Vec<LoadedPlugin>,
     usual: Usual,
 }
 
 macro_rules! kind_of_plugin {
-    ($with:ident, $list:ident, $what:literal, $trait:ty) => {
+    ($(#[$meta:meta])* $with:ident, $list:ident, $what:literal, $trait:ty) => {
+        $(#[$meta])*
         #[doc = concat!("Adds a ", $what, ".")]
         #[must_use]
         pub(crate) fn $with(mut self, factory: impl Factory<$trait> + 'static) -> Self {
@@ -137,6 +142,7 @@ impl Registry {
             providers: Factories::default(),
             transports: Factories::default(),
             stores: Factories::default(),
+            observers: Factories::default(),
             libraries: Vec::new(),
             usual,
         }
@@ -152,6 +158,13 @@ impl Registry {
     kind_of_plugin!(with_provider, providers, "WPK provider", dyn WpkProvider);
     kind_of_plugin!(with_transport, transports, "transport", dyn Transport);
     kind_of_plugin!(with_store, stores, "task store", dyn TaskStore);
+    kind_of_plugin!(
+        #[allow(dead_code)] // Until one is built in.
+        with_observer,
+        observers,
+        "task observer",
+        dyn TaskObserver
+    );
 
     /// Loads the libraries of `[[plugin]]` that are named well, and tells the
     /// configuration what is wrong with the others.
@@ -168,12 +181,13 @@ impl Registry {
 
     /// Adds everything a library brings, unless a type of it is known already.
     fn add_library(&mut self, library: &LoadedPlugin) -> Result<(), LibraryError> {
-        let brought: [(PluginKind, Vec<&'static str>); 5] = [
+        let brought: [(PluginKind, Vec<&'static str>); 6] = [
             (PluginKind::Source, types(&library.sources())),
             (PluginKind::Directory, types(&library.directories())),
             (PluginKind::Transport, types(&library.transports())),
             (PluginKind::Provider, types(&library.providers())),
             (PluginKind::Store, types(&library.stores())),
+            (PluginKind::Observer, types(&library.observers())),
         ];
         for (kind, names) in brought {
             let known = self.of(kind).types();
@@ -190,6 +204,7 @@ impl Registry {
         self.providers.0.extend(boxed(library.providers()));
         self.transports.0.extend(boxed(library.transports()));
         self.stores.0.extend(boxed(library.stores()));
+        self.observers.0.extend(boxed(library.observers()));
         self.libraries.push(library.clone());
         Ok(())
     }
@@ -207,6 +222,7 @@ impl Registry {
             PluginKind::Transport => &self.transports,
             PluginKind::Provider => &self.providers,
             PluginKind::Store => &self.stores,
+            PluginKind::Observer => &self.observers,
         }
     }
 
@@ -260,6 +276,24 @@ impl Registry {
         self.providers.build(PluginKind::Provider, section, context)
     }
 
+    /// Makes the observers of all sections, under names that the next start gives them too.
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build).
+    pub(crate) fn observers(
+        &self,
+        settings: &Settings,
+        context: &Context,
+    ) -> Result<Vec<NamedObserver>, StartError> {
+        let sections = &settings.observers;
+        let named = observers::names(sections).into_iter().zip(sections);
+        let built = named.map(|(name, section)| {
+            let observer = (self.observers).build(PluginKind::Observer, section, context)?;
+            Ok(NamedObserver { name, observer })
+        });
+        built.collect()
+    }
+
     /// Makes the parts of an engine. Sources come last, so that nothing is
     /// accepted before everything it needs is there.
     ///
@@ -290,7 +324,7 @@ impl Registry {
             providers,
             transport,
             store,
-            observers: Vec::new(),
+            observers: self.observers(settings, &context)?,
         })
     }
 }
@@ -351,33 +385,5 @@ enum LibraryError {
         path: std::path::PathBuf,
         kind: PluginKind,
         name: &'static str,
-    },
-}
-
-impl StartError {
-    /// It is the settings that are wrong, and not the world.
-    pub(crate) fn is_of_settings(&self) -> bool {
-        match self {
-            Self::NoSection(_) | Self::UnknownType { .. } => true,
-            Self::Build { cause, .. } => matches!(cause, BuildError::Settings(_)),
-        }
-    }
-}
-
-/// Why the parts of an engine cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    /// A section that nobody wrote and that has no default.
-    #[error("[{0}] is missing, and nothing stands for it; write one")]
-    NoSection(PluginKind),
-    /// A `type` nobody answers to.
-    #[error("{kind}.type: {type_name:?} is unknown")]
-    UnknownType { kind: PluginKind, type_name: String },
-    /// A plugin could not be made.
-    #[error("{kind} {type_name:?}: {cause}")]
-    Build {
-        kind: PluginKind,
-        type_name: String,
-        cause: BuildError,
     },
 }

@@ -66,7 +66,10 @@ mod tests {
     use serde::Deserialize;
     use tempfile::TempDir;
     use wpk_api::section::{Section, plugin};
-    use wpk_api::{BuildError, Context, Demands, Factory, RequestSource, Resource};
+    use wpk_api::{
+        BuildError, Change, Context, Demands, Factory, ObserverError, RequestSource, Resource,
+        TaskObserver,
+    };
 
     use super::*;
     use crate::builtins;
@@ -98,14 +101,42 @@ mod tests {
         }
     }
 
+    /// `[[observer]] type = "diary"`: writes into a file.
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Diary {
+        path: std::path::PathBuf,
+    }
+
+    impl Section for Diary {
+        fn demands(&self, context: &Context) -> Demands {
+            let file = Resource::Path(context.path(&self.path));
+            Demands::default().occupying("path", file)
+        }
+    }
+
+    /// An observer that forgets everything.
+    struct Forgetful;
+
+    #[async_trait::async_trait]
+    impl TaskObserver for Forgetful {
+        async fn observe(&self, _: &[Change]) -> Result<(), ObserverError> {
+            Ok(())
+        }
+    }
+
+    fn diary() -> impl Factory<dyn TaskObserver> {
+        plugin("diary", |_: Diary, _: &Context| Ok(Forgetful))
+    }
+
     fn door() -> impl Factory<dyn RequestSource> {
         plugin("door", |_: Door, _: &Context| {
             Err::<NoSource, _>(BuildError::Failed("nothing is opened here".to_owned()))
         })
     }
 
-    /// What `wpkd check` finds: the key of each mistake, and the text.
-    fn found(text: &str) -> Vec<(String, String)> {
+    /// The settings as `wpkd` reads them, and what knows their plugins.
+    fn settings(text: &str) -> (Result<Settings, Findings>, Registry) {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("wpkd.toml");
         std::fs::write(&file, text).unwrap();
@@ -114,8 +145,15 @@ mod tests {
             home: Some(folder.path().to_owned()),
             user: None,
         };
-        let mut registry = builtins::registry().with_source(door());
-        let findings = read(&place, &mut registry).err();
+        let registry = builtins::registry().with_source(door());
+        let mut registry = registry.with_observer(diary());
+        let settings = read(&place, &mut registry).map(|(settings, _)| settings);
+        (settings, registry)
+    }
+
+    /// What `wpkd check` finds: the key of each mistake, and the text.
+    fn found(text: &str) -> Vec<(String, String)> {
+        let findings = settings(text).0.err();
         let findings = findings.into_iter().flat_map(|findings| findings.0);
         findings.map(|found| (found.key, found.message)).collect()
     }
@@ -158,6 +196,35 @@ mod tests {
                       [store]\ntype = \"cluster\"\npath = \"queue/channel/agents.db\"\n";
         one_conflict(worker, "store.path", "transport.database");
         assert_eq!(found("[store]\ntype = \"sqlite\"\npath = \"a.db\"\n"), []);
+    }
+
+    #[test]
+    fn what_an_observer_writes_to_is_its_own() {
+        let diary = |path: &str| format!("[[observer]]\ntype = \"diary\"\npath = \"{path}\"\n");
+        assert_eq!(found(&(diary("a") + &diary("b"))), []);
+        one_conflict(
+            &(diary("a") + &diary("./a")),
+            "observer.1.path",
+            "observer.0.path",
+        );
+        // The tasks lie there, though nobody wrote it.
+        let tasks = diary("queue/tasks/tasks.db");
+        one_conflict(&tasks, "observer.0.path", "store.path");
+        one_conflict(
+            &diary("a").replace("diary", "dairy"),
+            "observer.0.type",
+            "diary",
+        );
+    }
+
+    #[test]
+    fn observers_are_made_and_named_in_the_order_of_their_sections() {
+        let diary = "[[observer]]\ntype = \"diary\"\n";
+        let (settings, registry) = settings(&format!("{diary}path = \"a\"\n{diary}path = \"b\"\n"));
+        let settings = settings.unwrap();
+        let made = registry.observers(&settings, &settings.context()).unwrap();
+        let names = made.iter().map(|made| made.name.as_str());
+        assert!(names.eq(["diary", "diary-2"]));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use wpk_abi::codes::status;
 use wpk_api::border::Words;
 use wpk_api::settings::Problem;
 use wpk_api::{
-    AgentId, BuildError, DirectoryError, ProviderError, SourceError, StoreError, TransportError,
+    AgentId, BuildError, DirectoryError, ObserverError, ProviderError, SourceError, StoreError,
+    TransportError,
 };
 
 /// The longest message that is taken from a plugin, in characters.
@@ -149,6 +150,10 @@ impl CallError {
             status::FULL => StoreError::Full(text),
             _ => StoreError::Unavailable(text),
         }
+    }
+
+    pub(crate) fn observer(self) -> ObserverError {
+        ObserverError(self.to_string())
     }
 }
 

@@ -37,6 +37,7 @@ mod host;
 mod instance;
 mod library;
 mod logs;
+mod observer;
 mod operation;
 mod options;
 mod provider;
@@ -52,7 +53,9 @@ use std::path::{Path, PathBuf};
 
 use wpk_abi::host::HostTable;
 use wpk_api::border::Description;
-use wpk_api::{AgentDirectory, PluginKind, RequestSource, TaskStore, Transport, WpkProvider};
+use wpk_api::{
+    AgentDirectory, PluginKind, RequestSource, TaskObserver, TaskStore, Transport, WpkProvider,
+};
 
 pub use error::LoadError;
 pub use factory::LoadedFactory;
@@ -152,6 +155,13 @@ impl LoadedPlugin {
         transport::make
     );
     factories!("task stores", stores, Store, TaskStore, store::make);
+    factories!(
+        "task observers",
+        observers,
+        Observer,
+        TaskObserver,
+        observer::make
+    );
 
     /// Why it is not called any more; `None`: it is.
     pub fn quarantined(&self) -> Option<&str> {

@@ -101,7 +101,8 @@ pub(crate) fn usual_limit(asked: Asked) -> Option<Duration> {
         Operation::Serves => 5,
         Operation::Check | Operation::Demands => 30,
         Operation::Resolve | Operation::Fetch => 600,
-        Operation::Send => 300,
+        // What an observer writes to may have to be waited for.
+        Operation::Send | Operation::Observe => 300,
         _ => 60,
     };
     Some(Duration::from_secs(seconds))

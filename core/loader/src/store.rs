@@ -9,17 +9,20 @@ use serde_json::Value;
 use wpk_abi::Operation;
 use wpk_api::border::{
     Agents, AwaitingAfter, BeginInstaller, CancelTasks, ChangesAfter, Claim, Confirm, Expire,
-    Interrupted, Moves, NewTasks, Note, Nothing, OneTask, Opened, Purge, Reader, SetPlace, Tasks,
-    TasksAfter, TasksNow,
+    ForeignTasks, Interrupted, Moves, NewTasks, Note, Nothing, OneTask, Opened, Purge, Reader,
+    SetPlace, Tasks, TasksAfter, TasksNow,
 };
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
-    StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
-    UnixTime, Version,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Imported, NewTask, Overdue,
+    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
+    TransitionResult, UnixTime, Version,
 };
 
 use crate::failure::CallError;
 use crate::instance::Instance;
+
+/// The minor version since which stores know of tasks that others made.
+const IMPORTS: u16 = 2;
 
 struct Store(Instance);
 
@@ -53,7 +56,11 @@ impl Store {
         question: impl Serialize + Sync,
         asked: usize,
     ) -> Result<Vec<T>, StoreError> {
-        let answers: Vec<T> = self.ask(operation, question).await?;
+        let answers = self.ask(operation, question).await?;
+        self.each(answers, asked)
+    }
+
+    fn each<T>(&self, answers: Vec<T>, asked: usize) -> Result<Vec<T>, StoreError> {
         if answers.len() == asked {
             Ok(answers)
         } else {
@@ -123,6 +130,12 @@ impl TaskStore for Store {
 
     async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64> {
         let node = node.to_owned();
+        // A library that imports nothing does not know the word either, and to it the two
+        // are the same.
+        let which = match which {
+            Cancel::Abandoned if !self.0.border().speaks(IMPORTS) => Cancel::WithoutOrder,
+            which => which,
+        };
         let question = CancelTasks { node, which, now };
         self.ask(Operation::Cancel, question).await
     }
@@ -197,5 +210,15 @@ impl TaskStore for Store {
         let reader = reader.to_owned();
         self.tell(Operation::SetPlace, SetPlace { reader, place })
             .await
+    }
+
+    async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
+        let asked = tasks.len();
+        let question = ForeignTasks { tasks };
+        let answer = self.0.ask_for(Operation::Import, &question).await;
+        match answer {
+            Err(error) if error.is_unsupported() => Err(StoreError::imports_nothing()),
+            answer => self.each(answer.map_err(CallError::store)?, asked),
+        }
     }
 }

@@ -76,7 +76,7 @@ extern "C" {
 #endif
 
 #define WPK_MAJOR 1
-#define WPK_MINOR 1
+#define WPK_MINOR 2
 
 /* Bits of wpk_header.features. The host sets those it offers, a plugin those it
  * cannot do without; a plugin that needs one the host lacks is not loaded. */
@@ -87,7 +87,8 @@ extern "C" {
 typedef struct wpk_header {
     uint32_t size;     /* sizeof the whole table, as compiled */
     uint16_t major;    /* WPK_MAJOR */
-    uint16_t minor;    /* WPK_MINOR; a library of minor 0 is not asked operations 3 and 4 */
+    uint16_t minor;    /* WPK_MINOR; a library of minor 0 is not asked operations 3 and 4, one
+                        * below 2 is not told of "abandoned" tasks */
     uint64_t features; /* WPK_FEATURE_... */
 } wpk_header;
 
@@ -139,8 +140,8 @@ enum {
 enum {
     /* {"kind": K, "type": T, "settings": {...}} -> [{"key": "timeout", "message": "..."}, ...]
      * Every mistake in a section of the settings; touches nothing. `instance` is
-     * 0. K is "source", "directory", "provider", "transport" or "store"; T is the
-     * section's type; settings is the section without it. wpkd has checked the
+     * 0. K is "source", "directory", "provider", "transport", "store" or
+     * "observer"; T is the section's type; settings is the section without it. wpkd has checked the
      * schema of the description before. [] if all is well. */
     WPK_OP_CHECK = 1,
     /* {"kind": K, "type": T, "settings": {...}, "context": {"home": "/var/ossec",
@@ -244,7 +245,9 @@ enum {
     WPK_OP_BEGIN_INSTALLER = 85,
     /* {"tasks": [n, ...], "now": time} -> null */
     WPK_OP_TOUCH = 86,
-    /* {"node": s, "which": "without_order"|"pending"|"not_begun", "now": time} -> how many */
+    /* {"node": s, "which": "without_order"|"abandoned"|"pending"|"not_begun", "now": time}
+     * -> how many. "abandoned": those without an order that were not imported; a library of
+     * minor 0 or 1 is asked "without_order" instead. */
     WPK_OP_CANCEL = 87,
     /* {"tasks": [n, ...]} -> how many */
     WPK_OP_WITHDRAW = 88,
@@ -261,8 +264,12 @@ enum {
     WPK_OP_TIMELINE = 94,
     /* {"task": n, "confirmation": Confirmation, "entry": Entry} -> true or false */
     WPK_OP_CONFIRM = 95,
-    /* {"after": Revision, "limit": n}
-     * -> [{"revision": Revision, "changed": {"task": Task} | {"deleted": n}}, ...] */
+    /* {"after": Revision, "limit": n} -> [Change, ...]
+     * Change: {"revision": Revision,
+     *   "changed": {"task": Task} | {"foreign": Task} | {"deleted": n},
+     *   "was": Task (may be absent)}
+     * "foreign" is a task of WPK_OP_IMPORT; "was", of a deletion, the task as it was, where
+     * the store still knows and it was no foreign one. */
     WPK_OP_CHANGES = 96,
     /* {} -> Revision */
     WPK_OP_REVISION = 97,
@@ -274,7 +281,27 @@ enum {
      * -> [{"task": Task, "target": "vX.Y.Z", "next": n (may be absent)}, ...] */
     WPK_OP_AWAITING = 100,
     /* {"tasks": [n, ...]} -> [Task|null, ...], one for each, in order. */
-    WPK_OP_TASKS = 101
+    WPK_OP_TASKS = 101,
+    /* Takes over tasks that another program made, as they are, without an order.
+     * {"tasks": [Task, ...]} -> [{"new": n} | {"followed": n} | {"known": n} | "deleted", ...],
+     * one for each, in order; n is the id here. WPK_UNSUPPORTED: this store takes nothing
+     * over, which is an answer like any other. Since minor version 2. */
+    WPK_OP_IMPORT = 102,
+
+    /* Observer: is told of every change of every task, in the order of the store's feed,
+     * and shows or passes it on. {"changes": [Change, ...]} (Change: see WPK_OP_CHANGES)
+     * -> null: all of it is done, wherever it had to be written. After an error, or where
+     * the deadline passes (300 seconds), wpkd sends the same changes again, after a pause
+     * that grows to a minute; meanwhile this observer is behind, and nothing else waits.
+     * A change may come more than once, also long after later ones of the same task: then
+     * it says how the task is now. `changes` may be empty. Since minor version 2. */
+    WPK_OP_OBSERVE = 112,
+    /* Observer that writes where others write too: the tasks that stand there, with ids
+     * above `after`, ascending, `limit` at the most. {"after": n, "limit": n} -> [Task, ...].
+     * wpkd compares them with its own at the start and every minute, imports what others
+     * made, and sends what differs to WPK_OP_OBSERVE. WPK_UNSUPPORTED or []: there is
+     * nothing to compare. Since minor version 2. */
+    WPK_OP_SHOWN = 113
 };
 
 /* Levels of log lines. */

@@ -158,6 +158,12 @@ operations! {
     Awaiting = 100, "awaiting";
     /// Store, contract 2: tasks by their ids.
     Tasks = 101, "tasks";
+    /// Store, contract 2: takes over tasks that others made. Since minor version 2.
+    Import = 102, "import";
+    /// Observer: some changes of tasks. Since minor version 2.
+    Observe = 112, "observe";
+    /// Observer: the tasks that stand where it writes. Since minor version 2.
+    Shown = 113, "shown";
 }
 
 /// The word of an operation's number, for messages.

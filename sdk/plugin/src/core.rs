@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use wpk_abi::export::HostView;
-use wpk_api::{AgentDirectory, RequestSource, TaskStore, Transport, WpkProvider};
+use wpk_api::{AgentDirectory, RequestSource, TaskObserver, TaskStore, Transport, WpkProvider};
 
 use crate::exports::Exports;
 use crate::streams::Pulled;
@@ -24,6 +24,7 @@ pub(crate) enum Instance {
     Provider(Arc<dyn WpkProvider>),
     Transport(Arc<dyn Transport>),
     Store(Arc<dyn TaskStore>),
+    Observer(Arc<dyn TaskObserver>),
 }
 
 /// One open stream. Locked while it is pulled.

@@ -8,7 +8,7 @@ use wpk_api::examine::{Check, Examine};
 use wpk_api::settings::Problem;
 use wpk_api::{
     AgentDirectory, Context, Demands, Factory, PluginKind, RequestSource, STORE_CONTRACT,
-    TaskStore, Transport, WpkProvider,
+    TaskObserver, TaskStore, Transport, WpkProvider,
 };
 
 /// The JSON schema of a settings struct, for
@@ -55,6 +55,7 @@ pub(crate) enum Entry {
     Provider(Box<dyn Factory<dyn WpkProvider>>),
     Transport(Box<dyn Factory<dyn Transport>>),
     Store(Box<dyn Factory<dyn TaskStore>>),
+    Observer(Box<dyn Factory<dyn TaskObserver>>),
 }
 
 /// What is asked of a factory whatever it makes.
@@ -103,6 +104,7 @@ impl Entry {
             Self::Provider(factory) => factory,
             Self::Transport(factory) => factory,
             Self::Store(factory) => factory,
+            Self::Observer(factory) => factory,
         }
     }
 
@@ -113,6 +115,7 @@ impl Entry {
             Self::Provider(_) => PluginKind::Provider,
             Self::Transport(_) => PluginKind::Transport,
             Self::Store(_) => PluginKind::Store,
+            Self::Observer(_) => PluginKind::Observer,
         }
     }
 
@@ -130,7 +133,7 @@ impl Entry {
 
 macro_rules! kinds {
     ($($kind:literal, $add:ident, $variant:ident, $trait:path;)*) => {$(
-        #[doc = concat!("Adds a ", $kind, ": what [`plugin`](crate::plugin) makes of a section \
+        #[doc = concat!("Adds ", $kind, ": what [`plugin`](crate::plugin) makes of a section \
             and a function, or any other factory.")]
         #[must_use]
         pub fn $add(mut self, factory: impl Factory<dyn $trait> + 'static) -> Self {
@@ -148,11 +151,12 @@ impl Exports {
     }
 
     kinds! {
-        "source", source, Source, RequestSource;
-        "directory", directory, Directory, AgentDirectory;
-        "provider", provider, Provider, WpkProvider;
-        "transport", transport, Transport, Transport;
-        "store", store, Store, TaskStore;
+        "a source", source, Source, RequestSource;
+        "a directory", directory, Directory, AgentDirectory;
+        "a provider", provider, Provider, WpkProvider;
+        "a transport", transport, Transport, Transport;
+        "a store", store, Store, TaskStore;
+        "an observer", observer, Observer, TaskObserver;
     }
 
     /// The description of the header.

@@ -3,7 +3,10 @@
 
 use wpk_abi::codes::status;
 use wpk_api::border::Words;
-use wpk_api::{BuildError, DirectoryError, ProviderError, SourceError, StoreError, TransportError};
+use wpk_api::{
+    BuildError, DirectoryError, ObserverError, ProviderError, SourceError, StoreError,
+    TransportError,
+};
 
 /// An operation that ends as an error.
 pub(crate) struct Failure {
@@ -101,5 +104,11 @@ impl From<StoreError> for Failure {
             StoreError::Full(text) => Self::new(status::FULL, text),
             StoreError::Damaged(text) => Self::new(status::DAMAGED, text),
         }
+    }
+}
+
+impl From<ObserverError> for Failure {
+    fn from(ObserverError(text): ObserverError) -> Self {
+        Self::new(status::FAILED, text)
     }
 }

@@ -96,8 +96,8 @@ pub mod border {
 
 /// Exports a library's plugins; written once, in the root of a `cdylib`.
 ///
-/// Each line names a kind (`source`, `directory`, `provider`, `transport` or
-/// `store`), the `type` of its section in the configuration, and a function
+/// Each line names a kind (`source`, `directory`, `provider`, `transport`, `store`
+/// or `observer`), the `type` of its section in the configuration, and a function
 /// `fn(Settings, &Context) -> Result<Plugin, BuildError>` that makes it, where
 /// `Settings` is a [`Section`]. It runs inside the plugin's tokio runtime and
 /// should not block for long.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use wpk_abi::Operation;
 use wpk_api::border::{
-    Agent, Agents, AwaitingAfter, BeginInstaller, CancelTasks, ChangesAfter, Claim, Confirm,
-    Expire, Interrupted, Moves, Name, NewTasks, Note, Nothing, OneTask, Opened, Page, Purge,
-    Reader, Section, SetPlace, Tasks, TasksAfter, TasksNow,
+    Agent, Agents, AwaitingAfter, BeginInstaller, CancelTasks, Changes, ChangesAfter, Claim,
+    Confirm, Expire, ForeignTasks, Interrupted, Moves, Name, NewTasks, Note, Nothing, OneTask,
+    Opened, Page, Purge, Reader, Section, SetPlace, Tasks, TasksAfter, TasksNow,
 };
-use wpk_api::{AgentDirectory, Context, RequestSource, TaskStore, Transport, WpkProvider};
+use wpk_api::{
+    AgentDirectory, Context, RequestSource, TaskObserver, TaskStore, Transport, WpkProvider,
+};
 
 use crate::core::{Core, Instance, lock};
 use crate::exchange::{Answer, Question, unknown};
@@ -40,6 +42,7 @@ impl Core {
             Some(Instance::Provider(provider)) => self.provider(&*provider, question).await,
             Some(Instance::Transport(transport)) => ask_transport(&*transport, question).await,
             Some(Instance::Store(store)) => ask_store(&*store, question).await,
+            Some(Instance::Observer(observer)) => ask_observer(&*observer, question).await,
             None => Err(Failure::malformed("there is no such instance")),
         }
     }
@@ -87,6 +90,7 @@ impl Core {
                 Instance::Transport(transport)
             }
             Entry::Store(factory) => Instance::Store(factory.build(settings, context)?),
+            Entry::Observer(factory) => Instance::Observer(factory.build(settings, context)?),
         };
         let handle = self.number();
         lock(&self.instances).insert(handle, instance);
@@ -268,6 +272,27 @@ async fn ask_history(store: &dyn TaskStore, mut question: Question) -> Result<An
         Operation::SetPlace => {
             let SetPlace { reader, place } = question.read()?;
             Answer::json(store.set_place(&reader, place).await?)
+        }
+        Operation::Import => {
+            let ForeignTasks { tasks } = question.read()?;
+            Answer::json(store.import(tasks).await?)
+        }
+        other => Err(unknown(other.code())),
+    }
+}
+
+async fn ask_observer(
+    observer: &dyn TaskObserver,
+    mut question: Question,
+) -> Result<Answer, Failure> {
+    match question.known()? {
+        Operation::Observe => {
+            let Changes { changes } = question.read()?;
+            Answer::json(observer.observe(&changes).await?)
+        }
+        Operation::Shown => {
+            let TasksAfter { after, limit } = question.read()?;
+            Answer::json(observer.shown(after, limit).await?)
         }
         other => Err(unknown(other.code())),
     }

@@ -93,7 +93,8 @@ async fn look(
         "",
         certificates::look(settings, &args.ca, args.wpk.as_deref(), kept),
     )?;
-    sections(PluginKind::Store, &asked, settings, registry, out).await
+    sections(PluginKind::Store, &asked, settings, registry, out).await?;
+    sections(PluginKind::Observer, &asked, settings, registry, out).await
 }
 
 /// What plugins are asked beside themselves.

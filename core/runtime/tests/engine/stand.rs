@@ -102,6 +102,7 @@ pub fn settings(home: &TempDir) -> Settings {
         transport: None,
         providers: Vec::new(),
         store: None,
+        observers: Vec::new(),
         cache: CacheSettings::default(),
         delivery: DeliverySettings::default(),
         tasks: TaskSettings::default(),
