@@ -136,9 +136,3 @@ fn go_on_above(connection: &Connection, id: i64) -> Result<(), Fault> {
     }
     Ok(())
 }
-
-/// Whether a task was made by somebody else.
-pub(crate) fn is_imported(connection: &Connection, id: TaskId) -> Result<bool, Fault> {
-    let sql = "SELECT 1 FROM WPKD_IMPORTED WHERE TASK_ID = ?1";
-    Ok(prepared(connection, sql)?.exists([id.0])?)
-}

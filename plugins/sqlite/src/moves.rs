@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::read::{self, columns, live};
 use crate::rows::make_way;
 use crate::statement::{ids, prepared};
-use crate::{feed, imports, timeline};
+use crate::{feed, timeline};
 
 pub(crate) const CLAIMABLE: &str = concat!(
     "SELECT ",
@@ -209,7 +209,7 @@ pub(crate) fn cancel(
             Cancel::Abandoned => {
                 task.status == Status::Pending
                     && !standing.ours
-                    && !imports::is_imported(connection, id)?
+                    && !read::is_imported(connection, id)?
             }
             Cancel::Pending => task.status == Status::Pending,
             Cancel::NotBegun => true,

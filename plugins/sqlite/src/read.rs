@@ -139,6 +139,12 @@ pub(crate) fn standing(connection: &Connection, id: TaskId) -> Result<Standing, 
     Ok(found.unwrap_or_default())
 }
 
+/// Whether a task was made by somebody else.
+pub(crate) fn is_imported(connection: &Connection, id: TaskId) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM WPKD_IMPORTED WHERE TASK_ID = ?1";
+    Ok(connection.prepare_cached(sql)?.exists([id.0])?)
+}
+
 /// Whether a live task waits to be taken.
 pub(crate) fn waits(connection: &Connection, id: TaskId) -> Result<bool, Fault> {
     let mut statement = connection.prepare_cached(

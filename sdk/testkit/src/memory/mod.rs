@@ -4,6 +4,7 @@
 
 mod around;
 mod directory;
+mod feed;
 mod imports;
 mod provider;
 mod source;

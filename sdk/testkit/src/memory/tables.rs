@@ -103,23 +103,6 @@ impl Tables {
         self.rows.insert(row.task.id, row);
     }
 
-    fn tell(&mut self, changed: Changed) {
-        let revision = Revision(self.revision().0 + 1);
-        self.changes.push(Change {
-            revision,
-            changed,
-            was: None,
-        });
-    }
-
-    /// Tells that a row is deleted.
-    fn tell_of_end(&mut self, row: Row) {
-        self.tell(Changed::Deleted(row.task.id));
-        if let Some(last) = self.changes.last_mut() {
-            last.was = row.shown.is_none().then_some(row.task);
-        }
-    }
-
     /// Changes a task, which is there, and tells of it.
     pub(super) fn change(&mut self, id: TaskId, change: impl FnOnce(&mut Row)) -> Option<Task> {
         let mut row = self.rows.get(&id)?.clone();
@@ -394,34 +377,6 @@ impl Tables {
             row.task.confirmation = Some(what);
             row.timeline.push(entry);
         });
-        true
-    }
-
-    /// See [`wpk_api::TaskStore::changes`].
-    pub fn changes(&self, after: Revision, limit: usize) -> Vec<Change> {
-        let newer = self.changes.iter().filter(|change| change.revision > after);
-        newer.take(limit).cloned().collect()
-    }
-
-    /// See [`wpk_api::TaskStore::revision`].
-    pub fn revision(&self) -> Revision {
-        self.changes
-            .last()
-            .map_or(Revision(0), |last| last.revision)
-    }
-
-    /// See [`wpk_api::TaskStore::place`].
-    pub fn place(&self, reader: &str) -> Revision {
-        self.places.get(reader).copied().unwrap_or_default()
-    }
-
-    /// See [`wpk_api::TaskStore::set_place`]. `false`: no name of a reader.
-    pub fn set_place(&mut self, reader: &str, place: Revision) -> bool {
-        if !(1..=64).contains(&reader.len()) {
-            return false;
-        }
-        let known = self.places.entry(reader.to_owned()).or_default();
-        *known = place.max(*known);
         true
     }
 }
