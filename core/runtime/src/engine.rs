@@ -19,7 +19,7 @@ use crate::limits::Control;
 use crate::parts::{Components, StartError};
 use crate::recover::recover;
 use crate::workshop::Workshop;
-use crate::{delivery, housekeeping};
+use crate::{delivery, housekeeping, observers};
 use wpk_config::Settings;
 
 /// How long deliveries that may not be cut short (the agent was told to run the
@@ -102,6 +102,11 @@ impl Engine {
     /// [`EngineError`] if it cannot begin, or if a source ends by itself.
     pub async fn run(self, stop: CancellationToken) -> Result<(), EngineError> {
         let interrupted = recover(&self.workshop, self.crash.as_deref()).await?;
+        observers::catch_up(&self.workshop).await;
+        // They hear of the last deliveries as well.
+        let told = CancellationToken::new();
+        let mut observers = JoinSet::new();
+        observers.spawn(observers::run(self.workshop.clone(), told.clone()));
         let running = TaskTracker::new();
         let quit = stop.child_token();
         let mut helpers = JoinSet::new();
@@ -142,6 +147,10 @@ impl Engine {
             result = result.and(ended.map_err(|crash| EngineError::Crashed(crash.to_string())));
         }
         self.wait_for_deliveries(&running).await;
+        told.cancel();
+        if let Some(Err(crash)) = observers.join_next().await {
+            error!(%crash, "telling the observers crashed; they hear of the rest after the next start");
+        }
         result
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct Workshop {
     pub(crate) in_hand: Arc<TasksInHand>,
     /// Wakes the queue.
     pub(crate) new_tasks: Notify,
+    /// How often somebody else may have answered in our place.
+    pub(crate) was_away: watch::Sender<u64>,
     pub(crate) clears: Arc<Clears>,
     /// Since when agents may be dialling in again.
     pub(crate) started: Instant,
@@ -74,6 +76,7 @@ impl Workshop {
             bandwidth: Bandwidth::new(settings.delivery.max_bandwidth.map(|rate| rate.0)),
             in_hand: Arc::default(),
             new_tasks: Notify::new(),
+            was_away: watch::Sender::new(0),
             clears: Clears::new(parts.transport.clone(), background.clone()),
             started: Instant::now(),
             background,

@@ -98,6 +98,10 @@ impl RequestService for Intake {
             Endpoint::Task => self.task_endpoint(peer, &payload).await,
         })
     }
+
+    fn was_away(&self) {
+        self.workshop.was_away.send_modify(|times| *times += 1);
+    }
 }
 
 /// Whether an agent's request is the acknowledgement of exactly that agent.

@@ -1,0 +1,138 @@
+//! Those who are told of every change of a task ([`TaskObserver`]).
+//!
+//! Each has a loop of its own: `feed.rs` carries the store's changes to it, from the
+//! place that the store keeps for it; `compare.rs` looks at what stands where it writes,
+//! for observers that share that place with others. One that is slow, locked out or
+//! broken is behind, which is logged; nothing waits for it but the daemon's stop, for
+//! a moment.
+
+mod compare;
+mod feed;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{debug, warn};
+use wpk_api::{CancellationToken, ObserverError, TaskObserver};
+
+use self::feed::Feed;
+use crate::parts::NamedObserver;
+use crate::workshop::Workshop;
+
+/// How often new changes are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often what stands at an observer is compared with the store.
+const COMPARE_EVERY: Duration = Duration::from_secs(60);
+/// How long the start waits for tasks that others made meanwhile. Where an observer
+/// cannot tell by then they come later.
+const IMPORT_GRACE: Duration = Duration::from_secs(2);
+/// How long the stop waits until the observers have heard of everything.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// Takes over, before any request is answered, what others did while the daemon was
+/// away: their tasks are history like any other, and later ids are above theirs.
+pub(crate) async fn catch_up(workshop: &Workshop) {
+    let until = Instant::now() + IMPORT_GRACE;
+    for named in &workshop.parts.observers {
+        let name = &named.name;
+        match timeout_at(until, compare::compare(workshop, named)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                warn!(observer = name, %error, "what others did meanwhile cannot be seen yet; trying again");
+            }
+            Err(_) => {
+                warn!(
+                    observer = name,
+                    "what others did meanwhile cannot be seen yet; going on without it"
+                );
+            }
+        }
+    }
+}
+
+/// Tells them until `stop`, and then what is left.
+pub(crate) async fn run(workshop: Arc<Workshop>, stop: CancellationToken) {
+    let mut loops = JoinSet::new();
+    for named in workshop.parts.observers.clone() {
+        let (workshop, stop) = (workshop.clone(), stop.clone());
+        loops.spawn(async move { tell(&workshop, &named, &stop).await });
+    }
+    while loops.join_next().await.is_some() {}
+}
+
+/// One observer, until `stop`.
+async fn tell(workshop: &Workshop, named: &NamedObserver, stop: &CancellationToken) {
+    let mut feed = Feed::of(named);
+    let mut away = workshop.was_away.subscribe();
+    let telling = async {
+        let mut compared = None;
+        loop {
+            let pause = feed.carry(workshop).await;
+            let due = |at: &Instant| at.elapsed() >= COMPARE_EVERY;
+            if pause.is_none() && compared.as_ref().is_none_or(due) {
+                compare_and_correct(workshop, named).await;
+                compared = Some(Instant::now());
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause.unwrap_or(LOOK_EVERY)) => {}
+                // The workshop, which tells, is there for as long as this.
+                _ = away.changed() => {
+                    debug!(observer = named.name, "looking for what others did meanwhile");
+                    compared = None;
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(telling).await;
+    // What the last deliveries came to. The place in the feed is kept for the rest.
+    if timeout(STOP_GRACE, feed.finish(workshop)).await.is_err() {
+        warn!(
+            observer = named.name,
+            "stopping before the observer has heard of everything; it hears of it after the next start"
+        );
+    }
+}
+
+async fn compare_and_correct(workshop: &Workshop, named: &NamedObserver) {
+    let name = &named.name;
+    match compare::compare(workshop, named).await {
+        Ok(differing) if differing.is_empty() => {}
+        Ok(differing) => {
+            let tasks = differing.len();
+            match asked(&named.observer, |observer| async move {
+                observer.observe(&differing).await
+            })
+            .await
+            {
+                Ok(()) => debug!(observer = name, tasks, "what others changed is put right"),
+                Err(error) => {
+                    warn!(observer = name, tasks, %error, "what others changed cannot be put right now; trying again");
+                }
+            }
+        }
+        Err(error) => {
+            warn!(observer = name, %error, "what stands at the observer cannot be compared now; trying again");
+        }
+    }
+}
+
+/// Asks an observer. One that crashes gave no answer.
+async fn asked<T, F>(
+    observer: &Arc<dyn TaskObserver>,
+    ask: impl FnOnce(Arc<dyn TaskObserver>) -> F,
+) -> Result<T, ObserverError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, ObserverError>> + Send + 'static,
+{
+    let mut asking = JoinSet::new();
+    // Ends with this future, whoever drops it.
+    asking.spawn(ask(observer.clone()));
+    match asking.join_next().await {
+        Some(Ok(answer)) => answer,
+        Some(Err(crash)) => Err(ObserverError(format!("it crashed: {crash}"))),
+        None => Err(ObserverError("it was not asked".to_owned())),
+    }
+}
