@@ -31,6 +31,7 @@ pub mod library;
 pub mod log;
 pub mod manager;
 pub mod memory;
+pub mod observer_suite;
 pub mod process;
 pub mod provider_suite;
 pub mod remoted;

@@ -9,6 +9,7 @@
 
 mod directory;
 mod memory;
+mod observer;
 mod provider;
 mod settings;
 mod source;
