@@ -2,11 +2,12 @@
 //! after a restart: the agent as it was when the request was accepted, and
 //! which WPK it is to get. Stores keep an [`Order`] as JSON and never look inside.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::repository::PackageType;
+use crate::repository::{PackageType, shown};
 use crate::{AgentInfo, Platform, Version};
 
 /// How to carry out one task.
@@ -38,13 +39,14 @@ pub enum Wanted {
 }
 
 /// A release for a platform (PROTOCOL.md, section 4).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WantedRelease {
     /// The agent's operating system.
     pub platform: Platform,
     /// Which version.
     pub target: Target,
-    /// The request's `wpk_repo`; `None`: the configured repository.
+    /// The request's `wpk_repo`; `None`: the configured repository. It may hold a
+    /// password: show it by [`shown`](crate::repository::shown) only, as `Debug` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
     /// Complete a repository base without a scheme to `http://`.
@@ -54,6 +56,18 @@ pub struct WantedRelease {
     /// known, which is an error only where the target's layout needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package_type: Option<PackageType>,
+}
+
+impl fmt::Debug for WantedRelease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WantedRelease")
+            .field("platform", &self.platform)
+            .field("target", &self.target)
+            .field("repository", &self.repository.as_deref().map(shown))
+            .field("use_http", &self.use_http)
+            .field("package_type", &self.package_type)
+            .finish()
+    }
 }
 
 /// The version asked for.
@@ -109,5 +123,21 @@ mod tests {
         };
         let json = serde_json::to_string(&order).unwrap();
         assert_eq!(serde_json::from_str::<Order>(&json).unwrap(), order);
+    }
+
+    #[test]
+    fn a_wish_is_told_without_its_password() {
+        let wanted = Wanted::Release(WantedRelease {
+            platform: Platform::default(),
+            target: Target::Latest,
+            repository: Some("https://user:secret@r.local/".into()),
+            use_http: false,
+            package_type: None,
+        });
+        let told = format!("{wanted:?}");
+        assert!(
+            told.contains("r.local") && !told.contains("secret"),
+            "{told}"
+        );
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::Version;
 use crate::examine::{Check, Examine};
+use crate::repository::shown;
 use crate::settings::Problem;
 
 /// The kinds of plugins: one for each trait.
@@ -115,7 +116,7 @@ pub trait Factory<T: ?Sized>: Send + Sync {
 }
 
 /// What every plugin may know about the daemon it runs in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     /// Relative paths in settings start here.
     pub home: PathBuf,
@@ -123,7 +124,8 @@ pub struct Context {
     pub node: NodeInfo,
     /// The base of the repository that the manager around us names for all its
     /// parts (`wpk_repository` of a 4.x `ossec.conf`, protocol section 11); a
-    /// provider whose own settings name none uses it.
+    /// provider whose own settings name none uses it. It may hold a password: show
+    /// it by [`shown`](crate::repository::shown) only, as `Debug` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wpk_repository: Option<String>,
 }
@@ -213,6 +215,16 @@ pub struct Need {
     /// with this `type`.
     #[serde(rename = "type")]
     pub type_name: String,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("home", &self.home)
+            .field("node", &self.node)
+            .field("wpk_repository", &self.wpk_repository.as_deref().map(shown))
+            .finish()
+    }
 }
 
 impl Context {

@@ -19,7 +19,9 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, ProviderError>> + 
 ///
 /// The engine asks the configured providers in order
 /// ([`would_serve`](WpkProvider::would_serve)) and takes the first that serves
-/// the wish.
+/// the wish. Where that one cannot be reached, does not have the release, or delivers
+/// another file than it offered, the next is asked; of a request that names its
+/// repository only the first is.
 #[async_trait]
 pub trait WpkProvider: Send + Sync {
     /// Whether this provider is the one to ask. Must not do I/O.
@@ -95,6 +97,18 @@ pub enum ProviderError {
     /// Code 16: the file is listed but cannot be had.
     #[error("the WPK file cannot be had: {0}")]
     NoFile(String),
+}
+
+impl ProviderError {
+    /// What happened, without the kind in front.
+    pub fn cause(&self) -> &str {
+        match self {
+            Self::NoPackage(cause)
+            | Self::NotReachable(cause)
+            | Self::NotListed(cause)
+            | Self::NoFile(cause) => cause,
+        }
+    }
 }
 
 impl From<LayoutError> for ProviderError {

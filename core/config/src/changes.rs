@@ -1,13 +1,21 @@
 //! What was changed in the settings since they were read last, key by key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde_json::Value;
 
 /// The settings as they were written, each value under its full key
-/// (`provider.0.url`). What is left out has no key.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// (`provider.0.url`). What is left out has no key. Values may be passwords: `Debug`
+/// shows the keys alone.
+#[derive(Clone, Default, PartialEq)]
 pub struct Written(BTreeMap<String, Value>);
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Written {
     pub(crate) fn of(settings: &Value) -> Self {

@@ -192,11 +192,26 @@ fn read(file: &Path) -> Result<String, Finding> {
     let text = read_text(file)?;
     match text.parse::<toml::Table>() {
         Ok(_) => Ok(text),
-        Err(error) => Err(unusable(
-            file,
-            format!("is not valid TOML: {}", error.to_string().trim_end()),
-        )),
+        Err(error) => {
+            let place = (error.span()).map_or(String::new(), |span| place(&text, span.start));
+            // Not the line itself: it may be the one with a password.
+            let message = format!("is not valid TOML{place}: {}", error.message());
+            Err(unusable(file, message))
+        }
     }
+}
+
+/// ` (line 3, column 7)`
+fn place(text: &str, at: usize) -> String {
+    let before = text.as_bytes().get(..at).unwrap_or(text.as_bytes());
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before
+        .iter()
+        .rev()
+        .take_while(|byte| **byte != b'\n')
+        .count()
+        + 1;
+    format!(" (line {line}, column {column})")
 }
 
 fn read_text(file: &Path) -> Result<String, Finding> {

@@ -1,6 +1,7 @@
 //! The typed sections of the settings. Names and defaults are those of the
 //! house plan; every field says its unit and range.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -80,13 +81,22 @@ impl Settings {
     }
 }
 
-/// A section that belongs to a plugin.
-#[derive(Debug, Clone, PartialEq)]
+/// A section that belongs to a plugin. Its settings may hold passwords, which
+/// `Debug` leaves out.
+#[derive(Clone, PartialEq)]
 pub struct PluginSection {
     /// Its `type`.
     pub kind: String,
     /// Its other settings.
     pub settings: Value,
+}
+
+impl fmt::Debug for PluginSection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PluginSection")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
 }
 
 impl PluginSection {

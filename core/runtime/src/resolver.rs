@@ -1,10 +1,13 @@
 //! Which file answers a wish: asks the providers in order, once for all agents
 //! that want the same at the same time. A provider that is out of service (a
-//! plugin in quarantine) is passed over for the next that serves the wish.
+//! plugin in quarantine) is passed over for the next that serves the wish, and so
+//! is a mirror that cannot be reached, or does not have the release: [`Resolver::next`]
+//! goes on where one did not keep its word. A repository that the request named is
+//! asked of one provider alone: the others would ask the same place again.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tracing::warn;
+use tracing::debug;
 use wpk_api::words::{LONGEST_CAUSE, clean};
 use wpk_api::{Offer, ProviderError, Wanted, WpkProvider};
 
@@ -20,7 +23,8 @@ pub(crate) struct Resolved {
 /// Asks the providers.
 pub(crate) struct Resolver {
     providers: RwLock<Vec<Arc<dyn WpkProvider>>>,
-    flights: SingleFlight<Wanted, Result<Resolved, ProviderError>>,
+    /// By wish, and by how many of the providers are left out.
+    flights: SingleFlight<(Arc<Wanted>, usize), Result<Resolved, ProviderError>>,
 }
 
 impl Resolver {
@@ -40,24 +44,61 @@ impl Resolver {
         drop(before);
     }
 
-    /// The offer of the first provider that serves the wish and is in service.
-    pub(crate) async fn resolve(&self, wanted: &Wanted) -> Result<Resolved, ProviderError> {
-        let providers = self.providers.read();
-        let providers = providers.unwrap_or_else(PoisonError::into_inner).clone();
+    /// The offer of the first provider that serves the wish, is in service and has
+    /// what is wanted.
+    ///
+    /// # Errors
+    /// What all that were asked said.
+    pub(crate) fn resolve(
+        &self,
+        wanted: &Wanted,
+    ) -> impl Future<Output = Result<Resolved, ProviderError>> + Send {
+        self.from(0, wanted)
+    }
+
+    /// The offer of those behind the one that made `before`, whose file could not be
+    /// had; `None`: there is none.
+    pub(crate) async fn next(&self, wanted: &Wanted, before: &Resolved) -> Option<Resolved> {
+        if !has_mirrors(wanted) {
+            return None;
+        }
+        let providers = self.providers();
+        let same = |provider| Arc::ptr_eq(provider, &before.provider);
+        let from = providers.iter().position(same)? + 1;
+        self.from(from, wanted).await.ok()
+    }
+
+    fn from(
+        &self,
+        first: usize,
+        wanted: &Wanted,
+    ) -> impl Future<Output = Result<Resolved, ProviderError>> + Send {
+        let providers = self.providers().into_iter().skip(first).collect();
+        // Shared: it is part of every task that waits for its file.
+        let wanted = Arc::new(wanted.clone());
         let asked = wanted.clone();
         self.flights
-            .run(wanted.clone(), || ask(providers, asked))
-            .await
+            .run((wanted, first), move || ask(providers, asked))
+    }
+
+    fn providers(&self) -> Vec<Arc<dyn WpkProvider>> {
+        let providers = self.providers.read();
+        providers.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
+/// Whether several providers may have the same.
+fn has_mirrors(wanted: &Wanted) -> bool {
+    matches!(wanted, Wanted::Release(release) if release.repository.is_none())
+}
+
 /// The answer of the first of `providers` that serves the wish, is in service,
-/// and stays so until it has answered.
+/// stays so until it has answered, and has it.
 async fn ask(
     providers: Vec<Arc<dyn WpkProvider>>,
-    wanted: Wanted,
+    wanted: Arc<Wanted>,
 ) -> Result<Resolved, ProviderError> {
-    let mut out_of_service = Vec::new();
+    let mut errors = Vec::new();
     for provider in providers {
         if !provider.would_serve(&wanted).await {
             continue;
@@ -66,26 +107,40 @@ async fn ask(
             None => provider.resolve(&wanted).await,
             Some(reason) => Err(ProviderError::NotReachable(reason)),
         };
-        match (answer, provider.out_of_service()) {
-            (Ok(offer), _) => {
-                check_name(&offer.file_name)?;
-                return Ok(Resolved { offer, provider });
+        let answer = answer.and_then(|offer| check_name(&offer.file_name).map(|()| offer));
+        let error = match (answer, provider.out_of_service()) {
+            (Ok(offer), _) => return Ok(Resolved { offer, provider }),
+            (Err(_), Some(reason)) => ProviderError::NotReachable(reason),
+            (Err(error), None) if has_mirrors(&wanted) => error,
+            (Err(error), None) => {
+                errors.push(error);
+                break;
             }
-            (Err(error), None) => return Err(error),
-            (Err(_), Some(reason)) => {
-                let shown = clean(&reason, LONGEST_CAUSE);
-                warn!(
-                    reason = shown,
-                    "a provider is out of service; the next is asked"
-                );
-                out_of_service.push(reason);
-            }
-        }
+        };
+        let cause = clean(&error.to_string(), LONGEST_CAUSE);
+        debug!(cause, "a provider does not have it; the next is asked");
+        errors.push(error);
     }
-    if out_of_service.is_empty() {
-        return Err(nobody_serves(&wanted));
-    }
-    Err(ProviderError::NotReachable(out_of_service.join("; ")))
+    Err(all(errors).unwrap_or_else(|| nobody_serves(&wanted)))
+}
+
+/// One error of several: of the kind of the first that was reached, in the words of
+/// all of them.
+fn all(errors: Vec<ProviderError>) -> Option<ProviderError> {
+    let unreached = |error: &&ProviderError| matches!(error, ProviderError::NotReachable(_));
+    let kind = errors.iter().find(|error| !unreached(error));
+    let kind = kind.or(errors.first())?.clone();
+    let [_, _, ..] = errors.as_slice() else {
+        return Some(kind);
+    };
+    let words: Vec<&str> = errors.iter().map(ProviderError::cause).collect();
+    let words = words.join("; ");
+    Some(match kind {
+        ProviderError::NoPackage(_) => ProviderError::NoPackage(words),
+        ProviderError::NotReachable(_) => ProviderError::NotReachable(words),
+        ProviderError::NotListed(_) => ProviderError::NotListed(words),
+        ProviderError::NoFile(_) => ProviderError::NoFile(words),
+    })
 }
 
 fn nobody_serves(wanted: &Wanted) -> ProviderError {

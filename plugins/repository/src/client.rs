@@ -1,33 +1,32 @@
 //! What is common to all requests: TLS, the proxy, which redirects are followed,
 //! and how a failure is told. `provider`, `list` and `download` enter here.
 
-use std::error::Error;
 use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
 
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, Url};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use wpk_api::{BuildError, Context};
 
+use crate::causes::causes;
 use crate::hosts::AllowedHost;
+use crate::proxy::Proxies;
 use crate::settings::Settings;
+use crate::tls;
 
 /// How many redirects are followed, one after the other.
 const MAX_REDIRECTS: usize = 5;
-/// The largest file of CA certificates.
-const MAX_CA_FILE: u64 = 16 << 20;
 
 /// The client for everything this provider asks.
 ///
 /// # Errors
-/// [`BuildError::Failed`] if `ca_file` cannot be used.
-pub(crate) fn build(settings: &Settings, context: &Context) -> Result<Client, BuildError> {
-    let failed = |what: String| BuildError::Failed(what);
+/// [`BuildError::Failed`] if `ca_file` or the proxy cannot be used.
+pub(crate) fn build(
+    settings: &Settings,
+    proxies: &Proxies,
+    context: &Context,
+) -> Result<Client, BuildError> {
     let ca_file = settings.ca_file.as_ref().map(|path| context.path(path));
-    let tls = tls(ca_file.as_deref())?;
+    let tls = tls::client(ca_file.as_deref())?;
     let hosts = settings.allowed_hosts();
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
@@ -37,69 +36,17 @@ pub(crate) fn build(settings: &Settings, context: &Context) -> Result<Client, Bu
         .redirect(Policy::custom(move |attempt| {
             judge(attempt, hosts.as_deref())
         }))
-        // Also turns off what the environment says about proxies.
+        // The environment is read by `proxy`, which can say what it found.
         .no_proxy();
-    if let Some(url) = settings.proxy() {
-        let proxy = reqwest::Proxy::all(url).map_err(|error| {
-            failed(format!(
-                "the proxy cannot be used: {}",
-                causes(&error.without_url())
-            ))
-        })?;
+    for proxy in proxies.made()? {
         builder = builder.proxy(proxy);
     }
     builder.build().map_err(|error| {
-        failed(format!(
+        BuildError::Failed(format!(
             "the HTTP client cannot be made: {}",
             causes(&error.without_url())
         ))
     })
-}
-
-/// TLS 1.2 and 1.3, certificates always verified: by the system's roots and `ca_file`.
-fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, BuildError> {
-    let mut roots = rustls::RootCertStore::empty();
-    let system = rustls_native_certs::load_native_certs();
-    for error in &system.errors {
-        tracing::warn!(error = %causes(error), "some of the system's CA certificates cannot be read");
-    }
-    roots.add_parsable_certificates(system.certs);
-    if let Some(path) = ca_file {
-        let failed = |what: &str| {
-            BuildError::Failed(format!(
-                "ca_file {}: {what}; it must hold CA certificates in PEM",
-                path.display()
-            ))
-        };
-        let size = std::fs::metadata(path)
-            .map_err(|error| failed(&error.to_string()))?
-            .len();
-        if size > MAX_CA_FILE {
-            return Err(failed("it is larger than 16 MiB"));
-        }
-        let text = std::fs::read(path).map_err(|error| failed(&error.to_string()))?;
-        let mut found = 0;
-        for certificate in CertificateDer::pem_slice_iter(&text) {
-            let added = certificate
-                .map_err(|error| error.to_string())
-                .and_then(|der| roots.add(der).map_err(|error| error.to_string()));
-            added.map_err(|error| failed(&error))?;
-            found += 1;
-        }
-        if found == 0 {
-            return Err(failed("no certificate in it"));
-        }
-    }
-    if roots.is_empty() {
-        tracing::warn!("no CA certificate is known: only http:// repositories will work");
-    }
-    // Named here and not left to a process-wide default, which another library
-    // in the process could set or leave unset.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(|error| BuildError::Failed(format!("TLS cannot be set up: {error}")))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Why a redirect is not followed.
@@ -146,24 +93,6 @@ fn refuse(next: &Url, previous: &[Url], hosts: Option<&[AllowedHost]>) -> Option
     (!same_host && !allowed).then(|| RedirectError::Host(shown()))
 }
 
-/// An error and what caused it, in one line.
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let part = error.to_string();
-        // Many errors repeat what their cause says.
-        if !text.contains(&part) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&part);
-        }
-        next = error.source();
-    }
-    text
-}
-
 /// A request that got no answer; the URL is told by the caller. Shown in one
 /// line, with a hint where the cause alone does not help.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,6 +105,7 @@ pub(crate) struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Help {
     Authority,
+    Nameless,
     Certificate,
     Name,
     Redirect,
@@ -195,6 +125,7 @@ impl Failure {
             Help::Authority => {
                 "the server's CA is not trusted here: name its certificate in ca_file"
             }
+            Help::Nameless => tls::MAKE_GOOD,
             Help::Certificate => {
                 "the server's certificate must be renewed, or url names another host than it"
             }
@@ -217,6 +148,8 @@ impl From<reqwest::Error> for Failure {
         let cause = causes(&error.without_url());
         let help = if cause.contains("UnknownIssuer") {
             Help::Authority
+        } else if cause.contains(tls::NO_NAMES) {
+            Help::Nameless
         } else if cause.contains("certificate") {
             Help::Certificate
         } else if cause.contains("dns") || cause.contains("lookup") {
@@ -236,7 +169,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.cause)?;
         match self.help {
-            Help::Authority => write!(f, " ({})", self.advice()),
+            Help::Authority | Help::Nameless => write!(f, " ({})", self.advice()),
             _ => Ok(()),
         }
     }

@@ -15,9 +15,11 @@ use reqwest::header::{
 };
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::time::{Instant, timeout};
+use wpk_api::repository::Login;
 use wpk_api::{ByteStream, ProviderError};
 
 use crate::client::Failure;
+use crate::login::signed;
 
 /// What bounds a download.
 #[derive(Debug, Clone)]
@@ -37,6 +39,7 @@ pub(crate) struct Limits {
 pub(crate) struct Download {
     client: Client,
     url: Url,
+    login: Option<Login>,
     limits: Limits,
     started: Instant,
     failures: u32,
@@ -66,10 +69,11 @@ enum Trouble {
 }
 
 impl Download {
-    pub(crate) fn new(client: Client, url: Url, limits: Limits) -> Self {
+    pub(crate) fn new(client: Client, url: Url, login: Option<Login>, limits: Limits) -> Self {
         Self {
             client,
             url,
+            login,
             limits,
             started: Instant::now(),
             failures: 0,
@@ -164,10 +168,8 @@ impl Download {
 
     /// Begins an attempt.
     async fn open(&mut self) -> Result<Body, Trouble> {
-        let mut request = self
-            .client
-            .get(self.url.clone())
-            .header(ACCEPT_ENCODING, "identity");
+        let request = self.client.get(self.url.clone());
+        let mut request = signed(request, self.login.as_ref()).header(ACCEPT_ENCODING, "identity");
         let resume = self.validator.clone().filter(|_| self.delivered > 0);
         if let Some(validator) = &resume {
             request = request

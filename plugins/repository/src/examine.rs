@@ -17,6 +17,7 @@ use wpk_api::{Context, Offer, Platform, Sha1, Target, Version, WantedRelease, Wp
 use crate::clock;
 use crate::list::NoList;
 use crate::provider::{Folder, NoFolder, Repository};
+use crate::proxy::Proxies;
 use crate::settings::Settings;
 
 const NAME: &str = "repository";
@@ -25,18 +26,17 @@ const NAMED: usize = 5;
 
 /// Looks at the repository of one section.
 pub(crate) async fn examine(settings: Settings, context: &Context, asked: &Examine) -> Vec<Check> {
+    let mut checks = proxies(&Proxies::of(&settings));
     let repository = match Repository::open(settings, context) {
         Ok(repository) => repository.impatient(),
         Err(error) => {
-            return vec![Check::failure(
-                NAME,
-                error.to_string(),
-                "correct the settings",
-            )];
+            let advice = "correct the settings";
+            checks.push(Check::failure(NAME, error.to_string(), advice));
+            return checks;
         }
     };
     let Some(platform) = &asked.platform else {
-        return Vec::new();
+        return checks;
     };
     let release = WantedRelease {
         platform: platform.clone(),
@@ -54,18 +54,30 @@ pub(crate) async fn examine(settings: Settings, context: &Context, asked: &Exami
     };
     let folder = match found {
         Ok(folder) => folder,
-        Err(error) => return vec![unreachable(error)],
+        Err(error) => {
+            checks.push(unreachable(error));
+            return checks;
+        }
     };
     let url = &folder.url;
-    let mut checks = vec![
+    checks.extend([
         Check::ok(NAME, format!("{url} is reachable")),
         judge(&folder.list.versions, url, asked.version),
         clock::look(folder.list.date.as_ref()),
-    ];
+    ]);
     if asked.downloads > 0 {
         checks.push(files(&repository, &folder, platform, asked).await);
     }
     checks
+}
+
+fn proxies(proxies: &Proxies) -> Vec<Check> {
+    const NAME: &str = "proxy";
+    let advice = "correct it in the environment of wpkd, or set proxy in the section";
+    let unusable = proxies.unusable().iter();
+    let warnings = unusable.map(|told| Check::warning(NAME, told, advice));
+    let told = proxies.told().map(|told| Check::ok(NAME, told));
+    warnings.chain(told).collect()
 }
 
 fn unreachable(error: NoFolder) -> Check {
@@ -84,7 +96,10 @@ fn unreachable(error: NoFolder) -> Check {
         NoList::Status(status) => (
             error.to_string(),
             match status.as_u16() {
-                401 | 403 | 407 => "the server does not let us in: check its rules and the proxy",
+                401 => {
+                    "the server wants a user and a password, or others: see url, user and password_file"
+                }
+                403 | 407 => "the server does not let us in: check its rules and the proxy",
                 404 => "there is no such path: check url and the platform",
                 _ => "look into the server's log",
             },

@@ -5,11 +5,12 @@
 //! [`wpk_api::repository`], where authors of other providers find it too.
 //! `provider` asks for a list of versions (`list`) and makes an offer of it,
 //! `download` streams the file and goes on where a broken connection stopped,
-//! `client` holds what both need from HTTP and TLS, `hosts` which hosts a request
-//! may name, `settings` the section of the configuration, of which `factory`
+//! `client` holds what both need from HTTP, `tls` whom we trust, `proxy` the way
+//! there, `login` who we are, `hosts` which hosts a request may name, `settings` the section of the configuration, of which `factory`
 //! makes a provider. `examine` looks at a repository, and at the `clock` against
 //! it, for `wpkctl doctor`.
 
+mod causes;
 mod client;
 mod clock;
 mod download;
@@ -17,8 +18,11 @@ mod examine;
 mod factory;
 mod hosts;
 mod list;
+mod login;
 mod provider;
+mod proxy;
 mod settings;
+mod tls;
 
 pub use factory::plugin;
 pub use settings::Settings;

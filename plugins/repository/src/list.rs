@@ -6,9 +6,10 @@ use std::time::Duration;
 use reqwest::header::{DATE, HeaderValue};
 use reqwest::{Client, StatusCode};
 use wpk_api::ProviderError;
-use wpk_api::repository::{MAX_BYTES, Versions, VersionsError};
+use wpk_api::repository::{Login, MAX_BYTES, Versions, VersionsError};
 
 use crate::client::Failure;
+use crate::login::signed;
 
 /// A list.
 #[derive(Debug)]
@@ -75,7 +76,16 @@ impl NoList {
 
     /// The provider's word for it.
     pub(crate) fn at(&self, url: &str) -> ProviderError {
-        ProviderError::NotReachable(format!("{url}: {self}"))
+        let advice = match self {
+            Self::Status(StatusCode::UNAUTHORIZED) => {
+                " (it wants a user and a password, or others: see url, user and password_file)"
+            }
+            Self::Status(StatusCode::PROXY_AUTHENTICATION_REQUIRED) => {
+                " (the proxy wants a user and a password, or others)"
+            }
+            _ => "",
+        };
+        ProviderError::NotReachable(format!("{url}: {self}{advice}"))
     }
 }
 
@@ -93,10 +103,15 @@ pub(crate) struct Patience {
 /// Reads a list. It is asked for again where the server says that it cannot answer
 /// just now (5xx, 429) or breaks off in the middle. Whatever else is wrong is told
 /// at once: a wrong address must be reported fast.
-pub(crate) async fn fetch(client: &Client, url: &str, patience: Patience) -> Result<List, NoList> {
+pub(crate) async fn fetch(
+    client: &Client,
+    url: &str,
+    login: Option<&Login>,
+    patience: Patience,
+) -> Result<List, NoList> {
     let mut failures = 0;
     loop {
-        let error = match fetch_once(client, url, patience.limit).await {
+        let error = match fetch_once(client, url, login, patience.limit).await {
             Err(error) if error.passes() => error,
             done => return done,
         };
@@ -116,8 +131,13 @@ pub(crate) async fn fetch(client: &Client, url: &str, patience: Patience) -> Res
     }
 }
 
-async fn fetch_once(client: &Client, url: &str, limit: Duration) -> Result<List, NoList> {
-    let (file, date) = tokio::time::timeout(limit, get(client, url))
+async fn fetch_once(
+    client: &Client,
+    url: &str,
+    login: Option<&Login>,
+    limit: Duration,
+) -> Result<List, NoList> {
+    let (file, date) = tokio::time::timeout(limit, get(client, url, login))
         .await
         .map_err(|_elapsed| NoList::Slow(limit))??;
     let versions = Versions::parse(&file)?;
@@ -127,8 +147,12 @@ async fn fetch_once(client: &Client, url: &str, limit: Duration) -> Result<List,
     Ok(List { versions, date })
 }
 
-async fn get(client: &Client, url: &str) -> Result<(Vec<u8>, Option<HeaderValue>), NoList> {
-    let mut response = client.get(url).send().await?;
+async fn get(
+    client: &Client,
+    url: &str,
+    login: Option<&Login>,
+) -> Result<(Vec<u8>, Option<HeaderValue>), NoList> {
+    let mut response = signed(client.get(url), login).send().await?;
     if !response.status().is_success() {
         return Err(NoList::Status(response.status()));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::{Client, Url};
-use wpk_api::repository::{Base, Layout, Place, UNKNOWN_MANAGER};
+use wpk_api::repository::{Base, Layout, Login, Place, UNKNOWN_MANAGER, shown};
 use wpk_api::{
     BuildError, ByteStream, Context, Offer, OfferSource, ProviderError, Sha1, Target, Version,
     Wanted, WantedRelease, WpkProvider,
@@ -15,11 +15,14 @@ use crate::client;
 use crate::download::{Download, Limits};
 use crate::hosts::{self, AllowedHost};
 use crate::list::{self, List, NoList, Patience};
+use crate::login::Logins;
+use crate::proxy::Proxies;
 use crate::settings::Settings;
 
 /// A repository, or the public ones.
 pub(crate) struct Repository {
     client: Client,
+    logins: Logins,
     configured: Option<String>,
     allow_hosts: Option<Vec<AllowedHost>>,
     manager: Version,
@@ -59,14 +62,21 @@ impl WpkProvider for Repository {
         let url = Url::parse(text)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .ok_or_else(|| ProviderError::NoFile(format!("{text:?} is no URL of a file")))?;
-        Ok(Download::new(self.client.clone(), url, self.limits.clone()).into_stream())
+            .ok_or_else(|| {
+                ProviderError::NoFile(format!("{:?} is no URL of a file", shown(text)))
+            })?;
+        let login = self.logins.of_file(&url, text).await;
+        let login = login.map_err(ProviderError::NoFile)?;
+        let (client, limits) = (self.client.clone(), self.limits.clone());
+        Ok(Download::new(client, url, login, limits).into_stream())
     }
 }
 
 /// A folder of a repository, and what it lists.
 pub(crate) struct Folder {
     pub(crate) base: Base,
+    /// The login with which a request named it.
+    login: Option<Login>,
     pub(crate) place: Place,
     /// Where the list is.
     pub(crate) url: String,
@@ -110,12 +120,21 @@ impl From<NoFolder> for ProviderError {
 
 impl Repository {
     /// # Errors
-    /// [`BuildError::Failed`] if `ca_file` or the proxy cannot be used.
+    /// [`BuildError::Failed`] if `ca_file`, `password_file` or a proxy cannot be used.
     pub(crate) fn open(settings: Settings, context: &Context) -> Result<Self, BuildError> {
+        let configured = (settings.url.clone()).or_else(|| context.wpk_repository.clone());
+        let proxies = Proxies::of(&settings);
+        for told in proxies.unusable() {
+            tracing::warn!("{told}");
+        }
+        if let Some(told) = proxies.told() {
+            tracing::info!("{told}");
+        }
         Ok(Self {
-            client: client::build(&settings, context)?,
+            client: client::build(&settings, &proxies, context)?,
+            logins: Logins::new(&settings, configured.as_deref(), context)?,
             allow_hosts: settings.allowed_hosts(),
-            configured: settings.url.or_else(|| context.wpk_repository.clone()),
+            configured,
             manager: context.node.version.unwrap_or(UNKNOWN_MANAGER),
             timeout: settings.timeout.0,
             limits: Limits {
@@ -146,7 +165,17 @@ impl Repository {
         let sha1 = folder.list.versions.find(version).ok_or_else(|| {
             ProviderError::NotListed(format!("{} does not list {version}", folder.url))
         })?;
-        Ok(folder.offer(version, sha1))
+        Ok(self.offered(&folder, version, sha1))
+    }
+
+    /// The offer of a folder's file, which [`fetch`](WpkProvider::fetch) will find
+    /// with the same login.
+    fn offered(&self, folder: &Folder, version: Version, sha1: Sha1) -> Offer {
+        let offer = folder.offer(version, sha1);
+        if let OfferSource::Download(file) = &offer.source {
+            self.logins.remember(file, folder.login.as_ref());
+        }
+        offer
     }
 
     /// The first version of the newest layout that the repository has.
@@ -156,7 +185,7 @@ impl Repository {
         let (version, sha1) = latest
             .ok_or_else(|| ProviderError::NotListed(format!("{} lists no version", folder.url)))?;
         if Layout::of(&release.platform, version) == layout {
-            return Ok(folder.offer(version, sha1));
+            return Ok(self.offered(&folder, version, sha1));
         }
         self.exactly(release, version).await
     }
@@ -208,13 +237,17 @@ impl Repository {
     ) -> Result<Folder, NoFolder> {
         let base = self.base(release, version)?;
         let url = base.join(&place.versions());
+        let requested = release.repository.is_some();
+        let login = self.logins.at(&base, requested).await;
+        let login = login.map_err(ProviderError::NotReachable)?;
         let patience = Patience {
             limit: self.timeout,
             attempts: self.limits.attempts,
             pause: self.limits.pause,
         };
-        match list::fetch(&self.client, &url, patience).await {
+        match list::fetch(&self.client, &url, login.as_ref(), patience).await {
             Ok(list) => Ok(Folder {
+                login: login.filter(|_| requested),
                 base,
                 place,
                 url,

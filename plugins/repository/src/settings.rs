@@ -10,6 +10,7 @@ use wpk_api::repository::Base;
 use wpk_api::settings::{ByteSize, Problem, Problems, Span};
 
 use crate::hosts::{self, AllowedHost};
+use crate::proxy;
 
 /// The settings of a repository.
 #[derive(Clone, Deserialize)]
@@ -17,8 +18,15 @@ use crate::hosts::{self, AllowedHost};
 pub struct Settings {
     /// The repository used when a request names none; absent: the one the
     /// manager around us names, else the public one of the target's version. Without a scheme it gets `https://`, or `http://`
-    /// where the request says `use_http`.
+    /// where the request says `use_http`. `USER:PASSWORD@` before the host is sent to
+    /// it alone, as HTTP basic authentication, and shown nowhere.
     pub url: Option<String>,
+    /// The user at the configured repository; with `password_file`.
+    pub user: Option<String>,
+    /// The file with the password of `user`, such as a credential of systemd. Not
+    /// every user of the machine may read it. It is read for each request, so that a
+    /// new password needs no restart.
+    pub password_file: Option<PathBuf>,
     /// How often a download is tried, 1 to 100. The list of versions is asked for as
     /// often, but only where the server cannot answer just now (HTTP 5xx, 429) or
     /// breaks off, so that a wrong address is reported at once.
@@ -35,10 +43,12 @@ pub struct Settings {
     pub retry_pause: Span,
     /// The largest file downloaded.
     pub max_size: ByteSize,
-    /// A file with CA certificates (PEM) trusted beside the system's.
+    /// A file with certificates (PEM) trusted beside the system's CAs: of CAs, or of
+    /// a server that signed its own.
     pub ca_file: Option<PathBuf>,
-    /// A proxy, `http://HOST:PORT`, for everything. Proxies named in the
-    /// environment are not used: what a daemon does is in its configuration.
+    /// A proxy, `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`, for
+    /// everything. Absent: those of the environment, `HTTPS_PROXY`, `HTTP_PROXY` and
+    /// `NO_PROXY`.
     pub proxy: Option<String>,
     /// When present, repositories named by requests, and redirects away from a
     /// host, are limited to these hosts (`HOST` or `HOST:PORT`). The configured
@@ -50,6 +60,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             url: None,
+            user: None,
+            password_file: None,
             attempts: 5,
             timeout: Span(Duration::from_secs(60)),
             connect_timeout: Span(Duration::from_secs(10)),
@@ -68,9 +80,11 @@ impl Settings {
     pub(crate) fn mistakes(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
         let base = self.url.as_deref().map(|url| Base::complete(url, false));
+        let named = matches!(&base, Some(Ok(base)) if base.login().is_some());
         if let Some(Err(error)) = base.map(|base| base.and_then(|base| hosts::url(&base))) {
             problems.add("url", error.to_string());
         }
+        self.login_mistakes(named, &mut problems);
         problems.in_range("attempts", self.attempts, 1..=100);
         problems.not_zero("timeout", self.timeout, "60s");
         problems.not_zero("connect_timeout", self.connect_timeout, "10s");
@@ -81,7 +95,7 @@ impl Settings {
         if let Some(path) = &self.ca_file {
             problems.not_empty("ca_file", path, "name a file, or leave it out");
         }
-        if (self.proxy.as_deref()).is_some_and(|proxy| parse_proxy(proxy).is_none()) {
+        if (self.proxy.as_deref()).is_some_and(|proxy| proxy::parse(proxy).is_none()) {
             // The text may hold a password and is not repeated.
             problems.add(
                 "proxy",
@@ -99,9 +113,30 @@ impl Settings {
         problems.found()
     }
 
+    /// `named`: there is a user in `url`.
+    fn login_mistakes(&self, named: bool, problems: &mut Problems) {
+        match (&self.user, &self.password_file) {
+            (None, None) => {}
+            (Some(_), _) if named => problems.add("user", "there is one in url already"),
+            (Some(user), _) if user.is_empty() || user.contains(':') => {
+                problems.add("user", "must be a name without a colon");
+            }
+            (Some(_), None) => {
+                problems.add(
+                    "password_file",
+                    "is missing: name the file with the password",
+                );
+            }
+            (None, Some(_)) => problems.add("user", "is missing: password_file holds its password"),
+            (Some(_), Some(path)) => {
+                problems.not_empty("password_file", path, "name the file with the password");
+            }
+        }
+    }
+
     /// The proxy's address, if there is one.
     pub(crate) fn proxy(&self) -> Option<Url> {
-        self.proxy.as_deref().and_then(parse_proxy)
+        self.proxy.as_deref().and_then(proxy::parse)
     }
 
     /// The hosts requests are limited to; `None`: they are not.
@@ -114,12 +149,6 @@ impl Settings {
                 .collect(),
         )
     }
-}
-
-fn parse_proxy(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
-    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    (url.scheme() == "http" && url.has_host() && bare).then_some(url)
 }
 
 #[cfg(test)]
@@ -158,6 +187,18 @@ mod tests {
                 "allow_hosts.1"
             ]
         );
+        for (section, key) in [
+            (json!({"user": "u"}), "password_file"),
+            (json!({"password_file": "p"}), "user"),
+            (json!({"user": "u:v", "password_file": "p"}), "user"),
+            (json!({"user": "u", "password_file": ""}), "password_file"),
+            (
+                json!({"url": "a@r.local", "user": "u", "password_file": "p"}),
+                "user",
+            ),
+        ] {
+            assert_eq!(keys(section.clone()), [key], "{section}");
+        }
         assert_eq!(
             keys(json!({"attemps": 3, "timeout": 5})),
             ["attemps", "timeout"]
@@ -166,9 +207,15 @@ mod tests {
 
     #[test]
     fn a_password_is_not_repeated() {
-        let problems = Settings::read(&json!({"proxy": "ftp://user:secret@x"}))
-            .err()
-            .unwrap();
-        assert!(!format!("{problems:?}").contains("secret"));
+        for section in [
+            json!({"proxy": "ftp://user:secret@x"}),
+            json!({"url": "ftp://user:secret@x"}),
+            json!({"url": "https://user:secret@1.2.3.999/"}),
+            json!({"url": "https://user:sec/secret@x/"}),
+            json!({"url": "https://x/?key=secret"}),
+        ] {
+            let problems = Settings::read(&section).err().unwrap();
+            assert!(!format!("{problems:?}").contains("secret"), "{problems:?}");
+        }
     }
 }

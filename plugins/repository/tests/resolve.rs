@@ -236,7 +236,7 @@ async fn hopeless_wishes_are_refused_without_asking() {
     for repository in [
         "",
         "ftp://127.0.0.1/",
-        "http://u:p@127.0.0.1/",
+        "http://:p@127.0.0.1/",
         "a b",
         "1.2.3.999",
     ] {

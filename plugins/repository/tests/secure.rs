@@ -111,6 +111,85 @@ async fn http_goes_through_the_proxy() {
     assert_eq!((bytes.len(), end), (100_000, Ok(())));
 }
 
+/// A certificate that its own server signed, as `openssl req -x509` makes it with
+/// these further arguments; `None` without openssl.
+fn self_signed(folder: &std::path::Path, more: &[&str]) -> Option<(String, String)> {
+    let made = std::process::Command::new("openssl")
+        .args("req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=127.0.0.1".split(' '))
+        .args("-keyout key.pem -out cert.pem".split(' '))
+        .args(more)
+        .current_dir(folder)
+        .stderr(std::process::Stdio::null())
+        .status();
+    match made {
+        Ok(status) if status.success() => {}
+        _ => {
+            eprintln!("skipped: there is no openssl");
+            return None;
+        }
+    }
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    Some((read("cert.pem"), read("key.pem")))
+}
+
+async fn with_certificate(
+    certificate: &str,
+    key: &str,
+    ca_file: &std::path::Path,
+) -> Result<wpk_api::Offer, ProviderError> {
+    let tls = tls_config(certificate, key).unwrap();
+    let server = HttpServer::start_tls(answer, tls).await.unwrap();
+    let provider = provider(json!({"ca_file": ca_file}));
+    resolve(&*provider, &from_repository(server.url())).await
+}
+
+#[tokio::test]
+async fn a_server_that_signed_itself_is_trusted_by_ca_file() {
+    const NAME: [&str; 2] = ["-addext", "subjectAltName=IP:127.0.0.1"];
+    const NO_CA: [&str; 2] = ["-addext", "basicConstraints=critical,CA:FALSE"];
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = folder.path().join("cert.pem");
+    // With and without the mark of a CA, which openssl gives by itself.
+    for more in [NAME.to_vec(), [NAME, NO_CA].concat()] {
+        let Some((certificate, key)) = self_signed(folder.path(), &more) else {
+            return;
+        };
+        let offer = with_certificate(&certificate, &key, &ca_file).await;
+        assert!(offer.is_ok(), "{more:?}: {offer:?}");
+    }
+    // Without a name that counts: the error has the line that makes a good one.
+    for more in [Vec::new(), NO_CA.to_vec()] {
+        let (certificate, key) = self_signed(folder.path(), &more).unwrap();
+        let error = with_certificate(&certificate, &key, &ca_file).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("openssl req -x509"), "{more:?}: {error}");
+    }
+    // Another name, and another certificate than the one that is named.
+    let other = ["-addext", "subjectAltName=IP:127.0.0.2"];
+    let (certificate, key) = self_signed(folder.path(), &other).unwrap();
+    let error = with_certificate(&certificate, &key, &ca_file).await;
+    assert!(error.unwrap_err().to_string().contains("not valid for"));
+    let (certificate, key) = self_signed(folder.path(), &NAME).unwrap();
+    self_signed(folder.path(), &NAME).unwrap();
+    let error = with_certificate(&certificate, &key, &ca_file).await;
+    assert!(error.is_err(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_signed_itself_long_ago_is_refused() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &certificate).unwrap();
+    let error = with_certificate(&certificate, &key.serialize_pem(), file.path()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.to_lowercase().contains("expired"), "{error}");
+}
+
 /// A proxy that tunnels (`CONNECT`) and notes the heads of the requests.
 async fn tunnel() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -1,11 +1,13 @@
 //! Which repository: the base of every path (PROTOCOL.md, section 4).
 //!
 //! A request's `wpk_repo` is foreign text: it may name any host, but it cannot
-//! choose another scheme, carry a password, or bend the path with a query.
-//! Whether the host exists is for whoever connects to it.
+//! choose another scheme, or bend the path with a query. A user and a password in
+//! it are taken out before anybody sees it. Whether the host exists is for whoever
+//! connects to it.
 
 use std::net::Ipv6Addr;
 
+use super::login::{Login, shown};
 use crate::Version;
 
 /// Longest base accepted, in bytes; longer ones are of no server.
@@ -22,32 +24,36 @@ const BY_MAJOR: Version = Version::new(4, 0, 0);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no repository: {reason}")]
 pub struct BaseError {
-    /// The text, shortened.
+    /// The text, shortened, and without what may be secret in it.
     pub text: String,
     /// What is wrong with it.
     pub reason: &'static str,
 }
 
 impl BaseError {
-    /// An error about `text`, which is shortened.
+    /// An error about `text`, which is shortened and shown without a password.
     pub fn new(text: &str, reason: &'static str) -> Self {
-        let text = text.chars().take(200).collect();
+        let text = shown(text).chars().take(200).collect();
         Self { text, reason }
     }
 }
 
 /// The repository's address, complete: `http://` or `https://`, a host, a path
-/// that ends with `/`.
+/// that ends with `/`. Its text holds no secret; user and password lie beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Base(String);
+pub struct Base {
+    url: String,
+    login: Option<Login>,
+}
 
 impl Base {
     /// Completes a base as a user or a request wrote it: one without a scheme
     /// gets `https://`, or `http://` under `use_http`; a missing final `/` is added.
+    /// `USER:PASSWORD@` before the host becomes its [`login`](Self::login).
     ///
     /// # Errors
     /// [`BaseError`] for what is no address of an HTTP server: another scheme,
-    /// no host, blanks and control characters, a query, a fragment, a user name.
+    /// no host, blanks and control characters, a query, a fragment.
     pub fn complete(text: &str, use_http: bool) -> Result<Self, BaseError> {
         let refuse = |reason| Err(BaseError::new(text, reason));
         if text.is_empty() {
@@ -64,25 +70,31 @@ impl Base {
             return refuse("it holds a blank, a query, a fragment or a backslash");
         }
         let authority = rest.split('/').next().unwrap_or_default();
-        if authority.contains('@') {
-            return refuse("user names and passwords in it are not supported");
-        }
-        if !names_host(authority) {
+        let (login, rest) = match authority.rfind('@') {
+            Some(at) => match Login::of_url(&rest[..at]) {
+                Ok(login) => (Some(login), &rest[at + 1..]),
+                Err(reason) => return refuse(reason),
+            },
+            None => (None, rest),
+        };
+        if !names_host(rest.split('/').next().unwrap_or_default()) {
             return refuse("it names no host");
         }
         let slash = if rest.ends_with('/') { "" } else { "/" };
-        Ok(Self(format!("{scheme}://{rest}{slash}")))
+        let url = format!("{scheme}://{rest}{slash}");
+        Ok(Self { url, login })
     }
 
     /// The public repository of a version: `packages.wazuh.com/wpk/` below
     /// v4.0.0, `packages.wazuh.com/MAJOR.x/wpk/` from there on.
     pub fn public(version: Version, use_http: bool) -> Self {
         let scheme = scheme(use_http);
-        Self(if version < BY_MAJOR {
+        let url = if version < BY_MAJOR {
             format!("{scheme}://packages.wazuh.com/wpk/")
         } else {
             format!("{scheme}://packages.wazuh.com/{}.x/wpk/", version.major)
-        })
+        };
+        Self { url, login: None }
     }
 
     /// The base that counts: the request's, else the configured one, else the
@@ -104,12 +116,17 @@ impl Base {
 
     /// The URL of a file: `path` is one that a [`Place`](super::Place) answered.
     pub fn join(&self, path: &str) -> String {
-        format!("{}{path}", self.0)
+        format!("{}{path}", self.url)
     }
 
-    /// The whole base, ending with `/`.
+    /// The whole base, ending with `/`; without user and password.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.url
+    }
+
+    /// The user and password that were written into it, for its own host only.
+    pub fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
     }
 }
 
@@ -217,7 +234,7 @@ mod tests {
     fn hostile_bases_are_refused() {
         let scheme = "only http:// and https:// are supported";
         let blank = "it holds a blank, a query, a fragment or a backslash";
-        let user = "user names and passwords in it are not supported";
+        let user = "it names no user before the @";
         let host = "it names no host";
         for (bad, why) in [
             ("", "it is empty"),
@@ -236,9 +253,10 @@ mod tests {
             ("r.local/#", blank),
             ("r.local/?", blank),
             ("r.local\\x", blank),
-            ("user@r.local", user),
-            ("http://u:p@r.local/", user),
             ("http://@r.local/", user),
+            (":p@r.local", user),
+            ("http://u:p@/x", host),
+            ("u:p@r.local:99999/", host),
             ("/", host),
             ("http://", host),
             ("https:///x", host),
@@ -263,6 +281,28 @@ mod tests {
     }
 
     #[test]
+    fn a_login_is_taken_out_of_the_text() {
+        let base = Base::complete("https://user:s%40cret@r.local:8443/wpk", false).unwrap();
+        assert_eq!(base.as_str(), "https://r.local:8443/wpk/");
+        let login = base.login().unwrap();
+        assert_eq!((&*login.user, &*login.password), ("user", "s@cret"));
+        let told = format!("{base:?}");
+        assert!(!told.contains("cret") && !told.contains("user"), "{told}");
+        for bad in [
+            "https://user:secret@r.local/?x",
+            "https://user:sec/ret@r.local/",
+            "https://user:%secret@r.local/",
+            "ftp://user:secret@r.local",
+            "user:secret@",
+        ] {
+            let error = Base::complete(bad, false).unwrap_err();
+            for told in [error.to_string(), format!("{error:?}")] {
+                assert!(!told.contains("sec") && !told.contains("ret"), "{told}");
+            }
+        }
+    }
+
+    #[test]
     fn a_base_has_a_longest() {
         let longest = "a".repeat(MAX_BASE);
         assert!(Base::complete(&longest, false).is_ok());
@@ -276,7 +316,7 @@ mod tests {
     fn the_request_comes_before_the_configuration_before_the_public_one() {
         let chosen = |requested, configured, version: &str, use_http| {
             let version = version.parse().unwrap();
-            Base::choose(requested, configured, version, use_http).map(|base| base.0)
+            Base::choose(requested, configured, version, use_http).map(|base| base.url)
         };
         let ok = |text: &str| Ok(text.to_owned());
         let (one, two) = (Some("one.local"), Some("two.local"));
@@ -308,8 +348,9 @@ mod tests {
                 let rest = rest.or(base.as_str().strip_prefix("http://"));
                 prop_assert!(rest.is_some_and(|rest| rest.len() > 1 && !rest.starts_with('/')));
                 prop_assert!(base.as_str().ends_with('/'));
-                // Completing it again changes nothing.
-                prop_assert_eq!(Base::complete(base.as_str(), !use_http), Ok(base));
+                // Completing it again changes nothing, and what is in it is no login.
+                let again = Base::complete(base.as_str(), !use_http);
+                prop_assert_eq!(again, Ok(Base { login: None, ..base }));
             }
         }
     }

@@ -9,9 +9,11 @@
 mod number;
 mod reader;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use wpk_api::repository::shown;
 use wpk_api::settings::Span;
 
 use crate::Finding;
@@ -25,11 +27,12 @@ const TASK_TIMEOUT: Span = Span::seconds(15 * 60);
 const CLEANUP_TIME: Span = Span::seconds(7 * 86_400);
 
 /// What the file says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct OssecConf {
     /// The file.
     pub path: PathBuf,
-    /// The repository of all agents' packages (section 4).
+    /// The repository of all agents' packages (section 4); may hold a password, which
+    /// `Debug` leaves out.
     pub wpk_repository: Option<String>,
     /// What is accepted, and would better be written otherwise.
     pub warnings: Vec<Finding>,
@@ -40,6 +43,17 @@ pub struct OssecConf {
     node_name: Option<String>,
     node_type: Option<&'static str>,
     cluster_disabled: Option<bool>,
+}
+
+impl fmt::Debug for OssecConf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let repository = self.wpk_repository.as_deref().map(shown);
+        f.debug_struct("OssecConf")
+            .field("path", &self.path)
+            .field("wpk_repository", &repository)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Reads the file.

@@ -1,5 +1,6 @@
 //! The file that an order asks for.
 
+use tracing::warn;
 use wpk_api::repository::ReleaseName;
 use wpk_api::{Offer, OfferSource, Order, Target, Version, Wanted};
 use wpk_wire::UpgradeCode;
@@ -7,6 +8,7 @@ use wpk_wire::UpgradeCode;
 use super::outcome::Ended;
 use crate::cache::WpkFile;
 use crate::failure::Failure;
+use crate::resolver::Resolved;
 use crate::rules::{self, Wish};
 use crate::workshop::Workshop;
 
@@ -22,33 +24,65 @@ pub(super) struct Found {
     pub(super) target: Option<Version>,
 }
 
-/// Asks the providers and has the file fetched.
+/// Asks the providers and has the file fetched: of the next one where a provider's
+/// file is not there, or not the one that it lists.
 pub(super) async fn find(workshop: &Workshop, order: &Order) -> Result<Found, Ended> {
     let resolved = workshop.resolver.resolve(&order.wanted).await;
     let resolved = resolved.map_err(|error| match Failure::from(error) {
         failure if failure.code == UpgradeCode::RepositoryUnreachable => Ended::from(failure),
         failure => Ended::for_good(failure),
     })?;
+    check_latest(workshop, order, &resolved.offer).map_err(Ended::for_good)?;
+    let (file, offer) = match workshop.cache.get(&resolved).await {
+        Ok(file) => (file, resolved.offer),
+        // Rarely gone, and in a box: a task that waits for its file is to stay small.
+        Err(failure) => Box::pin(elsewhere(workshop, order, resolved, failure)).await?,
+    };
     let version = match &order.wanted {
         Wanted::File(_) => None,
         Wanted::Release(release) => match &release.target {
-            Target::Latest => {
-                check_latest(workshop, order, resolved.offer.version).map_err(Ended::for_good)?;
-                resolved.offer.version
-            }
+            Target::Latest => offer.version,
             target => rules::comparable(target),
         },
     };
-    let file = workshop.cache.get(&resolved).await?;
     Ok(Found {
         file,
-        from: match &resolved.offer.source {
+        from: match &offer.source {
             OfferSource::Download(location) => location.clone(),
             OfferSource::Local(path) => path.display().to_string(),
         },
         version,
-        target: target(order, &resolved.offer),
+        target: target(order, &offer),
     })
+}
+
+/// The file from another provider than the one of `resolved`, which failed.
+///
+/// # Errors
+/// The last failure.
+async fn elsewhere(
+    workshop: &Workshop,
+    order: &Order,
+    mut resolved: Resolved,
+    mut failure: Failure,
+) -> Result<(WpkFile, Offer), Failure> {
+    let of_provider = [
+        UpgradeCode::RepositoryUnreachable,
+        UpgradeCode::FileNotFound,
+        UpgradeCode::Sha1Mismatch,
+    ];
+    while of_provider.contains(&failure.code) {
+        let next = workshop.resolver.next(&order.wanted, &resolved).await;
+        let good = |next: &Resolved| check_latest(workshop, order, &next.offer).is_ok();
+        let Some(next) = next.filter(good) else { break };
+        warn!(%failure, "the file cannot be had from there; it is fetched from the next provider");
+        resolved = next;
+        match workshop.cache.get(&resolved).await {
+            Ok(file) => return Ok((file, resolved.offer)),
+            Err(again) => failure = again,
+        }
+    }
+    Err(failure)
 }
 
 /// What the agent can be compared with afterwards: its directory tells versions, or
@@ -69,11 +103,11 @@ fn target(order: &Order, offer: &Offer) -> Option<Version> {
 
 /// The version checks that could not be made when the request came, because
 /// the repository gave no answer then.
-fn check_latest(
-    workshop: &Workshop,
-    order: &Order,
-    latest: Option<Version>,
-) -> Result<(), Failure> {
+fn check_latest(workshop: &Workshop, order: &Order, offer: &Offer) -> Result<(), Failure> {
+    if !matches!(&order.wanted, Wanted::Release(release) if release.target == Target::Latest) {
+        return Ok(());
+    }
+    let latest = offer.version;
     let wish = Wish {
         target: latest,
         force: order.force,

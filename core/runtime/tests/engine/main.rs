@@ -14,6 +14,7 @@ mod delivery;
 mod housekeeping;
 mod intake;
 mod left;
+mod mirrors;
 mod queue;
 mod restart;
 mod stand;

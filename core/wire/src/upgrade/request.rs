@@ -5,7 +5,10 @@
 //! `origin` and `file_path` under the documented dialect (2, 3), the agent ids
 //! (3), and last each parameter of the command (3).
 
+use std::fmt;
+
 use serde_json::{Map, Value};
+use wpk_api::repository::shown;
 use wpk_api::{Dialect, PackageType, Target};
 
 use crate::ack::Acknowledgement;
@@ -23,9 +26,10 @@ const MAX_INVALID: usize = 64;
 
 /// Parameters of `upgrade`. Texts are as the client wrote them: a version may
 /// be any text, an empty repository is `Some("")`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct UpgradeParams {
-    /// Repository instead of the configured one.
+    /// Repository instead of the configured one; may hold a password, which `Debug`
+    /// leaves out.
     pub wpk_repo: Option<String>,
     /// Target, `vX.Y.Z` or `X.Y.Z`.
     pub version: Option<String>,
@@ -48,6 +52,19 @@ impl UpgradeParams {
             |_| Target::Invalid(text.chars().take(MAX_INVALID).collect()),
             Target::Exactly,
         ))
+    }
+}
+
+impl fmt::Debug for UpgradeParams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpgradeParams")
+            .field("wpk_repo", &self.wpk_repo.as_deref().map(shown))
+            .field("version", &self.version)
+            .field("use_http", &self.use_http)
+            .field("force_upgrade", &self.force_upgrade)
+            .field("package_type", &self.package_type)
+            .field("dry_run", &self.dry_run)
+            .finish()
     }
 }
 
