@@ -11,5 +11,6 @@ mod embedded;
 mod failures;
 mod large;
 mod refusals;
+mod secrets;
 mod takeover;
 mod upgrades;

@@ -26,7 +26,7 @@ const NAMED: usize = 5;
 
 /// Looks at the repository of one section.
 pub(crate) async fn examine(settings: Settings, context: &Context, asked: &Examine) -> Vec<Check> {
-    let mut checks = proxies(&Proxies::of(&settings));
+    let mut checks = proxies(&Proxies::of(settings.proxy()));
     let repository = match Repository::open(settings, context) {
         Ok(repository) => repository.impatient(),
         Err(error) => {

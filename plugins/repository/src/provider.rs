@@ -123,7 +123,7 @@ impl Repository {
     /// [`BuildError::Failed`] if `ca_file`, `password_file` or a proxy cannot be used.
     pub(crate) fn open(settings: Settings, context: &Context) -> Result<Self, BuildError> {
         let configured = (settings.url.clone()).or_else(|| context.wpk_repository.clone());
-        let proxies = Proxies::of(&settings);
+        let proxies = Proxies::of(settings.proxy());
         for told in proxies.unusable() {
             tracing::warn!("{told}");
         }

@@ -8,7 +8,6 @@ use wpk_api::BuildError;
 use wpk_api::repository::shown;
 
 use crate::causes::causes;
-use crate::settings::Settings;
 
 /// Where proxies are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +28,13 @@ pub(crate) struct Proxies {
 }
 
 impl Proxies {
-    /// Those of the settings, else of this process's environment.
-    pub(crate) fn of(settings: &Settings) -> Self {
+    /// That of the settings, else those of this process's environment.
+    pub(crate) fn of(settings: Option<Url>) -> Self {
         Self::choose(settings, |name| std::env::var(name).ok())
     }
 
-    fn choose(settings: &Settings, variable: impl Fn(&str) -> Option<String>) -> Self {
-        if let Some(proxy) = settings.proxy() {
+    fn choose(settings: Option<Url>, variable: impl Fn(&str) -> Option<String>) -> Self {
+        if let Some(proxy) = settings {
             return Self {
                 proxies: vec![(For::Everything, proxy)],
                 ..Self::default()
@@ -129,11 +128,7 @@ mod tests {
     use super::*;
 
     fn proxies(proxy: Option<&str>, environment: &[(&str, &str)]) -> Proxies {
-        let settings = Settings {
-            proxy: proxy.map(str::to_owned),
-            ..Settings::default()
-        };
-        let proxies = Proxies::choose(&settings, |name| {
+        let proxies = Proxies::choose(proxy.and_then(parse), |name| {
             let found = environment.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         });
