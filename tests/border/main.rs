@@ -2,19 +2,23 @@
 //! a dynamic library, with everything that crosses it counted.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use wpk_api::examine::{Check, Examine, Level};
-use wpk_api::{Demands, Factory, PluginKind, Resource, TaskStore};
+use wpk_api::{
+    Demands, Factory, PluginKind, Resource, Status, Task, TaskId, TaskObserver, TaskStore,
+};
 use wpk_loader::{LoadOptions, LoadedFactory, LoadedPlugin, load};
 use wpk_testkit::library::Library;
 use wpk_testkit::stands::{self, ChannelFactories};
-use wpk_testkit::suite::Options;
+use wpk_testkit::suite::{Options, now};
 use wpk_testkit::{
-    Home, cluster_suite, directory_suite, provider_suite, settings_suite, source_suite,
-    store_suite, transport_suite,
+    Home, cluster_suite, directory_suite, observer_suite, provider_suite, settings_suite,
+    source_suite, store_suite, transport_suite,
 };
 
 /// Loads the library anew, so that each suite counts what is its own.
@@ -152,6 +156,41 @@ async fn cluster() {
     assert_eq!(plugin.quarantined(), None);
 }
 
+/// How tasks stand in the file of the observer in memory.
+fn observed(file: &Path) -> BTreeMap<TaskId, Status> {
+    let Ok(bytes) = std::fs::read(file) else {
+        return BTreeMap::new();
+    };
+    let tasks: BTreeMap<i64, Task> = serde_json::from_slice(&bytes).unwrap();
+    let tasks = tasks.into_values();
+    tasks.map(|task| (task.id, task.status)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn memory_observer() {
+    let (plugin, options) = builtins();
+    let factory = named(plugin.observers(), "memory");
+    let stand = async || {
+        let home = Home::new().unwrap();
+        let (factory, context) = (factory.clone(), home.context());
+        let (file, broken) = (
+            home.root().join("observed.json"),
+            home.root().join("broken"),
+        );
+        let open =
+            move || -> Arc<dyn TaskObserver> { factory.build(&json!({}), &context).unwrap() };
+        observer_suite::Stand::new(move || now(open()))
+            .look(move || observed(&file))
+            .break_it(move |breaks| match breaks {
+                true => std::fs::write(&broken, "").unwrap(),
+                false => std::fs::remove_file(&broken).unwrap(),
+            })
+            .keep(home)
+    };
+    observer_suite::run_with(stand, &options).await;
+    assert_eq!(plugin.quarantined(), None);
+}
+
 #[test]
 fn settings() {
     let (plugin, _) = builtins();
@@ -166,6 +205,7 @@ fn settings() {
     settings_suite::run(&*named(plugin.transports(), "channel"), &nothing);
     settings_suite::run(&*named(plugin.directories(), "channel"), &nothing);
     settings_suite::run(&*named(plugin.sources(), "channel"), &nothing);
+    settings_suite::run(&*named(plugin.observers(), "memory"), &nothing);
 }
 
 #[test]

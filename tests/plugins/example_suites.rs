@@ -1,16 +1,18 @@
 //! The conformance suites, on the examples behind the border: nothing that
 //! crosses it may be lost. Linked in they are run by the examples themselves.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use serde_json::json;
-use wpk_api::{Factory, Target, Version, Wanted, WantedFile};
+use serde_json::{Value, json};
+use wpk_api::{Factory, Status, Target, TaskId, TaskObserver, Version, Wanted, WantedFile};
 use wpk_loader::{LoadOptions, LoadedPlugin, load};
 use wpk_testkit::provider_suite::{self, Published};
 use wpk_testkit::suite::{Options, now};
-use wpk_testkit::{Home, settings_suite, store_suite};
+use wpk_testkit::{Home, observer_suite, settings_suite, store_suite};
 
 use crate::examples::{self, file_name, publish, release};
 
@@ -78,6 +80,54 @@ async fn the_store_in_rust_does_what_every_store_must() {
     assert_eq!(plugin.quarantined(), None);
 }
 
+/// How tasks stand in an audit trail, by the last line of each.
+fn audited(trail: &Path) -> BTreeMap<TaskId, Status> {
+    let mut tasks = BTreeMap::new();
+    for line in std::fs::read_to_string(trail).unwrap().lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let task = TaskId(line["task"].as_i64().unwrap());
+        match line["what"].as_str().unwrap() {
+            "deleted" => drop(tasks.remove(&task)),
+            _ => {
+                let status = line["status"].as_str().unwrap();
+                tasks.insert(task, Status::from_word(status));
+            }
+        }
+    }
+    tasks
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_observer_in_rust_does_what_every_observer_must() {
+    let (plugin, options) = loaded(examples::observer_rust());
+    let stand = async || {
+        let home = Home::new().unwrap();
+        let (plugin, context) = (plugin.clone(), home.context());
+        let trail = home.path("tmp/audit.jsonl");
+        let (aside, broken) = (home.path("tmp/aside"), trail.clone());
+        let open = move || -> Arc<dyn TaskObserver> {
+            let factory = plugin.observers().pop().unwrap();
+            let settings = json!({"path": "tmp/audit.jsonl"});
+            factory.build(&settings, &context).unwrap()
+        };
+        observer_suite::Stand::new(move || now(open()))
+            .look(move || audited(&trail))
+            .break_it(move |breaks| match breaks {
+                true => {
+                    std::fs::rename(&broken, &aside).unwrap();
+                    std::fs::create_dir(&broken).unwrap();
+                }
+                false => {
+                    std::fs::remove_dir(&broken).unwrap();
+                    std::fs::rename(&aside, &broken).unwrap();
+                }
+            })
+            .keep(home)
+    };
+    observer_suite::run_with(stand, &options).await;
+    assert_eq!(plugin.quarantined(), None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_latest_release_is_found_by_both_providers() {
     for library in [examples::provider_rust(), examples::provider_c()] {
@@ -113,12 +163,19 @@ async fn wrong_settings_of_the_examples_in_rust_are_found() {
     let factory = store.stores().pop().unwrap();
     let good = json!({"path": "tmp/journal"});
     tokio::task::block_in_place(|| settings_suite::run(&factory, &good));
+    let (observer, _) = loaded(examples::observer_rust());
+    let factory = observer.observers().pop().unwrap();
+    let good = json!({"path": "tmp/audit.jsonl", "longest_text": "2KiB"});
+    tokio::task::block_in_place(|| settings_suite::run(&factory, &good));
     let keys_of = |problems: Vec<wpk_api::settings::Problem>| -> Vec<String> {
         problems.into_iter().map(|problem| problem.key).collect()
     };
     let factory = provider.providers().pop().unwrap();
     let wrong = json!({"folder": "", "piece": "1B"});
     assert_eq!(keys_of(factory.check(&wrong)), ["folder", "piece"]);
+    let factory = observer.observers().pop().unwrap();
+    let wrong = json!({"path": "", "longest_text": "1B"});
+    assert_eq!(keys_of(factory.check(&wrong)), ["path", "longest_text"]);
     let (c, _) = loaded(examples::provider_c());
     let factory = c.providers().pop().unwrap();
     let wrong = json!({"folder": "", "colour": 5});

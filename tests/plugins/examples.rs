@@ -20,6 +20,7 @@ macro_rules! built_once {
 
 built_once!(provider_rust, Library::of_package("provider-rust"));
 built_once!(store_rust, Library::of_package("store-rust"));
+built_once!(observer_rust, Library::of_package("observer-rust"));
 built_once!(provider_c, {
     let source = Path::new(REPOSITORY).join("examples/provider-c/folder.c");
     Library::of_c(&source, &[])

@@ -4,6 +4,7 @@
 //! load this library as well.
 
 mod hanging;
+mod observer;
 
 use std::sync::Arc;
 
@@ -61,4 +62,5 @@ wpk_plugin::export_plugin!(|exports| {
         .store(Named("border-sqlite", wpk_plugin_sqlite::plugin()))
         .store(Named("border-cluster", wpk_plugin_wazuh::cluster()))
         .store(hanging::plugin())
+        .observer(observer::plugin())
 });
