@@ -20,6 +20,7 @@ pub(crate) fn registry() -> Registry {
         .with_provider(wpk_plugin_local_file::plugin())
         .with_store(wpk_plugin_sqlite::plugin())
         .with_store(wpk_plugin_wazuh::cluster())
+        .with_observer(wpk_plugin_wazuh::wazuh_tasks())
 }
 
 /// What stands for sections that nobody wrote: the embedded manager.

@@ -4,11 +4,13 @@
 //! [`Place`] notices that an open file was taken away from where it lay, so that
 //! nothing is written into a file that nobody can find again; [`examine`] asks the
 //! machine whether another process has such a file. [`fault`] puts what
-//! SQLite says into the words of [`StoreError`](wpk_api::StoreError).
+//! SQLite says into the words of [`StoreError`](wpk_api::StoreError). [`tasks`] is the
+//! table of tasks that a manager and our store both have.
 
 mod fault;
 mod held;
 mod place;
+pub mod tasks;
 
 pub use fault::{Faults, fault};
 pub use held::examine;

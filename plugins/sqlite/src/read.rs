@@ -3,9 +3,9 @@
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use wpk_api::{
-    AgentId, Awaiting, Claimed, Command, Confirmation, Standing, Status, Task, TaskId, Version,
-};
+use wpk_api::{AgentId, Awaiting, Claimed, Confirmation, Standing, Task, TaskId, Version};
+use wpk_sqlite_file::tasks::task_of;
+pub(crate) use wpk_sqlite_file::tasks::{integer, text};
 
 use crate::fault::Fault;
 
@@ -211,21 +211,9 @@ pub(crate) fn awaiting(
 
 /// A task from a row that starts with [`columns`].
 pub(crate) fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
-    let agent = integer(row.get_ref(1)?).unwrap_or_default();
     Ok(Task {
-        id: TaskId(row.get(0)?),
-        // The statements ask for real agents only.
-        agent: AgentId::new(agent)
-            .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, agent))?,
-        node: text(row.get_ref(2)?).unwrap_or_default(),
-        module: text(row.get_ref(3)?).unwrap_or_default(),
-        command: Command::from_word(&text(row.get_ref(4)?).unwrap_or_default()),
-        created: integer(row.get_ref(5)?).unwrap_or_default(),
-        // Never updated is NULL; where another program wrote 0 it means the same.
-        updated: integer(row.get_ref(6)?).filter(|time| *time != 0),
-        status: Status::from_word(&text(row.get_ref(7)?).unwrap_or_default()),
-        error_msg: text(row.get_ref(8)?),
         confirmation: confirmation(row.get_ref(9)?),
+        ..task_of(row)?
     })
 }
 
@@ -250,26 +238,4 @@ pub(crate) fn claimed(row: &Row<'_>) -> rusqlite::Result<Claimed> {
         order,
         crashes: u32::try_from(crashes).unwrap_or(u32::MAX),
     })
-}
-
-pub(crate) fn integer(value: ValueRef<'_>) -> Option<i64> {
-    match value {
-        ValueRef::Null => None,
-        ValueRef::Integer(number) => Some(number),
-        ValueRef::Real(number) => Some(number as i64),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            std::str::from_utf8(bytes).ok()?.trim().parse().ok()
-        }
-    }
-}
-
-pub(crate) fn text(value: ValueRef<'_>) -> Option<String> {
-    match value {
-        ValueRef::Null => None,
-        ValueRef::Integer(number) => Some(number.to_string()),
-        ValueRef::Real(number) => Some(number.to_string()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            Some(String::from_utf8_lossy(bytes).into_owned())
-        }
-    }
 }

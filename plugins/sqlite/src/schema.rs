@@ -25,25 +25,13 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
+use wpk_sqlite_file::tasks::{columns_of, missing};
 
 use crate::fault::Fault;
 
 /// Files up to this size, in bytes, are looked through when opened; longer ones
 /// would hold up the start.
 const LOOK_THROUGH: u64 = 64 << 20;
-
-/// The columns `TASKS` must have.
-const COLUMNS: [&str; 9] = [
-    "TASK_ID",
-    "AGENT_ID",
-    "NODE",
-    "MODULE",
-    "COMMAND",
-    "CREATE_TIME",
-    "LAST_UPDATE_TIME",
-    "STATUS",
-    "ERROR_MESSAGE",
-];
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS TASKS (
@@ -137,12 +125,10 @@ DELETE FROM WPKD_TIMELINE WHERE NOT EXISTS (
 
 /// Refuses a file that is no task database we understand. Changes nothing.
 pub(crate) fn check(connection: &Connection, file: &Path) -> Result<(), Fault> {
-    let columns = columns(connection, "TASKS")?;
+    let columns = columns_of(connection, "TASKS")?;
     if !columns.is_empty() {
-        for wanted in COLUMNS {
-            if !columns.iter().any(|have| have.eq_ignore_ascii_case(wanted)) {
-                return Err(unknown(format!("it has no column TASKS.{wanted}")));
-            }
+        if let Some(missing) = missing(&columns) {
+            return Err(unknown(format!("it has no column TASKS.{missing}")));
         }
         if let Some(needed) = needed(connection)? {
             return Err(unknown(format!(
@@ -183,7 +169,7 @@ pub(crate) fn sound(connection: &Connection) -> Result<(), Fault> {
 
 /// Whether there is a table of tasks.
 pub(crate) fn has_tasks(connection: &Connection) -> Result<bool, Fault> {
-    Ok(!columns(connection, "TASKS")?.is_empty())
+    Ok(!columns_of(connection, "TASKS")?.is_empty())
 }
 
 /// Makes what is absent and heals what is stale, in one transaction.
@@ -191,7 +177,7 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Fault> {
     let transaction =
         rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
     transaction.execute_batch(TABLES)?;
-    let columns = columns(&transaction, "WPKD_ORDERS")?;
+    let columns = columns_of(&transaction, "WPKD_ORDERS")?;
     if !columns.iter().any(|column| column == "CLAIMED") {
         transaction.execute_batch(FROM_LAYOUT_1)?;
     }
@@ -222,17 +208,10 @@ fn needed(connection: &Connection) -> Result<Option<String>, Fault> {
     Ok(names.into_iter().find(unfilled))
 }
 
-/// The names of a table's columns; none if there is no such table.
-fn columns(connection: &Connection, table: &str) -> Result<Vec<String>, Fault> {
-    let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?1)")?;
-    let names = statement.query_map([table], |row| row.get(0))?;
-    Ok(names.collect::<Result<_, _>>()?)
-}
-
 /// Checks that a table of keys and values, if there is one, says a version that
 /// is known, or nothing.
 fn version(connection: &Connection, table: &str, key: &str, known: &[&str]) -> Result<(), Fault> {
-    if columns(connection, table)?.is_empty() {
+    if columns_of(connection, table)?.is_empty() {
         return Ok(());
     }
     let found: Option<Option<String>> = connection
