@@ -54,7 +54,7 @@ impl Takeover {
             .replace("TIMEOUT", task_timeout)
             .replace("REPOSITORY", &format!("http://{}", repository.base()));
         std::fs::write(home.path("etc/ossec.conf"), conf).unwrap();
-        rusqlite::Connection::open(home.tasks_db())
+        rusqlite::Connection::open(home.manager_tasks_db())
             .unwrap()
             .execute_batch(TASKS)
             .unwrap();

@@ -11,8 +11,12 @@ pub const UPGRADE_SOCKET: &str = "queue/tasks/upgrade";
 /// The task socket of a master node (section 3).
 pub const TASK_SOCKET: &str = "queue/tasks/task";
 
-/// The database with the task table (section 3).
-pub const TASK_DATABASE: &str = "queue/tasks/tasks.db";
+/// The database with our tasks (section 3).
+pub const TASK_DATABASE: &str = "var/wpkd/tasks.db";
+
+/// The database with the task table of a 4.x manager (sections 3 and 14). The first
+/// release kept our tasks in it.
+pub const MANAGER_TASK_DATABASE: &str = "queue/tasks/tasks.db";
 
 /// The remote daemon of a 4.x manager, which reaches its agents (section 5).
 pub const REMOTE_SOCKET: &str = "queue/sockets/remote";
@@ -29,10 +33,10 @@ pub const CLUSTER_SOCKET: &str = "queue/cluster/c-internal.sock";
 pub const UPGRADE_FOLDER: &str = "var/upgrade";
 
 /// What a crash of the manager daemon leaves, for its next start.
-pub const CRASH_REPORT: &str = "var/wpkd.crash";
+pub const CRASH_REPORT: &str = "var/wpkd/crash";
 
 /// The report of the last crash, kept for people.
-pub const LAST_CRASH_REPORT: &str = "var/wpkd.crash.last";
+pub const LAST_CRASH_REPORT: &str = "var/wpkd/crash.last";
 
 /// The upgrade socket of an agent (section 7).
 pub const AGENT_SOCKET: &str = "queue/sockets/upgrade";

@@ -128,6 +128,10 @@ pub struct Context {
     /// it by [`shown`](crate::repository::shown) only, as `Debug` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wpk_repository: Option<String>,
+    /// Whether a 4.x manager is around us, in the same home (`[wazuh] ossec_conf` names
+    /// its settings).
+    #[serde(default)]
+    pub manager: bool,
 }
 
 /// What one section of the configuration demands of the others.
@@ -235,6 +239,7 @@ impl Context {
             home: home.into(),
             node,
             wpk_repository: None,
+            manager: false,
         }
     }
 

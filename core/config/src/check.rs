@@ -160,7 +160,9 @@ impl Check<'_> {
 
     /// The sections of a kind that nobody wrote.
     fn usual(&self, kind: PluginKind, node: &NodeInfo) -> Vec<PluginSection> {
-        let types = self.plugins.map(|plugins| plugins.usual(kind, node));
+        let types = self
+            .plugins
+            .map(|plugins| plugins.usual(kind, node, self.fragments.ossec.is_some()));
         let types = types.into_iter().flatten();
         types.map(PluginSection::of).collect()
     }

@@ -13,9 +13,9 @@ pub trait Plugins {
     fn types(&self, kind: PluginKind) -> Vec<&'static str>;
 
     /// The types of the sections of a kind that the configuration leaves out, in
-    /// order; more than one only where [`PluginKind::is_list`], and none for
-    /// observers.
-    fn usual(&self, kind: PluginKind, node: &NodeInfo) -> Vec<&'static str>;
+    /// order; more than one only where [`PluginKind::is_list`]. `manager`: a 4.x manager is
+    /// around us.
+    fn usual(&self, kind: PluginKind, node: &NodeInfo, manager: bool) -> Vec<&'static str>;
 
     /// The mistakes in a section of this type; `None` for an unknown type.
     fn check(&self, kind: PluginKind, type_name: &str, settings: &Value) -> Option<Vec<Problem>>;

@@ -64,6 +64,7 @@ impl Settings {
             home: self.home.clone(),
             node: self.node.clone(),
             wpk_repository: (self.ossec.as_ref()).and_then(|ossec| ossec.wpk_repository.clone()),
+            manager: self.ossec.is_some(),
         }
     }
 

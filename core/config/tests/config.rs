@@ -27,7 +27,7 @@ impl Plugins for Known {
         }
     }
 
-    fn usual(&self, kind: PluginKind, node: &NodeInfo) -> Vec<&'static str> {
+    fn usual(&self, kind: PluginKind, node: &NodeInfo, _: bool) -> Vec<&'static str> {
         match kind {
             PluginKind::Source => vec!["door"],
             PluginKind::Directory | PluginKind::Transport => vec!["line"],

@@ -24,7 +24,7 @@ pub(crate) fn registry() -> Registry {
 }
 
 /// What stands for sections that nobody wrote: the embedded manager.
-fn usual(kind: PluginKind, node: &NodeInfo) -> Vec<&'static str> {
+fn usual(kind: PluginKind, node: &NodeInfo, manager: bool) -> Vec<&'static str> {
     match kind {
         PluginKind::Source => vec!["unix-socket"],
         PluginKind::Directory | PluginKind::Transport => vec!["channel"],
@@ -32,7 +32,8 @@ fn usual(kind: PluginKind, node: &NodeInfo) -> Vec<&'static str> {
         // The tasks of a cluster are its master's.
         PluginKind::Store if node.role == Role::Worker => vec!["cluster"],
         PluginKind::Store => vec!["sqlite"],
-        // Nobody has to be told.
+        // What its API and dashboard list is read from its own table.
+        PluginKind::Observer if manager => vec!["wazuh-tasks"],
         PluginKind::Observer => Vec::new(),
     }
 }
@@ -52,8 +53,11 @@ mod tests {
                 role,
                 version: None,
             };
-            for kind in PluginKind::ALL {
-                let usual = registry.usual(kind, &node);
+            let both = PluginKind::ALL
+                .into_iter()
+                .flat_map(|kind| [(kind, false), (kind, true)]);
+            for (kind, manager) in both {
+                let usual = registry.usual(kind, &node, manager);
                 assert!(usual.len() == 1 || kind.is_list(), "{kind}: {usual:?}");
                 for name in usual {
                     let problems = registry.check(kind, name, &serde_json::json!({}));

@@ -106,7 +106,7 @@ impl<T: ?Sized> Asked for Factories<T> {
 }
 
 /// The types of the sections of a kind that nobody wrote, on a node.
-pub(crate) type Usual = fn(PluginKind, &NodeInfo) -> Vec<&'static str>;
+pub(crate) type Usual = fn(PluginKind, &NodeInfo, bool) -> Vec<&'static str>;
 
 /// All plugins known by name.
 pub(crate) struct Registry {
@@ -355,8 +355,8 @@ impl Plugins for Registry {
         self.of(kind).types()
     }
 
-    fn usual(&self, kind: PluginKind, node: &NodeInfo) -> Vec<&'static str> {
-        (self.usual)(kind, node)
+    fn usual(&self, kind: PluginKind, node: &NodeInfo, manager: bool) -> Vec<&'static str> {
+        (self.usual)(kind, node, manager)
     }
 
     fn check(&self, kind: PluginKind, type_name: &str, settings: &Value) -> Option<Vec<Problem>> {

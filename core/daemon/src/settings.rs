@@ -208,7 +208,7 @@ mod tests {
             "observer.0.path",
         );
         // The tasks lie there, though nobody wrote it.
-        let tasks = diary("queue/tasks/tasks.db");
+        let tasks = diary("var/wpkd/tasks.db");
         one_conflict(&tasks, "observer.0.path", "store.path");
         one_conflict(
             &diary("a").replace("diary", "dairy"),

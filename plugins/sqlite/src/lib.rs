@@ -9,13 +9,14 @@
 //! never wait for the writer; short questions need no thread at all (`near`).
 //!
 //! One file per concern: `settings` (the section of the configuration),
-//! `open` (files and connections), `schema` (tables, and what another
+//! `open` (files and connections), `adopt` (the file of the first release), `schema` (tables, and what another
 //! program may have left in them), `worker` (threads and transactions),
 //! `read`, `rows` (tasks come and go) and `moves` (the statements, prepared by
 //! `statement`), `imports` (tasks of other programs), `timeline`, `feed` (changes and their
 //! readers), `fault` (errors),
 //! `examine` (what the doctor is told), `store`.
 
+mod adopt;
 mod examine;
 mod fault;
 mod feed;

@@ -17,7 +17,7 @@ use crate::schema;
 
 /// How long a connection waits for another program's lock. Nothing of ours
 /// waits for a lock of ours: there is one writer, and WAL readers need none.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Statements kept prepared per connection; more than there are.
 const STATEMENTS: usize = 64;
@@ -81,16 +81,24 @@ fn connect(file: &Path, mode: OpenFlags) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
+/// Makes the folders of a file.
+pub(crate) fn create_folder(file: &Path) -> io::Result<()> {
+    match file.parent() {
+        Some(folder) => (DirBuilder::new().recursive(true).mode(0o750)).create(folder),
+        None => Ok(()),
+    }
+}
+
+/// Gives a new file its rights.
+pub(crate) fn with_rights(new: &File) -> io::Result<()> {
+    new.set_permissions(Permissions::from_mode(0o660))
+}
+
 /// Makes an empty file, which SQLite takes for an empty database, and its
 /// folders. An existing file keeps its rights. SQLite gives the log beside it
 /// the rights of the file.
 fn create(file: &Path) -> io::Result<()> {
-    if let Some(folder) = file.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(folder)?;
-    }
+    create_folder(file)?;
     // The file is never opened and closed here once SQLite has it: closing any
     // descriptor of it would drop the locks of the whole process.
     match OpenOptions::new()
@@ -101,7 +109,7 @@ fn create(file: &Path) -> io::Result<()> {
     {
         Ok(new) => {
             // Whatever the umask: the manager's own programs share the group.
-            new.set_permissions(Permissions::from_mode(0o660))?;
+            with_rights(&new)?;
             match file.parent() {
                 Some(folder) => File::open(folder)?.sync_all(),
                 None => Ok(()),

@@ -172,6 +172,11 @@ pub(crate) fn has_tasks(connection: &Connection) -> Result<bool, Fault> {
     Ok(!columns_of(connection, "TASKS")?.is_empty())
 }
 
+/// Whether a daemon of ours has kept tasks in the file.
+pub(crate) fn is_ours(connection: &Connection) -> Result<bool, Fault> {
+    Ok(has_tasks(connection)? && !columns_of(connection, "WPKD_ORDERS")?.is_empty())
+}
+
 /// Makes what is absent and heals what is stale, in one transaction.
 pub(crate) fn create(connection: &Connection) -> Result<(), Fault> {
     let transaction =

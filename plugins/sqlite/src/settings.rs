@@ -1,6 +1,6 @@
 //! The `[store]` section with `type = "sqlite"`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -10,6 +10,7 @@ use wpk_api::section::{self, Section};
 use wpk_api::settings::{Problem, Problems};
 use wpk_api::{BuildError, Context, Demands, Factory, Resource, TaskStore};
 
+use crate::adopt::{self, Former};
 use crate::{SqliteStore, examine};
 
 /// What can be set.
@@ -17,7 +18,8 @@ use crate::{SqliteStore, examine};
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The database file, relative to `home`; made with its folders if absent.
-    /// Default: where a 4.x manager keeps it, `queue/tasks/tasks.db`.
+    /// Default: `var/wpkd/tasks.db`. Where the first release kept our tasks
+    /// (`queue/tasks/tasks.db`), they are copied from there at the first start.
     pub path: PathBuf,
 }
 
@@ -27,6 +29,37 @@ impl Default for Settings {
             path: PathBuf::from(paths::TASK_DATABASE),
         }
     }
+}
+
+impl Settings {
+    /// The file. A manager's own table belongs to its database daemon: settings of the
+    /// first release, whose default it was, mean the default of today.
+    fn file(&self, context: &Context) -> PathBuf {
+        let named = context.path(&self.path);
+        if context.manager && named == manager_table(context) {
+            return context.path(paths::TASK_DATABASE);
+        }
+        named
+    }
+
+    /// What to say of a path that means another.
+    fn warning(&self, context: &Context) -> Option<String> {
+        let (named, file) = (context.path(&self.path), self.file(context));
+        let shown = |path: &Path| path.display().to_string();
+        (named != file).then(|| {
+            format!(
+                "store.path names the manager's own task table {}, which its database daemon \
+                 locks; our tasks are kept in {} and shown there by [[observer]] type = \
+                 \"wazuh-tasks\": remove store.path",
+                shown(&named),
+                shown(&file)
+            )
+        })
+    }
+}
+
+fn manager_table(context: &Context) -> PathBuf {
+    context.path(paths::MANAGER_TASK_DATABASE)
 }
 
 #[async_trait]
@@ -39,13 +72,16 @@ impl Section for Settings {
 
     /// The file: two programs may share it, two stores or registries in one may not.
     fn demands(&self, context: &Context) -> Demands {
-        let file = Resource::Path(context.path(&self.path));
-        Demands::default().occupying("path", file)
+        Demands::default().occupying("path", Resource::Path(self.file(context)))
     }
 
     async fn examine(&self, context: &Context, asked: &Examine) -> Vec<Check> {
         let node = context.node.name.clone();
-        examine::examine(context.path(&self.path), node, asked).await
+        let mut checks = examine::examine(self.file(context), node, asked).await;
+        let advice = "remove the line, or name another file";
+        checks
+            .extend((self.warning(context)).map(|text| Check::warning("store.path", text, advice)));
+        checks
     }
 }
 
@@ -55,6 +91,17 @@ pub fn plugin() -> impl Factory<dyn TaskStore> {
 }
 
 fn open(settings: Settings, context: &Context) -> Result<SqliteStore, BuildError> {
-    SqliteStore::open(context.path(&settings.path))
-        .map_err(|error| BuildError::Failed(error.to_string()))
+    if let Some(warning) = settings.warning(context) {
+        tracing::warn!("{warning}");
+    }
+    let file = settings.file(context);
+    let failed = |error: wpk_api::StoreError| BuildError::Failed(error.to_string());
+    if file == context.path(paths::TASK_DATABASE) {
+        let former = Former {
+            file: manager_table(context),
+            shared: context.manager,
+        };
+        adopt::adopt(&former, &file).map_err(failed)?;
+    }
+    SqliteStore::open(file).map_err(failed)
 }

@@ -36,7 +36,7 @@ async fn the_factory_makes_it_in_the_home() {
     let home = tempfile::tempdir().unwrap();
     let store = plugin().build(&json!({}), &context(home.path())).unwrap();
     assert_eq!(store.latest(&[]).await, Ok(vec![]));
-    assert!(home.path().join("queue/tasks/tasks.db").is_file());
+    assert!(home.path().join("var/wpkd/tasks.db").is_file());
     assert_eq!(plugin().kind(), "sqlite");
 }
 

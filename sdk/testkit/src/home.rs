@@ -81,8 +81,13 @@ impl Home {
         self.path("queue/tasks/task")
     }
 
-    /// `queue/tasks/tasks.db`.
+    /// `var/wpkd/tasks.db`, our own.
     pub fn tasks_db(&self) -> PathBuf {
+        self.path("var/wpkd/tasks.db")
+    }
+
+    /// `queue/tasks/tasks.db`, a manager's.
+    pub fn manager_tasks_db(&self) -> PathBuf {
         self.path("queue/tasks/tasks.db")
     }
 

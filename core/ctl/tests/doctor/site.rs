@@ -99,7 +99,7 @@ impl Site {
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.dir.path().join("queue/tasks/tasks.db")
+        self.dir.path().join("var/wpkd/tasks.db")
     }
 
     pub(crate) fn doctor(&self, more: &[&str]) -> Run {

@@ -46,7 +46,7 @@ mod tests {
     fn what_crashed_is_told_until_somebody_deletes_it() {
         let home = tempfile::tempdir().unwrap();
         assert!(look(home.path()).is_none());
-        std::fs::create_dir(home.path().join("var")).unwrap();
+        std::fs::create_dir_all(home.path().join("var/wpkd")).unwrap();
         // What a daemon that runs keeps open.
         std::fs::write(home.path().join(CRASH_REPORT), "").unwrap();
         assert!(look(home.path()).is_none());

@@ -9,7 +9,6 @@ use wpk_api::{
 };
 
 use super::asked;
-use crate::clock::whole_seconds;
 use crate::parts::NamedObserver;
 use crate::workshop::Workshop;
 
@@ -36,9 +35,6 @@ pub(super) async fn compare(
     let (store, mut after) = (workshop.store(), TaskId(0));
     let mut differing = Vec::new();
     let (mut new, mut followed) = (0_usize, 0_usize);
-    // What is older than that is deleted here by the next clean-up.
-    let keep = whole_seconds(workshop.tasks().cleanup_time.0);
-    let oldest = workshop.now().saturating_sub(keep);
     loop {
         let shown = asked(&named.observer, move |observer| async move {
             observer.shown(after, PAGE).await
@@ -56,7 +52,7 @@ pub(super) async fn compare(
         let here = store.tasks(&ids).await?;
         let unlike = |(shown, here): (Task, Option<Task>)| {
             let alike = here.is_some_and(|here| stands(&here, &shown));
-            (!alike && shown.created > oldest).then_some(shown)
+            (!alike).then_some(shown)
         };
         let unlike: Vec<Task> = shown.into_iter().zip(here).filter_map(unlike).collect();
         if unlike.is_empty() {

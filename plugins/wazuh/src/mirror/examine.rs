@@ -15,7 +15,9 @@ pub(super) async fn examine(file: PathBuf) -> Vec<Check> {
     let check = match asked {
         Ok(Ok(tasks)) => Check::ok(NAME, format!("{shown}: {tasks} tasks")),
         // The database daemon does so whenever it writes.
-        Ok(Err(error @ TableError::Locked(_))) => Check::ok(NAME, format!("{error} at this moment")),
+        Ok(Err(error @ TableError::Locked(_))) => {
+            Check::ok(NAME, format!("{error} at this moment"))
+        }
         Ok(Err(error)) => Check::failure(
             NAME,
             error.to_string(),

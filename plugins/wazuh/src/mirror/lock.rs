@@ -49,13 +49,18 @@ impl Locked {
         }
     }
 
+    /// Whether somebody still waits for what is done.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.stopped.load(Ordering::Relaxed)
+    }
+
     /// Waits a moment; `false`: it has been long enough.
-    pub(super) fn wait(&mut self) -> bool {
-        if self.stopped.load(Ordering::Relaxed) || self.since.elapsed() >= self.within {
+    pub(super) fn wait(&self) -> bool {
+        if self.since.elapsed() >= self.within {
             return false;
         }
         thread::sleep(PAUSE);
-        true
+        self.is_waited_for()
     }
 
     /// What the engine is told.

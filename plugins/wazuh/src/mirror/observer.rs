@@ -52,13 +52,14 @@ impl WazuhTasks {
         let working = tokio::task::spawn_blocking(move || {
             // What a panic left is a connection whose transaction is rolled back.
             let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut locked = Locked::within(within, stopped);
-            loop {
+            let locked = Locked::within(within, stopped);
+            while locked.is_waited_for() {
                 match work(&mut table) {
                     Err(error) if error.is_locked() && locked.wait() => {}
                     other => return other.map_err(|error| locked.told(error)),
                 }
             }
+            Err(ObserverError("nobody waits for it any more".to_owned()))
         });
         let done = working.await;
         drop(stop);

@@ -78,7 +78,8 @@ impl Table {
     pub(super) fn rows(&mut self, after: TaskId, limit: usize) -> Result<Vec<Task>, TableError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.with(|connection| {
-            let sql = format!("SELECT {COLUMNS} {TASKS} AND TASK_ID > ?1 ORDER BY TASK_ID LIMIT ?2");
+            let sql =
+                format!("SELECT {COLUMNS} {TASKS} AND TASK_ID > ?1 ORDER BY TASK_ID LIMIT ?2");
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(params![after.0, limit], task_of)?;
             rows.collect()
