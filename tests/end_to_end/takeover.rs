@@ -262,6 +262,7 @@ async fn the_doctor_finds_it_well_and_leaves_it_as_it_was() {
         "CA store",
         "WPK certificates",
         "task database",
+        "manager's task table",
         "agent",
         "dry run",
         "last upgrades",

@@ -8,7 +8,7 @@ use wpk_api::{
     TaskId, TimelineEntry, TimelineStep, Transition, TransitionResult,
 };
 
-use super::asked;
+use super::asked::asked;
 use crate::parts::NamedObserver;
 use crate::workshop::Workshop;
 

@@ -6,7 +6,7 @@ use tracing::{debug, info, warn};
 use wpk_api::words::{LONGEST_CAUSE, clean};
 use wpk_api::{Change, Revision};
 
-use super::asked;
+use super::asked::asked;
 use crate::parts::NamedObserver;
 use crate::workshop::Workshop;
 

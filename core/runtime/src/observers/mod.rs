@@ -1,4 +1,4 @@
-//! Those who are told of every change of a task ([`TaskObserver`]).
+//! Those who are told of every change of a task ([`wpk_api::TaskObserver`]).
 //!
 //! Each has a loop of its own: `feed.rs` carries the store's changes to it, from the
 //! place that the store keeps for it; `compare.rs` looks at what stands where it writes,
@@ -6,6 +6,7 @@
 //! broken is behind, which is logged; nothing waits for it but the daemon's stop, for
 //! a moment.
 
+mod asked;
 mod compare;
 mod feed;
 
@@ -15,8 +16,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
-use wpk_api::{CancellationToken, ObserverError, TaskObserver};
+use wpk_api::CancellationToken;
 
+use self::asked::asked;
 use self::feed::Feed;
 use crate::parts::NamedObserver;
 use crate::workshop::Workshop;
@@ -115,24 +117,5 @@ async fn compare_and_correct(workshop: &Workshop, named: &NamedObserver) {
         Err(error) => {
             warn!(observer = name, %error, "what stands at the observer cannot be compared now; trying again");
         }
-    }
-}
-
-/// Asks an observer. One that crashes gave no answer.
-async fn asked<T, F>(
-    observer: &Arc<dyn TaskObserver>,
-    ask: impl FnOnce(Arc<dyn TaskObserver>) -> F,
-) -> Result<T, ObserverError>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, ObserverError>> + Send + 'static,
-{
-    let mut asking = JoinSet::new();
-    // Ends with this future, whoever drops it.
-    asking.spawn(ask(observer.clone()));
-    match asking.join_next().await {
-        Some(Ok(answer)) => answer,
-        Some(Err(crash)) => Err(ObserverError(format!("it crashed: {crash}"))),
-        None => Err(ObserverError("it was not asked".to_owned())),
     }
 }

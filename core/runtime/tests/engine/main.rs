@@ -15,6 +15,7 @@ mod housekeeping;
 mod intake;
 mod left;
 mod mirrors;
+mod observers;
 mod queue;
 mod restart;
 mod stand;

@@ -11,10 +11,10 @@ use wpk_api::{
     StoreError, Task, TaskId, TaskStore, TimelineEntry, Version,
 };
 use wpk_config::{CacheSettings, DeliverySettings, LogSettings, Settings, TaskSettings};
-use wpk_runtime::{Clock, Components, Control, Engine, EngineError, TimerClock};
+use wpk_runtime::{Clock, Components, Control, Engine, EngineError, NamedObserver, TimerClock};
 use wpk_testkit::memory::{
-    Gate, MemoryDirectory, MemoryProvider, MemoryStore, MemoryTransport, Say, StoreAround, Waiting,
-    agent,
+    Gate, MemoryDirectory, MemoryObserver, MemoryProvider, MemoryStore, MemoryTransport, Say,
+    StoreAround, Waiting, agent,
 };
 
 /// The newest release.
@@ -123,6 +123,17 @@ impl Stand {
     }
 
     pub async fn over(transport: MemoryTransport, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::parts_over(transport, change).start().await
+    }
+
+    /// One whose observers are told.
+    pub async fn watched_by(observers: Vec<Arc<MemoryObserver>>) -> Self {
+        let mut parts = Self::parts_over(MemoryTransport::default(), |_| {});
+        parts.observers = observers;
+        parts.start().await
+    }
+
+    fn parts_over(transport: MemoryTransport, change: impl FnOnce(&mut Settings)) -> Parts {
         let home = Arc::new(TempDir::new().unwrap());
         let mut settings = settings(&home);
         change(&mut settings);
@@ -134,22 +145,27 @@ impl Stand {
             timer: TimerClock::starting_at(EPOCH),
             step: Mutex::new(0),
         };
-        let parts = Parts {
+        Parts {
             store: Arc::default(),
             faults: Arc::default(),
             transport: Arc::new(transport),
             provider: Arc::new(provider),
             directory: Arc::new(directory),
+            observers: Vec::new(),
             settings,
             clock: Arc::new(clock),
             home,
-        };
-        parts.start().await
+        }
     }
 
     /// Puts the machine's clock forward or back.
     pub fn step_clock(&self, seconds: i64) {
         *self.clock.step.lock().unwrap() += seconds;
+    }
+
+    /// Tells the engine that somebody else may have answered meanwhile.
+    pub fn was_away(&self) {
+        self.service.was_away();
     }
 
     pub async fn call(&self, endpoint: Endpoint, peer: Peer, request: &Value) -> Value {
@@ -313,6 +329,7 @@ pub struct Parts {
     pub transport: Arc<MemoryTransport>,
     pub provider: Arc<MemoryProvider>,
     pub directory: Arc<MemoryDirectory>,
+    pub observers: Vec<Arc<MemoryObserver>>,
     pub settings: Settings,
     pub clock: Arc<SetClock>,
     pub home: Arc<TempDir>,
@@ -336,7 +353,12 @@ impl Parts {
             providers: vec![self.provider.clone()],
             transport: self.transport.clone(),
             store,
-            observers: Vec::new(),
+            observers: (self.observers.iter().enumerate())
+                .map(|(n, observer)| NamedObserver {
+                    name: format!("observer-{n}"),
+                    observer: observer.clone(),
+                })
+                .collect(),
         };
         let mut engine =
             Engine::with_clock(self.settings.clone(), components, self.clock.clone()).unwrap();
