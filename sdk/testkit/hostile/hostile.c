@@ -1,7 +1,8 @@
 /* A provider in C that breaks one rule of wpk_plugin.h, named by MODE at compile
  * time. With MODE "good" it breaks none, with MODE "asked" neither: it says what its
  * section demands and what it finds. MINOR is the version it was built for. It serves releases and offers a file of
- * SIZE bytes of 5 with the digest SHA1. */
+ * SIZE bytes of 5 with the digest SHA1. With KIND "observer" it is an observer instead, which shows
+ * nothing, and with KIND "store" a store that can only cancel. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,10 @@
 
 #ifndef MINOR
 #define MINOR WPK_MINOR
+#endif
+
+#ifndef KIND
+#define KIND "provider"
 #endif
 
 static const wpk_host *host;
@@ -103,6 +108,37 @@ static void resolve(uint64_t token) {
     }
 }
 
+static int holds(wpk_slice json, const char *text) {
+    size_t length = strlen(text);
+    for (size_t at = 0; at + length <= json.length; at++)
+        if (memcmp(json.data + at, text, length) == 0) return 1;
+    return 0;
+}
+
+static void observe(uint64_t token, wpk_slice json) {
+    if (mode("garbage")) {
+        complete(token, WPK_OK, 0, "{\"name\": \"x");
+    } else if (mode("refuses")) {
+        complete(token, WPK_FAILED, 0, "{\"message\": \"no room\", \"causes\": [\"a full disk\"]}");
+    } else if (mode("never")) {
+        /* nothing */
+    } else if (mode("block")) {
+        for (;;) pause();
+    } else if (holds(json, "\"changes\":[")) {
+        complete(token, WPK_OK, 0, "");
+    } else {
+        complete(token, WPK_MALFORMED, 0, "{\"message\": \"no changes\"}");
+    }
+}
+
+/* How many it cancelled says what it was asked: 1 for tasks without an order, 2 for those
+ * that were abandoned. */
+static void cancel_tasks(uint64_t token, wpk_slice json) {
+    if (holds(json, "\"which\":\"without_order\"")) complete(token, WPK_OK, 0, "1");
+    else if (holds(json, "\"which\":\"abandoned\"")) complete(token, WPK_OK, 0, "2");
+    else complete(token, WPK_MALFORMED, 0, "{\"message\": \"which?\"}");
+}
+
 static void call(const wpk_plugin *plugin, uint64_t instance, uint32_t operation, wpk_slice json,
                  wpk_slice body, uint64_t token) {
     (void)plugin;
@@ -118,6 +154,12 @@ static void call(const wpk_plugin *plugin, uint64_t instance, uint32_t operation
                  json.length > 10 && memcmp(json.data, "{\"release\"", 10) == 0 ? "true" : "false");
         break;
     case WPK_OP_RESOLVE: resolve(token); break;
+    case WPK_OP_OBSERVE: observe(token, json); break;
+    case WPK_OP_SHOWN:
+        if (!mode("garbage")) goto unknown;
+        complete(token, WPK_OK, 0, "[{\"id\": \"x\"}]");
+        break;
+    case WPK_OP_CANCEL: cancel_tasks(token, json); break;
     case WPK_OP_FETCH:
         sent = 0;
         complete(token, WPK_OK, 7, "{}");
@@ -188,8 +230,8 @@ __attribute__((visibility("default"))) const wpk_plugin *ENTRY(const wpk_host *g
 
 const wpk_plugin *ENTRY(const wpk_host *given) {
     static const char *description =
-        "{\"name\": \"hostile\", \"version\": \"1\", \"plugins\": [{\"kind\": \"provider\", \"type\": "
-        "\"hostile\", \"schema\": {\"type\": \"object\", \"additionalProperties\": false, "
+        "{\"name\": \"hostile\", \"version\": \"1\", \"plugins\": [{\"kind\": \"" KIND "\", \"type\": "
+        "\"hostile\", \"contract\": 2, \"schema\": {\"type\": \"object\", \"additionalProperties\": false, "
         "\"properties\": {\"colour\": {\"type\": \"string\"}}}}]}";
     host = given;
     if (mode("declines")) {
