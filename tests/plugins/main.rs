@@ -12,6 +12,7 @@ mod example_suites;
 mod examples;
 mod guide;
 mod hostile;
+mod observers;
 mod store;
 mod toolchains;
 mod upgrades;

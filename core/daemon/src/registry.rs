@@ -315,6 +315,7 @@ impl Registry {
         let providers = (settings.providers.iter())
             .map(|section| self.provider(section, &context))
             .collect::<Result<Vec<_>, _>>()?;
+        let observers = self.observers(settings, &context)?;
         let sources = (self.sources(settings).iter())
             .map(|section| self.sources.build(PluginKind::Source, section, &context))
             .collect::<Result<Vec<_>, _>>()?;
@@ -324,7 +325,7 @@ impl Registry {
             providers,
             transport,
             store,
-            observers: self.observers(settings, &context)?,
+            observers,
         })
     }
 }
