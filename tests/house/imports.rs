@@ -29,7 +29,12 @@ const RULES: &[(&str, Allowed)] = &[
     ("core/daemon", All),
     (
         "core/agent",
-        Only(&["core/api", "core/wire", "core/package"]),
+        Only(&[
+            "core/api",
+            "core/wire",
+            "core/package",
+            "plugins/socket-file",
+        ]),
     ),
     (
         "core/ctl",
@@ -40,7 +45,12 @@ const RULES: &[(&str, Allowed)] = &[
     // have in common is no plugin.
     (
         "plugins/*",
-        Only(&["core/api", "core/wire", "plugins/sqlite-file"]),
+        Only(&[
+            "core/api",
+            "core/wire",
+            "plugins/sqlite-file",
+            "plugins/socket-file",
+        ]),
     ),
     ("sdk/abi", Only(&[])),
     ("sdk/plugin", Only(&["core/api", "sdk/abi"])),
@@ -174,7 +184,7 @@ mod tests {
         assert_eq!(
             wrong,
             [
-                "it (plugins/new) imports core/runtime (core/runtime); it may import core/api, core/wire, plugins/sqlite-file"
+                "it (plugins/new) imports core/runtime (core/runtime); it may import core/api, core/wire, plugins/sqlite-file, plugins/socket-file"
             ]
         );
         let wrong = with("core/package", &[("core/api", None)]);

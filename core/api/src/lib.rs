@@ -51,6 +51,7 @@ pub mod examine;
 mod id;
 mod observer;
 mod order;
+mod outlook;
 pub mod paths;
 mod plugin;
 mod provider;
@@ -73,6 +74,7 @@ pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
 pub use id::{AgentId, InvalidAgentId, TaskId};
 pub use observer::{ObserverError, TaskObserver};
 pub use order::{Order, Target, Wanted, WantedFile, WantedRelease};
+pub use outlook::Outlook;
 pub use plugin::{
     BuildError, Context, Demands, Factory, Need, NodeInfo, Occupied, PluginKind, Resource, Role,
 };

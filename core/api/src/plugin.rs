@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::Version;
 use crate::examine::{Check, Examine};
+use crate::outlook::Outlook;
 use crate::repository::shown;
 use crate::settings::Problem;
 
@@ -91,6 +92,14 @@ pub trait Factory<T: ?Sized>: Send + Sync {
     fn demands(&self, settings: &Value, context: &Context) -> Demands {
         let _ = (settings, context);
         Demands::default()
+    }
+
+    /// Looks whether the world would stop the start of the plugin now, and changes
+    /// nothing: what `wpkd check` says beside the mistakes in the settings. By default
+    /// there is nothing to say.
+    async fn outlook(&self, settings: &Value, context: &Context) -> Outlook {
+        let _ = (settings, context);
+        Outlook::default()
     }
 
     /// Looks at what the plugin would meet if it were made now, and changes

@@ -59,8 +59,8 @@ use serde_json::Value;
 use crate::examine::{Check, Examine};
 use crate::settings::{self, Problem};
 use crate::{
-    AgentDirectory, BuildError, Context, Demands, Factory, RequestSource, TaskObserver, TaskStore,
-    Transport, WpkProvider,
+    AgentDirectory, BuildError, Context, Demands, Factory, Outlook, RequestSource, TaskObserver,
+    TaskStore, Transport, WpkProvider,
 };
 
 /// The section of a plugin in the configuration: a struct with
@@ -80,6 +80,12 @@ pub trait Section: DeserializeOwned + Send + Sync + 'static {
     fn demands(&self, context: &Context) -> Demands {
         let _ = context;
         Demands::default()
+    }
+
+    /// See [`Factory::outlook`].
+    async fn outlook(&self, context: &Context) -> Outlook {
+        let _ = context;
+        Outlook::default()
     }
 
     /// See [`Factory::examine`].
@@ -194,6 +200,13 @@ where
 
     fn demands(&self, settings: &Value, context: &Context) -> Demands {
         S::read(settings).map_or_else(|_| Demands::default(), |section| section.demands(context))
+    }
+
+    async fn outlook(&self, settings: &Value, context: &Context) -> Outlook {
+        match S::read(settings) {
+            Ok(section) => section.outlook(context).await,
+            Err(_) => Outlook::default(),
+        }
     }
 
     async fn examine(&self, settings: &Value, context: &Context, asked: &Examine) -> Vec<Check> {

@@ -28,6 +28,10 @@ const LARGEST_STEP: usize = 1024 * 1024;
 /// connection.
 pub(crate) const PATIENCE_WHEN_CROWDED: Duration = Duration::from_secs(1);
 
+/// When the daemon stops, a client that has not had an answer yet has so long for its
+/// request: it may have connected a moment ago, and 4.x clients ask once.
+const LAST_REQUEST: Duration = Duration::from_millis(500);
+
 /// What all connections of one socket share.
 pub(crate) struct ServedSocket {
     pub(crate) endpoint: Endpoint,
@@ -73,6 +77,7 @@ async fn exchange(
     let mut decoder = FrameDecoder::new(socket.max_frame);
     // Of the request that arrives, until it has been answered.
     let mut room = None;
+    let mut answered = false;
     loop {
         let payload = match decoder.next_frame() {
             Err(_) => return Ok(End::Dropped("announced a frame over max_frame")),
@@ -80,10 +85,12 @@ async fn exchange(
                 return Ok(End::Dropped("sent a frame of length zero"));
             }
             Ok(Some(payload)) => payload,
-            Ok(None) => match read_frame(stream, &mut decoder, socket, &mut room).await? {
-                None => continue,
-                Some(end) => return Ok(end),
-            },
+            Ok(None) => {
+                match read_frame(stream, &mut decoder, socket, &mut room, answered).await? {
+                    None => continue,
+                    Some(end) => return Ok(end),
+                }
+            }
         };
         let request = Request {
             endpoint: socket.endpoint,
@@ -101,6 +108,7 @@ async fn exchange(
         if let Some(end) = give(stream, answer, socket).await? {
             return Ok(end);
         }
+        answered = true;
         if socket.stop.is_cancelled() {
             return Ok(End::Orderly);
         }
@@ -134,6 +142,14 @@ async fn give(
     in_time.unwrap_or(Ok(Some(End::Dropped("did not read its answer in time"))))
 }
 
+/// Returns when the daemon stops, or (where the client is not `done`) a moment later.
+async fn stopped(socket: &ServedSocket, done: bool) {
+    socket.stop.cancelled().await;
+    if !done {
+        tokio::time::sleep(LAST_REQUEST).await;
+    }
+}
+
 /// Returns when others wait for what this client has, its connection or (where it
 /// `has_memory`) its memory, and it has kept them waiting for long enough.
 async fn outstayed(socket: &ServedSocket, since: Instant, has_memory: bool) {
@@ -158,6 +174,7 @@ async fn read_frame(
     decoder: &mut FrameDecoder,
     socket: &ServedSocket,
     room: &mut Option<Room>,
+    answered: bool,
 ) -> std::io::Result<Option<End>> {
     let mut since = Instant::now();
     loop {
@@ -172,7 +189,7 @@ async fn read_frame(
                 continue;
             }
             read = read_some(stream, decoder, long), if long.is_none() || has_room => read?,
-            () = socket.stop.cancelled() => return Ok(Some(End::Orderly)),
+            () = stopped(socket, answered && fresh) => return Ok(Some(End::Orderly)),
             () = outstayed(socket, since, has_room), if long.is_none() || has_room => {
                 return Ok(Some(End::Dropped("kept others waiting for what it has")));
             }

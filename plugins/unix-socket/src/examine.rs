@@ -4,7 +4,7 @@
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,10 +12,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use wpk_api::examine::Check;
+use wpk_api::{Context, Endpoint};
+use wpk_socket_file::{Names, Standing, group_id, standing};
 use wpk_wire::own::ListAgents;
 use wpk_wire::{FrameDecoder, Response, TaskRequest, UpgradeCode, UpgradeRequest, frame};
 
-use crate::group::group_id;
+use crate::settings::Settings;
 
 /// How long a socket may take to answer.
 const WITHIN: Duration = Duration::from_secs(15);
@@ -24,39 +26,51 @@ const MAX_ANSWER: usize = 1 << 20;
 /// What to do where nobody answers.
 const START: &str = "start wpkd, or name the right place with --config or --home";
 
-const UPGRADE: &str = "upgrade socket";
-const TASK: &str = "task socket";
-
 /// Looks at the sockets that are switched on, and at their group.
-pub(crate) async fn examine(
-    upgrade_socket: Option<PathBuf>,
-    task_socket: Option<PathBuf>,
-    group: Option<&str>,
-) -> Vec<Check> {
+pub(crate) async fn examine(settings: &Settings, context: &Context) -> Vec<Check> {
     let mut checks = Vec::new();
-    if let Some(path) = upgrade_socket {
-        checks.push(match there(UPGRADE, &path) {
-            Some(failure) => failure,
-            None => upgrade(&path).await,
+    for socket in settings.served(context) {
+        let (name, path) = (socket.name(), &socket.path);
+        // What lies there is asked; who lies there is another matter.
+        let standing = standing(path).ok();
+        checks.push(match (there(name, path), socket.endpoint) {
+            (Some(failure), _) => failure,
+            (None, _) if waits(settings, standing.as_ref()) => to_be_taken(name, path),
+            (None, Endpoint::Upgrade) => upgrade(name, path, standing.as_ref()).await,
+            (None, Endpoint::Task) => task(name, path, standing.as_ref()).await,
         });
-        checks.extend(open_to_all(UPGRADE, &path));
+        checks.extend(open_to_all(name, path));
     }
-    if let Some(path) = task_socket {
-        checks.push(match there(TASK, &path) {
-            Some(failure) => failure,
-            None => task(&path).await,
-        });
-        checks.extend(open_to_all(TASK, &path));
-    }
-    if let Some(Err(error)) = group.map(group_id) {
+    if let Some(Err(error)) = settings.group.as_deref().map(group_id) {
         let advice = "name a group of this machine, or make it";
         checks.push(Check::failure("socket group", error.to_string(), advice));
     }
     checks
 }
 
+/// Whether the built-in serves it, as it should until wpkd starts.
+fn waits(settings: &Settings, standing: Option<&Standing>) -> bool {
+    settings.take_over && matches!(standing, Some(Standing::Another | Standing::AnotherInFront))
+}
+
+fn to_be_taken(name: &str, path: &Path) -> Check {
+    let Names { us, them } = Names::MANAGER;
+    let detail = format!("{}: served by {them}, {us} does not yet", path.display());
+    Check::warning(name, detail, "start wpkd, which takes it over")
+}
+
+/// What is said of a socket that answers: how fast, and who it is where that is known.
+fn answered(path: &Path, took: &str, standing: Option<&Standing>) -> String {
+    match standing {
+        Some(standing @ Standing::Ours { .. }) => {
+            format!("{}, {took}", standing.told(path, Names::MANAGER))
+        }
+        _ => format!("{}: {took}", path.display()),
+    }
+}
+
 /// Asks for one agent, which wpkd alone understands.
-async fn upgrade(path: &Path) -> Check {
+async fn upgrade(name: &str, path: &Path, standing: Option<&Standing>) -> Check {
     let one = ListAgents {
         limit: Some(1),
         ..ListAgents::default()
@@ -65,10 +79,10 @@ async fn upgrade(path: &Path) -> Check {
     let shown = path.display();
     let (response, took) = match ask(path, &request.to_bytes()).await {
         Ok(answer) => answer,
-        Err(error) => return silent(UPGRADE, path, &error),
+        Err(error) => return silent(name, path, &error),
     };
     if response.error.is_success() {
-        return Check::ok(UPGRADE, format!("{shown}: {took}"));
+        return Check::ok(name, answered(path, &took, standing));
     }
     // The item has the more specific text.
     let message = match response.data.first() {
@@ -79,27 +93,27 @@ async fn upgrade(path: &Path) -> Check {
     let foreign = [UpgradeCode::RequiredParameters, UpgradeCode::NotRecognized];
     if foreign.iter().any(|code| code.text() == message) {
         return Check::failure(
-            UPGRADE,
+            name,
             format!("{shown} is answered by another program than wpkd"),
-            "switch the built-in module off (<agent-upgrade><enabled>no</enabled> in ossec.conf), \
-             restart the manager, then start wpkd",
+            "set take_over = true in its [[source]]: a manager's own module cannot be switched \
+             off; then start wpkd",
         );
     }
     Check::failure(
-        UPGRADE,
+        name,
         format!("{shown}: wpkd cannot list agents: {message}"),
         "look at the agent directory it uses",
     )
 }
 
 /// Asks for the task of an agent that there is not: that reads only.
-async fn task(path: &Path) -> Check {
+async fn task(name: &str, path: &Path, standing: Option<&Standing>) -> Check {
     let request = TaskRequest::Result {
         agents: vec![i64::from(i32::MAX).into()],
     };
     match ask(path, &request.to_bytes()).await {
-        Ok((_, took)) => Check::ok(TASK, format!("{}: {took}", path.display())),
-        Err(error) => silent(TASK, path, &error),
+        Ok((_, took)) => Check::ok(name, answered(path, &took, standing)),
+        Err(error) => silent(name, path, &error),
     }
 }
 

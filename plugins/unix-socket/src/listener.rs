@@ -11,22 +11,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::SocketFlags;
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use wpk_api::{Peer, SourceError};
+use wpk_socket_file::{Kept, SocketFile};
 
-use crate::bind::Bound;
 use crate::connection::{self, PATIENCE_WHEN_CROWDED, ServedSocket};
-use crate::watch;
 
 /// First and longest pause after an error of `accept`.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// At most this many errors are logged one by one; then every 60th.
 const LOGGED_ERRORS: u32 = 3;
 
-/// How long what was bound before the file was removed is still accepted from: for
-/// clients that had connected by then.
+/// How long a socket whose file was removed is still accepted from, where another had to
+/// be made: for clients that had connected by then.
 const OLD_CLIENTS: Duration = Duration::from_secs(5);
 
 /// Accepts connections and gives each a place.
@@ -37,23 +37,38 @@ pub(crate) struct Listener {
     pub(crate) tracker: TaskTracker,
 }
 
-/// Accepts until `socket.stop`; a socket that is removed meanwhile is made again.
+/// Accepts until `socket.stop`, and keeps the socket at its path; then gives it back, and
+/// lets those be answered who had connected by then.
 ///
 /// # Errors
-/// [`SourceError`] if the socket itself is broken, or cannot be made again.
-pub(crate) async fn run(listener: Arc<Listener>, mut bound: Bound) -> Result<(), SourceError> {
+/// [`SourceError`] if the socket itself is broken, or cannot be kept at its path.
+pub(crate) async fn run(listener: Arc<Listener>, mut file: SocketFile) -> Result<(), SourceError> {
     loop {
-        let again = tokio::select! {
-            ended = listener.accept(&bound) => return ended,
-            again = watch::made_again(&bound) => again?,
+        let kept = tokio::select! {
+            ended = listener.accept(&file) => {
+                ended?;
+                break;
+            }
+            kept = file.kept() => kept.map_err(|error| SourceError {
+                source_name: file.path().display().to_string(),
+                message: format!("the socket was removed and cannot be made again: {error}"),
+            })?,
         };
-        let old = std::mem::replace(&mut bound, again);
-        let listener = Arc::clone(&listener);
-        tokio::spawn(async move {
-            // How that ends is of no interest: nobody can come any more.
-            drop(tokio::time::timeout(OLD_CLIENTS, listener.accept(&old)).await);
-        });
+        match kept {
+            Kept::Back => listener.socket.service.was_away(),
+            Kept::Anew(anew) => {
+                let old = std::mem::replace(&mut file, anew);
+                let listener = Arc::clone(&listener);
+                tokio::spawn(async move {
+                    // How that ends is of no interest: nobody can come any more.
+                    drop(tokio::time::timeout(OLD_CLIENTS, listener.accept(&old)).await);
+                });
+            }
+        }
     }
+    file.give_back();
+    listener.accept_those_who_wait(&file);
+    Ok(())
 }
 
 impl Listener {
@@ -61,13 +76,8 @@ impl Listener {
     ///
     /// # Errors
     /// [`SourceError`] if the socket itself is broken.
-    async fn accept(&self, bound: &Bound) -> Result<(), SourceError> {
-        let Self {
-            socket,
-            allow_uids,
-            places,
-            tracker,
-        } = self;
+    async fn accept(&self, file: &SocketFile) -> Result<(), SourceError> {
+        let Self { socket, places, .. } = self;
         let mut failures = 0u32;
         loop {
             let Some(place) = free_place(places, socket).await else {
@@ -76,23 +86,17 @@ impl Listener {
             let accepted = tokio::select! {
                 biased;
                 () = socket.stop.cancelled() => return Ok(()),
-                accepted = bound.listener().accept() => accepted,
+                accepted = file.listener().accept() => accepted,
             };
             match accepted {
                 Ok((stream, _)) => {
                     failures = 0;
-                    if let Some(peer) = admit(&stream, allow_uids.as_deref(), bound) {
-                        let socket = Arc::clone(socket);
-                        tracker.spawn(async move {
-                            connection::serve(stream, peer, &socket).await;
-                            drop(place);
-                        });
-                    }
+                    self.serve(stream, Some(place), file);
                 }
                 Err(error) if is_of_one_client(&error) => {}
                 Err(error) if is_fatal(&error) => {
                     return Err(SourceError {
-                        source_name: bound.path().display().to_string(),
+                        source_name: file.path().display().to_string(),
                         message: format!(
                             "the socket accepts no connections any more: {error}; restart the daemon"
                         ),
@@ -101,7 +105,7 @@ impl Listener {
                 Err(error) => {
                     if failures < LOGGED_ERRORS || failures.is_multiple_of(60) {
                         tracing::error!(
-                            path = %bound.path().display(), %error,
+                            path = %file.path().display(), %error,
                             "cannot accept a connection; trying again (raise the limit of open files \
                              if there are too many)"
                         );
@@ -117,6 +121,31 @@ impl Listener {
                 }
             }
         }
+    }
+
+    /// Accepts those who are in the queue of the kernel. Nobody else can come any more,
+    /// so this ends; they are not more than the queue has places.
+    fn accept_those_who_wait(&self, file: &SocketFile) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        // None is left, or no descriptor is.
+        while let Ok(waiting) = rustix::net::accept_with(file.listener(), flags) {
+            let stream = std::os::unix::net::UnixStream::from(waiting);
+            if let Ok(stream) = UnixStream::from_std(stream) {
+                self.serve(stream, None, file);
+            }
+        }
+    }
+
+    /// Serves a client, who has a `place` while it lasts.
+    fn serve(&self, stream: UnixStream, place: Option<OwnedSemaphorePermit>, file: &SocketFile) {
+        let Some(peer) = admit(&stream, self.allow_uids.as_deref(), file) else {
+            return;
+        };
+        let socket = Arc::clone(&self.socket);
+        self.tracker.spawn(async move {
+            connection::serve(stream, peer, &socket).await;
+            drop(place);
+        });
     }
 }
 
@@ -143,12 +172,12 @@ async fn free_place(
 }
 
 /// Who the client is; `None`: it may not send requests.
-fn admit(stream: &UnixStream, allow_uids: Option<&[u32]>, bound: &Bound) -> Option<Peer> {
+fn admit(stream: &UnixStream, allow_uids: Option<&[u32]>, file: &SocketFile) -> Option<Peer> {
     let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
     let allowed = allow_uids.is_none_or(|allowed| uid.is_some_and(|uid| allowed.contains(&uid)));
     if !allowed {
         tracing::warn!(
-            path = %bound.path().display(), uid,
+            path = %file.path().display(), uid,
             "refused a client: its user id is not in allow_uids"
         );
         return None;

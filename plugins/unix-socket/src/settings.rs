@@ -8,9 +8,9 @@ use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::Section;
 use wpk_api::settings::{ByteSize, Problem, Problems, Span};
-use wpk_api::{Context, Demands, Resource};
+use wpk_api::{Context, Demands, Endpoint, Outlook, Resource, Role};
 
-use crate::examine;
+use crate::{examine, outlook};
 
 /// The smallest `max_frame`: what every 4.x client may send.
 const SMALLEST_MAX_FRAME: ByteSize = ByteSize(wpk_wire::PEER_MAX_PAYLOAD as u64);
@@ -31,6 +31,11 @@ pub struct Settings {
     pub upgrade: String,
     /// Path of the task socket; empty: not served.
     pub task: String,
+    /// Whether a socket that another daemon serves is pushed aside and given back at the
+    /// end: beside a running 4.x manager, whose own upgrade module and task manager
+    /// cannot be switched off (PROTOCOL.md, section 14). On a worker node only the
+    /// upgrade socket is served then: the task manager is the master's.
+    pub take_over: bool,
     /// Rights of both socket files, exactly, whatever the umask is.
     pub mode: Mode,
     /// Group of both socket files, a name of the local group file or a number;
@@ -61,6 +66,7 @@ impl Default for Settings {
         Self {
             upgrade: paths::UPGRADE_SOCKET.to_owned(),
             task: paths::TASK_SOCKET.to_owned(),
+            take_over: false,
             mode: Mode(0o660),
             group: None,
             max_frame: ByteSize(wpk_wire::frame::DEFAULT_MAX_PAYLOAD as u64),
@@ -79,11 +85,42 @@ impl Settings {
         self.max_memory.map_or(usual, |memory| memory.0)
     }
 
-    /// The keys of the sockets that are served, and where they are.
-    fn served(&self, context: &Context) -> impl Iterator<Item = (&'static str, PathBuf)> {
-        let sockets = [("upgrade", &self.upgrade), ("task", &self.task)];
-        let served = sockets.into_iter().filter(|(_, path)| !path.is_empty());
-        served.map(|(key, path)| (key, context.path(path)))
+    /// The sockets that are served on this node: upgrade, then task.
+    pub(crate) fn served(&self, context: &Context) -> Vec<Served> {
+        let beside_a_worker = self.take_over && context.node.role == Role::Worker;
+        let served = |endpoint, path: &String| Served {
+            endpoint,
+            path: context.path(path),
+        };
+        let upgrade = (!self.upgrade.is_empty()).then(|| served(Endpoint::Upgrade, &self.upgrade));
+        let has_task = !self.task.is_empty() && !beside_a_worker;
+        let task = has_task.then(|| served(Endpoint::Task, &self.task));
+        upgrade.into_iter().chain(task).collect()
+    }
+}
+
+/// A socket that is served.
+#[derive(Debug, Clone)]
+pub(crate) struct Served {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) path: PathBuf,
+}
+
+impl Served {
+    /// Its key in the section.
+    pub(crate) const fn key(&self) -> &'static str {
+        match self.endpoint {
+            Endpoint::Upgrade => "upgrade",
+            Endpoint::Task => "task",
+        }
+    }
+
+    /// What people call it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self.endpoint {
+            Endpoint::Upgrade => "upgrade socket",
+            Endpoint::Task => "task socket",
+        }
     }
 }
 
@@ -134,18 +171,19 @@ impl Section for Settings {
 
     /// The paths of the sockets it serves.
     fn demands(&self, context: &Context) -> Demands {
-        self.served(context)
-            .fold(Demands::default(), |demands, (key, path)| {
-                demands.occupying(key, Resource::Path(path))
-            })
+        let served = self.served(context).into_iter();
+        served.fold(Demands::default(), |demands, socket| {
+            demands.occupying(socket.key(), Resource::Path(socket.path))
+        })
+    }
+
+    /// Who serves the sockets now, and whether the start would find them free.
+    async fn outlook(&self, context: &Context) -> Outlook {
+        outlook::outlook(self, context)
     }
 
     async fn examine(&self, context: &Context, _asked: &Examine) -> Vec<Check> {
-        let path = |wanted| {
-            let mut served = self.served(context);
-            served.find_map(|(key, path)| (key == wanted).then_some(path))
-        };
-        examine::examine(path("upgrade"), path("task"), self.group.as_deref()).await
+        examine::examine(self, context).await
     }
 }
 
@@ -180,6 +218,7 @@ mod tests {
         assert_eq!(settings.mode, Mode(0o660));
         assert_eq!(settings.max_frame, ByteSize(16 << 20));
         assert_eq!(settings.max_connections, 1024);
+        assert!(!settings.take_over);
         assert_eq!(settings.memory(), 256 << 20);
         // What was good before stays good.
         let long = Settings::read(&json!({"max_frame": "1GiB"})).unwrap();

@@ -12,10 +12,9 @@ use wpk_api::{
     BuildError, CancellationToken, Context, Endpoint, Factory, RequestService, RequestSource,
     SourceError,
 };
+use wpk_socket_file::{Names, SocketError, SocketFile, Wanted, group_id};
 
-use crate::bind::Bound;
 use crate::connection::ServedSocket;
-use crate::group::group_id;
 use crate::listener::{self, Listener};
 use crate::memory::Memory;
 use crate::settings::Settings;
@@ -32,7 +31,7 @@ pub fn plugin() -> impl Factory<dyn RequestSource> {
 /// dropped or has been served to its end.
 pub struct UnixSocketSource {
     /// Taken by `serve`, which is called once.
-    sockets: Mutex<Vec<(Endpoint, Bound)>>,
+    sockets: Mutex<Vec<(Endpoint, SocketFile)>>,
     paths: Vec<PathBuf>,
     allow_uids: Option<Arc<[u32]>>,
     max_frame: usize,
@@ -48,19 +47,23 @@ impl UnixSocketSource {
     /// [`BuildError::Failed`] if a path cannot be used; the text names it and
     /// says what to do.
     pub fn open(settings: Settings, context: &Context) -> Result<Self, BuildError> {
-        let group = settings.group.as_deref().map(group_id).transpose()?;
+        let failed = |error: SocketError| BuildError::Failed(error.to_string());
+        let group = settings.group.as_deref().map(group_id).transpose();
+        let group = group.map_err(failed)?;
         let mut sockets = Vec::new();
         let mut paths = Vec::new();
-        for (endpoint, path) in [
-            (Endpoint::Upgrade, &settings.upgrade),
-            (Endpoint::Task, &settings.task),
-        ] {
-            if path.is_empty() {
-                continue;
-            }
-            let path = context.path(path);
-            sockets.push((endpoint, Bound::new(&path, settings.mode.0, group)?));
-            paths.push(path);
+        for served in settings.served(context) {
+            let socket = SocketFile::open(Wanted {
+                path: served.path.clone(),
+                mode: settings.mode.0,
+                group,
+                take_over: settings.take_over,
+                names: Names::MANAGER,
+            })
+            .map_err(failed)?;
+            tracing::info!("{} {}", served.name(), socket.told());
+            sockets.push((served.endpoint, socket));
+            paths.push(served.path);
         }
         Ok(Self {
             sockets: Mutex::new(sockets),
@@ -99,7 +102,7 @@ impl RequestSource for UnixSocketSource {
         // Whoever drops this future stops accepting, too.
         let _stop_with_us = stop.clone().drop_guard();
         let tracker = TaskTracker::new();
-        let accept = |endpoint: Endpoint, bound: Bound| {
+        let accept = |endpoint: Endpoint, file: SocketFile| {
             let socket = ServedSocket {
                 endpoint,
                 service: Arc::clone(&service),
@@ -118,12 +121,12 @@ impl RequestSource for UnixSocketSource {
             let stop = stop.clone();
             tokio::spawn(async move {
                 let _stop_the_other = stop.drop_guard();
-                listener::run(listener, bound).await
+                listener::run(listener, file).await
             })
         };
         let accepting: Vec<_> = sockets
             .into_iter()
-            .map(|(endpoint, bound)| accept(endpoint, bound))
+            .map(|(endpoint, file)| accept(endpoint, file))
             .collect();
         let mut outcome = Ok(());
         for task in accepting {

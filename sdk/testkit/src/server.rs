@@ -91,7 +91,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(stream: UnixStream) -> Self {
+    pub(crate) fn new(stream: UnixStream) -> Self {
         Self {
             stream,
             decoder: FrameDecoder::new(PEER_MAX_PAYLOAD),

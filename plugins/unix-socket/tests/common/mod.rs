@@ -27,6 +27,8 @@ pub struct Words {
     pub gate: Semaphore,
     /// Requests that have reached the engine.
     pub calls: AtomicUsize,
+    /// How often it was told that others may have answered.
+    pub away: AtomicUsize,
 }
 
 #[async_trait]
@@ -45,6 +47,10 @@ impl RequestService for Words {
         answer.extend_from_slice(&request.payload);
         Some(answer.into())
     }
+
+    fn was_away(&self) {
+        self.away.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 /// A source that is being served.
@@ -60,11 +66,15 @@ pub fn build(home: &Home, settings: &Value) -> Result<Arc<dyn RequestSource>, Bu
 }
 
 pub fn serve(settings: &Value) -> Served {
-    let home = Home::new().unwrap();
+    serve_at(Home::new().unwrap(), settings)
+}
+
+pub fn serve_at(home: Home, settings: &Value) -> Served {
     let source = build(&home, settings).unwrap();
     let words = Arc::new(Words {
         gate: Semaphore::new(0),
         calls: AtomicUsize::new(0),
+        away: AtomicUsize::new(0),
     });
     let stop = CancellationToken::new();
     let ended = {

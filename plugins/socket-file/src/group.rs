@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use wpk_api::BuildError;
+use crate::error::SocketError;
 
 /// Where local groups are listed.
 const GROUP_FILE: &str = "/etc/group";
@@ -15,18 +15,18 @@ const GROUP_FILE: &str = "/etc/group";
 /// The number of `group`, a name or a number.
 ///
 /// # Errors
-/// [`BuildError::Failed`] if there is no such group.
-pub(crate) fn group_id(group: &str) -> Result<u32, BuildError> {
+/// [`SocketError::Group`] if there is no such group.
+pub fn group_id(group: &str) -> Result<u32, SocketError> {
     if let Ok(number) = group.parse() {
         return Ok(number);
     }
     find(Path::new(GROUP_FILE), group)
 }
 
-fn find(file: &Path, group: &str) -> Result<u32, BuildError> {
+fn find(file: &Path, group: &str) -> Result<u32, SocketError> {
     let shown = file.display();
     let failed = |error: std::io::Error| {
-        BuildError::Failed(format!(
+        SocketError::Group(format!(
             "cannot look up the group {group:?} in {shown}: {error}; give the group as a number"
         ))
     };
@@ -44,7 +44,7 @@ fn find(file: &Path, group: &str) -> Result<u32, BuildError> {
             return Ok(number);
         }
     }
-    Err(BuildError::Failed(format!(
+    Err(SocketError::Group(format!(
         "the group {group:?} is not in {shown}; create it, or set `group` to a name listed there \
          or to a number"
     )))
