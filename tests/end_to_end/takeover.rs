@@ -10,13 +10,13 @@ use tokio::process::Command;
 use wpk_testkit::manager::PATIENCE;
 use wpk_testkit::wdb::agent_row;
 use wpk_testkit::{
-    FakeRemoted, FakeWazuhDb, Home, Process, Repository, ask_json, binary, wait_until,
+    FakeModulesd, FakeRemoted, FakeWazuhDb, Home, Process, Repository, ask_json, binary, wait_until,
 };
 
 const OSSEC_CONF: &str = "<!-- Wazuh - Manager -->
 <ossec_config>
   <global><logall>no</logall></global>
-  <agent-upgrade><enabled>no</enabled><chunk_size>4096</chunk_size>
+  <agent-upgrade><chunk_size>4096</chunk_size>
     <wpk_repository>REPOSITORY</wpk_repository></agent-upgrade>
   <task-manager><task_timeout>TIMEOUT</task_timeout><cleanup_time>3d</cleanup_time></task-manager>
 </ossec_config>
@@ -42,6 +42,7 @@ struct Takeover {
     remoted: FakeRemoted,
     repository: Repository,
     _wdb: FakeWazuhDb,
+    _modulesd: FakeModulesd,
     _daemon: Process,
 }
 
@@ -68,6 +69,9 @@ impl Takeover {
         let remoted = FakeRemoted::start(home.remote_socket()).unwrap();
         remoted.acknowledge_to(home.upgrade_socket());
 
+        let mut modulesd = FakeModulesd::of_master(&home, "manager-one");
+        modulesd.start().await.unwrap();
+
         // The file as it is shipped, but for the place and the group.
         let shipped = include_str!("../../config/wazuh-manager.toml");
         let text = shipped
@@ -89,6 +93,7 @@ impl Takeover {
             remoted,
             repository,
             _wdb: wdb,
+            _modulesd: modulesd,
             _daemon: daemon,
         }
     }

@@ -32,6 +32,7 @@ pub fn collect(sources: &Sources) -> Fragments {
 }
 
 /// The merged fragments, before their values are looked at.
+#[derive(Clone)]
 pub struct Fragments {
     figment: Figment,
     pub(crate) value: Value,

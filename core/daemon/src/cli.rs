@@ -29,8 +29,15 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the daemon (the same as no command).
     Run(Where),
-    /// Print every mistake in the configuration and exit.
+    /// Print every mistake in the configuration, and whatever else would stop the
+    /// start, and exit.
     Check(Where),
+    /// After wpkd was killed: put the sockets of a manager's own module, which it had
+    /// taken over (`take_over`), back to their paths, so that the module works again.
+    ///
+    /// Acts only where the socket at the path is wpkd's and nobody serves it any more;
+    /// else it changes nothing. A wpkd that ends in order has done this itself.
+    GiveBack(Where),
     /// Look at everything the daemon would meet if it started now, and change
     /// nothing: what `wpkctl doctor` prints. Exit status 0 if nothing failed, 2 if
     /// the configuration has mistakes.

@@ -16,7 +16,8 @@
 //!    while `service` tells a service manager how it stands and `reload` takes over
 //!    changed settings at SIGHUP.
 //!
-//! The other commands share steps 1 to 3. `check` prints what the settings mean.
+//! The other commands share steps 1 to 3. `check` prints what the settings mean, and
+//! what would stop the start. `give_back` tidies up after a kill.
 //! `examine` asks every section's plugin what it would meet, for `wpkctl doctor`.
 //! `import` and `generate` need no settings: they print those that an `ossec.conf`
 //! stands for, and write man page and completions.
@@ -29,10 +30,13 @@
 //! (`wpk-runtime`); what the settings mean is `wpk-config`'s.
 
 mod builtins;
+mod check;
 mod cli;
 mod crash;
 mod examine;
+mod factories;
 mod generate;
+mod give_back;
 mod import;
 mod observers;
 mod privileges;
@@ -49,7 +53,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use wpk_api::CancellationToken;
-use wpk_config::{PluginSection, Settings, Written};
+use wpk_config::{Settings, Written};
 use wpk_runtime::Engine;
 
 use cli::{Cli, Command, Where};
@@ -63,7 +67,7 @@ fn main() -> ExitCode {
         Some(Command::ImportOssecConf { home, file }) => return import::print(home, file),
         Some(Command::Generate { out }) => return generate::run(out),
         None => &cli.run,
-        Some(Command::Run(place) | Command::Check(place)) => place,
+        Some(Command::Run(place) | Command::Check(place) | Command::GiveBack(place)) => place,
         Some(Command::Examine(args)) => &args.place,
     };
     if let Some(user) = &place.user
@@ -83,8 +87,17 @@ fn main() -> ExitCode {
     if let Some(Command::Examine(args)) = &cli.command {
         return examine::run(args, registry);
     }
-    match settings::read(place, &mut registry) {
-        Ok((settings, _)) if matches!(cli.command, Some(Command::Check(_))) => check(&settings),
+    let read = match &cli.command {
+        Some(Command::Check(_)) => match check::run(place, &mut registry) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(findings) => Err(findings),
+        },
+        _ => settings::read(place, &mut registry),
+    };
+    match read {
+        Ok((settings, _)) if matches!(cli.command, Some(Command::GiveBack(_))) => {
+            give_back::run(&settings, &registry)
+        }
         Ok((settings, written)) => run(&Start {
             place,
             settings,
@@ -127,34 +140,6 @@ impl End {
     fn failed(cause: impl std::fmt::Display) -> Self {
         Self::Failed(cause.to_string())
     }
-}
-
-/// The configuration was read and found good; says what it means.
-fn check(settings: &Settings) -> ExitCode {
-    let kinds = |sections: &[PluginSection]| match sections {
-        [] => "none".to_owned(),
-        sections => (sections.iter())
-            .map(|section| section.kind.as_str())
-            .collect::<Vec<_>>()
-            .join(", "),
-    };
-    println!("the configuration is good");
-    for warning in settings::warnings(settings) {
-        println!("warning    {warning}");
-    }
-    println!("home       {}", settings.home.display());
-    println!("dialect    {}", settings.dialect.as_str());
-    println!("node       {}", settings.node.name);
-    println!("sources    {}", kinds(&settings.sources));
-    println!("directory  {}", kinds(settings.directory.as_slice()));
-    println!("transport  {}", kinds(settings.transport.as_slice()));
-    println!("providers  {}", kinds(&settings.providers));
-    println!("store      {}", kinds(settings.store.as_slice()));
-    println!("observers  {}", kinds(&settings.observers));
-    for file in &settings.plugins {
-        println!("plugin     {}", file.path.display());
-    }
-    ExitCode::SUCCESS
 }
 
 fn run(start: &Start<'_>) -> ExitCode {

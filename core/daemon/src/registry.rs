@@ -3,107 +3,23 @@
 //! ([`Plugins`]), and [`Registry::build`] makes the parts of an engine out of
 //! checked settings.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use serde_json::Value;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::settings::Problem;
 use wpk_api::{
-    AgentDirectory, Context, Demands, Factory, NodeInfo, PluginKind, RequestSource, TaskObserver,
-    TaskStore, Transport, WpkProvider,
+    AgentDirectory, Context, Demands, Factory, NodeInfo, Outlook, PluginKind, RequestSource,
+    Resource, TaskObserver, TaskStore, Transport, WpkProvider,
 };
 use wpk_config::{Fragments, PluginFile, PluginSection, Plugins, Settings};
 use wpk_loader::{LoadError, LoadOptions, LoadedPlugin};
 use wpk_runtime::{Components, NamedObserver};
 
+use crate::factories::{Asked, Factories};
 use crate::observers;
 use crate::start_error::StartError;
-
-/// A named set of factories of one trait.
-struct Factories<T: ?Sized>(Vec<Box<dyn Factory<T>>>);
-
-impl<T: ?Sized> Default for Factories<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T: ?Sized> Factories<T> {
-    fn find(&self, type_name: &str) -> Option<&dyn Factory<T>> {
-        let found = self.0.iter().find(|factory| factory.kind() == type_name);
-        found.map(|factory| &**factory)
-    }
-
-    fn build(
-        &self,
-        kind: PluginKind,
-        section: &PluginSection,
-        context: &Context,
-    ) -> Result<Arc<T>, StartError> {
-        let type_name = &section.kind;
-        let factory = self
-            .find(type_name)
-            .ok_or_else(|| StartError::UnknownType {
-                kind,
-                type_name: type_name.clone(),
-            })?;
-        factory
-            .build(&section.settings, context)
-            .map_err(|cause| StartError::Build {
-                kind,
-                type_name: type_name.clone(),
-                cause,
-            })
-    }
-}
-
-/// What is asked of factories whatever they make.
-#[async_trait]
-trait Asked: Send + Sync {
-    fn types(&self) -> Vec<&'static str>;
-    fn check(&self, type_name: &str, settings: &Value) -> Option<Vec<Problem>>;
-    fn demands(&self, type_name: &str, settings: &Value, context: &Context) -> Option<Demands>;
-    fn reloadable(&self, type_name: &str) -> bool;
-    async fn examine(
-        &self,
-        section: &PluginSection,
-        context: &Context,
-        asked: &Examine,
-    ) -> Vec<Check>;
-}
-
-#[async_trait]
-impl<T: ?Sized> Asked for Factories<T> {
-    fn types(&self) -> Vec<&'static str> {
-        self.0.iter().map(|factory| factory.kind()).collect()
-    }
-
-    fn check(&self, type_name: &str, settings: &Value) -> Option<Vec<Problem>> {
-        self.find(type_name).map(|factory| factory.check(settings))
-    }
-
-    fn demands(&self, type_name: &str, settings: &Value, context: &Context) -> Option<Demands> {
-        let factory = self.find(type_name)?;
-        Some(factory.demands(settings, context))
-    }
-
-    fn reloadable(&self, type_name: &str) -> bool {
-        self.find(type_name).is_some_and(Factory::reloadable)
-    }
-
-    async fn examine(
-        &self,
-        section: &PluginSection,
-        context: &Context,
-        asked: &Examine,
-    ) -> Vec<Check> {
-        match self.find(&section.kind) {
-            Some(factory) => factory.examine(&section.settings, context, asked).await,
-            None => Vec::new(),
-        }
-    }
-}
 
 /// The types of the sections of a kind that nobody wrote, on a node.
 pub(crate) type Usual = fn(PluginKind, &NodeInfo, bool) -> Vec<&'static str>;
@@ -247,6 +163,17 @@ impl Registry {
         sections
     }
 
+    /// Whether the world would stop the start of the plugin of a section; see
+    /// [`Factory::outlook`]. Nothing for an unknown type.
+    pub(crate) async fn outlook(
+        &self,
+        kind: PluginKind,
+        section: &PluginSection,
+        context: &Context,
+    ) -> Outlook {
+        self.of(kind).outlook(section, context).await
+    }
+
     /// What the plugin of a section finds of its surroundings; see
     /// [`Factory::examine`]. Nothing for an unknown type.
     pub(crate) async fn examine(
@@ -257,6 +184,19 @@ impl Registry {
         asked: &Examine,
     ) -> Vec<Check> {
         self.of(kind).examine(section, context, asked).await
+    }
+
+    /// The paths at which sources serve.
+    pub(crate) fn served(&self, settings: &Settings) -> Vec<PathBuf> {
+        let (kind, context) = (PluginKind::Source, settings.context());
+        let sections = self.sections(kind, settings);
+        let demands = (sections.iter()).map(|section| self.demands(kind, section, &context));
+        let occupied = demands.flat_map(|demands| demands.occupies);
+        let paths = occupied.filter_map(|occupied| match occupied.what {
+            Resource::Path(path) => Some(path),
+            Resource::Tcp(_) => None,
+        });
+        paths.collect()
     }
 
     /// Whether the plugin of a section can be made anew while its predecessor works.

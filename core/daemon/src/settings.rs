@@ -21,6 +21,20 @@ pub(crate) fn read(
     check(fragments, registry)
 }
 
+/// As [`read`]; also the fragments, so that more can be found at their keys.
+///
+/// # Errors
+/// Every mistake.
+pub(crate) fn read_on(
+    place: &Where,
+    registry: &mut Registry,
+) -> Result<(Settings, Fragments), Findings> {
+    let mut fragments = collect(place)?;
+    registry.load_libraries(&mut fragments);
+    let (settings, _) = check(fragments.clone(), registry)?;
+    Ok((settings, fragments))
+}
+
 /// What is accepted in a manager's `ossec.conf` and would better be otherwise.
 pub(crate) fn warnings(settings: &Settings) -> &[Finding] {
     (settings.ossec.as_ref()).map_or(&[], |conf| &conf.warnings)

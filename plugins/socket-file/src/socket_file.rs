@@ -10,6 +10,7 @@ use tokio::net::UnixListener;
 use crate::bind::bind_own;
 use crate::error::SocketError;
 use crate::give_back::{Handed, Left, hand_over, left_behind, take_away};
+use crate::names::Names;
 use crate::place::{Identity, Name, Place};
 use crate::standing::{Standing, standing};
 use crate::take::{self, Taken};
@@ -19,28 +20,6 @@ use crate::take::{self, Taken};
 const PATIENCE_AT_START: Duration = Duration::from_secs(1);
 /// How often is looked whether somebody listens by now: no event tells.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(5);
-
-/// How the programs are called in what is logged and told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Names {
-    /// The program of ours.
-    pub us: &'static str,
-    /// Whose socket is taken over.
-    pub them: &'static str,
-}
-
-impl Names {
-    /// Beside a 4.x manager.
-    pub const MANAGER: Self = Self {
-        us: "wpkd",
-        them: "the manager's own module",
-    };
-    /// Beside a 4.x agent.
-    pub const AGENT: Self = Self {
-        us: "wpk-agent",
-        them: "the agent's own module",
-    };
-}
 
 /// What socket is wanted.
 #[derive(Debug, Clone)]

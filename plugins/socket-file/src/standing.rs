@@ -6,8 +6,8 @@ use std::io;
 use std::path::Path;
 
 use crate::error::SocketError;
+use crate::names::Names;
 use crate::place::{Lies, Name, Place, Served, builtin_path};
-use crate::socket_file::Names;
 
 /// Who serves a path.
 #[derive(Debug)]

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
+use wpk_api::Endpoint;
 use wpk_api::examine::Check;
-use wpk_api::{Context, Endpoint};
 use wpk_socket_file::{Names, Standing, group_id, standing};
 use wpk_wire::own::ListAgents;
 use wpk_wire::{FrameDecoder, Response, TaskRequest, UpgradeCode, UpgradeRequest, frame};
 
-use crate::settings::Settings;
+use crate::served::Served;
 
 /// How long a socket may take to answer.
 const WITHIN: Duration = Duration::from_secs(15);
@@ -27,21 +27,25 @@ const MAX_ANSWER: usize = 1 << 20;
 const START: &str = "start wpkd, or name the right place with --config or --home";
 
 /// Looks at the sockets that are switched on, and at their group.
-pub(crate) async fn examine(settings: &Settings, context: &Context) -> Vec<Check> {
+pub(crate) async fn examine(
+    sockets: &[Served],
+    take_over: bool,
+    group: Option<&str>,
+) -> Vec<Check> {
     let mut checks = Vec::new();
-    for socket in settings.served(context) {
+    for socket in sockets {
         let (name, path) = (socket.name(), &socket.path);
         // What lies there is asked; who lies there is another matter.
         let standing = standing(path).ok();
         checks.push(match (there(name, path), socket.endpoint) {
             (Some(failure), _) => failure,
-            (None, _) if waits(settings, standing.as_ref()) => to_be_taken(name, path),
+            (None, _) if take_over && waits(standing.as_ref()) => to_be_taken(name, path),
             (None, Endpoint::Upgrade) => upgrade(name, path, standing.as_ref()).await,
             (None, Endpoint::Task) => task(name, path, standing.as_ref()).await,
         });
         checks.extend(open_to_all(name, path));
     }
-    if let Some(Err(error)) = settings.group.as_deref().map(group_id) {
+    if let Some(Err(error)) = group.map(group_id) {
         let advice = "name a group of this machine, or make it";
         checks.push(Check::failure("socket group", error.to_string(), advice));
     }
@@ -49,8 +53,8 @@ pub(crate) async fn examine(settings: &Settings, context: &Context) -> Vec<Check
 }
 
 /// Whether the built-in serves it, as it should until wpkd starts.
-fn waits(settings: &Settings, standing: Option<&Standing>) -> bool {
-    settings.take_over && matches!(standing, Some(Standing::Another | Standing::AnotherInFront))
+fn waits(standing: Option<&Standing>) -> bool {
+    matches!(standing, Some(Standing::Another | Standing::AnotherInFront))
 }
 
 fn to_be_taken(name: &str, path: &Path) -> Check {

@@ -14,6 +14,7 @@ mod examine;
 mod listener;
 mod memory;
 mod outlook;
+mod served;
 mod settings;
 mod source;
 

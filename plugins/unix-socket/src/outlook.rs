@@ -1,18 +1,18 @@
 //! What `wpkd check` says of the two sockets: who serves them now, and whether the
 //! start would be refused for it.
 
+use wpk_api::Outlook;
 use wpk_api::settings::Problem;
-use wpk_api::{Context, Outlook};
 use wpk_socket_file::{Names, SocketError, Standing, builtin_path, group_id, standing};
 
-use crate::settings::{Served, Settings};
+use crate::served::Served;
 
 /// Looks at the sockets of the section, and at their group.
-pub(crate) fn outlook(settings: &Settings, context: &Context) -> Outlook {
+pub(crate) fn outlook(sockets: &[Served], take_over: bool, group: Option<&str>) -> Outlook {
     let mut outlook = Outlook::default();
-    for socket in settings.served(context) {
+    for socket in sockets {
         match standing(&socket.path) {
-            Ok(standing) => look(settings.take_over, &socket, &standing, &mut outlook),
+            Ok(standing) => look(take_over, socket, &standing, &mut outlook),
             Err(error @ SocketError::TooLong(_)) => {
                 let problem = Problem::new(socket.key(), error.to_string());
                 outlook.problems.push(problem);
@@ -21,7 +21,7 @@ pub(crate) fn outlook(settings: &Settings, context: &Context) -> Outlook {
             Err(error) => outlook.notes.push(format!("{} {error}", socket.name())),
         }
     }
-    if let Some(Err(error)) = settings.group.as_deref().map(group_id) {
+    if let Some(Err(error)) = group.map(group_id) {
         let problem = Problem::new("group", error.to_string());
         outlook.problems.push(problem);
     }

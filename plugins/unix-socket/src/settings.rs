@@ -1,7 +1,5 @@
 //! The settings of `[[source]] type = "unix-socket"`.
 
-use std::path::PathBuf;
-
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
 use wpk_api::examine::{Check, Examine};
@@ -10,6 +8,7 @@ use wpk_api::section::Section;
 use wpk_api::settings::{ByteSize, Problem, Problems, Span};
 use wpk_api::{Context, Demands, Endpoint, Outlook, Resource, Role};
 
+use crate::served::Served;
 use crate::{examine, outlook};
 
 /// The smallest `max_frame`: what every 4.x client may send.
@@ -99,31 +98,6 @@ impl Settings {
     }
 }
 
-/// A socket that is served.
-#[derive(Debug, Clone)]
-pub(crate) struct Served {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) path: PathBuf,
-}
-
-impl Served {
-    /// Its key in the section.
-    pub(crate) const fn key(&self) -> &'static str {
-        match self.endpoint {
-            Endpoint::Upgrade => "upgrade",
-            Endpoint::Task => "task",
-        }
-    }
-
-    /// What people call it.
-    pub(crate) const fn name(&self) -> &'static str {
-        match self.endpoint {
-            Endpoint::Upgrade => "upgrade socket",
-            Endpoint::Task => "task socket",
-        }
-    }
-}
-
 #[async_trait]
 impl Section for Settings {
     fn problems(&self) -> Vec<Problem> {
@@ -179,11 +153,12 @@ impl Section for Settings {
 
     /// Who serves the sockets now, and whether the start would find them free.
     async fn outlook(&self, context: &Context) -> Outlook {
-        outlook::outlook(self, context)
+        outlook::outlook(&self.served(context), self.take_over, self.group.as_deref())
     }
 
     async fn examine(&self, context: &Context, _asked: &Examine) -> Vec<Check> {
-        examine::examine(self, context).await
+        let served = self.served(context);
+        examine::examine(&served, self.take_over, self.group.as_deref()).await
     }
 }
 

@@ -166,7 +166,7 @@ async fn the_built_in_module_is_recognised() {
     });
     let line = site.line("upgrade socket", &[]);
     assert!(line.starts_with("failure "), "{line}");
-    assert!(line.contains("<enabled>no</enabled>"), "{line}");
+    assert!(line.contains("set take_over = true"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -16,8 +16,8 @@ use std::process::ExitCode;
 
 use tempfile::TempDir;
 use wpk_api::examine::{Check, Examine};
-use wpk_api::{Dialect, PluginKind, Resource, repository};
-use wpk_config::{Findings, Plugins, Settings};
+use wpk_api::{Dialect, PluginKind, repository};
+use wpk_config::{Findings, Settings};
 
 use crate::cli::Examination;
 use crate::registry::Registry;
@@ -84,7 +84,7 @@ async fn look(
     }
     out.add_all(
         "",
-        rights::look(settings, config, &served(settings, registry)),
+        rights::look(settings, config, &registry.served(settings)),
     )?;
     out.add("", space::look(settings))?;
     out.add_all("", crashes::look(&settings.home))?;
@@ -131,19 +131,4 @@ async fn sections(
         out.add_all(&key, checks)?;
     }
     Ok(())
-}
-
-/// The paths at which the daemon serves.
-fn served(settings: &Settings, registry: &Registry) -> Vec<PathBuf> {
-    let (kind, context) = (PluginKind::Source, settings.context());
-    let sections = registry.sections(kind, settings);
-    let demands = sections
-        .iter()
-        .map(|section| registry.demands(kind, section, &context));
-    let occupied = demands.flat_map(|demands| demands.occupies);
-    let paths = occupied.filter_map(|occupied| match occupied.what {
-        Resource::Path(path) => Some(path),
-        Resource::Tcp(_) => None,
-    });
-    paths.collect()
 }

@@ -1,0 +1,84 @@
+//! `wpkd check`: every mistake in the settings, what would stop the start although they
+//! are good, and what they mean. Nothing is changed.
+
+use wpk_api::PluginKind;
+use wpk_config::{Findings, PluginSection, Settings};
+
+use crate::cli::Where;
+use crate::registry::Registry;
+use crate::settings;
+
+/// Prints what the settings mean, if nothing is wrong.
+///
+/// # Errors
+/// Everything that is.
+pub(crate) fn run(place: &Where, registry: &mut Registry) -> Result<(), Findings> {
+    let (settings, mut fragments) = settings::read_on(place, registry)?;
+    let mut notes = Vec::new();
+    for (section, outlook) in look_ahead(&settings, registry) {
+        notes.extend(outlook.notes);
+        for problem in outlook.problems {
+            let problem = problem.inside(&section);
+            fragments.found(problem.key, problem.message);
+        }
+    }
+    // Their values are good; what was found now has the file it belongs to.
+    fragments.check(None)?;
+    say(&settings, &notes);
+    Ok(())
+}
+
+/// What each plugin would meet, with the key of its section. Without a runtime of the
+/// system's nothing is known.
+fn look_ahead(settings: &Settings, registry: &Registry) -> Vec<(String, wpk_api::Outlook)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        return Vec::new();
+    };
+    let context = settings.context();
+    runtime.block_on(async {
+        let mut seen = Vec::new();
+        for kind in PluginKind::ALL {
+            let sections = registry.sections(kind, settings);
+            for (number, section) in sections.iter().enumerate() {
+                let key = match kind.is_list() {
+                    true => format!("{kind}.{number}"),
+                    false => kind.to_string(),
+                };
+                seen.push((key, registry.outlook(kind, section, &context).await));
+            }
+        }
+        seen
+    })
+}
+
+fn say(settings: &Settings, notes: &[String]) {
+    let kinds = |sections: &[PluginSection]| match sections {
+        [] => "none".to_owned(),
+        sections => (sections.iter())
+            .map(|section| section.kind.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    println!("the configuration is good");
+    for warning in settings::warnings(settings) {
+        println!("warning    {warning}");
+    }
+    println!("home       {}", settings.home.display());
+    println!("dialect    {}", settings.dialect.as_str());
+    println!("node       {}", settings.node.name);
+    println!("sources    {}", kinds(&settings.sources));
+    println!("directory  {}", kinds(settings.directory.as_slice()));
+    println!("transport  {}", kinds(settings.transport.as_slice()));
+    println!("providers  {}", kinds(&settings.providers));
+    println!("store      {}", kinds(settings.store.as_slice()));
+    println!("observers  {}", kinds(&settings.observers));
+    for file in &settings.plugins {
+        println!("plugin     {}", file.path.display());
+    }
+    for note in notes {
+        println!("now        {note}");
+    }
+}
