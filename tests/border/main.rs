@@ -156,6 +156,15 @@ async fn cluster() {
     assert_eq!(plugin.quarantined(), None);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn wazuh_tasks() {
+    let (plugin, options) = builtins();
+    let factory = named(plugin.observers(), "wazuh-tasks");
+    let stand = async || stands::wazuh_tasks(factory.clone()).await;
+    observer_suite::run_with(stand, &options).await;
+    assert_eq!(plugin.quarantined(), None);
+}
+
 /// How tasks stand in the file of the observer in memory.
 fn observed(file: &Path) -> BTreeMap<TaskId, Status> {
     let Ok(bytes) = std::fs::read(file) else {
@@ -206,6 +215,7 @@ fn settings() {
     settings_suite::run(&*named(plugin.directories(), "channel"), &nothing);
     settings_suite::run(&*named(plugin.sources(), "channel"), &nothing);
     settings_suite::run(&*named(plugin.observers(), "memory"), &nothing);
+    settings_suite::run(&*named(plugin.observers(), "wazuh-tasks"), &nothing);
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! The suites for all transports and directories, on these.
+//! The suites for all transports, directories and observers, on these.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::sync::Arc;
 
 use serde_json::json;
-use wpk_plugin_wazuh::{remoted, wazuh_db};
-use wpk_testkit::{directory_suite, settings_suite, stands, transport_suite};
+use wpk_plugin_wazuh::{remoted, wazuh_db, wazuh_tasks};
+use wpk_testkit::{directory_suite, observer_suite, settings_suite, stands, transport_suite};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_transport_does_what_every_transport_must() {
@@ -15,6 +15,11 @@ async fn the_transport_does_what_every_transport_must() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_directory_does_what_every_directory_must() {
     directory_suite::run(async |count| stands::wazuh_db(Arc::new(wazuh_db()), count).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_observer_does_what_every_observer_must() {
+    observer_suite::run(async || stands::wazuh_tasks(Arc::new(wazuh_tasks())).await).await;
 }
 
 #[test]

@@ -62,5 +62,6 @@ wpk_plugin::export_plugin!(|exports| {
         .store(Named("border-sqlite", wpk_plugin_sqlite::plugin()))
         .store(Named("border-cluster", wpk_plugin_wazuh::cluster()))
         .store(hanging::plugin())
+        .observer(Named("border-wazuh-tasks", wpk_plugin_wazuh::wazuh_tasks()))
         .observer(observer::plugin())
 });

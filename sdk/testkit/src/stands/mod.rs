@@ -18,6 +18,7 @@ mod remoted;
 mod repository;
 mod unix_socket;
 mod wazuh_db;
+mod wazuh_tasks;
 
 pub use channel::{ChannelFactories, channel_directory, channel_transport};
 pub use channel_source::channel_source;
@@ -26,6 +27,7 @@ pub use remoted::remoted;
 pub use repository::repository;
 pub use unix_socket::unix_socket;
 pub use wazuh_db::wazuh_db;
+pub use wazuh_tasks::wazuh_tasks;
 
 /// A factory of a plugin, linked in or loaded.
 pub type AnyFactory<T> = Arc<dyn Factory<T>>;
