@@ -1,9 +1,11 @@
 //! A daemon all of whose parts are behind the border: the built-in plugins,
 //! loaded from a library.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
+use wpk_api::Task;
 use wpk_testkit::Manager;
 use wpk_testkit::library::Library;
 
@@ -24,6 +26,8 @@ attempts = 2
 type = "border-local-file"
 [store]
 type = "border-sqlite"
+[[observer]]
+type = "border-memory"
 "#;
 
 fn settings(library: &Library) -> String {
@@ -56,8 +60,21 @@ async fn every_kind_of_plugin_crosses_the_border() {
     // An agent that the directory does not know.
     let items = manager.upgrade(&[4711], parameters).await;
     assert_ne!(items[0]["error"], 0, "{items:?}");
-    // Tasks outlive the daemon, and it stops in order.
+    // Tasks outlive the daemon, and it stops in order, when the observer has heard of all.
     assert!(manager.stop().await.unwrap().success());
+    let observed = std::fs::read(manager.home.path("observed.json")).unwrap();
+    let observed: BTreeMap<i64, Task> = serde_json::from_slice(&observed).unwrap();
+    let statuses: BTreeMap<u32, &str> = (observed.values())
+        .map(|task| (task.agent.get(), task.status.as_str()))
+        .collect();
+    let expected = [
+        (1, "Done"),
+        (2, "Done"),
+        (3, "Done"),
+        (4, "Failed"),
+        (5, "Done"),
+    ];
+    assert_eq!(statuses, expected.into());
     manager.boot().await.unwrap();
     assert_eq!(manager.result(1).await["status"], "Updated");
     manager.kill().await.unwrap();
