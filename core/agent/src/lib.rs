@@ -14,6 +14,7 @@
 //! again from what lies in its home.
 
 mod channel;
+mod door;
 mod engine;
 mod files;
 mod home;
@@ -25,7 +26,6 @@ mod notify;
 mod outbox;
 mod result;
 pub mod settings;
-mod socket;
 mod state;
 mod task_file;
 mod unfinished;
@@ -39,12 +39,13 @@ use crate::engine::Engine;
 use crate::home::Home;
 use crate::identity::Identity;
 use crate::installer_log::InstallerLog;
+use crate::listener::Listener;
 use crate::outbox::Outbox;
 use crate::state::State;
 
 pub use crate::home::HomeError;
 pub use crate::settings::{Problem, Problems, Settings};
-pub use crate::socket::SocketError;
+pub use wpk_socket_file::SocketError;
 
 /// Why the agent cannot run. What goes wrong later is logged and tried again.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,7 @@ pub enum AgentError {
     /// A folder of the home cannot be used, or another agent uses it.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// The listening socket cannot be put into place.
+    /// The listening socket cannot be put into place, or be kept there.
     #[error(transparent)]
     Socket(#[from] SocketError),
 }
@@ -72,7 +73,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     let queue = settings.listen.as_ref().map(|listen| listen.queue.clone());
     let (outbox, acknowledgements) = Outbox::new(queue);
     let bound = match &settings.listen {
-        Some(listen) => Some(socket::Bound::new(&listen.socket, listen.group.as_deref())?),
+        Some(listen) => Some(door::open(listen)?),
         None => None,
     };
 
@@ -82,11 +83,18 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     let watching = notify::run(Arc::clone(&state), schedule, log.clone(), outbox);
     let (commands, working) = Engine::start(home, &settings, state, log);
     let listening = async {
-        match (&settings.listen, &bound) {
-            (Some(listen), Some(bound)) => {
-                listener::run(bound.listener(), listen, &commands, &stop).await;
+        match (&settings.listen, bound) {
+            (Some(listen), Some(file)) => {
+                let listener = Listener::new(commands.clone(), listen.timeout.0);
+                listener
+                    .run(file, &stop)
+                    .await
+                    .inspect_err(|_| stop.cancel())
             }
-            _ => stop.cancelled().await,
+            _ => {
+                stop.cancelled().await;
+                Ok(())
+            }
         }
     };
     let dialling = async {
@@ -99,13 +107,13 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         }
     };
     tracing::info!(home = %settings.home.display(), "the agent is ready");
-    tokio::select! {
+    let ended = tokio::select! {
         // An installer that runs goes on by itself; it usually is the one who stops us.
-        _ = async { tokio::join!(listening, dialling) } => {}
+        (ended, ()) = async { tokio::join!(listening, dialling) } => ended,
         // Neither of these ends by itself.
-        () = watching => {}
-        () = working => {}
-    }
+        () = watching => Ok(()),
+        () = working => Ok(()),
+    };
     tracing::info!("the agent has stopped");
-    Ok(())
+    ended.map_err(AgentError::from)
 }

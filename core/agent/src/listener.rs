@@ -1,21 +1,22 @@
 //! The listener on `queue/sockets/upgrade` (sections 1 and 7): frames in,
 //! answers out, several on one connection. Whoever announces too much, sends
-//! half a frame, or nothing, is dropped and keeps nobody else waiting.
+//! half a frame, or nothing, is dropped and keeps nobody else waiting. The socket is
+//! kept at its path meanwhile (section 14).
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::net::UnixStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use wpk_socket_file::{Kept, SocketError, SocketFile};
 use wpk_wire::{FrameDecoder, PEER_MAX_PAYLOAD, frame};
 
 use crate::engine::Commands;
-use crate::settings::ListenSettings;
 
 /// Connections at a time; more wait to be accepted.
 const MOST_CONNECTIONS: usize = 64;
@@ -23,41 +24,99 @@ const MOST_CONNECTIONS: usize = 64;
 const READ: usize = 8 * 1024;
 /// Pause when no connection can be accepted, for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long commands that are carried out are waited for at the end. An installer that
+/// stops the agent waits for that itself.
+const GRACE: Duration = Duration::from_millis(500);
 
-/// Serves until `stop`.
-pub(crate) async fn run(
-    listener: &UnixListener,
-    settings: &ListenSettings,
-    commands: &Commands,
-    stop: &CancellationToken,
-) {
-    tracing::info!(socket = %settings.socket.display(), "listening");
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepting = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            Some(_) = connections.join_next() => {}
-            (place, accepted) = accepting => match accepted {
-                Ok((stream, _)) => {
-                    let (commands, limit) = (commands.clone(), settings.timeout.0);
-                    connections.spawn(async move {
-                        let _place = place;
-                        if let Err(error) = serve(stream, &commands, limit).await {
-                            tracing::debug!("a connection ended: {error}");
-                        }
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!("no connection can be accepted: {error}");
-                    sleep(PAUSE).await;
-                }
-            },
+/// The listener.
+pub(crate) struct Listener {
+    commands: Commands,
+    /// For a whole frame.
+    limit: Duration,
+    places: Arc<Semaphore>,
+    connections: JoinSet<()>,
+}
+
+impl Listener {
+    /// One that hands commands to an engine; a connection may be idle, and a frame under
+    /// way, for as long as `limit`.
+    pub(crate) fn new(commands: Commands, limit: Duration) -> Self {
+        Self {
+            commands,
+            limit,
+            places: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+            connections: JoinSet::new(),
         }
+    }
+
+    /// Serves until `stop`; then the socket is given back, and those are answered who had
+    /// connected by then.
+    ///
+    /// # Errors
+    /// [`SocketError`] if the socket was removed and cannot be made again.
+    pub(crate) async fn run(
+        mut self,
+        mut file: SocketFile,
+        stop: &CancellationToken,
+    ) -> Result<(), SocketError> {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.accept(&file) => {}
+                kept = file.kept() => match kept? {
+                    Kept::Back => {}
+                    Kept::Anew(anew) => {
+                        let old = std::mem::replace(&mut file, anew);
+                        self.accept_those_who_wait(&old);
+                    }
+                },
+            }
+        }
+        file.give_back();
+        self.accept_those_who_wait(&file);
+        let all = async { while self.connections.join_next().await.is_some() {} };
+        if timeout(GRACE, all).await.is_err() {
+            tracing::debug!("stopping without the last answers");
+        }
+        Ok(())
+    }
+
+    /// Accepts; never ends by itself.
+    async fn accept(&mut self, file: &SocketFile) {
+        loop {
+            let places = Arc::clone(&self.places);
+            let accepting = async {
+                let place = places.acquire_owned().await.ok();
+                (place, file.listener().accept().await)
+            };
+            tokio::select! {
+                Some(_) = self.connections.join_next() => {}
+                (place, accepted) = accepting => match accepted {
+                    Ok((stream, _)) => self.serve(stream, place),
+                    Err(error) => {
+                        tracing::warn!("no connection can be accepted: {error}");
+                        sleep(PAUSE).await;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Accepts those in the queue of the kernel, at a socket to which nobody else comes.
+    fn accept_those_who_wait(&mut self, file: &SocketFile) {
+        for stream in file.waiting() {
+            self.serve(stream, None);
+        }
+    }
+
+    fn serve(&mut self, stream: UnixStream, place: Option<OwnedSemaphorePermit>) {
+        let (commands, limit) = (self.commands.clone(), self.limit);
+        self.connections.spawn(async move {
+            let _place = place;
+            if let Err(error) = serve(stream, &commands, limit).await {
+                tracing::debug!("a connection ended: {error}");
+            }
+        });
     }
 }
 

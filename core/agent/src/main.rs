@@ -1,7 +1,7 @@
 //! `wpk-agent`: reads its command line and settings, runs the agent until a
 //! signal, and knows nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -27,8 +27,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print every mistake in the settings and end.
+    /// Print every mistake in the settings, and whatever else would stop the start, and
+    /// end.
     Check,
+    /// After wpk-agent was killed: put the socket of the agent daemon's own module, which
+    /// it had taken over (`take_over`), back to its path. Acts only where the socket at the
+    /// path is wpk-agent's and nobody serves it any more. For ExecStopPost= of its unit.
+    GiveBack,
 }
 
 fn main() -> ExitCode {
@@ -45,14 +50,39 @@ fn main() -> ExitCode {
         }
     };
     match arguments.command {
-        Some(Command::Check) => {
-            for warning in settings.warnings() {
-                println!("{}: warning: {warning}", config.display());
+        Some(Command::Check) => check(&settings, config),
+        Some(Command::GiveBack) => match settings.give_back() {
+            Ok(done) => {
+                println!("{done}");
+                ExitCode::SUCCESS
             }
-            println!("{}: no mistakes found", config.display());
+            Err(error) => {
+                eprintln!("wpk-agent: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        None => serve(settings),
+    }
+}
+
+/// The settings are good; says the rest.
+fn check(settings: &Settings, config: &Path) -> ExitCode {
+    let shown = config.display();
+    for warning in settings.warnings() {
+        println!("{shown}: warning: {warning}");
+    }
+    match settings.outlook() {
+        Ok(note) => {
+            println!("{shown}: no mistakes found");
+            if let Some(note) = note {
+                println!("{note}");
+            }
             ExitCode::SUCCESS
         }
-        None => serve(settings),
+        Err(problem) => {
+            eprintln!("{shown}: {}: {}", problem.key, problem.message);
+            ExitCode::FAILURE
+        }
     }
 }
 

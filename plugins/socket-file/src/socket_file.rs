@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::net::UnixListener;
+use rustix::net::SocketFlags;
+use tokio::net::{UnixListener, UnixStream};
 
 use crate::bind::bind_own;
 use crate::error::SocketError;
@@ -131,6 +132,18 @@ impl SocketFile {
     /// The listening socket.
     pub fn listener(&self) -> &UnixListener {
         &self.listener
+    }
+
+    /// Those who wait in the queue of the kernel, without waiting for others: once nobody
+    /// can come any more, after [`give_back`](Self::give_back). It ends at the last one, or
+    /// where no descriptor is left.
+    pub fn waiting(&self) -> impl Iterator<Item = UnixStream> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        std::iter::from_fn(move || {
+            let waiting = rustix::net::accept_with(&self.listener, flags).ok()?;
+            let stream = std::os::unix::net::UnixStream::from(waiting);
+            UnixStream::from_std(stream).ok()
+        })
     }
 
     /// Where clients come.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
@@ -67,7 +66,9 @@ pub(crate) async fn run(listener: Arc<Listener>, mut file: SocketFile) -> Result
         }
     }
     file.give_back();
-    listener.accept_those_who_wait(&file);
+    for stream in file.waiting() {
+        listener.serve(stream, None, &file);
+    }
     Ok(())
 }
 
@@ -119,19 +120,6 @@ impl Listener {
                         () = tokio::time::sleep(pause) => {}
                     }
                 }
-            }
-        }
-    }
-
-    /// Accepts those who are in the queue of the kernel. Nobody else can come any more,
-    /// so this ends; they are not more than the queue has places.
-    fn accept_those_who_wait(&self, file: &SocketFile) {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        // None is left, or no descriptor is.
-        while let Ok(waiting) = rustix::net::accept_with(file.listener(), flags) {
-            let stream = std::os::unix::net::UnixStream::from(waiting);
-            if let Ok(stream) = UnixStream::from_std(stream) {
-                self.serve(stream, None, file);
             }
         }
     }

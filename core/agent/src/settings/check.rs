@@ -112,8 +112,8 @@ fn check_listen(listen: &ListenSettings) -> Checked {
             checked.add(key, text);
         }
     }
-    if let Some(Err(message)) = listen.group.as_deref().map(crate::socket::group_id) {
-        checked.add("group", message);
+    if let Some(Err(error)) = listen.group.as_deref().map(wpk_socket_file::group_id) {
+        checked.add("group", error.to_string());
     }
     checked
 }

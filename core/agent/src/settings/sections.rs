@@ -145,6 +145,10 @@ impl Default for Limits {
 pub struct ListenSettings {
     /// Where commands come in. Default `queue/sockets/upgrade`.
     pub socket: PathBuf,
+    /// Whether the socket of the agent daemon's own upgrade module is pushed aside (to
+    /// `.upgrade.builtin` in the same folder) and given back at the end. The module binds
+    /// its socket at each start of the daemon, also with `enabled` no. Default false.
+    pub take_over: bool,
     /// Where acknowledgements go as datagrams. Default `queue/sockets/queue`.
     pub queue: PathBuf,
     /// Group of the socket, a name of `/etc/group` or a number. Default: left
@@ -158,6 +162,7 @@ impl Default for ListenSettings {
     fn default() -> Self {
         Self {
             socket: PathBuf::from(paths::AGENT_SOCKET),
+            take_over: false,
             queue: PathBuf::from(paths::AGENT_QUEUE),
             group: None,
             timeout: Span::seconds(60),
