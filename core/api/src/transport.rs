@@ -47,6 +47,14 @@ pub trait Transport: Send + Sync {
         false
     }
 
+    /// Whether the agent takes its commands as JSON and reports its result whatever
+    /// version it names. The default is that its version decides, as with 4.x agents:
+    /// below v4.1.0 they take plain text and report nothing (PROTOCOL.md, section 5).
+    fn takes_json(&self, agent: AgentId) -> bool {
+        let _ = agent;
+        false
+    }
+
     /// The largest command this transport can carry, in bytes. The default is
     /// what a 4.x peer takes.
     fn max_command(&self) -> usize {

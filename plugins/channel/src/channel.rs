@@ -180,6 +180,11 @@ impl Transport for Channel {
         link.is_some_and(|link| link.names_tasks)
     }
 
+    /// Every agent of this channel, whatever version it names.
+    fn takes_json(&self, _: AgentId) -> bool {
+        true
+    }
+
     fn max_command(&self) -> usize {
         wpk_wire::channel::MAX_PAYLOAD - COMMAND_PREFIX
     }

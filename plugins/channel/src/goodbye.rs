@@ -62,6 +62,11 @@ impl Goodbye {
     pub(crate) fn flood() -> Self {
         Self::new("flood", "too many messages that nobody asked for")
     }
+
+    /// More connections than one agent has reason to make.
+    pub(crate) fn crowded() -> Self {
+        Self::new("flood", "too many connections with this certificate")
+    }
 }
 
 impl fmt::Display for Goodbye {

@@ -56,7 +56,9 @@
 //! answers to streams that were never asked): 64 at once, then 32 a second.
 //!
 //! **One connection per agent.** A newer connection of the same certificate takes
-//! the place of the older one.
+//! the place of the older one. A certificate may have 8 connections at a time, those
+//! that are greeting and ending included; one that has not said Hello counts for its
+//! address as well, of which a quarter of `max_connections` (but 16) may be there.
 //!
 //! **Goodbye.** Either side may send `goodbye` with a reason before it closes;
 //! nothing follows it. It is not answered; the other side closes at once. The
@@ -70,7 +72,7 @@
 //! | `revoked` | the certificate was taken back | the same |
 //! | `silent` | no Hello, no sign of life, or nothing read, for too long | dial again |
 //! | `protocol` | the agent broke these rules; the text says how | log it, dial again after the longest pause |
-//! | `flood` | too many messages nobody asked for | the same |
+//! | `flood` | too many messages nobody asked for, or too many connections with this certificate | the same |
 //!
 //! A connection that ends without `goodbye` was lost; the agent dials again with
 //! jittered backoff. The manager takes an agent's `goodbye` as the end.

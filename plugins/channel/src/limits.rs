@@ -3,11 +3,19 @@
 //! The listener and the sessions enter.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use wpk_api::AgentId;
+
+/// Connections that one agent's certificate may have at a time, from the moment it
+/// was shown: the live one, and a few that are greeting or ending. An agent that
+/// lost its network dials again before the manager has noticed.
+const MOST_OF_ONE: usize = 8;
 
 /// Tokens that refill at a steady rate up to a burst.
 #[derive(Debug)]
@@ -78,6 +86,7 @@ pub(crate) struct Admission {
 struct Counts {
     all: usize,
     strangers: HashMap<IpAddr, usize>,
+    agents: HashMap<AgentId, usize>,
 }
 
 /// A connection's place; given back when dropped.
@@ -85,12 +94,13 @@ struct Counts {
 pub(crate) struct Place {
     admission: Arc<Admission>,
     stranger: Option<IpAddr>,
+    agent: Option<AgentId>,
 }
 
 impl Admission {
     /// At most `most` connections. One address may hold a quarter of the places
-    /// (but 16) with connections that have not proved who they are, so that it
-    /// cannot keep everybody else out.
+    /// (but 16) with connections that have not said Hello, so that it cannot keep
+    /// everybody else out.
     pub(crate) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
@@ -115,12 +125,26 @@ impl Admission {
         Some(Place {
             admission: Arc::clone(self),
             stranger: Some(network),
+            agent: None,
         })
     }
 }
 
 impl Place {
-    /// The connection has proved who it is.
+    /// The connection has shown this agent's certificate; false where too many of
+    /// its connections are there already. It still counts for its address.
+    pub(crate) fn shown(&mut self, agent: AgentId) -> bool {
+        let mut counts = lock(&self.admission.counts);
+        let count = counts.agents.entry(agent).or_default();
+        if *count >= MOST_OF_ONE {
+            return false;
+        }
+        *count += 1;
+        self.agent = Some(agent);
+        true
+    }
+
+    /// The connection has said Hello: it counts for its agent alone.
     pub(crate) fn known(&mut self) {
         let mut counts = lock(&self.admission.counts);
         counts.forget(self.stranger.take());
@@ -132,17 +156,25 @@ impl Drop for Place {
         let mut counts = lock(&self.admission.counts);
         counts.all = counts.all.saturating_sub(1);
         counts.forget(self.stranger.take());
+        if let Some(agent) = self.agent {
+            one_less(&mut counts.agents, agent);
+        }
     }
 }
 
 impl Counts {
     fn forget(&mut self, stranger: Option<IpAddr>) {
-        let Some(network) = stranger else { return };
-        if let Some(count) = self.strangers.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                self.strangers.remove(&network);
-            }
+        if let Some(network) = stranger {
+            one_less(&mut self.strangers, network);
+        }
+    }
+}
+
+fn one_less<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Entry::Occupied(mut count) = counts.entry(key) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
         }
     }
 }
@@ -175,7 +207,12 @@ mod tests {
         let one: IpAddr = "192.0.2.1".parse().unwrap();
         let other: IpAddr = "2001:db8::1".parse().unwrap();
         let same: IpAddr = "2001:db8::2:1".parse().unwrap();
+        let agent = AgentId::new(7).unwrap();
         let mut places: Vec<_> = (0..16).map(|_| admission.admit(one).unwrap()).collect();
+        let shown = places
+            .iter_mut()
+            .filter_map(|p| p.shown(agent).then_some(()));
+        assert_eq!(shown.count(), MOST_OF_ONE, "one certificate has its share");
         assert!(admission.admit(one).is_none(), "one address has its share");
         places.extend((0..2).map(|_| admission.admit(other).unwrap()));
         places[0].known();
@@ -185,6 +222,7 @@ mod tests {
         drop(places);
         let counts = admission.counts.lock().unwrap();
         assert_eq!((counts.all, counts.strangers.len()), (0, 0));
+        assert!(counts.agents.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

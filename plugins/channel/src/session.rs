@@ -111,10 +111,17 @@ async fn greet(
             return None;
         }
     };
-    place.known();
+    if !place.shown(agent) {
+        refuse(&format_args!(
+            "agent {agent} has too many connections already; if this repeats, its key may be stolen"
+        ));
+        dismiss(stream, Goodbye::crowded()).await;
+        return None;
+    }
     let mut decoder = FrameDecoder::new(LONGEST_HELLO);
     let goodbye = match timeout_at(deadline, read_hello(&mut stream, &mut decoder)).await {
         Ok(Ok(Ok(hello))) => {
+            place.known();
             core.registry.greet(agent, &hello, now());
             return Some(Greeted {
                 stream,

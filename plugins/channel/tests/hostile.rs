@@ -280,3 +280,41 @@ async fn connections_are_counted() {
     manager.until(first, ConnectionStatus::Disconnected).await;
     manager.stop().await;
 }
+
+#[tokio::test]
+async fn one_certificate_locks_nobody_out() {
+    let home = tempfile::tempdir().unwrap();
+    let manager = Manager::with(
+        home.path(),
+        Settings {
+            max_connections: 100,
+            ..settings()
+        },
+    );
+    let greedy = manager.enroll("greedy").await;
+    let good = manager.enroll("good").await;
+    let mut silent = Vec::new();
+    let mut sent_away = 0;
+    for _ in 0..100 {
+        let config = client_config(&greedy).unwrap();
+        let dialled = ChannelAgent::dial(&manager.address(), config).await;
+        let Ok(mut agent) = dialled else { continue };
+        if silent.len() < 8 {
+            silent.push(agent);
+            continue;
+        }
+        let goodbye = agent.goodbye().await.unwrap().unwrap();
+        assert!(goodbye.starts_with("flood: "), "{goodbye}");
+        sent_away += 1;
+    }
+    assert_eq!(sent_away, 92);
+    // They have not said Hello, so they count for their address as well.
+    let (_agent, welcome) = ChannelAgent::connect(&good).await.unwrap();
+    assert_eq!(welcome.agent, good.id);
+    // Places are given back.
+    drop(silent);
+    let connected =
+        wpk_testkit::wait_until(DEADLINE, async || ChannelAgent::connect(&greedy).await.ok());
+    connected.await.unwrap();
+    manager.stop().await;
+}

@@ -71,7 +71,8 @@ impl Attempt<'_> {
         ledger.installer_begins(target).await?;
         session.run_installer().await?;
         Ok(Ended::Accepted {
-            reports: version.is_none_or(|version| version >= rules::FIRST_REPORTING),
+            reports: workshop.parts.transport.takes_json(ledger.task.agent)
+                || version.is_none_or(|version| version >= rules::FIRST_REPORTING),
         })
     }
 }

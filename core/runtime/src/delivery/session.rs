@@ -75,8 +75,13 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Failure> {
         let workshop = ledger.workshop;
         let agent = order.agent.id;
-        let version = order.agent.parsed_version();
-        let form = version.map_or(CommandForm::Json, CommandForm::for_version);
+        // A channel of ours has agents of any version, and none takes plain text.
+        let form = match order.agent.parsed_version() {
+            Some(version) if !workshop.parts.transport.takes_json(agent) => {
+                CommandForm::for_version(version)
+            }
+            _ => CommandForm::Json,
+        };
         let windows = order.agent.platform.name.as_deref() == Some("windows");
         let default = if windows { "upgrade.bat" } else { "upgrade.sh" };
         let installer = order.installer.as_deref().unwrap_or(default);

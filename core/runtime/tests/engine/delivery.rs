@@ -39,6 +39,24 @@ async fn an_old_agent_gets_plain_text() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_channel_that_takes_json_gets_it_whatever_the_version() {
+    let stand = Stand::new().await;
+    stand.transport.takes_json_of(id(10));
+    stand.provider.publish(Version::new(4, 0, 4), vec![1; 500]);
+    let wish = json!({"agents": [10], "version": "v4.0.4", "force_upgrade": true});
+    assert_eq!(stand.codes(wish).await, [0]);
+    stand.delivered(10).await;
+    let forms = stand.transport.forms(id(10));
+    // `com lock_restart -1` is the same in both forms.
+    assert_eq!(forms.first().map(String::as_str), Some("com"));
+    assert!(forms[1..].iter().all(|form| form == "upgrade"), "{forms:?}");
+    // Its word is awaited, too.
+    assert_eq!(stand.task(10).status, Status::InProgress);
+    assert_eq!(stand.word(10, 0, "Done").await, 0);
+    stand.until(10, Status::Done).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_target_that_never_reports_is_legacy() {
     let stand = Stand::new().await;
     stand.provider.publish(Version::new(4, 0, 4), vec![1; 500]);

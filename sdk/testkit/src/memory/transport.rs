@@ -52,10 +52,14 @@ struct State {
     agents: HashMap<AgentId, Agent>,
     rules: Vec<Rule>,
     frames: Vec<(AgentId, String, usize)>,
+    /// What each agent's commands began with.
+    forms: HashMap<AgentId, Vec<String>>,
     begun: HashMap<AgentId, usize>,
     away: HashSet<AgentId>,
     /// Those that take the ids of tasks.
     names: HashSet<AgentId>,
+    /// Those that take JSON whatever their version is.
+    json: HashSet<AgentId>,
     /// The task that an agent's last command of a step named.
     named: HashMap<(AgentId, String), Option<i64>>,
     stop: CancellationToken,
@@ -126,6 +130,16 @@ impl MemoryTransport {
     /// From now on an agent takes the id of its task with `upgrade`.
     pub fn names_tasks_of(&self, agent: AgentId) {
         self.state().names.insert(agent);
+    }
+
+    /// From now on an agent takes JSON and reports, whatever version it names.
+    pub fn takes_json_of(&self, agent: AgentId) {
+        self.state().json.insert(agent);
+    }
+
+    /// The first bytes of the commands an agent got, up to the first space.
+    pub fn forms(&self, agent: AgentId) -> Vec<String> {
+        self.state().forms.get(&agent).cloned().unwrap_or_default()
     }
 
     /// The task that the last such command to an agent named.
@@ -201,6 +215,9 @@ impl MemoryTransport {
         };
         let mut state = self.state();
         state.named.insert((agent, step.clone()), task);
+        let first = command.split(|byte| *byte == b' ').next();
+        let form = String::from_utf8_lossy(first.unwrap_or_default()).into_owned();
+        state.forms.entry(agent).or_default().push(form);
         let rule = state
             .rules
             .iter_mut()
@@ -313,6 +330,10 @@ impl Transport for MemoryTransport {
 
     fn names_tasks(&self, agent: AgentId) -> bool {
         self.state().names.contains(&agent)
+    }
+
+    fn takes_json(&self, agent: AgentId) -> bool {
+        self.state().json.contains(&agent)
     }
 
     fn max_command(&self) -> usize {
