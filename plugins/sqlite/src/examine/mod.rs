@@ -1,7 +1,9 @@
 //! What `wpkctl doctor` is told of the task database: sound, of a form that the
-//! store takes, what it holds (`tasks`), and whether it can grow (`room`). It is opened to be read and nothing else; not
-//! even a file beside it is made.
+//! store takes, what it holds (`tasks`), whether those who are told of changes come along
+//! (`readers`), and whether it can grow (`room`). It is opened to be read and nothing
+//! else; not even a file beside it is made.
 
+mod readers;
 mod room;
 mod tasks;
 
@@ -53,7 +55,9 @@ fn more(file: &Path, node: &str) -> Result<Vec<Check>, Fault> {
         tasks::ahead(&connection)?,
         tasks::elsewhere(&connection, node)?,
     ];
-    Ok(found.into_iter().flatten().collect())
+    let mut found: Vec<Check> = found.into_iter().flatten().collect();
+    found.extend(readers::behind(&connection)?);
+    Ok(found)
 }
 
 fn look(file: &Path, task_timeout: Option<Duration>) -> Check {
