@@ -8,7 +8,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tokio::process::Command;
 use wpk_testkit::manager::PATIENCE;
-use wpk_testkit::wdb::agent_row;
+use wpk_testkit::wdb::{TASK_TABLE, agent_row};
 use wpk_testkit::{
     FakeModulesd, FakeRemoted, FakeWazuhDb, Home, Process, Repository, ask_json, binary, wait_until,
 };
@@ -25,13 +25,8 @@ const OSSEC_CONF: &str = "<!-- Wazuh - Manager -->
 </ossec_config>
 ";
 
-/// The table of a 4.x manager, with a history.
-const TASKS: &str = "
-CREATE TABLE TASKS (TASK_ID INTEGER PRIMARY KEY AUTOINCREMENT, AGENT_ID INT NOT NULL, NODE TEXT NOT NULL,
-    MODULE TEXT NOT NULL, COMMAND TEXT NOT NULL, CREATE_TIME INTEGER NOT NULL, LAST_UPDATE_TIME INTEGER,
-    STATUS TEXT NOT NULL, ERROR_MESSAGE TEXT);
-CREATE TABLE METADATA (key TEXT PRIMARY KEY, value TEXT);
-INSERT INTO METADATA (key, value) VALUES ('db_version', '1');
+/// What the manager's own module left.
+const HISTORY: &str = "
 INSERT INTO TASKS VALUES (41, 7, 'manager-one', 'upgrade_module', 'upgrade', 1700000000, 1700000100,
     'Failed', 'Send open file error');
 ";
@@ -57,7 +52,7 @@ impl Takeover {
         std::fs::write(home.path("etc/ossec.conf"), conf).unwrap();
         rusqlite::Connection::open(home.manager_tasks_db())
             .unwrap()
-            .execute_batch(TASKS)
+            .execute_batch(&format!("{TASK_TABLE}{HISTORY}"))
             .unwrap();
         let wdb = FakeWazuhDb::start(home.wdb_socket()).unwrap();
         wdb.set_agent(agent_row(0, "Wazuh v4.14.8"));

@@ -15,15 +15,7 @@ use wpk_api::{
 };
 use wpk_plugin_wazuh::{WazuhTasks, wazuh_tasks};
 use wpk_testkit::settings_suite;
-
-/// The published layout, with more constraints than ours has.
-const TABLE: &str = "
-    CREATE TABLE TASKS (TASK_ID INTEGER PRIMARY KEY AUTOINCREMENT, AGENT_ID INT NOT NULL,
-        NODE TEXT NOT NULL, MODULE TEXT NOT NULL, COMMAND TEXT NOT NULL,
-        CREATE_TIME INTEGER NOT NULL, LAST_UPDATE_TIME INTEGER, STATUS TEXT NOT NULL,
-        ERROR_MESSAGE TEXT);
-    CREATE TABLE METADATA (key TEXT PRIMARY KEY, value TEXT);
-    INSERT INTO METADATA VALUES ('db_version', '1');";
+use wpk_testkit::wdb::TASK_TABLE as TABLE;
 
 /// Rows of the manager's own module, and one of another module.
 const FOREIGN: &str = "

@@ -15,6 +15,17 @@ use tokio::sync::Notify;
 
 use crate::server::{Connection, Server};
 
+/// The task table as a 4.x manager's database daemon makes it, with more constraints than
+/// the published layout has.
+pub const TASK_TABLE: &str = "
+CREATE TABLE TASKS (TASK_ID INTEGER PRIMARY KEY AUTOINCREMENT, AGENT_ID INT NOT NULL,
+    NODE TEXT NOT NULL, MODULE TEXT NOT NULL, COMMAND TEXT NOT NULL,
+    CREATE_TIME INTEGER NOT NULL, LAST_UPDATE_TIME INTEGER, STATUS TEXT NOT NULL,
+    ERROR_MESSAGE TEXT);
+CREATE TABLE METADATA (key TEXT PRIMARY KEY, value TEXT);
+INSERT INTO METADATA (key, value) VALUES ('db_version', '1');
+";
+
 /// The fake daemon; ends when dropped.
 #[derive(Debug)]
 pub struct FakeWazuhDb {

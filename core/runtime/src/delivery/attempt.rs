@@ -54,6 +54,7 @@ impl Attempt<'_> {
         let Found {
             file,
             from,
+            resolve,
             version,
             target,
         } = found;
@@ -61,7 +62,7 @@ impl Attempt<'_> {
         let had = had
             .asked(&from)
             .detail(&format!("{}, {} bytes", file.name, file.len));
-        slot.aside(ledger.note(had)).await;
+        slot.aside(ledger.note([*resolve, had])).await;
         in_hand.bytes(0, file.len);
         unless_stopped(stop, wait_for_agent(workshop, ledger.task.agent, slot)).await?;
         let mut session = Session::new(ledger, order, &file, in_hand)?;

@@ -74,11 +74,7 @@ pub(super) async fn carry_out(
         attempts,
         ..
     } = &mut *job;
-    let ledger = Ledger {
-        workshop: &workshop,
-        task,
-        stop: &stop,
-    };
+    let ledger = Ledger::of(&workshop, task, &stop);
     loop {
         *attempts = attempts.saturating_sub(1);
         let ended = match order {
@@ -98,7 +94,7 @@ pub(super) async fn carry_out(
             Next::Again(failure) => {
                 warn!(task = %task.id, agent = %task.agent, attempts_left = *attempts, %failure, "delivery failed, will be tried again");
                 in_hand.waits();
-                Box::pin(ledger.note(ledger.failure(&failure))).await;
+                Box::pin(ledger.note([ledger.failure(&failure)])).await;
                 if slot.without(pauses::between_attempts(&stop)).await.is_err() {
                     return;
                 }
@@ -123,7 +119,7 @@ async fn conclude(ledger: &Ledger<'_>, outcome: Outcome) {
         }
         Outcome::Silent(failure) => {
             warn!(task = %id, %agent, %failure, "the agent did not say whether it runs the installer; its word or the time-out decides");
-            ledger.note(ledger.failure(&failure)).await;
+            ledger.note([ledger.failure(&failure)]).await;
             ledger.awaits_word().await;
         }
         Outcome::Legacy => {

@@ -2,7 +2,7 @@
 
 use tracing::warn;
 use wpk_api::repository::ReleaseName;
-use wpk_api::{Offer, OfferSource, Order, Target, Version, Wanted};
+use wpk_api::{Offer, OfferSource, Order, Target, TimelineEntry, TimelineStep, Version, Wanted};
 use wpk_wire::UpgradeCode;
 
 use super::outcome::Ended;
@@ -17,6 +17,8 @@ pub(super) struct Found {
     pub(super) file: WpkFile,
     /// Its URL, or its path on this machine.
     pub(super) from: String,
+    /// What was asked for it, and answered.
+    pub(super) resolve: Box<TimelineEntry>,
     /// The version inside, if it is known.
     pub(super) version: Option<Version>,
     /// The version that the agent is to tell after it ran the installer, if that is
@@ -33,6 +35,7 @@ pub(super) async fn find(workshop: &Workshop, order: &Order) -> Result<Found, En
         failure => Ended::for_good(failure),
     })?;
     check_latest(workshop, order, &resolved.offer).map_err(Ended::for_good)?;
+    let at = workshop.now();
     let (file, offer) = match workshop.cache.get(&resolved).await {
         Ok(file) => (file, resolved.offer),
         // Rarely gone, and in a box: a task that waits for its file is to stay small.
@@ -45,12 +48,19 @@ pub(super) async fn find(workshop: &Workshop, order: &Order) -> Result<Found, En
             target => rules::comparable(target),
         },
     };
+    let from = match &offer.source {
+        OfferSource::Download(location) => location.clone(),
+        OfferSource::Local(path) => path.display().to_string(),
+    };
+    let resolve = TimelineEntry::new(at, TimelineStep::Resolve);
+    let resolve = resolve.asked(&from).detail(&match offer.version {
+        Some(version) => format!("{}, {version}", offer.file_name),
+        None => offer.file_name.clone(),
+    });
     Ok(Found {
         file,
-        from: match &offer.source {
-            OfferSource::Download(location) => location.clone(),
-            OfferSource::Local(path) => path.display().to_string(),
-        },
+        resolve: Box::new(resolve),
+        from,
         version,
         target: target(order, &offer),
     })

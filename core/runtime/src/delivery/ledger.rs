@@ -2,6 +2,8 @@
 //! is begun, and how it ended. Again and again until the store takes it: a full
 //! disk must not make the table lie.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use tracing::{debug, error, info, warn};
 use wpk_api::{
     CancellationToken, Mover, Selector, Status, StoreError, Task, TimelineEntry, TimelineStep,
@@ -18,9 +20,38 @@ pub(super) struct Ledger<'a> {
     pub(super) workshop: &'a Workshop,
     pub(super) task: &'a Task,
     pub(super) stop: &'a CancellationToken,
+    /// Steps that went well, until the next write: an agent is not made to wait for
+    /// each.
+    steps: Mutex<Vec<TimelineEntry>>,
 }
 
-impl Ledger<'_> {
+impl<'a> Ledger<'a> {
+    /// The place of a task that was just taken.
+    pub(super) fn of(workshop: &'a Workshop, task: &'a Task, stop: &'a CancellationToken) -> Self {
+        let claimed = TimelineEntry::new(workshop.now(), TimelineStep::Claimed);
+        let claimed = claimed.asked(&format!("node {}", workshop.node()));
+        Self {
+            workshop,
+            task,
+            stop,
+            steps: Mutex::new(vec![claimed]),
+        }
+    }
+
+    /// A step with the agent went well. It is written down with the next one that is
+    /// waited for.
+    pub(super) fn went_well(&self, step: TimelineStep, detail: Option<String>) {
+        let entry = TimelineEntry::new(self.workshop.now(), step);
+        let mut entry = entry.asked(&format!("agent {}", self.task.agent));
+        if let Some(detail) = detail {
+            entry = entry.detail(&detail);
+        }
+        self.steps().push(entry);
+    }
+
+    fn steps(&self) -> MutexGuard<'_, Vec<TimelineEntry>> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
     /// Writes down that the installer is begun, and which version the agent will tell
     /// after it, if that is known. Only then, and only once, may the
     /// agent be told to.
@@ -28,6 +59,7 @@ impl Ledger<'_> {
     /// # Errors
     /// The installer must not be run.
     pub(super) async fn installer_begins(&self, target: Option<Version>) -> Result<(), Ended> {
+        Box::pin(self.note([])).await;
         let store = self.workshop.store();
         let begin = || store.begin_installer(self.task.id, target, self.workshop.now());
         match self.persist(begin).await {
@@ -46,11 +78,16 @@ impl Ledger<'_> {
         }
     }
 
-    /// A step of the task. It is told to nobody's cost: where the store does not
-    /// take it, the delivery goes on.
-    pub(super) async fn note(&self, entry: TimelineEntry) {
-        let noted = self.workshop.store().note(vec![(self.task.id, entry)]);
-        if let Err(error) = noted.await {
+    /// Steps of the task, behind those that went well. They are told to nobody's cost:
+    /// where the store does not take them, the delivery goes on.
+    pub(super) async fn note(&self, entries: impl IntoIterator<Item = TimelineEntry>) {
+        let mut steps = std::mem::take(&mut *self.steps());
+        steps.extend(entries);
+        if steps.is_empty() {
+            return;
+        }
+        let steps = steps.into_iter().map(|entry| (self.task.id, entry));
+        if let Err(error) = self.workshop.store().note(steps.collect()).await {
             debug!(task = %self.task.id, %error, "a step cannot be written into the timeline");
         }
     }
@@ -76,6 +113,7 @@ impl Ledger<'_> {
         error_msg: Option<String>,
         entry: Option<TimelineEntry>,
     ) {
+        Box::pin(self.note([])).await;
         let (store, task) = (self.workshop.store(), self.task);
         let ending = || Transition {
             select: Selector::Task(task.id),

@@ -139,15 +139,23 @@ impl<'a> Session<'a> {
 
     async fn send_all(&mut self, slot: &mut Slot) -> Result<(), Failure> {
         let name = &self.file.name;
+        let ledger = self.ledger;
         self.step(AgentCommand::LockRestart).await?;
+        ledger.went_well(TimelineStep::LockRestart, None);
         self.open(slot).await?;
+        ledger.went_well(TimelineStep::Open, Some(name.clone()));
         self.write().await?;
+        let sent = format!("{} bytes, {} at a time", self.file.len, self.chunk);
+        ledger.went_well(TimelineStep::Write, Some(sent));
         self.step(AgentCommand::Close { file: name }).await?;
+        ledger.went_well(TimelineStep::Close, None);
         let digest = self.step(AgentCommand::Sha1 { file: name }).await?;
         digest.check_sha1(self.file.sha1).map_err(|error| {
             self.workshop.cache.doubt(self.file);
             Failure::new(UpgradeCode::SendSha1, error.to_string())
-        })
+        })?;
+        ledger.went_well(TimelineStep::Sha1, Some(self.file.sha1.to_string()));
+        Ok(())
     }
 
     /// The last step: the agent unpacks the file and runs the installer.
@@ -237,7 +245,7 @@ impl<'a> Session<'a> {
                 told = Instant::now();
                 let far = format!("{sent} of {} bytes", self.file.len);
                 let entry = TimelineEntry::new(self.workshop.now(), TimelineStep::Write);
-                self.ledger.note(entry.detail(&far)).await;
+                self.ledger.note([entry.detail(&far)]).await;
             }
             let block = self.file.read_at(sent, block_len).await.map_err(|error| {
                 Failure::new(

@@ -21,8 +21,12 @@ async fn a_healthy_agent_gets_the_file_and_its_word_ends_the_task() {
     let task = stand.until(1, Status::Done).await;
     assert_eq!(task.error_msg, None);
     let steps: Vec<_> = stand.timeline(1).iter().map(|entry| entry.step).collect();
-    use TimelineStep::{Created, Download, Report, Upgrade};
-    assert_eq!(steps, [Created, Download, Upgrade, Report]);
+    use TimelineStep::{
+        Claimed, Close, Created, Download, LockRestart, Open, Report, Resolve, Sha1, Upgrade, Write,
+    };
+    let began = [Created, Claimed, Resolve, Download];
+    let sent = [LockRestart, Open, Write, Close, Sha1];
+    assert_eq!(steps, [&began[..], &sent, &[Upgrade, Report]].concat());
 }
 
 #[tokio::test(start_paused = true)]

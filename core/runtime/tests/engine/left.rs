@@ -189,10 +189,19 @@ async fn each_attempt_that_failed_is_in_the_timeline() {
     stand.came(1, "upgrade", 1).await;
     assert_eq!(asked.elapsed(), seconds(4), "a pause of 2 s before each");
     let steps: Vec<_> = stand.timeline(1).iter().map(|entry| entry.step).collect();
-    use TimelineStep::{Created, Download, Sha1, Upgrade, Write};
-    assert_eq!(
-        steps,
-        [Created, Download, Write, Download, Sha1, Download, Upgrade]
-    );
+    use TimelineStep::{
+        Claimed, Close, Created, Download, LockRestart, Open, Resolve, Sha1, Upgrade, Write,
+    };
+    let attempt = [Resolve, Download, LockRestart, Open];
+    let attempts = [
+        &[Created, Claimed][..],
+        &attempt,
+        &[Write],
+        &attempt,
+        &[Write, Close, Sha1],
+        &attempt,
+        &[Write, Close, Sha1, Upgrade],
+    ];
+    assert_eq!(steps, attempts.concat());
     assert_eq!(stand.transport.count(id(1), "lock_restart"), 3);
 }

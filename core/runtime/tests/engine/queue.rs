@@ -227,7 +227,11 @@ async fn a_long_delivery_tells_how_far_it_is() {
         .collect();
     assert_eq!(
         far,
-        ["1048576 of 3145728 bytes", "2097152 of 3145728 bytes"]
+        [
+            "1048576 of 3145728 bytes",
+            "2097152 of 3145728 bytes",
+            "3145728 bytes, 32768 at a time"
+        ]
     );
 }
 

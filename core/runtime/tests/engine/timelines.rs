@@ -183,12 +183,29 @@ async fn every_step_says_who_was_asked() {
     stand.word(1, 0, "Done").await;
     let item = told(&stand, json!({"agents": [1]})).await;
     assert_eq!(
-        steps(&item)[..4],
-        ["created", "download", "upgrade", "report"]
+        steps(&item),
+        [
+            "created",
+            "claimed",
+            "resolve",
+            "download",
+            "lock_restart",
+            "open",
+            "write",
+            "close",
+            "sha1",
+            "upgrade",
+            "report"
+        ]
     );
     let asked = |nth: usize| item["timeline"][nth]["asked"].as_str().unwrap_or_default();
-    assert!(asked(1).contains("4.14.9"), "{item}");
-    assert_eq!(asked(3), "agent 001");
+    assert_eq!(asked(1), "node node01");
+    for of_provider in [2, 3] {
+        assert!(asked(of_provider).contains("4.14.9"), "{item}");
+    }
+    for of_agent in [4, 5, 6, 7, 8, 10] {
+        assert_eq!(asked(of_agent), "agent 001", "{item}");
+    }
 
     // A failure says it as well, and what went before it.
     let stand = refusing().await;
@@ -199,6 +216,15 @@ async fn every_step_says_who_was_asked() {
     stand.upgrade(&[1]).await;
     stand.until(1, Status::Failed).await;
     let item = told(&stand, json!({"agents": [1]})).await;
-    assert_eq!(steps(&item), ["created", "download", "write"]);
-    assert_eq!(item["timeline"][2]["asked"], "agent 001");
+    let went = [
+        "created",
+        "claimed",
+        "resolve",
+        "download",
+        "lock_restart",
+        "open",
+        "write",
+    ];
+    assert_eq!(steps(&item), went);
+    assert_eq!(item["timeline"][6]["asked"], "agent 001");
 }
