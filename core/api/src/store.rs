@@ -151,6 +151,14 @@ pub trait TaskStore: Send + Sync {
     /// 64 bytes. Its place only goes forward.
     async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()>;
 
+    /// Forgets every reader of the feed that has none of these names: one that does not
+    /// come any more must not keep what was deleted for ever. Called at the start, with
+    /// the names of all observers. By default all are kept.
+    async fn keep_readers(&self, names: &[String]) -> StoreResult<()> {
+        let _ = names;
+        Ok(())
+    }
+
     /// Takes over tasks that somebody else made (rows that a 4.x manager's own module
     /// wrote), as they are: without an [`Order`], so that they are never ours and nobody
     /// claims them, and without the constraint of one live task per agent. Two tasks are

@@ -195,6 +195,17 @@ pub(crate) fn place(connection: &Connection, reader: &str) -> Result<Revision, F
     Ok(Revision(place.unwrap_or_default().unsigned_abs()))
 }
 
+/// See [`wpk_api::TaskStore::keep_readers`].
+pub(crate) fn keep_readers(connection: &Connection, names: &[String]) -> Result<(), Fault> {
+    let names = serde_json::to_string(names).map_err(|error| Fault::Nonsense(error.to_string()))?;
+    prepared(
+        connection,
+        "DELETE FROM WPKD_READERS WHERE NAME NOT IN (SELECT value FROM json_each(?1))",
+    )?
+    .execute([names])?;
+    Ok(())
+}
+
 /// See [`wpk_api::TaskStore::set_place`].
 pub(crate) fn set_place(
     connection: &Connection,

@@ -295,6 +295,14 @@ impl TaskStore for SqliteStore {
         .await
     }
 
+    async fn keep_readers(&self, names: &[String]) -> StoreResult<()> {
+        let names = names.to_vec();
+        ask(self.writer.as_ref(), move |connection| {
+            feed::keep_readers(connection, &names)
+        })
+        .await
+    }
+
     async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
         ask(self.writer.as_ref(), move |connection| {
             imports::import(connection, &tasks)

@@ -65,3 +65,18 @@ fn its_settings_are_read_as_all_settings_are() {
     settings_suite::run(&plugin(), &json!({}));
     settings_suite::run(&plugin(), &json!({"path": "a/b.db"}));
 }
+
+/// What was deleted is kept for readers only.
+#[tokio::test]
+async fn readers_that_are_not_named_any_more_are_forgotten() {
+    let home = tempfile::tempdir().unwrap();
+    let store = plugin().build(&json!({}), &context(home.path())).unwrap();
+    for reader in ["mirror", "audit"] {
+        store.set_place(reader, wpk_api::Revision(3)).await.unwrap();
+    }
+    store.keep_readers(&["audit".to_owned()]).await.unwrap();
+    assert_eq!(store.place("mirror").await.unwrap().0, 0);
+    assert_eq!(store.place("audit").await.unwrap().0, 3);
+    store.keep_readers(&[]).await.unwrap();
+    assert_eq!(store.place("audit").await.unwrap().0, 0);
+}

@@ -133,8 +133,19 @@ async fn rows_of_others_are_shown_and_never_touched() {
     site.is_now(&ours).await;
     assert!(site.rows()[3].starts_with("[6,7,"), "{:?}", site.rows());
     assert!(site.rows()[3].contains("In progress"), "{:?}", site.rows());
+    // Also when the other program has deleted its own meanwhile.
+    let connection = Connection::open(site.file()).unwrap();
+    connection
+        .execute("DELETE FROM TASKS WHERE TASK_ID = 4", [])
+        .unwrap();
+    ours.status = Status::Done;
+    site.is_now(&ours).await;
+    let left = [before[0].as_str(), before[2].as_str()];
+    assert_eq!(site.rows()[..2], left);
+    assert!(site.rows()[2].starts_with("[6,7,"), "{:?}", site.rows());
+    assert!(site.rows()[2].contains("Done"), "{:?}", site.rows());
     site.told(Changed::Deleted(ours.id), Some(ours)).await;
-    assert_eq!(site.rows(), before);
+    assert_eq!(site.rows(), left);
 }
 
 #[tokio::test]

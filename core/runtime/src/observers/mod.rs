@@ -56,6 +56,11 @@ pub(crate) async fn catch_up(workshop: &Workshop) {
 
 /// Tells them until `stop`, and then what is left.
 pub(crate) async fn run(workshop: Arc<Workshop>, stop: CancellationToken) {
+    let names = workshop.parts.observers.iter();
+    let names: Vec<String> = names.map(|named| named.name.clone()).collect();
+    if let Err(error) = workshop.store().keep_readers(&names).await {
+        warn!(%error, "observers that are no longer there cannot be forgotten; the next start tries again");
+    }
     let mut loops = JoinSet::new();
     for named in workshop.parts.observers.clone() {
         let (workshop, stop) = (workshop.clone(), stop.clone());

@@ -142,6 +142,19 @@ async fn a_stop_tells_what_the_last_deliveries_came_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_gone_keeps_nothing_for_ever() {
+    let stand = Stand::watched_by(vec![writing()]).await;
+    stand.upgrade(&[1]).await;
+    stand.until(1, Status::InProgress).await;
+    let mut parts = stand.stop().await;
+    let known = parts.store.place("observer-0").await.unwrap();
+    assert!(known.0 > 0);
+    parts.observers.clear();
+    let stand = parts.start().await;
+    assert_eq!(stand.store.place("observer-0").await.unwrap().0, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_is_asked_again() {
     let observer = writing();
     let stand = Stand::watched_by(vec![observer.clone()]).await;

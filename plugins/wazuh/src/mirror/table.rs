@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
-use wpk_api::{Change, Changed, Task, TaskId};
+use wpk_api::{Change, Changed, Status, Task, TaskId};
 use wpk_sqlite_file::tasks::{columns_of, missing, task_of};
 use wpk_sqlite_file::{Faults, Place, fault};
 
@@ -213,7 +213,8 @@ fn place_of(
     let taken: bool = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM TASKS WHERE TASK_ID = ?1)")?
         .query_row([task.id.0], |row| row.get(0))?;
-    if !taken {
+    // Where its row was deleted by somebody else it may stand under another id.
+    if !taken && task.status == Status::Pending {
         return Ok((Some(task.id), None));
     }
     let there = connection
@@ -241,11 +242,11 @@ fn place_of(
             task_of,
         )
         .optional()?;
-    if elsewhere.is_none() {
+    if elsewhere.is_none() && taken {
         tracing::warn!(
             task = %task.id, agent = %task.agent,
             "another program gave this id to a task of its own; ours is shown under another one"
         );
     }
-    Ok((None, elsewhere))
+    Ok(((!taken).then_some(task.id), elsewhere))
 }

@@ -93,5 +93,6 @@ pass_on! {
     fn revision() -> Revision;
     fn place(reader: &str) -> Revision;
     fn set_place(reader: &str, place: Revision) -> ();
+    fn keep_readers(names: &[String]) -> ();
     fn import(tasks: Vec<Task>) -> Vec<Imported>;
 }

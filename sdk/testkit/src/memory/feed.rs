@@ -40,6 +40,11 @@ impl Tables {
         self.places.get(reader).copied().unwrap_or_default()
     }
 
+    /// See [`wpk_api::TaskStore::keep_readers`].
+    pub fn keep_readers(&mut self, names: &[String]) {
+        self.places.retain(|name, _| names.contains(name));
+    }
+
     /// See [`wpk_api::TaskStore::set_place`]. `false`: no name of a reader.
     pub fn set_place(&mut self, reader: &str, place: Revision) -> bool {
         if !(1..=64).contains(&reader.len()) {

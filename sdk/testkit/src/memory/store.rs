@@ -137,6 +137,11 @@ impl TaskStore for MemoryStore {
         }
     }
 
+    async fn keep_readers(&self, names: &[String]) -> StoreResult<()> {
+        self.tables().keep_readers(names);
+        Ok(())
+    }
+
     async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
         Ok(self.tables().import(tasks))
     }
