@@ -232,7 +232,8 @@ pub enum Changed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancel {
-    /// Pending ones that have no [`Order`]: we will never carry them out.
+    /// Pending ones that have no [`Order`], here or at their node ([`NewTask::held`]): none
+    /// of ours will ever carry them out.
     WithoutOrder,
     /// Of these the ones that were not imported ([`TaskStore::import`]): nobody will ever
     /// carry them out.
@@ -284,6 +285,11 @@ pub struct NewTask {
     pub order: Option<Order>,
     /// Refuse it if the agent already has a live task.
     pub exclusive: bool,
+    /// Its node holds the order and carries it out, which is not ours to know: no order
+    /// comes with it. It stays known for as long as the task is there. A store that does
+    /// not know it cancels such tasks with those [`Cancel::WithoutOrder`].
+    #[serde(default)]
+    pub held: bool,
 }
 
 impl NewTask {

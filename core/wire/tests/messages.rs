@@ -364,6 +364,46 @@ fn an_acknowledgement_names_its_task_on_our_channel_alone() {
     assert_eq!(refusal.detail(), "Parameter \"task_id\" should be a number");
 }
 
+/// What a worker of ours says of its orders, and what a 4.x node sends.
+#[test]
+fn a_node_says_that_it_holds_the_orders_of_its_tasks() {
+    let create = |holds_order| TaskRequest::Create {
+        node: "worker01".into(),
+        module: "upgrade_module".into(),
+        command: CreateCommand::Upgrade,
+        agents: asked([7]),
+        holds_order,
+    };
+    let cancel = |holds_order| TaskRequest::Cancel {
+        node: "worker01".into(),
+        holds_order,
+    };
+    let origin = r#"{"origin":{"name":"worker01","module":"upgrade_module"}"#;
+    for (request, rest) in [
+        (create(false), r#""upgrade","parameters":{"agents":[7]}}"#),
+        (
+            create(true),
+            r#""upgrade","parameters":{"agents":[7],"holds_order":true}}"#,
+        ),
+        (cancel(false), r#""upgrade_cancel_tasks","parameters":{}}"#),
+        (
+            cancel(true),
+            r#""upgrade_cancel_tasks","parameters":{"holds_order":true}}"#,
+        ),
+    ] {
+        let text = format!(r#"{origin},"command":{rest}"#);
+        assert_eq!(String::from_utf8(request.to_bytes()).unwrap(), text);
+        assert_eq!(TaskRequest::parse(text.as_bytes()).unwrap(), request);
+    }
+    // Whatever else stands there is no word of ours, and no mistake.
+    for other in ["false", "1", "\"true\"", "null", "[true]"] {
+        let more = format!(r#","holds_order":{other},"since":"v5"}}}}"#);
+        let text = format!(r#"{origin},"command":"upgrade","parameters":{{"agents":[7]{more}"#);
+        let read = TaskRequest::parse(text.as_bytes()).unwrap();
+        assert_eq!(read, create(false), "{other}");
+    }
+}
+
 fn texts() -> impl Strategy<Value = String> {
     any::<String>().prop_map(|text| text.chars().take(40).collect())
 }
@@ -433,14 +473,15 @@ fn task_requests() -> impl Strategy<Value = TaskRequest> {
     let statuses = prop::sample::select(TaskRequest::STATUSES.to_vec());
     let commands = prop::sample::select(vec![CreateCommand::Upgrade, CreateCommand::UpgradeCustom]);
     prop_oneof![
-        (texts(), texts(), commands, agents()).prop_map(|(node, module, command, agents)| {
-            TaskRequest::Create {
+        (texts(), texts(), commands, agents(), any::<bool>()).prop_map(
+            |(node, module, command, agents, holds_order)| TaskRequest::Create {
                 node,
                 module,
                 command,
                 agents,
+                holds_order,
             }
-        }),
+        ),
         (texts(), agents()).prop_map(|(node, agents)| TaskRequest::GetStatus { node, agents }),
         (texts(), agents(), statuses, prop::option::of(texts())).prop_map(
             |(node, agents, status, error_msg)| TaskRequest::UpdateStatus {
@@ -451,7 +492,8 @@ fn task_requests() -> impl Strategy<Value = TaskRequest> {
             }
         ),
         agents().prop_map(|agents| TaskRequest::Result { agents }),
-        texts().prop_map(|node| TaskRequest::Cancel { node }),
+        (texts(), any::<bool>())
+            .prop_map(|(node, holds_order)| TaskRequest::Cancel { node, holds_order }),
     ]
 }
 

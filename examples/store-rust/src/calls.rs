@@ -42,6 +42,7 @@ impl Tasks {
             begun: false,
             target: None,
             claimed: false,
+            held: new.held,
             crashes: 0,
         };
         self.set(id, Some(entry));
@@ -154,7 +155,9 @@ impl Tasks {
             task.node == node
                 && (task.status).may_become(&cancelled, standing, Mover::Delivery)
                 && match which {
-                    Cancel::WithoutOrder | Cancel::Abandoned => waits && !standing.ours,
+                    Cancel::WithoutOrder | Cancel::Abandoned => {
+                        waits && !standing.ours && !entry.held
+                    }
                     Cancel::Pending => waits,
                     Cancel::NotBegun => true,
                 }

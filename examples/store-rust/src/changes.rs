@@ -24,6 +24,9 @@ pub(crate) struct Entry {
     /// Whether it was taken from the queue.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) claimed: bool,
+    /// Whether its node holds the order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) held: bool,
     /// How many crashes interrupted it.
     #[serde(default)]
     pub(crate) crashes: u32,

@@ -204,14 +204,15 @@ pub(crate) fn cancel(
             continue;
         };
         let standing = read::standing(connection, id)?;
+        let waits = task.status == Status::Pending;
         let meant = match which {
-            Cancel::WithoutOrder => task.status == Status::Pending && !standing.ours,
-            Cancel::Abandoned => {
-                task.status == Status::Pending
+            Cancel::WithoutOrder | Cancel::Abandoned => {
+                waits
                     && !standing.ours
-                    && !read::is_imported(connection, id)?
+                    && !read::is_held(connection, id)?
+                    && (which == Cancel::WithoutOrder || !read::is_imported(connection, id)?)
             }
-            Cancel::Pending => task.status == Status::Pending,
+            Cancel::Pending => waits,
             Cancel::NotBegun => true,
         };
         if !meant || !(task.status).may_become(&Status::Cancelled, standing, Mover::Delivery) {

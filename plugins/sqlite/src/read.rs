@@ -145,6 +145,12 @@ pub(crate) fn is_imported(connection: &Connection, id: TaskId) -> Result<bool, F
     Ok(connection.prepare_cached(sql)?.exists([id.0])?)
 }
 
+/// Whether the node of a task holds its order.
+pub(crate) fn is_held(connection: &Connection, id: TaskId) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM WPKD_HELD WHERE TASK_ID = ?1";
+    Ok(connection.prepare_cached(sql)?.exists([id.0])?)
+}
+
 /// Whether a live task waits to be taken.
 pub(crate) fn waits(connection: &Connection, id: TaskId) -> Result<bool, Fault> {
     let mut statement = connection.prepare_cached(

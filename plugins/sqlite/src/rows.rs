@@ -73,6 +73,13 @@ fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault>
         )?
         .execute(params![id.0, json])?;
     }
+    if task.held {
+        prepared(
+            connection,
+            "INSERT OR IGNORE INTO WPKD_HELD (TASK_ID) VALUES (?1)",
+        )?
+        .execute([id.0])?;
+    }
     feed::created(connection, id)?;
     if task.exclusive
         && prepared(connection, OCCUPY)?.execute(params![task.agent.get(), id.0])? != 1
@@ -112,6 +119,7 @@ fn delete(connection: &Connection, id: TaskId) -> Result<(), Fault> {
     for sql in [
         "DELETE FROM TASKS WHERE TASK_ID = ?1",
         "DELETE FROM WPKD_ORDERS WHERE TASK_ID = ?1",
+        "DELETE FROM WPKD_HELD WHERE TASK_ID = ?1",
         "DELETE FROM WPKD_TIMELINE WHERE TASK_ID = ?1",
     ] {
         prepared(connection, sql)?.execute([id.0])?;

@@ -14,6 +14,7 @@
 //! - `WPKD_READERS`: how far readers of the feed have come.
 //! - `WPKD_IMPORTED`: the tasks that another program made, and under which id each
 //!   stands there.
+//! - `WPKD_HELD`: the tasks without an order here whose node holds it.
 //! - `WPKD_METADATA`: the version of these tables.
 //! - three indexes on `TASKS`. They and the tables are all that is added, no
 //!   triggers: whoever goes back to the built-in module may drop them or not.
@@ -76,6 +77,7 @@ CREATE TABLE IF NOT EXISTS WPKD_IMPORTED (
     SHOWN_ID INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS WPKD_IMPORTED_SHOWN ON WPKD_IMPORTED (SHOWN_ID);
+CREATE TABLE IF NOT EXISTS WPKD_HELD (TASK_ID INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS WPKD_LIVE (
     AGENT_ID INTEGER PRIMARY KEY,
     TASK_ID INTEGER NOT NULL UNIQUE
@@ -119,6 +121,8 @@ UPDATE WPKD_ORDERS SET TASK_ORDER = NULL WHERE TASK_ORDER IS NOT NULL AND NOT EX
 DELETE FROM WPKD_IMPORTED WHERE NOT EXISTS (
     SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_IMPORTED.TASK_ID) AND NOT EXISTS (
     SELECT 1 FROM WPKD_CHANGES c WHERE c.TASK_ID = WPKD_IMPORTED.TASK_ID);
+DELETE FROM WPKD_HELD WHERE NOT EXISTS (
+    SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_HELD.TASK_ID);
 DELETE FROM WPKD_TIMELINE WHERE NOT EXISTS (
     SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_TIMELINE.TASK_ID);
 ";

@@ -7,7 +7,6 @@ use wpk_api::{
     AgentId, Cancel, Command, Created, Mover, NewTask, Selector, Status, StoreError, Task,
     Transition, TransitionResult,
 };
-use wpk_wire::task::CreateCommand;
 use wpk_wire::{AskedId, Item, Response, TaskCode, TaskRequest};
 
 use super::asked::{Asked, agents, at_once};
@@ -22,7 +21,16 @@ pub(super) async fn answer(workshop: &Workshop, request: TaskRequest) -> Respons
             module,
             command,
             agents,
-        } => create(workshop, node, module, command, &agents).await,
+            holds_order,
+        } => {
+            let like = Like {
+                node,
+                module,
+                command: command.into(),
+                held: holds_order,
+            };
+            create(workshop, &like, &agents).await
+        }
         TaskRequest::GetStatus { node, agents } => status(workshop, &node, &agents).await,
         TaskRequest::UpdateStatus {
             node,
@@ -31,7 +39,7 @@ pub(super) async fn answer(workshop: &Workshop, request: TaskRequest) -> Respons
             error_msg,
         } => update(workshop, &node, &agents, status, error_msg).await,
         TaskRequest::Result { agents } => result::items(workshop, &agents).await,
-        TaskRequest::Cancel { node } => cancel(workshop, &node).await,
+        TaskRequest::Cancel { node, holds_order } => cancel(workshop, &node, holds_order).await,
     };
     match answered {
         Ok(items) => Response::task(TaskCode::Success, items),
@@ -43,25 +51,31 @@ pub(super) async fn answer(workshop: &Workshop, request: TaskRequest) -> Respons
     }
 }
 
+/// What the tasks of one request have in common.
+struct Like {
+    node: String,
+    module: String,
+    command: Command,
+    held: bool,
+}
+
 /// New tasks that nobody but the asking module will carry out.
 async fn create(
     workshop: &Workshop,
-    node: String,
-    module: String,
-    command: CreateCommand,
+    like: &Like,
     ids: &[AskedId],
 ) -> Result<Vec<Item>, StoreError> {
-    let command = Command::from(command);
     let created = workshop.now();
     let task = |agent: Option<AgentId>| {
         let task = agent.map(|agent| NewTask {
             agent,
-            node: node.clone(),
-            module: module.clone(),
-            command: command.clone(),
+            node: like.node.clone(),
+            module: like.module.clone(),
+            command: like.command.clone(),
             created,
             order: None,
             exclusive: false,
+            held: like.held,
         });
         ((), task)
     };
@@ -132,8 +146,18 @@ async fn update(
     Ok(moved.into_iter().map(item).collect())
 }
 
-async fn cancel(workshop: &Workshop, node: &str) -> Result<Vec<Item>, StoreError> {
-    let store = workshop.store();
-    store.cancel(node, Cancel::Pending, workshop.now()).await?;
+/// A module that starts anew says that it forgot what it had to do. That is true of tasks
+/// without an order: what a daemon of ours holds the order of goes on, here or on the node
+/// that asks, unless that daemon itself takes it back.
+async fn cancel(
+    workshop: &Workshop,
+    node: &str,
+    holds_order: bool,
+) -> Result<Vec<Item>, StoreError> {
+    let which = match holds_order {
+        true => Cancel::Pending,
+        false => Cancel::WithoutOrder,
+    };
+    workshop.store().cancel(node, which, workshop.now()).await?;
     Ok(vec![Item::of_request(TaskCode::Success)])
 }

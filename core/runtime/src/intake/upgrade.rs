@@ -209,6 +209,7 @@ fn new_task(workshop: &Workshop, plan: &Plan, order: Order) -> NewTask {
         created: workshop.now(),
         order: Some(order),
         exclusive: true,
+        held: false,
     }
 }
 

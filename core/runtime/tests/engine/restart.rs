@@ -72,6 +72,7 @@ fn foreign(agent: u32, at: UnixTime) -> NewTask {
         created: at,
         order: None,
         exclusive: false,
+        held: false,
     }
 }
 

@@ -100,6 +100,42 @@ async fn waiting_tasks_of_a_node_are_cancelled_when_it_asks_for_it() {
     assert_eq!(stand.task(2).status, Status::Pending);
 }
 
+/// What a built-in upgrade module sends at each of its starts, beside a daemon of ours on
+/// the master and on a worker.
+#[tokio::test(start_paused = true)]
+async fn a_module_that_starts_anew_cancels_nothing_that_a_daemon_of_ours_carries_out() {
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    stand.rule(1, "open", Say::Hang);
+    stand.upgrade(&[1, 2]).await;
+    stand.came(1, "open", 1).await;
+    let created = |agent: u32| json!({"agents": [agent]});
+    stand.ask_task("node01", "upgrade", created(3)).await;
+    stand.ask_task("node02", "upgrade", created(4)).await;
+    let held = json!({"agents": [5], "holds_order": true});
+    stand.ask_task("node02", "upgrade_custom", held).await;
+    for node in ["node01", "node02"] {
+        let answer = stand.ask_task(node, "upgrade_cancel_tasks", json!({}));
+        assert_eq!(codes(&answer.await), [(0, None)]);
+    }
+    let statuses = (1..=5).map(|agent| stand.task(agent).status);
+    assert_eq!(
+        statuses.collect::<Vec<_>>(),
+        [
+            Status::InProgress,
+            Status::Pending,
+            Status::Cancelled,
+            Status::Cancelled,
+            Status::Pending,
+        ]
+    );
+    stand.transport.release();
+    stand.delivered(2).await;
+    // The daemon that holds the order may take it back.
+    let own = json!({"holds_order": true});
+    stand.ask_task("node02", "upgrade_cancel_tasks", own).await;
+    assert_eq!(stand.task(5).status, Status::Cancelled);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_down_is_a_database_error() {
     let stand = Stand::new().await;

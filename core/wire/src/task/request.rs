@@ -22,6 +22,9 @@ pub const UPGRADE_MODULE: &str = "upgrade_module";
 /// answers longer ones with code 6, and the table should not fill with them.
 pub const MAX_TEXT: usize = 2048;
 
+/// By which a node of ours says that it holds the orders of its tasks (section 15).
+const HOLDS_ORDER: &str = "holds_order";
+
 /// Which kind of task is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CreateCommand {
@@ -66,6 +69,8 @@ pub enum TaskRequest {
         command: CreateCommand,
         /// For whom.
         agents: Vec<AskedId>,
+        /// That node holds the orders (section 15).
+        holds_order: bool,
     },
     /// The stored status of the last task of each agent; deletes Pending tasks
     /// of other nodes.
@@ -95,6 +100,8 @@ pub enum TaskRequest {
     Cancel {
         /// The node.
         node: String,
+        /// It says so of the tasks whose orders it holds as well (section 15).
+        holds_order: bool,
     },
 }
 
@@ -141,6 +148,7 @@ impl TaskRequest {
             }),
             TaskCommand::UpgradeCancelTasks => Ok(Self::Cancel {
                 node: limited(text(origin, "name")?)?,
+                holds_order: holds_order(parameters),
             }),
         }
     }
@@ -166,8 +174,15 @@ impl TaskRequest {
                 node,
                 module,
                 agents,
+                holds_order,
                 ..
-            } => (Some(node), module.as_str(), listed(agents)),
+            } => {
+                let mut parameters = listed(agents);
+                if *holds_order {
+                    parameters.push_str(&format!(",\"{HOLDS_ORDER}\":true"));
+                }
+                (Some(node), module.as_str(), parameters)
+            }
             Self::GetStatus { node, agents } => (Some(node), UPGRADE_MODULE, listed(agents)),
             Self::UpdateStatus {
                 node,
@@ -183,7 +198,10 @@ impl TaskRequest {
                 (Some(node), UPGRADE_MODULE, parameters)
             }
             Self::Result { agents } => (None, UPGRADE_MODULE, listed(agents)),
-            Self::Cancel { node } => (Some(node), UPGRADE_MODULE, String::new()),
+            Self::Cancel { node, holds_order } => {
+                let held = holds_order.then(|| format!("\"{HOLDS_ORDER}\":true"));
+                (Some(node), UPGRADE_MODULE, held.unwrap_or_default())
+            }
         };
         let name = node.map_or_else(String::new, |node| {
             format!("\"name\":{},", json::quote(node))
@@ -213,7 +231,13 @@ fn create(
         module: limited(module)?,
         command,
         agents,
+        holds_order: holds_order(parameters),
     })
+}
+
+/// Anything but `true` is no word of a node of ours.
+fn holds_order(parameters: &Map<String, Value>) -> bool {
+    parameters.get(HOLDS_ORDER) == Some(&Value::Bool(true))
 }
 
 fn update_status(

@@ -6,7 +6,23 @@ use std::collections::HashSet;
 use tracing::warn;
 use wpk_api::{AgentId, Claimed, Status, StoreError, Task, TaskId, UnixTime, Version};
 
+use super::anew::is_cancelled;
 use super::inner::Inner;
+use super::rows::Known;
+
+/// What the master has for the rows at the head of the queue.
+#[derive(Debug, Default)]
+struct Look {
+    waiting: Vec<Known>,
+    /// They are Pending there.
+    to_move: Vec<AgentId>,
+    /// They are In progress there.
+    moved: HashSet<AgentId>,
+    /// They are over.
+    ended: Vec<TaskId>,
+    /// Somebody cancelled them.
+    cancelled: Vec<AgentId>,
+}
 
 impl Inner {
     /// See [`wpk_api::TaskStore::claim`].
@@ -18,26 +34,21 @@ impl Inner {
     ) -> Result<Vec<Claimed>, StoreError> {
         let _claiming = self.claiming.lock().await;
         self.pay_cancel().await?;
-        let waiting = self.local.waiting(node, limit).await?;
-        if waiting.is_empty() {
-            return Ok(Vec::new());
-        }
-        let agents: Vec<AgentId> = waiting.iter().map(|row| row.agent).collect();
-        let newest = self.master.results(&agents).await?;
-        let (mut to_move, mut moved, mut ended) = (Vec::new(), HashSet::new(), Vec::new());
-        for row in &waiting {
-            match newest.get(&row.agent) {
-                Some(task) if Some(task.id) == row.task && task.node == node => {
-                    match task.status {
-                        Status::Pending => to_move.push(row.agent),
-                        // Claimed before, and this program ended before it noted it.
-                        Status::InProgress => drop(moved.insert(row.agent)),
-                        _ => ended.extend(row.task),
-                    }
-                }
-                _ => ended.extend(row.task),
+        let mut look = self.look(node, limit).await?;
+        if !look.cancelled.is_empty() {
+            // Once: what is cancelled again meanwhile waits for the next call.
+            if let Err(error) = self.create_anew(now).await {
+                warn!(%error, "tasks that were cancelled at the master cannot be created anew; trying again");
             }
+            look = self.look(node, limit).await?;
         }
+        let Look {
+            waiting,
+            to_move,
+            mut moved,
+            ended,
+            cancelled,
+        } = look;
         if !ended.is_empty() {
             warn!(tasks = ?ended, "tasks that waited here have ended at the master");
             self.local.forget(ended).await?;
@@ -49,8 +60,8 @@ impl Inner {
                 .await?;
             moved.extend(updated.moved);
         }
-        let refused = to_move.iter().filter(|agent| !moved.contains(agent));
-        let refused: HashSet<AgentId> = refused.copied().collect();
+        let refused = to_move.into_iter().filter(|agent| !moved.contains(agent));
+        let refused: HashSet<AgentId> = refused.chain(cancelled).collect();
         let ids = |of: &HashSet<AgentId>| {
             let rows = waiting.iter().filter(|row| of.contains(&row.agent));
             rows.filter_map(|row| row.task).collect::<Vec<_>>()
@@ -65,6 +76,30 @@ impl Inner {
                 claimed
             });
         Ok(claimed.collect())
+    }
+
+    /// Compares the head of the queue with the master's tasks.
+    async fn look(&self, node: &str, limit: usize) -> Result<Look, StoreError> {
+        let waiting = self.local.waiting(node, limit).await?;
+        let agents: Vec<AgentId> = waiting.iter().map(|row| row.agent).collect();
+        let newest = self.master.results(&agents).await?;
+        let mut look = Look::default();
+        for row in &waiting {
+            match newest.get(&row.agent) {
+                Some(task) if is_cancelled(row, task, node) => look.cancelled.push(row.agent),
+                Some(task) if Some(task.id) == row.task && task.node == node => {
+                    match task.status {
+                        Status::Pending => look.to_move.push(row.agent),
+                        // Claimed before, and this program ended before it noted it.
+                        Status::InProgress => drop(look.moved.insert(row.agent)),
+                        _ => look.ended.extend(row.task),
+                    }
+                }
+                _ => look.ended.extend(row.task),
+            }
+        }
+        look.waiting = waiting;
+        Ok(look)
     }
 
     /// See [`wpk_api::TaskStore::interrupted`].

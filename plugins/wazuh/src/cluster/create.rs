@@ -9,7 +9,7 @@ use tracing::warn;
 use wpk_api::{AgentId, Created, NewTask, Status, StoreError, Task, TaskId};
 
 use super::inner::Inner;
-use super::master::{NotCreated, SHORT};
+use super::master::{Kind, NotCreated, SHORT};
 use super::rows::{Known, State};
 
 /// What is to be done for one agent.
@@ -135,9 +135,13 @@ impl Inner {
         match newest.status {
             Status::InProgress => Plan::Live(newest.id),
             Status::Pending if newest.node == self.node => {
-                let ours = row
-                    .is_some_and(|row| row.state == State::Waiting && row.task == Some(newest.id));
-                if ours {
+                let ours = |row: &Known| match row.state {
+                    State::Waiting => row.task == Some(newest.id),
+                    // In the place of that one; the answer to the question was lost.
+                    State::Asked => row.task.is_some_and(|former| former < newest.id),
+                    State::Running | State::Abandoned => false,
+                };
+                if row.is_some_and(ours) {
                     Plan::Live(newest.id)
                 } else {
                     Plan::Adopt(newest.id)
@@ -174,14 +178,12 @@ impl Inner {
     }
 
     /// One question for tasks that are alike.
-    async fn ask_for(&self, part: &[NewTask]) -> Result<Vec<TaskId>, NotCreated> {
+    pub(super) async fn ask_for(&self, part: &[NewTask]) -> Result<Vec<TaskId>, NotCreated> {
         let Some(first) = part.first() else {
             return Ok(Vec::new());
         };
         let agents: Vec<AgentId> = part.iter().map(|task| task.agent).collect();
-        self.master
-            .create(&first.node, &first.module, &first.command, &agents)
-            .await
+        self.master.create(Kind::of(first), &agents).await
     }
 }
 
@@ -190,10 +192,9 @@ enum Verdict {
     Open { first: bool },
 }
 
-/// Pieces for which one question does: same node, module and command, and no
-/// more than fit.
-fn alike(tasks: &[NewTask]) -> impl Iterator<Item = &[NewTask]> {
+/// Pieces for which one question does: of one kind, and no more than fit.
+pub(super) fn alike(tasks: &[NewTask]) -> impl Iterator<Item = &[NewTask]> {
     tasks
-        .chunk_by(|a, b| a.node == b.node && a.module == b.module && a.command == b.command)
+        .chunk_by(|a, b| Kind::of(a) == Kind::of(b))
         .flat_map(|group| group.chunks(SHORT))
 }

@@ -31,34 +31,16 @@ impl Local {
         entries: Vec<(TaskId, TimelineEntry)>,
     ) -> Result<(), StoreError> {
         self.run(move |connection| {
-            for (id, entry) in &entries {
-                connection
-                    .prepare_cached("INSERT INTO WORKER_TIMELINE (TASK_ID, ENTRY) VALUES (?1, ?2)")?
-                    .execute(params![id.0, json(entry)?])?;
-                connection
-                    .prepare_cached(
-                        "DELETE FROM WORKER_TIMELINE WHERE TASK_ID = ?1 AND ENTRY_ID <= (\
-                             SELECT ENTRY_ID FROM WORKER_TIMELINE WHERE TASK_ID = ?1 \
-                             ORDER BY ENTRY_ID DESC LIMIT 1 OFFSET ?2)",
-                    )?
-                    .execute(params![id.0, LONGEST_TIMELINE as i64])?;
-            }
-            Ok(())
+            entries
+                .iter()
+                .try_for_each(|(id, entry)| add(connection, *id, entry))
         })
         .await
     }
 
     /// See [`wpk_api::TaskStore::timeline`].
     pub(super) async fn timeline(&self, task: TaskId) -> Result<Vec<TimelineEntry>, StoreError> {
-        self.run(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT ENTRY FROM WORKER_TIMELINE WHERE TASK_ID = ?1 ORDER BY ENTRY_ID",
-            )?;
-            let rows = statement.query_map([task.0], |row| row.get::<_, String>(0))?;
-            let entries: rusqlite::Result<Vec<_>> = rows.collect();
-            Ok(entries?.iter().filter_map(|entry| read(entry)).collect())
-        })
-        .await
+        self.run(move |connection| of(connection, task)).await
     }
 
     /// Remembers tasks as they are now.
@@ -67,10 +49,8 @@ impl Local {
             return Ok(());
         }
         self.run(move |connection| {
-            let mut insert =
-                connection.prepare_cached("INSERT INTO WORKER_CHANGES (CHANGED) VALUES (?1)")?;
-            for task in tasks {
-                insert.execute([json(&Changed::Task(task))?])?;
+            for task in &tasks {
+                tell(connection, task)?;
             }
             connection
                 .prepare_cached(
@@ -194,6 +174,42 @@ impl Local {
         })
         .await
     }
+}
+
+/// The timeline of a task, oldest first.
+pub(super) fn of(connection: &Connection, id: TaskId) -> rusqlite::Result<Vec<TimelineEntry>> {
+    let mut statement = connection
+        .prepare_cached("SELECT ENTRY FROM WORKER_TIMELINE WHERE TASK_ID = ?1 ORDER BY ENTRY_ID")?;
+    let rows = statement.query_map([id.0], |row| row.get::<_, String>(0))?;
+    let entries: rusqlite::Result<Vec<_>> = rows.collect();
+    Ok(entries?.iter().filter_map(|entry| read(entry)).collect())
+}
+
+/// Adds an entry to the timeline of a task.
+pub(super) fn add(
+    connection: &Connection,
+    id: TaskId,
+    entry: &TimelineEntry,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO WORKER_TIMELINE (TASK_ID, ENTRY) VALUES (?1, ?2)")?
+        .execute(params![id.0, json(entry)?])?;
+    connection
+        .prepare_cached(
+            "DELETE FROM WORKER_TIMELINE WHERE TASK_ID = ?1 AND ENTRY_ID <= (\
+                 SELECT ENTRY_ID FROM WORKER_TIMELINE WHERE TASK_ID = ?1 \
+                 ORDER BY ENTRY_ID DESC LIMIT 1 OFFSET ?2)",
+        )?
+        .execute(params![id.0, LONGEST_TIMELINE as i64])
+        .map(|_| ())
+}
+
+/// Tells those who read the changes what a task is like now.
+pub(super) fn tell(connection: &Connection, task: &Task) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO WORKER_CHANGES (CHANGED) VALUES (?1)")?
+        .execute([json(&Changed::Task(task.clone()))?])
+        .map(|_| ())
 }
 
 fn count_crash(connection: &Connection, task: TaskId, crashed: bool) -> rusqlite::Result<u32> {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use wpk_api::{AgentId, Command, Status, StoreError, Task, TaskId};
+use wpk_api::{AgentId, Command, NewTask, Status, StoreError, Task, TaskId};
 use wpk_wire::task::CreateCommand;
 use wpk_wire::task::request::MAX_TEXT;
 use wpk_wire::{AskedId, Code, Dialect, Item, Response, TaskCode, TaskRequest};
@@ -30,6 +30,31 @@ pub(super) struct Updated {
     /// The question was put more than once: a refusal may mean that the first
     /// time took effect.
     pub(super) repeated: bool,
+}
+
+/// What tasks of one question have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind<'a> {
+    /// Whose they are.
+    pub(super) node: &'a str,
+    /// Who asks.
+    pub(super) module: &'a str,
+    /// What for.
+    pub(super) command: &'a Command,
+    /// That node holds their orders, which a 4.x master passes over.
+    pub(super) held: bool,
+}
+
+impl<'a> Kind<'a> {
+    /// That of a new task.
+    pub(super) fn of(task: &'a NewTask) -> Self {
+        Self {
+            node: &task.node,
+            module: &task.module,
+            command: &task.command,
+            held: task.held || task.order.is_some(),
+        }
+    }
 }
 
 /// Why tasks were not created.
@@ -147,26 +172,25 @@ impl Master {
     /// the agents. Asked once only, since each time creates tasks.
     pub(super) async fn create(
         &self,
-        node: &str,
-        module: &str,
-        command: &Command,
+        kind: Kind<'_>,
         agents: &[AgentId],
     ) -> Result<Vec<TaskId>, NotCreated> {
         let certainly_not = |error| NotCreated {
             maybe: false,
             error,
         };
-        let command = CreateCommand::try_from(command).map_err(|word| {
+        let command = CreateCommand::try_from(kind.command).map_err(|word| {
             certainly_not(StoreError::Unavailable(format!(
                 "the master has no task {:?}",
                 shown(word.as_bytes())
             )))
         })?;
         let request = TaskRequest::Create {
-            node: node.to_owned(),
-            module: module.to_owned(),
+            node: kind.node.to_owned(),
+            module: kind.module.to_owned(),
             command,
             agents: wire(agents),
+            holds_order: kind.held,
         };
         let asked = self.ask(&request, Repeat::Never).await;
         let (items, _) = asked.map_err(|failure| NotCreated {
@@ -227,10 +251,12 @@ impl Master {
         Ok(updated)
     }
 
-    /// Pending tasks of the node become Cancelled.
-    pub(super) async fn cancel(&self, node: &str) -> Result<(), StoreError> {
+    /// Pending tasks of the node become Cancelled. A master of ours spares those whose
+    /// orders that node holds, unless `held`; a 4.x one spares none.
+    pub(super) async fn cancel(&self, node: &str, held: bool) -> Result<(), StoreError> {
         let request = TaskRequest::Cancel {
             node: node.to_owned(),
+            holds_order: held,
         };
         self.ask(&request, Repeat::Harmless)
             .await

@@ -5,13 +5,14 @@ use std::collections::{HashMap, HashSet};
 
 use tracing::debug;
 use wpk_api::{
-    AgentId, Confirmation, Mover, Selector, Standing, Status, StoreError, Task, TaskId,
-    TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime,
+    AgentId, Confirmation, Mover, Selector, Standing, Status, StoreError, Task, TimelineEntry,
+    TimelineStep, Transition, TransitionResult, UnixTime,
 };
 use wpk_wire::TaskRequest;
 
 use super::inner::Inner;
 use super::rows::Known;
+use super::words::named;
 
 impl Inner {
     /// Moves that are alike go in one message.
@@ -158,14 +159,6 @@ fn with_confirmation(
         task.confirmation = Confirmation::at_end(&task.status, row.target);
     }
     result
-}
-
-/// The task that a move names.
-const fn named(one: &Transition) -> Option<TaskId> {
-    match one.select {
-        Selector::Task(task) | Selector::TaskOf { task, .. } => Some(task),
-        Selector::LatestOf(_) | Selector::SpokenOf(_) => None,
-    }
 }
 
 fn result(

@@ -3,11 +3,12 @@
 
 use tracing::warn;
 use wpk_api::{
-    AgentId, Created, Mover, NewTask, Status, TimelineEntry, TimelineStep, Transition,
-    TransitionResult,
+    AgentId, Created, Mover, NewTask, Status, Task, TimelineEntry, TimelineStep, Transition,
+    TransitionResult, UnixTime,
 };
 
 use super::inner::Inner;
+use super::words::{Refused, named};
 
 impl Inner {
     /// New tasks, for those who look.
@@ -26,6 +27,19 @@ impl Inner {
         }
     }
 
+    /// What ran here and ended at the master, for those who look.
+    pub(super) async fn ended_there(&self, tasks: Vec<Task>, now: UnixTime) {
+        let timed_out = tasks.iter().filter(|task| task.status == Status::Timeout);
+        let entry = |task: &Task| {
+            let at = task.updated.unwrap_or(now);
+            (task.id, TimelineEntry::new(at, TimelineStep::Timeout))
+        };
+        let noted = self.local.note(timed_out.map(entry).collect()).await;
+        if let Err(error) = noted.and(self.local.saw(tasks).await) {
+            warn!(%error, "the timeline of tasks that ended at the master cannot be written");
+        }
+    }
+
     /// What moved, for those who look. The master has moved it whatever our own
     /// file says, so a failure of that is no failure of the move.
     pub(super) async fn remember(
@@ -33,21 +47,29 @@ impl Inner {
         group: &[(Option<AgentId>, Transition)],
         results: &[TransitionResult],
     ) {
-        let (mut tasks, mut entries) = (Vec::new(), Vec::new());
-        for ((_, one), result) in group.iter().zip(results) {
-            match result {
-                TransitionResult::Moved(task) => {
+        let (mut tasks, mut entries, mut words) = (Vec::new(), Vec::new(), Vec::new());
+        for ((agent, one), result) in group.iter().zip(results) {
+            match (result, *agent, &one.entry) {
+                (TransitionResult::Moved(task), _, entry) => {
                     tasks.push(task.clone());
-                    entries.extend(one.entry.clone().map(|entry| (task.id, entry)));
+                    entries.extend(entry.clone().map(|entry| (task.id, entry)));
                 }
-                // A word that the master does not take stays here.
-                TransitionResult::Refused(Some(task)) if one.by == Mover::Report => {
-                    let late = one.entry.clone();
-                    let late = late.filter(|_| task.status == Status::Timeout);
-                    entries.extend(late.map(|entry| (task.id, entry.of_late(true))));
+                (TransitionResult::Refused(task), Some(agent), Some(entry))
+                    if one.by == Mover::Report =>
+                {
+                    let timed_out = |task: &&Task| task.status == Status::Timeout;
+                    words.push(Refused {
+                        agent,
+                        named: named(one),
+                        timed_out: task.as_ref().filter(timed_out).map(|task| task.id),
+                        entry: entry.clone(),
+                    });
                 }
-                TransitionResult::Refused(_) => {}
+                (TransitionResult::Refused(_), _, _) => {}
             }
+        }
+        if let Err(error) = self.local.keep_words(words).await {
+            warn!(%error, "a word that the master does not take cannot be kept");
         }
         if let Err(error) = self.local.ended(&tasks).await {
             warn!(%error, "whether agents run what they were sent cannot be checked");

@@ -19,6 +19,8 @@ macro_rules! columns {
     };
 }
 
+pub(super) use columns;
+
 /// Where a task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -33,7 +35,7 @@ pub(super) enum State {
 }
 
 impl State {
-    const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Asked => "asked",
             Self::Waiting => "waiting",
@@ -70,6 +72,20 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// The task that takes the place of this one, whose order stays here.
+    pub(super) fn anew(&self, now: UnixTime) -> NewTask {
+        NewTask {
+            agent: self.agent,
+            node: self.node.clone(),
+            module: self.module.clone(),
+            command: Command::from_word(&self.command),
+            created: now,
+            order: None,
+            exclusive: true,
+            held: true,
+        }
+    }
+
     /// The row as a task In progress, with its order.
     pub(super) fn claimed(self) -> Option<Claimed> {
         let id = self.task?;
@@ -195,47 +211,6 @@ impl Local {
         .await
     }
 
-    /// Up to `limit` tasks of `node` that wait, oldest first; those that could
-    /// not be claimed before come last.
-    pub(super) async fn waiting(&self, node: &str, limit: usize) -> Result<Vec<Known>, StoreError> {
-        let (node, limit) = (node.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
-        self.run(move |connection| {
-            let mut statement = connection.prepare_cached(concat!(
-                "SELECT ",
-                columns!(),
-                " FROM WORKER_TASKS WHERE STATE = 'waiting' AND NODE = ?1 \
-                 AND TASK_ORDER IS NOT NULL ORDER BY TRIED, TASK_ID LIMIT ?2"
-            ))?;
-            let rows = statement.query_map(params![node, limit], known)?;
-            rows.collect()
-        })
-        .await
-    }
-
-    /// These waiting tasks are In progress now; those could not be claimed.
-    pub(super) async fn claim(
-        &self,
-        claimed: Vec<TaskId>,
-        not: Vec<TaskId>,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
-        self.run(move |connection| {
-            let mut take = connection.prepare_cached(
-                "UPDATE WORKER_TASKS SET STATE = 'running', UPDATE_TIME = ?2 WHERE TASK_ID = ?1",
-            )?;
-            for id in claimed {
-                take.execute(params![id.0, now])?;
-            }
-            let mut pass = connection
-                .prepare_cached("UPDATE WORKER_TASKS SET TRIED = TRIED + 1 WHERE TASK_ID = ?1")?;
-            for id in not {
-                pass.execute([id.0])?;
-            }
-            Ok(())
-        })
-        .await
-    }
-
     /// Tasks of `node` that run and whose installer was never begun.
     pub(super) async fn interrupted(&self, node: &str) -> Result<Vec<Known>, StoreError> {
         let node = node.to_owned();
@@ -327,14 +302,7 @@ fn put(
     state: State,
 ) -> rusqlite::Result<()> {
     if let Some(id) = id {
-        // A master that began its table anew gives old ids again.
-        for sql in [
-            "DELETE FROM WORKER_TASKS WHERE TASK_ID = ?1",
-            "DELETE FROM WORKER_BEGUN WHERE TASK_ID = ?1",
-            "DELETE FROM WORKER_CONFIRMATIONS WHERE TASK_ID = ?1",
-        ] {
-            connection.prepare_cached(sql)?.execute([id.0])?;
-        }
+        make_room(connection, id)?;
     }
     let order = match &task.order {
         Some(order) => Some(
@@ -361,7 +329,19 @@ fn put(
         .map(|_| ())
 }
 
-fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
+/// A master that began its table anew gives old ids again.
+pub(super) fn make_room(connection: &Connection, id: TaskId) -> rusqlite::Result<()> {
+    for sql in [
+        "DELETE FROM WORKER_TASKS WHERE TASK_ID = ?1",
+        "DELETE FROM WORKER_BEGUN WHERE TASK_ID = ?1",
+        "DELETE FROM WORKER_CONFIRMATIONS WHERE TASK_ID = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([id.0])?;
+    }
+    Ok(())
+}
+
+pub(super) fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
     let agent: i64 = row.get(0)?;
     let state: String = row.get(8)?;
     Ok(Known {

@@ -21,15 +21,24 @@ enum Step {
     Forget,
     /// It is at the master, and ours to carry out.
     Adopt(TaskId),
+    /// It is at the master in the place of a former one, and ours to carry out.
+    Anew(TaskId),
+    /// The master has none in the place of the one that was cancelled.
+    Wait,
     /// It is at the master, and must end there.
     End(TaskId, Status),
 }
 
 impl Inner {
     /// One look at everything but the queue, which [`claim`](wpk_api::TaskStore::claim)
-    /// compares itself.
+    /// compares itself; of that only whether it was cancelled.
     pub(super) async fn settle(&self, now: UnixTime) -> Result<(), StoreError> {
         self.pay_cancel().await?;
+        self.settle_rows(now).await?;
+        self.look_at_queue(now).await
+    }
+
+    async fn settle_rows(&self, now: UnixTime) -> Result<(), StoreError> {
         let rows = self.local.unsettled().await?;
         if rows.is_empty() {
             return Ok(());
@@ -39,22 +48,35 @@ impl Inner {
         let rows = self.local.unsettled().await?;
         let agents: Vec<AgentId> = rows.iter().map(|row| row.agent).collect();
         let newest = self.master.results(&agents).await?;
-        let mut ended: Vec<TaskId> = Vec::new();
+        let (mut ended, mut told) = (Vec::new(), Vec::new());
         for row in rows {
-            match step(&row, newest.get(&row.agent), &self.node, now) {
+            let newest = newest.get(&row.agent);
+            match step(&row, newest, &self.node, now) {
                 Step::Keep => {}
                 Step::Forget => match row.task {
-                    Some(id) => ended.push(id),
+                    Some(id) => {
+                        ended.push(id);
+                        let ran = row.state == State::Running;
+                        told.extend(newest.filter(|task| ran && task.id == id).cloned());
+                    }
                     None => self.local.forget_unseen(row.agent).await?,
                 },
                 Step::Adopt(id) => {
                     info!(task = %id, agent = %row.agent, "a task that was asked for before the last stop is carried out");
                     self.local.found(row.agent, id, State::Waiting).await?;
                 }
+                Step::Anew(id) => {
+                    let anew = row.task.map(|former| (former, row.anew(row.created), id));
+                    self.local
+                        .wait_anew(anew.into_iter().collect(), now)
+                        .await?;
+                }
+                Step::Wait => self.local.wait_still(Vec::from_iter(row.task)).await?,
                 Step::End(id, status) => self.end(&row, id, &status).await?,
             }
         }
         self.local.forget(ended).await?;
+        self.ended_there(told, now).await;
         // It decides how times are read, also after the next start.
         self.local.set_dialect(self.master.dialect().as_str()).await
     }
@@ -82,7 +104,8 @@ impl Inner {
     /// anything else once it is back; returns how many waited.
     pub(super) async fn cancel(&self, node: &str) -> Result<u64, StoreError> {
         let _cancelling = self.cancelling.lock().await;
-        match self.master.cancel(node).await {
+        // Of other nodes nobody here can say whether they hold the orders.
+        match self.master.cancel(node, node == self.node).await {
             Ok(()) if node == self.node => self.local.cancel(false).await,
             Ok(()) => Ok(0),
             Err(error) if node == self.node => {
@@ -97,7 +120,7 @@ impl Inner {
     pub(super) async fn pay_cancel(&self) -> Result<(), StoreError> {
         let _cancelling = self.cancelling.lock().await;
         if self.local.cancel_is_due().await? {
-            self.master.cancel(&self.node).await?;
+            self.master.cancel(&self.node, true).await?;
             self.local.cancel_is_done().await?;
         }
         Ok(())
@@ -106,6 +129,19 @@ impl Inner {
 
 /// Compares a row with the newest task the master has for its agent.
 fn step(row: &Known, newest: Option<&Task>, node: &str, now: UnixTime) -> Step {
+    let looked_for_long = row.created.saturating_add(LOOK_FOR) < now;
+    if let (Some(former), State::Asked) = (row.task, row.state) {
+        return match newest {
+            Some(task)
+                if task.id > former && task.status == Status::Pending && task.node == node =>
+            {
+                Step::Anew(task.id)
+            }
+            Some(task) if task.id != former => Step::Forget,
+            _ if looked_for_long => Step::Wait,
+            _ => Step::Keep,
+        };
+    }
     if let Some(id) = row.task {
         // Ids only grow: another newest task means that this one is over.
         let Some(task) = newest.filter(|task| task.id == id && task.status.is_live()) else {
@@ -121,7 +157,7 @@ fn step(row: &Known, newest: Option<&Task>, node: &str, now: UnixTime) -> Step {
     match (ours, row.state) {
         (Some(task), State::Asked) => Step::Adopt(task.id),
         (Some(task), _) => Step::End(task.id, Status::Pending),
-        (None, _) if row.created.saturating_add(LOOK_FOR) < now => Step::Forget,
+        (None, _) if looked_for_long => Step::Forget,
         (None, _) => Step::Keep,
     }
 }

@@ -153,10 +153,8 @@ impl TaskStore for ClusterStore {
         let inner = &self.inner;
         let _creating = inner.creating().await?;
         match which {
-            // The master's message for it spares no order of ours.
-            Cancel::WithoutOrder | Cancel::Abandoned
-                if !inner.local.waiting(node, 1).await?.is_empty() =>
-            {
+            // A 4.x master's message for it spares no order of ours.
+            Cancel::WithoutOrder | Cancel::Abandoned if inner.local.holds_orders(node).await? => {
                 Ok(0)
             }
             Cancel::WithoutOrder | Cancel::Abandoned | Cancel::Pending => inner.cancel(node).await,

@@ -26,6 +26,8 @@ const LONG_TEXTS: [(&str, &str); 3] = [
 pub struct TaskTable {
     rows: Arc<Mutex<Vec<Row>>>,
     wazuh4: bool,
+    /// It knows what nodes of ours say of their orders.
+    ours: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -39,12 +41,22 @@ struct Row {
     error_msg: Option<String>,
     updated: bool,
     deleted: bool,
+    /// Its node holds the order.
+    held: bool,
 }
 
 impl TaskTable {
     /// An empty table that speaks as the documentation has it.
     pub fn documented() -> Self {
         Self::default()
+    }
+
+    /// An empty table of a master of ours, which knows section 15 as well.
+    pub fn ours() -> Self {
+        Self {
+            ours: true,
+            ..Self::default()
+        }
     }
 
     /// An empty table that speaks as a 4.x manager does.
@@ -79,10 +91,18 @@ impl TaskTable {
 
     /// Adds a Pending task; its id.
     pub fn add(&self, agent: i64, node: &str) -> i64 {
-        self.insert(agent, node, "upgrade_module", "upgrade")
+        self.insert(agent, node, "upgrade_module", "upgrade", false)
     }
 
-    fn insert(&self, agent: i64, node: &str, module: &str, command: &str) -> i64 {
+    /// What a built-in upgrade module on that node has done when it starts.
+    pub fn module_starts(&self, node: &str) {
+        let origin = json!({"name": node, "module": "upgrade_module"});
+        self.answer(
+            &json!({"origin": origin, "command": "upgrade_cancel_tasks", "parameters": {}}),
+        );
+    }
+
+    fn insert(&self, agent: i64, node: &str, module: &str, command: &str, held: bool) -> i64 {
         let mut rows = self.rows();
         let id = rows.last().map_or(1, |row| row.id + 1);
         rows.push(Row {
@@ -95,6 +115,7 @@ impl TaskTable {
             error_msg: None,
             updated: false,
             deleted: false,
+            held,
         });
         id
     }
@@ -104,6 +125,7 @@ impl TaskTable {
         let text = |of: &str, key: &str| message[of][key].as_str().map(str::to_owned);
         let (node, module) = (text("origin", "name"), text("origin", "module"));
         let command = message["command"].as_str().unwrap_or_default();
+        let held = self.ours && message["parameters"]["holds_order"] == true;
         let agents: Vec<i64> = (message["parameters"]["agents"].as_array().into_iter())
             .flatten()
             .filter_map(Value::as_i64)
@@ -121,7 +143,7 @@ impl TaskTable {
                     return refused(1, "Invalid message");
                 };
                 Box::new(move |agent| {
-                    let id = self.insert(agent, &node, &module, command);
+                    let id = self.insert(agent, &node, &module, command, held);
                     success(agent, json!({"task_id": id}))
                 })
             }
@@ -139,7 +161,8 @@ impl TaskTable {
             "upgrade_result" => Box::new(|agent| self.result(agent)),
             "upgrade_cancel_tasks" => {
                 for row in self.rows().iter_mut() {
-                    if row.node == node && row.status == "Pending" {
+                    let spared = row.held && !held;
+                    if row.node == node && row.status == "Pending" && !spared {
                         row.status = "Cancelled".to_owned();
                         row.updated = true;
                     }

@@ -3,8 +3,9 @@
 //! are the master's, which is a [`FakeCluster`](crate::cluster::FakeCluster) here.
 //!
 //! The suite panics with the first thing that is wrong. Its parts: tasks from
-//! their creation to their end ([`life`]), and a worker that ends at any moment
-//! ([`restart`]).
+//! their creation to their end ([`life`]), a worker that ends at any moment
+//! ([`restart`]), and what a built-in module and the master do meanwhile
+//! ([`meanwhile`]).
 
 use wpk_api::TaskStore;
 
@@ -12,6 +13,7 @@ use crate::stands::AnyFactory;
 use crate::suite::Options;
 
 pub mod life;
+pub mod meanwhile;
 pub mod restart;
 mod stand;
 
@@ -26,5 +28,6 @@ pub async fn run(factory: AnyFactory<dyn TaskStore>) {
 pub async fn run_with(factory: AnyFactory<dyn TaskStore>, options: &Options) {
     life::run(&factory).await;
     restart::run(&factory).await;
+    meanwhile::run(&factory).await;
     options.no_leaks().await;
 }

@@ -88,7 +88,7 @@ async fn what_ended_at_the_master_leaves_the_queue(factory: &AnyFactory<dyn Task
     for agent in 1..=3 {
         stand.create(agent).await;
     }
-    stand.table.set_status(1, "Cancelled");
+    stand.table.set_status(1, "Failed");
     // Another node takes this agent: our Pending task is deleted.
     stand.table.answer(&json!({
         "origin": {"name": "node01"}, "command": "upgrade_get_status", "parameters": {"agents": [2]},

@@ -55,6 +55,7 @@ pub fn upgrade(agent: i64) -> NewTask {
         created: NOW,
         order: Some(order(agent)),
         exclusive: true,
+        held: false,
     }
 }
 

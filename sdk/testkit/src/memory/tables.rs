@@ -20,6 +20,8 @@ pub(super) struct Row {
     claimed: bool,
     crashes: u32,
     timeline: Vec<TimelineEntry>,
+    /// Whether its node holds the order.
+    held: bool,
     /// Under which id it is shown where it was imported from.
     pub(super) shown: Option<TaskId>,
 }
@@ -36,6 +38,7 @@ impl Row {
             target: None,
             claimed: false,
             crashes: 0,
+            held: false,
             timeline: vec![TimelineEntry::new(created, TimelineStep::Created)],
         }
     }
@@ -86,6 +89,7 @@ impl Tables {
             target: None,
             claimed: false,
             crashes: 0,
+            held: new.held,
             shown: None,
             task,
         };
@@ -246,14 +250,15 @@ impl Tables {
     pub fn cancel(&mut self, node: &str, which: Cancel, now: UnixTime) -> u64 {
         let meant = |row: &&Row| {
             let waits = row.task.status == Status::Pending;
+            let without = waits && !row.standing.ours && !row.held;
             row.task.node == node
                 && row
                     .task
                     .status
                     .may_become(&Status::Cancelled, row.standing, Mover::Delivery)
                 && match which {
-                    Cancel::WithoutOrder => waits && !row.standing.ours,
-                    Cancel::Abandoned => waits && !row.standing.ours && row.shown.is_none(),
+                    Cancel::WithoutOrder => without,
+                    Cancel::Abandoned => without && row.shown.is_none(),
                     Cancel::Pending => waits,
                     Cancel::NotBegun => true,
                 }

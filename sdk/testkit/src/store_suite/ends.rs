@@ -8,13 +8,14 @@ use wpk_api::{
     TransitionResult,
 };
 
-use super::tasks::{START, Way, agent, arrive, bare, create, ok, to, upgrade};
+use super::tasks::{START, Way, agent, arrive, bare, create, held, ok, to, upgrade};
 
 /// All stories, each on a store of its own.
 pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     only_what_was_not_updated_expires(&*make().await).await;
     what_waits_to_be_taken_does_not_expire(&*make().await).await;
     cancel_and_withdraw_take_pending_tasks(&*make().await).await;
+    what_a_node_holds_the_order_of_is_its_own_to_cancel(&*make().await).await;
     what_was_asked_first_ends_first(&*make().await).await;
     purged_ids_are_not_used_again(&*make().await).await;
     only_ended_tasks_are_purged(&*make().await).await;
@@ -157,6 +158,33 @@ async fn cancel_and_withdraw_take_pending_tasks(store: &dyn TaskStore) {
         matches!(created[..], [Created::Task(_), Created::Task(_)]),
         "a cancelled and a withdrawn task keep nobody: {created:?}"
     );
+}
+
+async fn what_a_node_holds_the_order_of_is_its_own_to_cancel(store: &dyn TaskStore) {
+    let waiting = create(store, held(1, "node02", START)).await;
+    let foreign = create(store, bare(2, "node02", START)).await;
+    // Whoever else starts on that node says that it forgot what waited.
+    let cancel = |which| store.cancel("node02", which, START + 1);
+    assert_eq!(ok(cancel(Cancel::Abandoned).await), 1);
+    assert_eq!(ok(cancel(Cancel::WithoutOrder).await), 0);
+    let found = ok(store.tasks(&[waiting, foreign]).await);
+    let statuses: Vec<_> = found.iter().flatten().map(|task| &task.status).collect();
+    assert_eq!(statuses, [&Status::Pending, &Status::Cancelled]);
+    // It is not ours: nobody here claims it, and any word about it counts.
+    assert_eq!(ok(store.claim("node02", 9, START).await), []);
+    for status in [Status::InProgress, Status::Failed] {
+        let moved = ok(store
+            .transition(vec![to(waiting, status.clone(), "node02", START)])
+            .await);
+        assert!(
+            matches!(&moved[..], [TransitionResult::Moved(task)] if task.status == status),
+            "{moved:?}"
+        );
+    }
+    // Its node takes back what waits.
+    create(store, held(1, "node02", START)).await;
+    assert_eq!(ok(cancel(Cancel::WithoutOrder).await), 0);
+    assert_eq!(ok(cancel(Cancel::Pending).await), 1);
 }
 
 async fn purged_ids_are_not_used_again(store: &dyn TaskStore) {

@@ -32,7 +32,7 @@ pub mod races;
 mod tasks;
 pub mod words;
 
-pub use tasks::{START, TARGET, agent, bare, order, to, upgrade};
+pub use tasks::{START, TARGET, agent, bare, held, order, to, upgrade};
 
 /// Random sequences that [`run`] tries.
 pub const SEQUENCES: u32 = 48;

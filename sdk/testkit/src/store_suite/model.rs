@@ -12,7 +12,7 @@ use wpk_api::{
     Status, StoreError, TaskId, TaskStore, TimelineEntry, TimelineStep, Transition, UnixTime,
 };
 
-use super::tasks::{START, TARGET, agent, bare, upgrade};
+use super::tasks::{START, TARGET, Whose, agent};
 use crate::memory::Tables;
 
 /// Agents and nodes of the stories: few, so that they meet.
@@ -26,7 +26,7 @@ const SHRINKING: usize = 400;
 /// One operation. Tasks are meant by their place among all created ones.
 #[derive(Debug, Clone)]
 enum Step {
-    Create(Vec<(u32, usize, bool, bool)>),
+    Create(Vec<(u32, usize, Whose, bool)>),
     Move(Vec<Move>),
     Claim(usize, usize),
     Crash(usize),
@@ -87,7 +87,8 @@ fn moves() -> impl Strategy<Value = Move> {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let node = 0..NODES.len();
     let task = 0..12_usize;
-    let new = (0..AGENTS, node.clone(), any::<bool>(), any::<bool>());
+    let whose = prop::sample::select(Whose::ALL.to_vec());
+    let new = (0..AGENTS, node.clone(), whose, any::<bool>());
     let cancel = prop::sample::select(vec![
         Cancel::WithoutOrder,
         Cancel::Pending,
@@ -380,17 +381,10 @@ fn changed(changes: Vec<Change>) -> Vec<Changed> {
     changes.into_iter().map(|change| change.changed).collect()
 }
 
-fn new_task(
-    (id, node, with_order, exclusive): &(u32, usize, bool, bool),
-    now: UnixTime,
-) -> NewTask {
+fn new_task((id, node, whose, exclusive): &(u32, usize, Whose, bool), now: UnixTime) -> NewTask {
     let node = NODES[*node];
     NewTask {
         exclusive: *exclusive,
-        ..if *with_order {
-            upgrade(*id, node, now)
-        } else {
-            bare(*id, node, now)
-        }
+        ..whose.task(*id, node, now)
     }
 }

@@ -57,6 +57,7 @@ pub fn upgrade(id: u32, node: &str, created: UnixTime) -> NewTask {
         created,
         order: Some(order(id)),
         exclusive: true,
+        held: false,
     }
 }
 
@@ -66,6 +67,35 @@ pub fn bare(id: u32, node: &str, created: UnixTime) -> NewTask {
         order: None,
         exclusive: false,
         ..upgrade(id, node, created)
+    }
+}
+
+/// The same of a node that holds the order itself.
+pub fn held(id: u32, node: &str, created: UnixTime) -> NewTask {
+    NewTask {
+        held: true,
+        ..bare(id, node, created)
+    }
+}
+
+/// Who carries a task out.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose {
+    Ours,
+    ItsNodes,
+    Nobodys,
+}
+
+impl Whose {
+    pub(super) const ALL: [Self; 3] = [Self::Ours, Self::ItsNodes, Self::Nobodys];
+
+    /// A task of that kind.
+    pub(super) fn task(self, id: u32, node: &str, created: UnixTime) -> NewTask {
+        match self {
+            Self::Ours => upgrade(id, node, created),
+            Self::ItsNodes => held(id, node, created),
+            Self::Nobodys => bare(id, node, created),
+        }
     }
 }
 
