@@ -1,6 +1,8 @@
 //! A cluster of two real daemons: the tasks of the worker are the master's.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod meanwhile;
+
 use serde_json::{Value, json};
 use wpk_testkit::cluster::{FakeCluster, Mood};
 use wpk_testkit::manager::PATIENCE;
@@ -21,16 +23,8 @@ impl Cluster {
         let master = Manager::start(&format!("dialect = {dialect:?}"))
             .await
             .unwrap();
-        let settings = format!(
-            "dialect = {dialect:?}\n[node]\nname = \"worker01\"\nrole = \"worker\"\n\
-             [store]\ntype = \"cluster\"\ntimeout = \"1s\"\nattempts = 2\n{more}"
-        );
-        let mut worker = Manager::prepare(&settings).await.unwrap();
-        let socket = worker.home.path("queue/cluster/c-internal.sock");
-        let link = FakeCluster::bridge(socket, master.home.task_socket()).unwrap();
-        worker
-            .wdb
-            .set_agents((1..=6).map(|id| agent_row(id, "Wazuh v4.7.0")));
+        let mut worker = prepare_worker(dialect, more).await;
+        let link = FakeCluster::bridge(cluster_socket(&worker), master.home.task_socket()).unwrap();
         worker.boot().await.unwrap();
         let (repository, mut parameters) = release(&[7; 300_000]).await.unwrap();
         parameters["version"] = json!("v4.14.8");
@@ -42,6 +36,24 @@ impl Cluster {
             parameters,
         }
     }
+}
+
+/// A worker with agents 1 to 6 that does not run yet.
+async fn prepare_worker(dialect: &str, more: &str) -> Manager {
+    let settings = format!(
+        "dialect = {dialect:?}\n[node]\nname = \"worker01\"\nrole = \"worker\"\n\
+         [store]\ntype = \"cluster\"\ntimeout = \"1s\"\nattempts = 2\n{more}"
+    );
+    let worker = Manager::prepare(&settings).await.unwrap();
+    worker
+        .wdb
+        .set_agents((1..=6).map(|id| agent_row(id, "Wazuh v4.7.0")));
+    worker
+}
+
+/// Where the cluster daemon of a worker listens.
+fn cluster_socket(worker: &Manager) -> std::path::PathBuf {
+    worker.home.path("queue/cluster/c-internal.sock")
 }
 
 #[tokio::test]

@@ -43,6 +43,22 @@ impl Local {
         self.run(move |connection| of(connection, task)).await
     }
 
+    /// Those of the tasks that were seen to end here, as they ended.
+    pub(super) async fn ended_before(&self, ids: Vec<TaskId>) -> Result<Vec<Task>, StoreError> {
+        self.run(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT TASK FROM WORKER_ENDED WHERE TASK_ID = ?1")?;
+            let mut tasks = Vec::new();
+            for id in ids {
+                let found: Option<String> =
+                    statement.query_row([id.0], |row| row.get(0)).optional()?;
+                tasks.extend(found.and_then(|found| read::<Task>(&found)));
+            }
+            Ok(tasks)
+        })
+        .await
+    }
+
     /// Remembers tasks as they are now.
     pub(super) async fn saw(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
         if tasks.is_empty() {
@@ -167,6 +183,7 @@ impl Local {
                 "DELETE FROM WORKER_CONFIRMATIONS WHERE TASK_ID < ?1",
                 "DELETE FROM WORKER_BEGUN WHERE TASK_ID < ?1",
                 "DELETE FROM WORKER_CRASHES WHERE TASK_ID < ?1",
+                "DELETE FROM WORKER_ENDED WHERE TASK_ID < ?1",
             ] {
                 connection.execute(sql, [older])?;
             }
@@ -204,8 +221,14 @@ pub(super) fn add(
         .map(|_| ())
 }
 
-/// Tells those who read the changes what a task is like now.
+/// Tells those who read the changes what a task is like now, and keeps it where it has
+/// ended.
 pub(super) fn tell(connection: &Connection, task: &Task) -> rusqlite::Result<()> {
+    if !task.status.is_live() {
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO WORKER_ENDED (TASK_ID, TASK) VALUES (?1, ?2)")?
+            .execute(params![task.id.0, json(task)?])?;
+    }
     connection
         .prepare_cached("INSERT INTO WORKER_CHANGES (CHANGED) VALUES (?1)")?
         .execute([json(&Changed::Task(task.clone()))?])

@@ -335,6 +335,7 @@ pub(super) fn make_room(connection: &Connection, id: TaskId) -> rusqlite::Result
         "DELETE FROM WORKER_TASKS WHERE TASK_ID = ?1",
         "DELETE FROM WORKER_BEGUN WHERE TASK_ID = ?1",
         "DELETE FROM WORKER_CONFIRMATIONS WHERE TASK_ID = ?1",
+        "DELETE FROM WORKER_ENDED WHERE TASK_ID = ?1",
     ] {
         connection.prepare_cached(sql)?.execute([id.0])?;
     }

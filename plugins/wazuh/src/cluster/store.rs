@@ -100,15 +100,17 @@ impl TaskStore for ClusterStore {
     }
 
     async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>> {
-        // The master is asked by agent; which that is, is known of ours that run.
+        // The master tells of an agent's newest task alone. What ended here is remembered,
+        // and of what has not the agent is known.
+        let ended = self.inner.local.ended_before(ids.to_vec()).await?;
+        let mut found: HashMap<TaskId, Task> =
+            ended.into_iter().map(|task| (task.id, task)).collect();
         let mut agents = Vec::new();
-        for id in ids {
+        for id in ids.iter().filter(|id| !found.contains_key(id)) {
             agents.extend(self.inner.local.agent_of(*id).await?);
         }
         let newest = self.latest(&agents).await?;
-        let found: HashMap<TaskId, Task> = (newest.into_iter().flatten())
-            .map(|task| (task.id, task))
-            .collect();
+        found.extend(newest.into_iter().flatten().map(|task| (task.id, task)));
         Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
     }
 

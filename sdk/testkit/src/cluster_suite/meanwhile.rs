@@ -99,6 +99,9 @@ async fn what_a_4x_master_cancels_is_created_anew_once(factory: &AnyFactory<dyn 
         assert_eq!(times, 1, "{expected:?} in {told:?}");
     }
     assert_eq!(told.len(), 6, "{told:?}");
+    let found = ok("tasks", stand.store.tasks(&[old, new]).await);
+    let statuses: Vec<_> = found.iter().flatten().map(|task| &task.status).collect();
+    assert_eq!(statuses, [&Status::Cancelled, &Status::InProgress]);
 }
 
 async fn the_queue_is_looked_at_also_while_nothing_is_claimed(factory: &AnyFactory<dyn TaskStore>) {
@@ -341,6 +344,11 @@ async fn a_late_word_about_a_former_task_is_kept_with_that(factory: &AnyFactory<
     assert_eq!(steps.iter().filter(|one| **one == late).count(), 1);
     assert_eq!(steps.last(), Some(&late));
     assert_eq!(timeline(&stand, next).await.len(), 1);
+    let found = ok("tasks", stand.store.tasks(&[former]).await);
+    assert!(
+        matches!(&found[..], [Some(task)] if task.status == Status::Timeout),
+        "{found:?}"
+    );
     assert_eq!(told(&stand, start).await, []);
     assert_eq!(stand.table.statuses(1), ["Timeout", "Pending"]);
 }
