@@ -47,26 +47,6 @@ fn main() -> ExitCode {
         log::CHECKS,
         clock::CHECKS,
     ];
-    table::only_rows();
     let checks: Vec<&'static Check> = rooms.into_iter().flatten().collect();
-    let mut wanted = Vec::new();
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--list" => {
-                checks
-                    .iter()
-                    .for_each(|check| println!("{}: test", check.name));
-                return ExitCode::SUCCESS;
-            }
-            "--test-threads" | "--skip" => drop(arguments.next()),
-            // Those of the usual harness, which mean nothing here.
-            flag if flag.starts_with('-') => {}
-            word => wanted.push(word.to_owned()),
-        }
-    }
-    match table::run(&checks, &wanted) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
+    table::main("faults", &checks)
 }

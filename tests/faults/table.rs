@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -67,8 +68,8 @@ pub fn seen<S: Seen>(test: impl Future<Output = S>) -> Option<String> {
 }
 
 /// No test of the usual kind lies beside the rows.
-pub fn only_rows() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/faults");
+fn only_rows(suite: &str) {
+    let folder = format!("{}/{suite}", env!("CARGO_MANIFEST_DIR"));
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
@@ -85,9 +86,34 @@ struct Row {
     wrong: bool,
 }
 
+/// The suite as a program: its checks by the words on the command line.
+pub fn main(suite: &str, checks: &[&'static Check]) -> ExitCode {
+    only_rows(suite);
+    let mut wanted = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--list" => {
+                checks
+                    .iter()
+                    .for_each(|check| println!("{}: test", check.name));
+                return ExitCode::SUCCESS;
+            }
+            "--test-threads" | "--skip" => drop(arguments.next()),
+            // Those of the usual harness, which mean nothing here.
+            flag if flag.starts_with('-') => {}
+            word => wanted.push(word.to_owned()),
+        }
+    }
+    match run(checks, &wanted) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
 /// Runs the checks that `wanted` names (all, if it names none) and prints the
 /// table; whether all rows are as expected.
-pub fn run(checks: &[&'static Check], wanted: &[String]) -> bool {
+fn run(checks: &[&'static Check], wanted: &[String]) -> bool {
     let named = |check: &&&Check| {
         let name = format!("{} {} {}", check.name, check.place, check.fault);
         wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()))

@@ -25,6 +25,8 @@ pub(crate) struct Schedule {
     /// How long, after something happened, a result is looked for closely.
     wait: Duration,
     check: Duration,
+    /// How long a result may say nothing.
+    grace: Duration,
 }
 
 impl Schedule {
@@ -35,6 +37,7 @@ impl Schedule {
             factor: settings.notification_wait_factor,
             wait: settings.result_wait.0,
             check: settings.result_check.0,
+            grace: settings.result_grace.0,
         }
     }
 
@@ -48,39 +51,60 @@ impl Schedule {
 /// Runs for ever.
 pub(crate) async fn run(state: Arc<State>, schedule: Schedule, log: InstallerLog, outbox: Outbox) {
     loop {
-        let result = look(&state, &schedule, &log).await;
-        tracing::info!("an upgrade ended with result {result}; the manager will be told");
+        match look(&state, &schedule, &log).await {
+            Found::Result(result) => {
+                tracing::info!("an upgrade ended with result {result}; the manager will be told");
+            }
+            Found::Trouble(trouble) => tracing::error!(
+                "{}: {trouble}; the upgrade is reported as failed",
+                state.result_path().display()
+            ),
+        }
+        state.tells(true);
         deliver(&state, &schedule, &outbox).await;
+        state.tells(false);
         outbox.clear();
     }
 }
 
+/// What there is to tell.
+enum Found {
+    Result(u8),
+    /// Something that stayed none for as long as it may.
+    Trouble(&'static str),
+}
+
 /// Waits for a result.
-async fn look(state: &State, schedule: &Schedule, log: &InstallerLog) -> u8 {
+async fn look(state: &State, schedule: &Schedule, log: &InstallerLog) -> Found {
     let mut closely = Instant::now() + schedule.wait;
-    let mut warned = false;
+    let mut troubled = None;
     loop {
         log.bound();
-        match ResultFile::read(state.result_path()) {
-            ResultFile::Result(result) => return result,
-            ResultFile::Invalid if !warned => {
-                warned = true;
-                tracing::warn!(
-                    "{} says neither 0, 1 nor 2: nothing is reported to the manager",
-                    state.result_path().display()
-                );
-            }
-            ResultFile::Absent => warned = false,
-            ResultFile::Empty | ResultFile::Invalid => {}
+        let found = ResultFile::read(state.result_path());
+        if let ResultFile::Result(result) = found {
+            return Found::Result(result);
         }
-        let pause = if Instant::now() < closely {
+        let now = Instant::now();
+        let mut pause = if now < closely {
             schedule.check
         } else {
             schedule.wait.max(schedule.check)
         };
+        if let Some(trouble) = found.trouble() {
+            let end = *troubled.get_or_insert(now + schedule.grace);
+            if now >= end {
+                return Found::Trouble(trouble);
+            }
+            pause = pause.min(end - now);
+        } else {
+            troubled = None;
+        }
         tokio::select! {
             () = sleep(pause) => {}
-            () = state.changed() => closely = Instant::now() + schedule.wait,
+            () = state.changed() => {
+                closely = Instant::now() + schedule.wait;
+                troubled = None;
+            }
         }
     }
 }
@@ -94,14 +118,25 @@ async fn deliver(state: &State, schedule: &Schedule, outbox: &Outbox) {
             // Cleared; a result that is there already again starts anew.
             () = state.changed() => return,
         }
-        let ResultFile::Result(result) = ResultFile::read(state.result_path()) else {
-            return;
+        let acknowledgement = match ResultFile::read(state.result_path()) {
+            ResultFile::Absent => return,
+            ResultFile::Result(result) => Acknowledgement::for_result(result),
+            none => failed(none.trouble().unwrap_or_default()),
         };
-        if let Some(acknowledgement) = Acknowledgement::for_result(result) {
+        if let Some(acknowledgement) = acknowledgement {
             outbox.send(&acknowledgement.about(state.task())).await;
         }
         pause = schedule.longer(pause);
     }
+}
+
+/// The report of a failure that the installer did not write itself.
+fn failed(reason: &str) -> Option<Acknowledgement> {
+    let mut acknowledgement = Acknowledgement::for_result(2)?;
+    acknowledgement.message = acknowledgement
+        .message
+        .map(|message| format!("{message}: {reason}"));
+    Some(acknowledgement)
 }
 
 #[cfg(test)]
@@ -170,9 +205,62 @@ mod tests {
         fs::remove_file(&result).unwrap();
         pending.changed().await.unwrap();
         assert_eq!(*pending.borrow_and_update(), None);
-        fs::write(&result, "10\n").unwrap();
-        let more = tokio::time::timeout(Duration::from_secs(86_400), pending.changed()).await;
-        assert!(more.is_err(), "10 is no result");
+        running.abort();
+    }
+
+    /// What stands in the place of a result, as [`ResultFile`] may find it.
+    fn put_nothing_good(result: &std::path::Path, what: &str) {
+        match what {
+            "an empty file" => fs::write(result, "").unwrap(),
+            "other words" => fs::write(result, "10\n").unwrap(),
+            "a folder" => fs::create_dir_all(result.join("deep")).unwrap(),
+            _ => rustix::fs::mkfifoat(rustix::fs::CWD, result, rustix::fs::Mode::RUSR).unwrap(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stays_no_result_is_reported_as_failed() {
+        for what in ["an empty file", "other words", "a folder", "a pipe"] {
+            let dir = tempfile::tempdir().unwrap();
+            let result = dir.path().join("upgrade_result");
+            let state = Arc::new(State::new(true, result.clone()));
+            state.begins(Some(wpk_api::TaskId(7))).unwrap();
+            let log = InstallerLog::new(dir.path().join("log"), 1 << 20);
+            let (outbox, mut pending) = Outbox::new(None);
+            let begin = Instant::now();
+            let running = tokio::spawn(run(Arc::clone(&state), schedule(), log, outbox));
+            put_nothing_good(&result, what);
+            pending.changed().await.unwrap();
+            let waited = begin.elapsed().as_secs();
+            assert!((90..=91).contains(&waited), "{what}: {waited}");
+            let told = pending.borrow_and_update().clone().unwrap();
+            let told = Acknowledgement::parse(&told).unwrap();
+            assert_eq!((told.error, told.task), (Some(2), Some(wpk_api::TaskId(7))));
+            let message = told.message.unwrap();
+            assert!(message.contains("upgrade_result"), "{message}");
+            assert!(!state.allows_upgrades(), "{what}");
+            state.clear(Some(wpk_api::TaskId(7))).unwrap();
+            assert!(state.allows_upgrades(), "{what}");
+            assert!(!result.exists(), "{what}");
+            running.abort();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_result_that_is_just_being_written_is_given_its_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let result = dir.path().join("upgrade_result");
+        let state = Arc::new(State::new(true, result.clone()));
+        let log = InstallerLog::new(dir.path().join("log"), 1 << 20);
+        let (outbox, mut pending) = Outbox::new(None);
+        let running = tokio::spawn(run(Arc::clone(&state), schedule(), log, outbox));
+        fs::write(&result, "").unwrap();
+        tokio::time::sleep(Duration::from_secs(59)).await;
+        fs::write(&result, "0\n").unwrap();
+        pending.changed().await.unwrap();
+        let told = pending.borrow_and_update().clone().unwrap();
+        let told = Acknowledgement::parse(&told).unwrap();
+        assert_eq!(told.error, Some(0));
         running.abort();
     }
 }

@@ -46,6 +46,16 @@ impl ResultFile {
         }
     }
 
+    /// What is wrong with it, for whoever waits for the result of the upgrade;
+    /// `None` for a good one, and where there is none.
+    pub(crate) fn trouble(self) -> Option<&'static str> {
+        match self {
+            Self::Absent | Self::Result(_) => None,
+            Self::Empty => Some("upgrade_result is empty (a full disk?)"),
+            Self::Invalid => Some("upgrade_result cannot be read, or says neither 0, 1 nor 2"),
+        }
+    }
+
     /// Whether a result waits to be delivered, or is just being written.
     pub(crate) fn is_pending(self) -> bool {
         matches!(self, Self::Empty | Self::Result(_))

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use wpk_api::TaskId;
 
+use crate::home;
 use crate::result::ResultFile;
 use crate::task_file::TaskFile;
 
@@ -23,6 +24,8 @@ const TASK: &str = ".upgrade_task";
 #[derive(Debug)]
 pub(crate) struct State {
     enabled: AtomicBool,
+    /// A result is told to the manager, whatever its file looks like.
+    telling: AtomicBool,
     result: PathBuf,
     task: TaskFile,
     changed: Notify,
@@ -34,6 +37,7 @@ impl State {
     pub(crate) fn new(enabled: bool, result: PathBuf) -> Self {
         Self {
             enabled: AtomicBool::new(enabled),
+            telling: AtomicBool::new(false),
             task: TaskFile::new(result.with_file_name(TASK)),
             result,
             changed: Notify::new(),
@@ -43,7 +47,15 @@ impl State {
     /// Whether commands are carried out: not while switched off, and not until
     /// the result of the upgrade before was delivered.
     pub(crate) fn allows_upgrades(&self) -> bool {
-        self.enabled.load(Ordering::Relaxed) && !ResultFile::read(&self.result).is_pending()
+        self.enabled.load(Ordering::Relaxed)
+            && !self.telling.load(Ordering::Relaxed)
+            && !ResultFile::read(&self.result).is_pending()
+    }
+
+    /// Whether a result is being told: it then holds the next upgrade back, also
+    /// where its file is none.
+    pub(crate) fn tells(&self, telling: bool) {
+        self.telling.store(telling, Ordering::Relaxed);
     }
 
     /// Carries out `clear_upgrade_result`: removes the file and allows upgrades
@@ -57,11 +69,13 @@ impl State {
         if of.is_some() && of != self.task() {
             return Ok(());
         }
-        std::fs::remove_file(&self.result)?;
+        // A folder or pipe in its place would be in the way for ever.
+        home::remove(&self.result)?;
         // Left behind it would be of no result; the next installer replaces it.
         if let Err(error) = self.task.remove() {
             tracing::warn!("the note of the upgrade's task cannot be removed: {error}");
         }
+        self.tells(false);
         self.enabled.store(true, Ordering::Relaxed);
         self.changed.notify_one();
         Ok(())

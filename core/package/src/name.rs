@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 /// The longest single component common file systems take.
 const COMPONENT_LIMIT: usize = 255;
 
+/// What an installer writes when it has ended; from a package it would end the upgrade
+/// before it began.
+const RESULT: &str = "upgrade_result";
+
 /// The rule a name breaks. Names are shown escaped and shortened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -45,6 +49,12 @@ pub enum NameError {
     /// Holds a NUL byte or a line break.
     #[error("\"{name}\" holds a NUL byte or a line break")]
     Control {
+        /// The name.
+        name: String,
+    },
+    /// The file with which an installer tells its result.
+    #[error("\"{name}\" is the file that an installer tells its result with: leave it out")]
+    Result {
         /// The name.
         name: String,
     },
@@ -117,6 +127,9 @@ pub(crate) fn parse(raw: &[u8], limit: usize) -> Result<PathBuf, NameError> {
     if path.as_os_str().is_empty() || raw.ends_with(b"/.") {
         return Err(NameError::Empty);
     }
+    if path.starts_with(RESULT) {
+        return Err(NameError::Result { name: name() });
+    }
     Ok(path)
 }
 
@@ -180,6 +193,7 @@ mod tests {
         assert_eq!(parse(b"a/b..c/.d", 100), Ok(PathBuf::from("a/b..c/.d")));
         assert_eq!(parse(b"./a/./b", 100), Ok(PathBuf::from("a/b")));
         assert_eq!(parse(b"...", 100), Ok(PathBuf::from("...")));
+        assert!(parse(b"a/upgrade_result", 100).is_ok(), "not in its place");
         assert!(
             parse(&[b'x', 0xff], 100).is_ok(),
             "names are bytes, not UTF-8"
@@ -189,8 +203,23 @@ mod tests {
     #[test]
     fn names_that_leave_or_confuse_are_refused() {
         for bad in [
-            "", ".", "./", "..", "/a", "//a", "a/../b", "../a", "a/..", "a//b", "a/", "a/.",
-            "a\0b", "a\nb",
+            "",
+            ".",
+            "./",
+            "..",
+            "/a",
+            "//a",
+            "a/../b",
+            "../a",
+            "a/..",
+            "a//b",
+            "a/",
+            "a/.",
+            "a\0b",
+            "a\nb",
+            "upgrade_result",
+            "./upgrade_result",
+            "upgrade_result/x",
         ] {
             assert!(
                 parse(bad.as_bytes(), 100).is_err(),

@@ -69,6 +69,8 @@ fn check_upgrade(upgrade: &UpgradeSettings) -> Checked {
         ("notification_wait_max", upgrade.notification_wait_max),
         ("result_wait", upgrade.result_wait),
         ("result_check", upgrade.result_check),
+        ("result_grace", upgrade.result_grace),
+        ("result_within", upgrade.result_within),
         ("execution_timeout", upgrade.execution_timeout),
     ] {
         checked.in_range(key, span, SHORTEST..=LONGEST);

@@ -227,6 +227,8 @@ mod tests {
             ),
             ("upgrade.result_check = \"0s\"", "upgrade.result_check"),
             ("upgrade.result_wait = \"367d\"", "upgrade.result_wait"),
+            ("upgrade.result_grace = \"0s\"", "upgrade.result_grace"),
+            ("upgrade.result_within = \"0s\"", "upgrade.result_within"),
             ("limits.incoming = \"-1\"", "limits.incoming"),
             (
                 "upgrade.ca_verification.ca_store = []",

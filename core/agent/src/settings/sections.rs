@@ -45,6 +45,12 @@ pub struct UpgradeSettings {
     pub result_wait: Span,
     /// How often it is looked for closely. Default 1 s.
     pub result_check: Span,
+    /// How long an `upgrade_result` that is empty or says nothing may stay so
+    /// before it is reported as failed. Default 60 s.
+    pub result_grace: Span,
+    /// How long an installer that leaves no result holds back the next upgrade
+    /// while its processes live. Default 30 min.
+    pub result_within: Span,
     /// Time limit of an installer, up to its first process's end. Default
     /// 60 s: a manager waits 75 s for the answer.
     pub execution_timeout: Span,
@@ -62,6 +68,8 @@ impl Default for UpgradeSettings {
             notification_wait_factor: 2.0,
             result_wait: Span::seconds(30),
             result_check: Span::seconds(1),
+            result_grace: Span::seconds(60),
+            result_within: Span::seconds(30 * 60),
             execution_timeout: Span::seconds(60),
             ca_verification: CaVerification::default(),
         }

@@ -148,6 +148,7 @@ fn signed_payloads_that_are_no_gzip() {
 
 #[test]
 fn names_that_leave_the_folder() {
+    merged_refused(b"!2 ./upgrade_result\n0\n", "leave it out");
     merged_refused(b"!1 ../a\nx", "leaves its folder");
     merged_refused(b"!1 ok\nx!1 a/../../b\nx", "leaves its folder");
     merged_refused(b"!1 a/..\nx", "leaves its folder");
