@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::examine::Examine;
 use crate::settings::Problem;
 use crate::{
-    AgentId, Cancel, Change, Confirmation, Context, Endpoint, NewTask, Overdue, Peer, PluginKind,
-    Revision, Task, TaskId, TimelineEntry, Transition, UnixTime, Version,
+    AgentChange, AgentId, Cancel, Change, Confirmation, Context, Endpoint, NewTask, Overdue, Peer,
+    PluginKind, Revision, Task, TaskId, TimelineEntry, Transition, UnixTime, Version,
 };
 
 /// What a library says is inside it.
@@ -115,12 +115,14 @@ macro_rules! questions {
 
 // The members mean what the parameters of the traits mean.
 questions! {
-    /// `lookup`, `latest`.
+    /// `lookup`, `details`, `latest`.
     Agents { agents: Vec<AgentId> }
     /// `list`.
     Page { after: Option<AgentId>, limit: usize }
     /// `enroll`.
     Name { name: String }
+    /// `change`.
+    ChangeAgent { agent: AgentId, change: AgentChange }
     /// `send`, `connected`.
     Agent { agent: AgentId }
     /// `create`.

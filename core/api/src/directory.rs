@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, AgentInfo};
+use crate::{AgentChange, AgentDetails, AgentId, AgentInfo};
 
 /// Who the agents are: platform, version, connection (PROTOCOL.md, section 9).
 ///
@@ -35,6 +35,27 @@ pub trait AgentDirectory: Send + Sync {
     async fn enroll(&self, name: &str) -> Result<Enrollment, DirectoryError> {
         let _ = name;
         Err(DirectoryError::NotSupported)
+    }
+
+    /// Changes an agent. On disk before this returns.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NotSupported`] where agents are changed elsewhere (this is
+    /// the default), [`DirectoryError::Refused`] for an agent that is not there, a bad
+    /// or taken name, bad labels.
+    async fn change(&self, agent: AgentId, change: &AgentChange) -> Result<(), DirectoryError> {
+        let _ = (agent, change);
+        Err(DirectoryError::NotSupported)
+    }
+
+    /// What else is known of those of `ids` that exist or were revoked, in any order.
+    /// The default is nothing.
+    ///
+    /// # Errors
+    /// [`DirectoryError`] if the directory gives no answer.
+    async fn details(&self, ids: &[AgentId]) -> Result<Vec<AgentDetails>, DirectoryError> {
+        let _ = ids;
+        Ok(Vec::new())
     }
 }
 
@@ -85,7 +106,8 @@ pub enum DirectoryError {
     Malformed(String),
     /// This directory cannot do that.
     #[error(
-        "this agent directory does not enroll agents; use the tool of the manager that owns it"
+        "not supported here: this agent directory does not enroll or change agents; do it with the \
+         tools of the manager that owns it"
     )]
     NotSupported,
     /// The directory refuses; the text says why and what to do.

@@ -1,20 +1,60 @@
-//! `wpkctl agents`: the list of agents.
+//! `wpkctl agents`: the list of agents, chosen, sorted, and as a table, JSON or CSV.
 
-use clap::Args;
+use std::cmp::Ordering;
+
+use clap::{Args, ValueEnum};
+use wpk_api::{ConnectionStatus, Version};
 use wpk_wire::own::VersionFilter;
 
 use crate::error::CtlError;
 use crate::manager::client::Client;
-use crate::manager::{fleet, socket};
-use crate::options::Global;
-use crate::output::{Ending, Output, render, table};
+use crate::manager::fleet::{self, Agent};
+use crate::manager::socket;
+use crate::options::{Global, LabelWish};
+use crate::output::{Ending, Output, print, render, table, time};
 
 #[derive(Debug, Args)]
 pub(crate) struct AgentsArgs {
     /// Only agents whose version is below the manager's.
     #[arg(long)]
     pub(crate) outdated: bool,
+    /// Only agents with this label; several times: with all of them.
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub(crate) label: Vec<LabelWish>,
+    /// Only agents that a command would not reach.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// In which order; `seen`: those that were not heard for longest come first.
+    #[arg(long, value_enum, default_value_t = Sort::Id)]
+    pub(crate) sort: Sort,
+    /// Also labels, address, last seen, last result and the end of the certificate.
+    #[arg(long)]
+    pub(crate) wide: bool,
+    /// Print comma-separated values, all that is known.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
 }
+
+/// What agents are sorted by; where that is the same, by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    Id,
+    Name,
+    Version,
+    Seen,
+}
+
+/// The columns of every table; those behind them are only shown where asked for.
+const COLUMNS: [&str; 8] = [
+    "agent", "name", "version", "status", "system", "arch", "group", "node",
+];
+const MORE: [&str; 5] = [
+    "labels",
+    "address",
+    "last_seen",
+    "last_result",
+    "certificate_end",
+];
 
 /// Lists them; with `--json` one object per agent.
 pub(crate) async fn run(
@@ -24,7 +64,19 @@ pub(crate) async fn run(
 ) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
     let version = args.outdated.then_some(VersionFilter::Older);
-    let agents = fleet::list(&mut client, version).await?;
+    let filtered = args.offline || !args.label.is_empty();
+    let details =
+        out.json || args.wide || args.csv || !args.label.is_empty() || args.sort == Sort::Seen;
+    let mut agents = fleet::list(&mut client, version, details).await?;
+    agents.retain(|agent| {
+        let labels = agent.labels();
+        (!args.offline || agent.connection() != ConnectionStatus::Active)
+            && args.label.iter().all(|wish| wish.is_met(labels))
+    });
+    sort(&mut agents, args.sort);
+    if args.csv {
+        return csv(&agents);
+    }
     for agent in &agents {
         out.event(agent.listed())?;
     }
@@ -32,31 +84,24 @@ pub(crate) async fn run(
         return Ok(Ending::Well);
     }
     if agents.is_empty() {
-        out.line(match args.outdated {
-            true => "All agents are updated.",
-            false => "There are no agents.",
+        out.line(match (filtered, args.outdated) {
+            (true, _) => "There are no such agents.",
+            (false, true) => "All agents are updated.",
+            (false, false) => "There are no agents.",
         })?;
         return Ok(Ending::Well);
     }
-    let mut table = table(&[
-        "agent", "name", "version", "status", "system", "arch", "group", "node",
-    ]);
+    let more = if args.wide { &MORE[..] } else { &[] };
+    let mut table = table(&[&COLUMNS[..], more].concat());
     for agent in &agents {
-        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        let system = match (agent.system(), agent.system_version()) {
-            (Some(name), Some(version)) => Some(format!("{name} {version}")),
-            (name, version) => name.or(version),
-        };
-        table.add_row([
-            agent.id().to_string(),
-            or_dash(agent.name()),
-            or_dash(agent.version()),
-            agent.connection().as_str().to_owned(),
-            or_dash(system),
-            or_dash(agent.arch()),
-            or_dash(agent.group()),
-            or_dash(agent.node()),
-        ]);
+        let mut row = row(agent);
+        if args.wide {
+            row.extend(details_of(agent));
+        }
+        table.add_row(row.into_iter().map(|text| match text.is_empty() {
+            true => "-".to_owned(),
+            false => text,
+        }));
     }
     out.line(render(&table))?;
     let what = if args.outdated {
@@ -66,4 +111,75 @@ pub(crate) async fn run(
     };
     out.line(format!("\n{} {what}", agents.len()))?;
     Ok(Ending::Well)
+}
+
+/// What stands in [`COLUMNS`]; what is not known is empty.
+fn row(agent: &Agent) -> Vec<String> {
+    let system = match (agent.system(), agent.system_version()) {
+        (Some(name), Some(version)) => Some(format!("{name} {version}")),
+        (name, version) => name.or(version),
+    };
+    vec![
+        agent.id().to_string(),
+        agent.name().unwrap_or_default(),
+        agent.version().unwrap_or_default(),
+        agent.connection().as_str().to_owned(),
+        system.unwrap_or_default(),
+        agent.arch().unwrap_or_default(),
+        agent.group().unwrap_or_default(),
+        agent.node().unwrap_or_default(),
+    ]
+}
+
+/// What stands in [`MORE`].
+fn details_of(agent: &Agent) -> Vec<String> {
+    let details = &agent.listed().details;
+    vec![
+        agent.labels_text(),
+        agent.address().unwrap_or_default(),
+        details.last_seen.map(time).unwrap_or_default(),
+        agent.last_result().unwrap_or_default(),
+        details.certificate_end.map(time).unwrap_or_default(),
+    ]
+}
+
+fn sort(agents: &mut [Agent], by: Sort) {
+    // Sorting keeps the order of ids among those that are alike.
+    match by {
+        Sort::Id => agents.sort_by_key(Agent::id),
+        Sort::Name => agents.sort_by_cached_key(Agent::name),
+        Sort::Version => agents.sort_by_cached_key(|agent| {
+            let text = agent.version_text();
+            (text.as_deref().and_then(Version::find), text)
+        }),
+        // `None`, never heard, is the longest.
+        Sort::Seen => agents.sort_by(|a, b| seen(a).cmp(&seen(b)).then(Ordering::Equal)),
+    }
+}
+
+fn seen(agent: &Agent) -> Option<i64> {
+    match agent.connection() {
+        ConnectionStatus::Active => Some(i64::MAX),
+        _ => agent.listed().details.last_seen,
+    }
+}
+
+/// RFC 4180, but with bare line feeds.
+fn csv(agents: &[Agent]) -> Result<Ending, CtlError> {
+    let mut text = [&COLUMNS[..], &MORE[..]].concat().join(",") + "\n";
+    for agent in agents {
+        let fields = row(agent).into_iter().chain(details_of(agent));
+        let fields: Vec<String> = fields.map(|field| quoted(&field)).collect();
+        text.push_str(&fields.join(","));
+        text.push('\n');
+    }
+    print(&text)?;
+    Ok(Ending::Well)
+}
+
+fn quoted(field: &str) -> String {
+    match field.contains([',', '"']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field.to_owned(),
+    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::agent::{LabelArgs, OutArgs, RenameArgs, ShowArgs};
 use crate::agent_upgrade::args::ToolArgs;
 use crate::agents::AgentsArgs;
 use crate::doctor::args::DoctorArgs;
@@ -68,6 +69,17 @@ pub(crate) enum Command {
 pub(crate) enum AgentCommand {
     /// Enroll a new agent and write a home folder with which wpk-agent can start.
     Enroll(EnrollArgs),
+    /// Show all that the manager knows of an agent.
+    Show(ShowArgs),
+    /// Take the certificates of agents back: they are cut off at once, and their ids are never
+    /// used again. What is known of them can still be shown.
+    Revoke(OutArgs),
+    /// Revoke agents and forget what is known of them; their ids stay used up.
+    Remove(OutArgs),
+    /// Give an agent another name.
+    Rename(RenameArgs),
+    /// Set labels of agents, and take some away.
+    Label(LabelArgs),
 }
 
 #[derive(Debug, Args)]

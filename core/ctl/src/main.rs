@@ -9,7 +9,7 @@
 //! the other commands:
 //!
 //! - ask a running manager over its upgrade socket: `upgrade`, `result`,
-//!   `agents`, `enroll`, and `agent_upgrade`, the 4.x tool that this program is
+//!   `agents`, `agent`, `enroll`, and `agent_upgrade`, the 4.x tool that this program is
 //!   when it is called by that name;
 //! - look at everything an upgrade needs: `doctor`;
 //! - make and check files without a manager: `package`, `repo`, `generate`.
@@ -35,6 +35,7 @@
 //! The tool links neither the engine nor plugins: it says no more than the
 //! manager told it.
 
+mod agent;
 mod agent_upgrade;
 mod agents;
 mod cli;
@@ -98,9 +99,14 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
         Command::Doctor(args) => block_on(doctor::run(&global, args, out)),
         Command::Generate(args) => generate::run(&args, out),
         Command::Agents(args) => block_on(agents::run(&global, args, out)),
-        Command::Agent {
-            command: AgentCommand::Enroll(args),
-        } => block_on(enroll::run(&global, args, out)),
+        Command::Agent { command } => match command {
+            AgentCommand::Enroll(args) => block_on(enroll::run(&global, args, out)),
+            AgentCommand::Show(args) => block_on(agent::show(&global, args, out)),
+            AgentCommand::Revoke(args) => block_on(agent::put_out(&global, args, false, out)),
+            AgentCommand::Remove(args) => block_on(agent::put_out(&global, args, true, out)),
+            AgentCommand::Rename(args) => block_on(agent::rename(&global, args, out)),
+            AgentCommand::Label(args) => block_on(agent::label(&global, args, out)),
+        },
     }
 }
 

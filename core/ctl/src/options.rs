@@ -2,11 +2,13 @@
 //! `--help` prints.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use wpk_api::PackageType;
+use wpk_api::manage::check_labels;
 use wpk_api::settings::Span;
+use wpk_api::{Labels, PackageType};
 
 /// Options that every command takes.
 #[derive(Debug, Args)]
@@ -41,6 +43,54 @@ impl From<LinuxPackage> for PackageType {
             LinuxPackage::Rpm => Self::Rpm,
             LinuxPackage::Deb => Self::Deb,
         }
+    }
+}
+
+/// A label to set: `KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Label(pub(crate) (String, String));
+
+impl FromStr for Label {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = (text.split_once('='))
+            .ok_or_else(|| format!("{text:?} is no label: write KEY=VALUE"))?;
+        let label = (key.to_owned(), value.to_owned());
+        check_labels(&Labels::from([label.clone()]))?;
+        Ok(Self(label))
+    }
+}
+
+/// Labels that are looked for: `KEY=VALUE`, or `KEY` with any value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LabelWish {
+    key: String,
+    value: Option<String>,
+}
+
+impl LabelWish {
+    /// Whether these are such labels.
+    pub(crate) fn is_met(&self, labels: &Labels) -> bool {
+        let found = labels.get(&self.key);
+        found.is_some_and(|found| self.value.as_ref().is_none_or(|value| value == found))
+    }
+}
+
+impl FromStr for LabelWish {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.split_once('=') {
+            Some((key, value)) => Self {
+                key: key.to_owned(),
+                value: Some(value.to_owned()),
+            },
+            None => Self {
+                key: text.to_owned(),
+                value: None,
+            },
+        })
     }
 }
 

@@ -9,6 +9,8 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::json;
 use wpk_api::words::{self, LONGEST_CAUSE};
+use wpk_api::{Dialect, UnixTime};
+use wpk_wire::task::TaskTimes;
 
 use crate::error::CtlError;
 use crate::options::Global;
@@ -154,6 +156,11 @@ const LONGEST_ERROR: usize = 64 * 1024;
 /// terminal: what would steer it becomes `?`, and the rest of a long one `…`.
 pub(crate) fn clean(text: &str) -> String {
     words::clean(&text.replace(words::steers, "?"), LONGEST_LINE)
+}
+
+/// A time as people read it, UTC.
+pub(crate) fn time(seconds: UnixTime) -> String {
+    TaskTimes::new(Dialect::Documented).create(seconds) + " UTC"
 }
 
 fn clean_lines(text: &str) -> String {

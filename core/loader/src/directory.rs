@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wpk_abi::Operation;
-use wpk_api::border::{Agents, Name, Opened, Page};
-use wpk_api::{AgentDirectory, AgentId, AgentInfo, AgentPage, DirectoryError, Enrollment};
+use wpk_api::border::{Agents, ChangeAgent, Name, Nothing, Opened, Page};
+use wpk_api::{
+    AgentChange, AgentDetails, AgentDirectory, AgentId, AgentInfo, AgentPage, DirectoryError,
+    Enrollment,
+};
 
 use crate::failure::CallError;
 use crate::instance::Instance;
@@ -40,5 +43,22 @@ impl AgentDirectory for Directory {
         let name = name.to_owned();
         let answer = self.0.ask_for(Operation::Enroll, &Name { name }).await;
         answer.map_err(CallError::directory)
+    }
+
+    async fn change(&self, agent: AgentId, change: &AgentChange) -> Result<(), DirectoryError> {
+        let change = change.clone();
+        let question = ChangeAgent { agent, change };
+        let answer = self.0.ask_for(Operation::ChangeAgent, &question).await;
+        answer.map(|Nothing {}| ()).map_err(CallError::directory)
+    }
+
+    async fn details(&self, ids: &[AgentId]) -> Result<Vec<AgentDetails>, DirectoryError> {
+        let agents = ids.to_vec();
+        let answer = self.0.ask_for(Operation::Details, &Agents { agents }).await;
+        match answer.map_err(CallError::directory) {
+            // A library that was made before knows no more.
+            Err(DirectoryError::NotSupported) => Ok(Vec::new()),
+            answer => answer,
+        }
     }
 }

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use wpk_api::{
-    AgentId, AgentInfo, Cause, Confirmation, ConnectionStatus, Enrollment, Platform, Target,
-    TaskId, TimelineEntry, TimelineStep, Version,
+    AgentChange, AgentId, AgentInfo, Cause, Confirmation, ConnectionStatus, Enrollment, Platform,
+    Target, TaskId, TimelineEntry, TimelineStep, Version,
 };
 use wpk_wire::own::{
-    AskProgress, AskTimeline, Delivery, DeliveryStep, EnrollAgent, EnrolledAgent, Forecast,
-    IncompleteEnrolment, ListAgents, ListedAgent, TaskTimeline, TimelineLine, VersionFilter,
+    AskProgress, AskTimeline, ChangeAgent, Delivery, DeliveryStep, EnrollAgent, EnrolledAgent,
+    Forecast, IncompleteEnrolment, ListAgents, ListedAgent, ShowAgent, TaskTimeline, TimelineLine,
+    VersionFilter,
 };
 use wpk_wire::task::TaskCommand;
 use wpk_wire::{
@@ -57,7 +58,44 @@ fn item(members: &str) -> Item {
 
 #[test]
 fn requests_are_printed_as_before_and_read_back() {
-    let cases: [(OwnRequest, &str); 7] = [
+    let change = |change| ChangeAgent {
+        agent: agent(7),
+        change,
+    };
+    let site = ("site".to_owned(), "lyon".to_owned());
+    let label = AgentChange::Label {
+        set: [site].into(),
+        unset: vec!["rack".into()],
+    };
+    let cases: [(OwnRequest, &str); 13] = [
+        (
+            ListAgents {
+                details: true,
+                ..ListAgents::default()
+            }
+            .into(),
+            r#"agent_list","origin":{"module":"api"},"parameters":{"details":true}}"#,
+        ),
+        (
+            ShowAgent { agent: agent(7) }.into(),
+            r#"agent_show","origin":{"module":"api"},"parameters":{"agent":7}}"#,
+        ),
+        (
+            change(AgentChange::Revoke).into(),
+            r#"agent_revoke","origin":{"module":"api"},"parameters":{"agent":7}}"#,
+        ),
+        (
+            change(AgentChange::Remove).into(),
+            r#"agent_remove","origin":{"module":"api"},"parameters":{"agent":7}}"#,
+        ),
+        (
+            change(AgentChange::Rename("web".into())).into(),
+            r#"agent_rename","origin":{"module":"api"},"parameters":{"agent":7,"name":"web"}}"#,
+        ),
+        (
+            change(label).into(),
+            r#"agent_label","origin":{"module":"api"},"parameters":{"agent":7,"set":{"site":"lyon"},"unset":["rack"]}}"#,
+        ),
         (
             ListAgents::default().into(),
             r#"agent_list","origin":{"module":"api"},"parameters":{}}"#,
@@ -67,6 +105,7 @@ fn requests_are_printed_as_before_and_read_back() {
                 after: Some(agent(0)),
                 limit: Some(1),
                 version: Some(VersionFilter::Older),
+                details: false,
             }
             .into(),
             r#"agent_list","origin":{"module":"api"},"parameters":{"after":0,"limit":1,"version":"older"}}"#,
@@ -140,6 +179,37 @@ fn they_need_neither_origin_nor_more_than_their_own_parameters() {
             missing,
             "{parameters}"
         );
+    }
+    for (command, parameters) in [
+        (UpgradeCommand::AgentShow, "{}"),
+        (UpgradeCommand::AgentRevoke, "{}"),
+        (UpgradeCommand::AgentRename, r#"{"agent":7}"#),
+        (UpgradeCommand::AgentRename, r#"{"agent":7,"name":7}"#),
+        (UpgradeCommand::AgentLabel, "{}"),
+    ] {
+        assert_eq!(refused(command, parameters).0, missing, "{parameters}");
+    }
+    for (command, parameters, words) in [
+        (UpgradeCommand::AgentShow, r#"{"agent":"7"}"#, "\"agent\""),
+        (UpgradeCommand::AgentRemove, r#"{"agent":-1}"#, "-1"),
+        (
+            UpgradeCommand::AgentLabel,
+            r#"{"agent":7,"set":[]}"#,
+            "\"set\"",
+        ),
+        (
+            UpgradeCommand::AgentLabel,
+            r#"{"agent":7,"set":{"a":1}}"#,
+            "\"set\"",
+        ),
+        (
+            UpgradeCommand::AgentLabel,
+            r#"{"agent":7,"unset":{}}"#,
+            "\"unset\"",
+        ),
+    ] {
+        let (_, text) = refused(command, parameters);
+        assert!(text.contains(words), "{parameters}: {text}");
     }
     for parameters in ["{}", r#"{"agents":7}"#] {
         assert_eq!(
@@ -519,6 +589,11 @@ fn every_command_has_its_word() {
             "upgrade_update_status",
             "agent_list",
             "agent_enroll",
+            "agent_show",
+            "agent_revoke",
+            "agent_remove",
+            "agent_rename",
+            "agent_label",
             "upgrade_progress",
             "upgrade_timeline"
         ]

@@ -39,11 +39,18 @@ pub(crate) fn fingerprint(certificate: &[u8]) -> Fingerprint {
     Sha256::digest(certificate).into()
 }
 
+/// When a certificate (DER) ends; `None` where it cannot be read.
+pub(crate) fn end(certificate: &[u8]) -> Option<UnixTime> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
+}
+
 /// What an agent gets when it is enrolled.
 pub(crate) struct Issued {
     pub(crate) key_pem: String,
     pub(crate) certificate_pem: String,
     pub(crate) fingerprint: Fingerprint,
+    pub(crate) not_after: UnixTime,
 }
 
 /// The certificate the manager shows to agents.

@@ -1,6 +1,7 @@
 //! The channel itself: one object that is the embedded manager's [`Transport`],
-//! [`AgentDirectory`] and [`RequestSource`]. This file holds what is answered
-//! from memory; [`crate::listener`] accepts, [`crate::session`] talks.
+//! [`AgentDirectory`](wpk_api::AgentDirectory) and [`RequestSource`]. This file opens it
+//! and carries commands; [`crate::directory`] knows the agents, [`crate::listener`]
+//! accepts, [`crate::session`] talks.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -11,18 +12,14 @@ use bytes::Bytes;
 use tokio::net::{TcpListener, TcpSocket};
 use wpk_api::section::Section;
 use wpk_api::{
-    AgentDirectory, AgentId, AgentInfo, AgentPage, BuildError, CancellationToken, ConnectionStatus,
-    Context, DirectoryError, Enrollment, NodeInfo, Platform, RequestService, RequestSource,
+    AgentId, BuildError, CancellationToken, Context, NodeInfo, RequestService, RequestSource,
     SourceError, Transport, TransportError,
 };
 
-use crate::clock::now;
 use crate::core::Core;
-use crate::goodbye::{Ending, Goodbye};
 use crate::links::Links;
 use crate::listener;
 use crate::pki::Authority;
-use crate::record::Record;
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::tls::{self, Identity};
@@ -35,10 +32,10 @@ const COMMAND_PREFIX: usize = 5;
 
 /// The agent channel of the embedded manager.
 pub struct Channel {
-    core: Arc<Core>,
-    node: NodeInfo,
+    pub(crate) core: Arc<Core>,
+    pub(crate) node: NodeInfo,
     address: SocketAddr,
-    advertised: String,
+    pub(crate) advertised: String,
     listener: Mutex<Option<TcpListener>>,
 }
 
@@ -76,7 +73,7 @@ impl Channel {
                 .map_err(|error| failed(&error))?,
         );
         let acceptor = tls::acceptor(&authority, Arc::clone(&identity))?;
-        let registry = Registry::open(&context.path(&settings.database))?;
+        let registry = Registry::open(&context.path(&settings.database), &folder.join("revoked"))?;
         let (listener, address) = bind(listen).map_err(|error| {
             BuildError::Failed(format!(
                 "the agent channel cannot listen on {listen}: {error}; choose another `listen`"
@@ -108,54 +105,6 @@ impl Channel {
     /// The bound address.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Takes an agent's certificate back: it leaves the directory, its
-    /// connection ends, its certificate opens nothing any more, its name is
-    /// free and its id is not given out again. False if there is no such agent.
-    ///
-    /// # Errors
-    /// [`DirectoryError::Unavailable`] if the registry cannot be written; then
-    /// the agent stays as it was.
-    pub async fn revoke(&self, agent: AgentId) -> Result<bool, DirectoryError> {
-        let core = Arc::clone(&self.core);
-        let revoked = blocking(move || core.registry.revoke(agent, now())).await?;
-        if let Some(link) = self.core.links.get(agent) {
-            link.end(Ending::Ours(Goodbye::revoked()));
-        }
-        if revoked {
-            tracing::info!(%agent, "the agent was revoked");
-        }
-        Ok(revoked)
-    }
-
-    fn describe(&self, record: &Record, connected: bool) -> AgentInfo {
-        AgentInfo {
-            id: record.id,
-            name: Some(record.name.clone()),
-            platform: record.platform.clone(),
-            version: record.version.clone(),
-            connection: match record.last_seen {
-                _ if connected => ConnectionStatus::Active,
-                Some(_) => ConnectionStatus::Disconnected,
-                None => ConnectionStatus::NeverConnected,
-            },
-            group: None,
-            node: record.last_seen.map(|_| self.node.name.clone()),
-        }
-    }
-
-    /// The manager itself, which is in every directory as agent 0.
-    fn manager(&self) -> AgentInfo {
-        AgentInfo {
-            id: AgentId::MANAGER,
-            name: Some(self.node.name.clone()),
-            platform: Platform::default(),
-            version: self.node.version.map(|version| version.to_string()),
-            connection: ConnectionStatus::Active,
-            group: None,
-            node: Some(self.node.name.clone()),
-        }
     }
 }
 
@@ -191,51 +140,6 @@ impl Transport for Channel {
 }
 
 #[async_trait]
-impl AgentDirectory for Channel {
-    /// Answered from memory. Agent 0 is the manager itself.
-    async fn lookup(&self, ids: &[AgentId]) -> Result<Vec<AgentInfo>, DirectoryError> {
-        let mut found = self.core.links.with_connected(|connected| {
-            self.core
-                .registry
-                .lookup(ids, |record| self.describe(record, connected(record.id)))
-        });
-        if ids.contains(&AgentId::MANAGER) {
-            found.push(self.manager());
-        }
-        Ok(found)
-    }
-
-    async fn list(
-        &self,
-        after: Option<AgentId>,
-        limit: usize,
-    ) -> Result<AgentPage, DirectoryError> {
-        let (agents, more) = self.core.links.with_connected(|connected| {
-            self.core.registry.page(after, limit, |record| {
-                self.describe(record, connected(record.id))
-            })
-        });
-        Ok(AgentPage { agents, more })
-    }
-
-    async fn enroll(&self, name: &str) -> Result<Enrollment, DirectoryError> {
-        let core = Arc::clone(&self.core);
-        let wanted = name.to_owned();
-        let (id, issued) =
-            blocking(move || core.registry.enroll(&wanted, &core.authority, now())).await?;
-        tracing::info!(agent = %id, name, "the agent was enrolled");
-        Ok(Enrollment {
-            id,
-            name: name.to_owned(),
-            key_pem: issued.key_pem,
-            certificate_pem: issued.certificate_pem,
-            ca_pem: self.core.authority.ca_pem().to_owned(),
-            address: Some(self.advertised.clone()),
-        })
-    }
-}
-
-#[async_trait]
 impl RequestSource for Channel {
     /// Accepts agents and hands on their acknowledgements.
     async fn serve(
@@ -259,15 +163,6 @@ impl RequestSource for Channel {
         listener::serve(&self.core, listener, service, stop).await;
         Ok(())
     }
-}
-
-/// Runs what waits for the disk on a thread that may.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DirectoryError> + Send + 'static,
-) -> Result<T, DirectoryError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(DirectoryError::Unavailable(error.to_string())))
 }
 
 fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {

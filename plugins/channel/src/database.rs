@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use wpk_api::{AgentId, Platform, UnixTime};
+use wpk_api::{AgentId, Labels, Platform, UnixTime};
 use wpk_sqlite_file::{Moved, Place};
 
 use crate::files;
 use crate::record::Record;
 
 /// `user_version` of the layout below.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 
 /// Rows are never deleted: that an id and a certificate were once given out
 /// must not be forgotten.
@@ -31,6 +31,15 @@ const TABLES: &str = "
     PRAGMA user_version = 1;
 ";
 
+/// From layout 1 to 2. A new file takes both steps, so that both are alike.
+const TO_2: &str = "
+    ALTER TABLE agents ADD COLUMN removed INTEGER;
+    ALTER TABLE agents ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE agents ADD COLUMN address TEXT;
+    ALTER TABLE agents ADD COLUMN certificate_end INTEGER;
+    PRAGMA user_version = 2;
+";
+
 /// The file is not there, not ours or not to be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
@@ -46,6 +55,8 @@ pub(crate) enum DatabaseError {
     Layout(i64),
     #[error("agent id {0} is out of range")]
     Id(i64),
+    #[error("the labels of agent {0} cannot be read: {1}; put the file back from a backup")]
+    Labels(AgentId, serde_json::Error),
     #[error("no agent id is left: ids end at 2147483647")]
     NoIdLeft,
 }
@@ -55,6 +66,8 @@ pub(crate) struct Database {
     connection: Connection,
     /// Looked at before anything is written.
     place: Place,
+    /// No id up to this one is given out.
+    used: i64,
 }
 
 impl Database {
@@ -71,26 +84,42 @@ impl Database {
         connection.pragma_update(None, "synchronous", "FULL")?;
         let transaction = connection.transaction()?;
         match transaction.pragma_query_value(None, "user_version", |row| row.get(0))? {
-            0 => transaction.execute_batch(TABLES)?,
+            0 => {
+                transaction.execute_batch(TABLES)?;
+                transaction.execute_batch(TO_2)?;
+            }
+            1 => transaction.execute_batch(TO_2)?,
             LAYOUT => {}
             other => return Err(DatabaseError::Layout(other)),
         }
         transaction.commit()?;
         let place = Place::of(path)?;
-        Ok(Self { connection, place })
+        Ok(Self {
+            connection,
+            place,
+            used: 0,
+        })
+    }
+
+    /// This id was given out once, whatever the file says.
+    pub(crate) fn used(&mut self, id: AgentId) {
+        self.used = self.used.max(id.into());
     }
 
     /// Every agent ever enrolled, ascending by id.
     pub(crate) fn load(&self) -> Result<Vec<Record>, DatabaseError> {
         let mut statement = self.connection.prepare(
             "SELECT id, name, fingerprint, revoked, platform, os_version, os_major, os_minor,
-                    os_arch, version, last_seen
+                    os_arch, version, last_seen, enrolled, removed, address, certificate_end,
+                    labels
              FROM agents ORDER BY id",
         )?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, record(row)?)))?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(15)?, record(row)?)))?;
         rows.map(|row| {
-            let (id, mut record): (i64, Record) = row?;
+            let (id, labels, mut record): (i64, String, Record) = row?;
             record.id = AgentId::new(id).map_err(|_| DatabaseError::Id(id))?;
+            record.labels = serde_json::from_str(&labels)
+                .map_err(|error| DatabaseError::Labels(record.id, error))?;
             Ok(record)
         })
         .collect()
@@ -110,12 +139,21 @@ impl Database {
             .optional()
             .map_err(sqlite)?
             .flatten();
-        let id = AgentId::new(last.unwrap_or(0) + 1).map_err(|_| DatabaseError::NoIdLeft)?;
+        let last = last.unwrap_or(0).max(self.used);
+        let id = AgentId::new(last + 1).map_err(|_| DatabaseError::NoIdLeft)?;
         let record = make(id)?;
         transaction
             .execute(
-                "INSERT INTO agents (id, name, fingerprint, enrolled) VALUES (?1, ?2, ?3, ?4)",
-                params![i64::from(id), record.name, record.fingerprint, at],
+                "INSERT INTO agents (id, name, fingerprint, enrolled, certificate_end, labels)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    i64::from(id),
+                    record.name,
+                    record.fingerprint,
+                    at,
+                    record.certificate_end,
+                    as_json(&record.labels),
+                ],
             )
             .map_err(sqlite)?;
         transaction.commit().map_err(sqlite)?;
@@ -129,7 +167,8 @@ impl Database {
         {
             let mut statement = transaction.prepare_cached(
                 "UPDATE agents SET platform = ?2, os_version = ?3, os_major = ?4, os_minor = ?5,
-                        os_arch = ?6, version = ?7, last_seen = ?8
+                        os_arch = ?6, version = ?7, last_seen = ?8, address = ?9,
+                        certificate_end = ?10
                  WHERE id = ?1",
             )?;
             for record in records {
@@ -142,6 +181,8 @@ impl Database {
                     record.platform.arch,
                     record.version,
                     record.last_seen,
+                    record.address,
+                    record.certificate_end,
                 ])?;
             }
         }
@@ -157,6 +198,43 @@ impl Database {
         )?;
         Ok(())
     }
+
+    /// Forgets what was known of an agent, but that its id and certificate were there.
+    pub(crate) fn forget(&mut self, id: AgentId, at: UnixTime) -> Result<(), DatabaseError> {
+        self.place.check()?;
+        self.connection.execute(
+            "UPDATE agents SET revoked = coalesce(revoked, ?2), removed = ?2, name = '',
+                    platform = NULL, os_version = NULL, os_major = NULL, os_minor = NULL,
+                    os_arch = NULL, version = NULL, address = NULL, labels = '{}'
+             WHERE id = ?1",
+            params![i64::from(id), at],
+        )?;
+        Ok(())
+    }
+
+    /// Gives an agent another name.
+    pub(crate) fn rename(&mut self, id: AgentId, name: &str) -> Result<(), DatabaseError> {
+        self.place.check()?;
+        self.connection.execute(
+            "UPDATE agents SET name = ?2 WHERE id = ?1",
+            params![i64::from(id), name],
+        )?;
+        Ok(())
+    }
+
+    /// Gives an agent these labels.
+    pub(crate) fn label(&mut self, id: AgentId, labels: &Labels) -> Result<(), DatabaseError> {
+        self.place.check()?;
+        self.connection.execute(
+            "UPDATE agents SET labels = ?2 WHERE id = ?1",
+            params![i64::from(id), as_json(labels)],
+        )?;
+        Ok(())
+    }
+}
+
+fn as_json(labels: &Labels) -> String {
+    serde_json::json!(labels).to_string()
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
@@ -165,7 +243,13 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         id: AgentId::MANAGER,
         name: row.get(1)?,
         fingerprint: row.get(2)?,
-        revoked: row.get::<_, Option<i64>>(3)?.is_some(),
+        revoked: row.get(3)?,
+        enrolled: row.get(11)?,
+        removed: row.get::<_, Option<i64>>(12)?.is_some(),
+        address: row.get(13)?,
+        certificate_end: row.get(14)?,
+        // And the labels.
+        labels: Labels::new(),
         platform: Platform {
             name: row.get(4)?,
             major: row.get(6)?,

@@ -13,6 +13,9 @@
 //! CA it was given and no other, and verifies the DNS name [`MANAGER_NAME`]
 //! whatever address it dialled. The agent sends that name as SNI.
 //!
+//! A revoked agent stands in the file `revoked` beside the CA, one line per certificate; what
+//! stands there is refused, and its id never given out again, whatever the registry says.
+//!
 //! **TLS.** Version 1.3 only, a client certificate is required, sessions are
 //! not resumed, there is no ALPN. With TLS 1.3 an agent's handshake ends before
 //! the manager has judged its certificate: a certificate of another CA shows as
@@ -86,8 +89,10 @@ mod channel;
 mod clock;
 mod core;
 mod database;
+mod directory;
 mod files;
 mod goodbye;
+mod greeting;
 mod limits;
 mod link;
 mod links;
@@ -96,6 +101,7 @@ mod pki;
 mod plugin;
 mod record;
 mod registry;
+mod revocations;
 mod session;
 mod settings;
 mod tls;

@@ -15,7 +15,8 @@ use rustls::pki_types::CertificateDer;
 use wpk_api::AgentId;
 
 use crate::certificate::{
-    Issued, MANAGER_NAME, ManagerCertificate, ca_params, fingerprint, own_certificate, own_params,
+    Issued, MANAGER_NAME, ManagerCertificate, ca_params, end, fingerprint, own_certificate,
+    own_params,
 };
 use crate::clock::now;
 use crate::files;
@@ -144,6 +145,7 @@ impl Authority {
             key_pem: key.serialize_pem(),
             certificate_pem: certificate.pem(),
             fingerprint: fingerprint(certificate.der()),
+            not_after: end(certificate.der()).unwrap_or_default(),
         })
     }
 

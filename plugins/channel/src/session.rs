@@ -1,33 +1,27 @@
-//! One connection from its first byte to its last: TLS, who it is, Hello and
-//! Welcome, then reading while [`crate::writer`] writes, then the end.
+//! One connection from its first byte to its last: the greeting ([`crate::greeting`]) and
+//! the Welcome, then reading while [`crate::writer`] writes, then the end.
 //!
 //! Nothing an agent sends makes the manager wait for it, keep more than one
 //! frame of it, or do more than a little work: see the limits below.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf};
+use tokio::io::ReadHalf;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use tokio_rustls::server::TlsStream;
+use tokio::time::{Instant, sleep_until};
 use wpk_api::{AgentId, Endpoint, Peer, Request};
 use wpk_wire::channel::{MAX_PAYLOAD, PROTOCOL};
-use wpk_wire::{Acknowledgement, ChannelMessage, FrameDecoder, Hello, Welcome};
+use wpk_wire::{Acknowledgement, ChannelMessage, FrameDecoder, Welcome};
 
-use crate::certificate::fingerprint;
 use crate::clock::now;
 use crate::core::Serving;
 use crate::goodbye::{Ending, Goodbye};
-use crate::limits::{Bucket, GRACE, Place};
+use crate::greeting::{Greeted, Stream, greet, read_some};
+use crate::limits::{Bucket, Place};
 use crate::link::Link;
-use crate::registry::Known;
-use crate::writer;
-
-/// Until the Welcome nothing longer than a Hello is read.
-const LONGEST_HELLO: usize = 16 * 1024 + 5;
+use crate::writer::{self, drain};
 
 /// An acknowledgement longer than this, in bytes, is none.
 const LONGEST_ACKNOWLEDGEMENT: usize = 4 * 1024;
@@ -35,146 +29,12 @@ const LONGEST_ACKNOWLEDGEMENT: usize = 4 * 1024;
 /// Messages that nobody asked for: this many at once, then so many a second.
 const UNASKED: (u32, u32) = (64, 32);
 
-/// Room made for one read.
-const READ: usize = 2 * 1024;
-
-/// What is read and thrown away so that the Goodbye is not lost.
-const DRAIN: usize = 256 * 1024;
-
-type Stream = TlsStream<TcpStream>;
-
 /// Serves one connection.
 pub(crate) async fn run(serving: Arc<Serving>, tcp: TcpStream, peer: SocketAddr, mut place: Place) {
     let greeting = greet(&serving, tcp, peer, &mut place);
     if let Some(Some(greeted)) = serving.stop.run_until_cancelled(greeting).await {
         talk(&serving, greeted, peer).await;
     }
-}
-
-/// An agent that has introduced itself.
-struct Greeted {
-    stream: Stream,
-    decoder: FrameDecoder,
-    agent: AgentId,
-    name: String,
-    names_tasks: bool,
-}
-
-/// TLS, the registry, Hello; `None` if it ends before the Welcome.
-async fn greet(
-    serving: &Serving,
-    tcp: TcpStream,
-    peer: SocketAddr,
-    place: &mut Place,
-) -> Option<Greeted> {
-    let core = &serving.core;
-    let deadline = Instant::now() + core.settings.handshake_timeout.0;
-    let refuse = |reason: &dyn std::fmt::Display| {
-        if let Some(left_out) = serving.quiet.may_speak() {
-            tracing::warn!(%peer, %reason, left_out, "a connection was refused");
-        }
-    };
-    if let Err(error) = tcp.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "small frames will wait for larger ones");
-    }
-    let mut stream = match timeout_at(deadline, core.acceptor.accept(tcp)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            refuse(&format_args!("TLS: {error}"));
-            return None;
-        }
-        Err(_) => {
-            refuse(&"no TLS handshake in time");
-            return None;
-        }
-    };
-    let presented = {
-        let (_, tls) = stream.get_ref();
-        let certificates = tls.peer_certificates().unwrap_or_default();
-        certificates
-            .first()
-            .map(|certificate| fingerprint(certificate))
-    };
-    let known = presented.map_or(Known::Stranger, |print| core.registry.identify(&print));
-    let (agent, name) = match known {
-        Known::Agent(agent, name) => (agent, name),
-        Known::Revoked(agent) => {
-            refuse(&format_args!(
-                "the certificate of agent {agent} was revoked"
-            ));
-            dismiss(stream, Goodbye::revoked()).await;
-            return None;
-        }
-        Known::Stranger => {
-            refuse(&"its certificate is signed by our CA but belongs to no enrolled agent");
-            dismiss(stream, Goodbye::unknown()).await;
-            return None;
-        }
-    };
-    if !place.shown(agent) {
-        refuse(&format_args!(
-            "agent {agent} has too many connections already; if this repeats, its key may be stolen"
-        ));
-        dismiss(stream, Goodbye::crowded()).await;
-        return None;
-    }
-    let mut decoder = FrameDecoder::new(LONGEST_HELLO);
-    let goodbye = match timeout_at(deadline, read_hello(&mut stream, &mut decoder)).await {
-        Ok(Ok(Ok(hello))) => {
-            place.known();
-            core.registry.greet(agent, &hello, now());
-            return Some(Greeted {
-                stream,
-                decoder,
-                agent,
-                name,
-                names_tasks: hello.names_tasks,
-            });
-        }
-        Ok(Ok(Err(goodbye))) => goodbye,
-        Ok(Err(error)) => {
-            tracing::debug!(%agent, %peer, %error, "the agent left before its Hello");
-            return None;
-        }
-        Err(_) => Goodbye::silent("no Hello came in time"),
-    };
-    tracing::warn!(%agent, %peer, reason = %goodbye, "the agent was sent away");
-    dismiss(stream, goodbye).await;
-    None
-}
-
-async fn read_hello(
-    stream: &mut Stream,
-    decoder: &mut FrameDecoder,
-) -> io::Result<Result<Hello, Goodbye>> {
-    loop {
-        match decoder.next_frame() {
-            Ok(None) => {}
-            Ok(Some(payload)) => {
-                return Ok(match ChannelMessage::decode(&payload) {
-                    Ok(ChannelMessage::Hello(hello)) => Ok(hello),
-                    Ok(other) => Err(Goodbye::protocol(format!(
-                        "`{}` came where `hello` must be first",
-                        other.name()
-                    ))),
-                    Err(error) => Err(Goodbye::protocol(error.to_string())),
-                });
-            }
-            Err(error) => return Ok(Err(Goodbye::protocol(error.to_string()))),
-        }
-        if read_some(stream, decoder).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-async fn read_some(
-    stream: &mut (impl AsyncRead + Unpin),
-    decoder: &mut FrameDecoder,
-) -> io::Result<usize> {
-    let buffer = decoder.buffer_mut();
-    buffer.reserve(READ);
-    stream.read_buf(buffer).await
 }
 
 /// From the Welcome on.
@@ -347,28 +207,4 @@ fn acknowledge(serving: &Arc<Serving>, link: &Arc<Link>, agent: AgentId, body: &
         service.call(request).await;
         drop(turn);
     });
-}
-
-/// Says goodbye to a connection that has no link.
-async fn dismiss(mut stream: Stream, goodbye: Goodbye) {
-    writer::say_goodbye(&mut stream, &goodbye).await;
-    drain(&mut stream).await;
-}
-
-/// Reads on for a moment: closing a socket with unread bytes resets it, and
-/// the other side might never see the Goodbye.
-async fn drain(stream: &mut (impl AsyncRead + Unpin)) {
-    let mut thrown_away = Vec::with_capacity(READ);
-    let reading = async {
-        let mut total = 0;
-        while total < DRAIN {
-            thrown_away.clear();
-            match stream.read_buf(&mut thrown_away).await {
-                Ok(0) | Err(_) => return,
-                Ok(read) => total += read,
-            }
-        }
-    };
-    // Either way it is over now.
-    let _ = timeout(GRACE, reading).await;
 }

@@ -23,7 +23,8 @@ pub struct Settings {
     /// bound address (for `0.0.0.0` and `[::]` the address of this machine that
     /// faces its default route).
     pub advertise: Option<String>,
-    /// The folder of the CA and the manager's certificate, mode 0700.
+    /// The folder of the CA, the manager's certificate and the list of revoked agents,
+    /// mode 0700.
     pub state: PathBuf,
     /// The file with the enrolled agents, mode 0600.
     pub database: PathBuf,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wpk_wire::ChannelMessage;
@@ -15,6 +15,12 @@ use wpk_wire::ChannelMessage;
 use crate::goodbye::{Ending, Goodbye};
 use crate::limits::GRACE;
 use crate::link::Link;
+
+/// Room made for one read.
+pub(crate) const READ: usize = 2 * 1024;
+
+/// What is read and thrown away so that the Goodbye is not lost.
+const DRAIN: usize = 256 * 1024;
 
 /// Writes until the link ends; `limit` is for a single frame.
 pub(crate) async fn write(
@@ -86,10 +92,33 @@ pub(crate) async fn say_goodbye(stream: &mut (impl AsyncWrite + Unpin), goodbye:
     }
 }
 
+/// Says goodbye to a connection that has no link.
+pub(crate) async fn dismiss(mut stream: impl AsyncRead + AsyncWrite + Unpin, goodbye: Goodbye) {
+    say_goodbye(&mut stream, &goodbye).await;
+    drain(&mut stream).await;
+}
+
+/// Reads on for a moment: closing a socket with unread bytes resets it, and
+/// the other side might never see the Goodbye.
+pub(crate) async fn drain(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut thrown_away = Vec::with_capacity(READ);
+    let reading = async {
+        let mut total = 0;
+        while total < DRAIN {
+            thrown_away.clear();
+            match stream.read_buf(&mut thrown_away).await {
+                Ok(0) | Err(_) => return,
+                Ok(read) => total += read,
+            }
+        }
+    };
+    // Either way it is over now.
+    let _ = timeout(GRACE, reading).await;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncReadExt;
     use wpk_api::{AgentId, TransportError};
 
     #[tokio::test(start_paused = true)]

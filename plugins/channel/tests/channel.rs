@@ -13,8 +13,8 @@ use common::{Manager, context, settings, span};
 use serde_json::json;
 use tokio::time::timeout;
 use wpk_api::{
-    AgentDirectory, AgentId, CancellationToken, ConnectionStatus, DirectoryError, Endpoint, Peer,
-    RequestSource, Transport, TransportError,
+    AgentChange, AgentDirectory, AgentId, CancellationToken, ConnectionStatus, DirectoryError,
+    Endpoint, Labels, Peer, RequestSource, Transport, TransportError,
 };
 use wpk_plugin_channel::Settings;
 use wpk_testkit::channel_agent::{self, ChannelAgent, DEADLINE};
@@ -230,6 +230,52 @@ async fn a_revoked_agent_is_out_at_once_and_stays_out() {
     let refused = ChannelAgent::connect(&enrollment).await.err().unwrap();
     assert!(refused.to_string().starts_with("revoked: "), "{refused}");
     assert_eq!(manager.enroll("web01").await.id.get(), 2);
+    manager.stop().await;
+}
+
+#[tokio::test]
+async fn agents_are_changed_while_they_are_connected() {
+    let home = tempfile::tempdir().unwrap();
+    let manager = Manager::start(home.path());
+    let channel = &manager.channel;
+    let one = manager.enroll("web01").await;
+    let (mut agent, _) = ChannelAgent::connect(&one).await.unwrap();
+    let change = async |change: AgentChange| channel.change(one.id, &change).await;
+    change(AgentChange::Rename("web02".into())).await.unwrap();
+    let set = Labels::from([("site".to_owned(), "lyon".to_owned())]);
+    let label = AgentChange::Label {
+        set: set.clone(),
+        unset: vec![],
+    };
+    change(label).await.unwrap();
+    assert_eq!(manager.info(one.id).await.name.as_deref(), Some("web02"));
+    let details = channel.details(&[one.id]).await.unwrap().remove(0);
+    assert_eq!(details.labels, set);
+    assert_eq!(details.address.as_deref(), Some("127.0.0.1"));
+    assert!(details.last_seen >= details.enrolled);
+    assert!(details.certificate_end > details.enrolled);
+
+    change(AgentChange::Revoke).await.unwrap();
+    let goodbye = agent.goodbye().await.unwrap().unwrap();
+    assert!(goodbye.starts_with("revoked: "), "{goodbye}");
+    let again = change(AgentChange::Revoke).await;
+    assert!(
+        matches!(again, Err(DirectoryError::Refused(_))),
+        "{again:?}"
+    );
+    let details = channel.details(&[one.id]).await.unwrap().remove(0);
+    assert!(details.revoked >= details.enrolled);
+
+    // Removed at once, and after it was revoked.
+    let (two, mut agent) = manager.agent("web03").await;
+    channel.change(two, &AgentChange::Remove).await.unwrap();
+    let goodbye = agent.goodbye().await.unwrap().unwrap();
+    assert!(goodbye.starts_with("revoked: "), "{goodbye}");
+    change(AgentChange::Remove).await.unwrap();
+    assert_eq!(channel.details(&[one.id, two]).await, Ok(vec![]));
+    let refused = ChannelAgent::connect(&one).await.err().unwrap();
+    assert!(refused.to_string().starts_with("revoked: "), "{refused}");
+    assert_eq!(manager.enroll("web01").await.id.get(), 3);
     manager.stop().await;
 }
 

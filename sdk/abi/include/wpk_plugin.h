@@ -182,6 +182,14 @@ enum {
     /* {"name": s} -> {"id": 7, "name": s, "key_pem": s, "certificate_pem": s,
      *   "ca_pem": s, "address": "host:port"|null}, or WPK_NOT_SUPPORTED. */
     WPK_OP_ENROLL = 34,
+    /* Since minor version 2; a library that does not know them says WPK_UNSUPPORTED.
+     * {"agent": 7, "change": "revoke" | "remove" | {"rename": s}
+     *   | {"label": {"set": {k: v}, "unset": [k]}}} -> {}, or WPK_NOT_SUPPORTED. */
+    WPK_OP_CHANGE_AGENT = 35,
+    /* {"agents": [id]} -> [{"id": 7, "name": s, "labels": {k: v}, "address": s,
+     *   "last_seen": time, "enrolled": time, "revoked": time, "certificate_end": time}],
+     *   all but the id may be absent. */
+    WPK_OP_DETAILS = 36,
 
     /* Provider: Wanted -> true or false: whether this provider is the one to ask.
      * No input or output; must answer within 5 seconds and always the same,

@@ -106,6 +106,10 @@ operations! {
     List = 33, "list";
     /// Directory: enrolls an agent.
     Enroll = 34, "enroll";
+    /// Directory: changes an agent. Since minor version 2.
+    ChangeAgent = 35, "change_agent";
+    /// Directory: what else is known of agents. Since minor version 2.
+    Details = 36, "details";
     /// Provider: whether it is the one to ask.
     Serves = 48, "serves";
     /// Provider: which file answers a wish.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use wpk_abi::Operation;
 use wpk_api::border::{
-    Agent, Agents, AwaitingAfter, BeginInstaller, CancelTasks, Changes, ChangesAfter, Claim,
-    Confirm, Expire, ForeignTasks, Interrupted, Moves, Name, NewTasks, Note, Nothing, OneTask,
-    Opened, Page, Purge, Reader, Section, SetPlace, Tasks, TasksAfter, TasksNow,
+    Agent, Agents, AwaitingAfter, BeginInstaller, CancelTasks, ChangeAgent, Changes, ChangesAfter,
+    Claim, Confirm, Expire, ForeignTasks, Interrupted, Moves, Name, NewTasks, Note, Nothing,
+    OneTask, Opened, Page, Purge, Reader, Section, SetPlace, Tasks, TasksAfter, TasksNow,
 };
 use wpk_api::{
     AgentDirectory, Context, RequestSource, TaskObserver, TaskStore, Transport, WpkProvider,
@@ -155,6 +155,15 @@ async fn ask_directory(
         Operation::Enroll => {
             let Name { name } = question.read()?;
             Answer::json(directory.enroll(&name).await?)
+        }
+        Operation::ChangeAgent => {
+            let ChangeAgent { agent, change } = question.read()?;
+            directory.change(agent, &change).await?;
+            Answer::json(Nothing {})
+        }
+        Operation::Details => {
+            let Agents { agents } = question.read()?;
+            Answer::json(directory.details(&agents).await?)
         }
         other => Err(unknown(other.code())),
     }

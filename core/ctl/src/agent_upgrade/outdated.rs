@@ -15,7 +15,7 @@ use crate::output;
 /// # Errors
 /// A manager that cannot be asked, or that does not know its version.
 pub(super) async fn list(client: &mut Client) -> Result<(), CtlError> {
-    let mut agents = fleet::list(client, Some(VersionFilter::Different)).await?;
+    let mut agents = fleet::list(client, Some(VersionFilter::Different), false).await?;
     agents.retain(|agent| agent.id() != AgentId::MANAGER);
     if agents.is_empty() {
         return output::print("All agents are updated.\n");

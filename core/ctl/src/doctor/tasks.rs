@@ -39,7 +39,7 @@ pub(super) async fn look(client: &mut Client) -> Option<Check> {
 }
 
 async fn ask(client: &mut Client) -> Result<Option<Check>, CtlError> {
-    let listed = fleet::list(client, None).await?;
+    let listed = fleet::list(client, None, false).await?;
     let mut agents: Vec<AgentId> = listed.iter().map(fleet::Agent::id).collect();
     agents.retain(|agent| *agent != AgentId::MANAGER);
     let all = agents.len();

@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use wpk_api::{AgentId, ConnectionStatus, Version};
+use wpk_api::{AgentId, ConnectionStatus, Labels, Version};
+use wpk_wire::Item;
 use wpk_wire::own::{ListAgents, ListedAgent, VersionFilter};
 
 use super::client::Client;
@@ -72,6 +73,35 @@ impl Agent {
         self.0.connection
     }
 
+    /// Its labels, as the manager has them.
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.0.details.labels
+    }
+
+    /// Its labels as one line: `rack=7,site=lyon`.
+    pub(crate) fn labels_text(&self) -> String {
+        let labels = self.labels().iter();
+        let labels: Vec<String> = labels
+            .map(|(key, value)| clean(&format!("{key}={value}")))
+            .collect();
+        labels.join(",")
+    }
+
+    /// From where it connected last.
+    pub(crate) fn address(&self) -> Option<String> {
+        shown(&self.0.details.address)
+    }
+
+    /// The status of its newest task.
+    pub(crate) fn last_result(&self) -> Option<String> {
+        shown(&self.0.details.last_result)
+    }
+
+    /// The agent of an item; `None` if it describes none.
+    pub(crate) fn of(item: &Item) -> Option<Self> {
+        ListedAgent::from_item(item).map(Self)
+    }
+
     /// All of it, as the manager sent it.
     pub(crate) fn listed(&self) -> &ListedAgent {
         &self.0
@@ -82,7 +112,8 @@ fn shown(text: &Option<String>) -> Option<String> {
     text.as_deref().filter(|text| !text.is_empty()).map(clean)
 }
 
-/// The agents, ascending by id: all, or those with such a version.
+/// The agents, ascending by id: all, or those with such a version; with or without what
+/// [`ListedAgent::details`] tells.
 ///
 /// # Errors
 /// [`CtlError::Refused`] from a manager that does not know the command, and
@@ -90,6 +121,7 @@ fn shown(text: &Option<String>) -> Option<String> {
 pub(crate) async fn list(
     client: &mut Client,
     version: Option<VersionFilter>,
+    details: bool,
 ) -> Result<Vec<Agent>, CtlError> {
     let mut agents: Vec<Agent> = Vec::new();
     loop {
@@ -97,6 +129,7 @@ pub(crate) async fn list(
             after: agents.last().map(Agent::id),
             limit: Some(ListAgents::LONGEST_PAGE),
             version,
+            details,
         };
         let page = page(client, asked).await?;
         if page.is_empty() {
@@ -141,6 +174,7 @@ pub(crate) async fn find(
             after: AgentId::new(i64::from(*first) - 1).ok(),
             limit: Some(span.saturating_add(1).min(ListAgents::LONGEST_PAGE)),
             version: None,
+            details: false,
         };
         let page = page(client, asked).await?;
         let Some(end) = page.last().map(Agent::id) else {

@@ -63,7 +63,7 @@ pub(crate) async fn run(
 
 /// Every agent but the manager itself.
 async fn everyone(client: &mut Client) -> Result<Vec<AgentId>, CtlError> {
-    let agents = fleet::list(client, None).await?.into_iter();
+    let agents = fleet::list(client, None, false).await?.into_iter();
     Ok(agents
         .map(|agent| agent.id())
         .filter(|id| *id != AgentId::MANAGER)

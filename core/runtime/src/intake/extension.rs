@@ -8,7 +8,7 @@ use wpk_wire::own::{
 };
 use wpk_wire::{Item, OwnRequest, Refusal, Response};
 
-use super::timeline;
+use super::{manage, timeline};
 use crate::workshop::Workshop;
 
 /// Answers one of our own commands.
@@ -20,6 +20,8 @@ pub(super) async fn answer(
     match request {
         OwnRequest::AgentList(asked) => list(workshop, asked).await,
         OwnRequest::AgentEnroll(asked) => enroll(workshop, peer, asked).await,
+        OwnRequest::AgentShow(asked) => manage::show(workshop, asked.agent).await,
+        OwnRequest::AgentChange(asked) => manage::change(workshop, peer, asked).await,
         OwnRequest::UpgradeProgress(asked) => Ok(progress(workshop, asked)),
         OwnRequest::UpgradeTimeline(asked) => timeline::answer(workshop, asked).await,
     }
@@ -32,10 +34,12 @@ async fn list(workshop: &Workshop, asked: ListAgents) -> Result<Response, Refusa
         let page = (workshop.parts.directory.list(after, asked.page()).await)
             .map_err(|error| Refusal::not_recognized(error.to_string()))?;
         let last = page.agents.last().map(|agent| agent.id);
-        let items: Vec<Item> = (page.agents.into_iter())
-            .filter(|agent| passes(agent))
-            .map(|agent| ListedAgent::from(agent).to_item())
-            .collect();
+        let agents = page.agents.into_iter().filter(|agent| passes(agent));
+        let mut agents: Vec<ListedAgent> = agents.map(ListedAgent::from).collect();
+        if asked.details {
+            manage::add_details(workshop, &mut agents).await?;
+        }
+        let items: Vec<Item> = agents.iter().map(ListedAgent::to_item).collect();
         // A page may hold no such agent while later ones do.
         if !items.is_empty() || !page.more || last.is_none() {
             return Ok(Response::success(items));
@@ -65,12 +69,7 @@ fn version_filter(
 
 /// The answer holds a private key, so only root and the daemon's own user may ask.
 async fn enroll(workshop: &Workshop, peer: Peer, asked: EnrollAgent) -> Result<Response, Refusal> {
-    let own = rustix::process::geteuid().as_raw();
-    if !matches!(peer, Peer::Local { uid } if uid == 0 || uid == own) {
-        return Err(Refusal::not_recognized(
-            "Only root and the user of wpkd may enroll agents",
-        ));
-    }
+    manage::administrators_only(peer, "enroll")?;
     let enrolled = (workshop.parts.directory.enroll(&asked.name).await)
         .map_err(|error| Refusal::not_recognized(error.to_string()))?;
     let item = EnrolledAgent::from(enrolled).to_item();

@@ -5,6 +5,7 @@ mod acknowledge;
 mod asked;
 mod dry_run;
 mod extension;
+mod manage;
 mod result;
 mod task;
 mod timeline;

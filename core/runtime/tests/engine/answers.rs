@@ -160,6 +160,43 @@ async fn only_root_may_enroll_agents() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_root_may_change_agents() {
+    let stand = Stand::new().await;
+    let request = json!({
+        "origin": {"module": "api"}, "command": "agent_revoke", "parameters": {"agent": 1},
+    });
+    let mut texts = Vec::new();
+    for peer in [Peer::Local { uid: u32::MAX }, Peer::Local { uid: 0 }] {
+        let answer = stand.call(Endpoint::Upgrade, peer, &request).await;
+        assert_eq!(answer["error"], 3);
+        texts.push(answer["data"][0]["message"].as_str().unwrap().to_owned());
+    }
+    let forbidden = "Only root and the user of wpkd may change agents";
+    assert_eq!(texts[0], forbidden);
+    // As of a manager whose agents are enrolled and changed with its own tools.
+    assert!(texts[1].starts_with("not supported here"), "{}", texts[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_is_shown_with_its_last_result() {
+    let stand = Stand::installing().await;
+    assert_eq!(stand.word(1, 0, "Done").await, 0);
+    stand.until(1, Status::Done).await;
+    let shown = stand.items("agent_show", json!({"agent": 1})).await;
+    assert_eq!(shown[0]["name"], "agent1");
+    assert_eq!(shown[0]["last_result"], "Updated");
+    assert!(shown[0]["last_result_at"].is_i64());
+    // The list tells it where it is asked for it.
+    let listed = stand.items("agent_list", json!({"limit": 1})).await;
+    assert_eq!(listed[0].get("last_result"), None);
+    let wish = json!({"limit": 1, "details": true});
+    let listed = stand.items("agent_list", wish).await;
+    assert_eq!(listed[0]["last_result"], "Updated");
+    let nobody = stand.items("agent_show", json!({"agent": 999})).await;
+    assert_eq!(nobody[0]["message"], "There is no agent 999");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_word_that_says_nothing_is_answered_4_and_not_heard_again() {
     let stand = Stand::installing().await;
     let word = json!({"agents": [1], "status": "Dance", "message": "x"});

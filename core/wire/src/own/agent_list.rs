@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wpk_api::{AgentId, AgentInfo, ConnectionStatus, Platform};
+use wpk_api::{AgentDetails, AgentId, AgentInfo, ConnectionStatus, Labels, Platform, UnixTime};
 
 use crate::codes::UpgradeCode;
-use crate::parameters::should_be;
+use crate::parameters::{flag, should_be};
 use crate::refusal::Refusal;
 use crate::upgrade::response::Item;
 
@@ -22,6 +22,9 @@ pub struct ListAgents {
     /// Only agents with such a version; `None`: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionFilter>,
+    /// Whether items tell what [`ListedDetails`] has.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub details: bool,
 }
 
 /// Which versions are listed. Agents whose version cannot be read are not.
@@ -52,6 +55,7 @@ impl ListAgents {
                 .map_err(|error| Refusal::not_recognized(error.to_string()))?,
             // A negative one is as good as none.
             limit: limit.and_then(|limit| usize::try_from(limit).ok()),
+            details: flag(parameters, "details")?,
             version: match parameters.get("version") {
                 None => None,
                 Some(word) => Some(
@@ -97,6 +101,54 @@ pub struct ListedAgent {
     /// Whether a command would reach it.
     #[serde(default = "unknown", rename = "connection_status")]
     pub connection: ConnectionStatus,
+    /// What else is known of it, where that was asked for.
+    #[serde(flatten)]
+    pub details: ListedDetails,
+}
+
+/// What is told where more was asked for: `details` of `agent_list`, `agent_show`. Times
+/// are seconds since 1970 UTC; absent is what is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedDetails {
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// From which address it connected last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// When it was last heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<UnixTime>,
+    /// The status of its newest task, as `upgrade_result` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_result: Option<String>,
+    /// When that task changed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_result_at: Option<UnixTime>,
+    /// When it was enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolled: Option<UnixTime>,
+    /// When it was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<UnixTime>,
+    /// When its certificate ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_end: Option<UnixTime>,
+}
+
+impl From<AgentDetails> for ListedDetails {
+    fn from(details: AgentDetails) -> Self {
+        Self {
+            labels: details.labels,
+            address: details.address,
+            last_seen: details.last_seen,
+            last_result: None,
+            last_result_at: None,
+            enrolled: details.enrolled,
+            revoked: details.revoked,
+            certificate_end: details.certificate_end,
+        }
+    }
 }
 
 fn unknown() -> ConnectionStatus {
@@ -113,6 +165,7 @@ impl From<AgentInfo> for ListedAgent {
             group: agent.group,
             node: agent.node,
             connection: agent.connection,
+            details: ListedDetails::default(),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! tool and a daemon of different releases understand each other; for that, a
 //! member once sent keeps its name and its type.
 
+pub mod agent_change;
 pub mod agent_enroll;
 pub mod agent_list;
 pub mod dry_run;
@@ -21,8 +22,9 @@ use crate::codes::UpgradeCode;
 use crate::refusal::Refusal;
 use crate::upgrade::command::UpgradeCommand;
 
+pub use agent_change::{ChangeAgent, ShowAgent};
 pub use agent_enroll::{EnrollAgent, EnrolledAgent, IncompleteEnrolment};
-pub use agent_list::{ListAgents, ListedAgent, VersionFilter};
+pub use agent_list::{ListAgents, ListedAgent, ListedDetails, VersionFilter};
 pub use dry_run::Forecast;
 pub use upgrade_progress::{AskProgress, Delivery, DeliveryStep};
 pub use upgrade_timeline::{AskTimeline, TaskTimeline, TimelineLine};
@@ -34,6 +36,10 @@ pub enum OwnRequest {
     AgentList(ListAgents),
     /// `agent_enroll`.
     AgentEnroll(EnrollAgent),
+    /// `agent_show`.
+    AgentShow(ShowAgent),
+    /// `agent_revoke`, `agent_remove`, `agent_rename`, `agent_label`.
+    AgentChange(ChangeAgent),
     /// `upgrade_progress`.
     UpgradeProgress(AskProgress),
     /// `upgrade_timeline`.
@@ -46,6 +52,8 @@ impl OwnRequest {
         match self {
             Self::AgentList(_) => UpgradeCommand::AgentList,
             Self::AgentEnroll(_) => UpgradeCommand::AgentEnroll,
+            Self::AgentShow(_) => UpgradeCommand::AgentShow,
+            Self::AgentChange(asked) => asked.command(),
             Self::UpgradeProgress(_) => UpgradeCommand::UpgradeProgress,
             Self::UpgradeTimeline(_) => UpgradeCommand::UpgradeTimeline,
         }
@@ -66,6 +74,11 @@ impl OwnRequest {
         let read: fn(&Map<String, Value>) -> Result<Self, Refusal> = match command {
             UpgradeCommand::AgentList => |p| ListAgents::read(p).map(Self::AgentList),
             UpgradeCommand::AgentEnroll => |p| EnrollAgent::read(p).map(Self::AgentEnroll),
+            UpgradeCommand::AgentShow => |p| ShowAgent::read(p).map(Self::AgentShow),
+            UpgradeCommand::AgentRevoke => |p| ChangeAgent::revoke(p).map(Self::AgentChange),
+            UpgradeCommand::AgentRemove => |p| ChangeAgent::remove(p).map(Self::AgentChange),
+            UpgradeCommand::AgentRename => |p| ChangeAgent::rename(p).map(Self::AgentChange),
+            UpgradeCommand::AgentLabel => |p| ChangeAgent::label(p).map(Self::AgentChange),
             UpgradeCommand::UpgradeProgress => |p| AskProgress::read(p).map(Self::UpgradeProgress),
             UpgradeCommand::UpgradeTimeline => |p| AskTimeline::read(p).map(Self::UpgradeTimeline),
             UpgradeCommand::Upgrade
@@ -82,6 +95,8 @@ impl OwnRequest {
         let parameters = match self {
             Self::AgentList(asked) => json!(asked),
             Self::AgentEnroll(asked) => json!(asked),
+            Self::AgentShow(asked) => json!(asked),
+            Self::AgentChange(asked) => asked.parameters(),
             Self::UpgradeProgress(asked) => json!(asked),
             Self::UpgradeTimeline(asked) => json!(asked),
         };
@@ -104,6 +119,18 @@ impl From<ListAgents> for OwnRequest {
 impl From<EnrollAgent> for OwnRequest {
     fn from(asked: EnrollAgent) -> Self {
         Self::AgentEnroll(asked)
+    }
+}
+
+impl From<ShowAgent> for OwnRequest {
+    fn from(asked: ShowAgent) -> Self {
+        Self::AgentShow(asked)
+    }
+}
+
+impl From<ChangeAgent> for OwnRequest {
+    fn from(asked: ChangeAgent) -> Self {
+        Self::AgentChange(asked)
     }
 }
 

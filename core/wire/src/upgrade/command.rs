@@ -18,6 +18,16 @@ words! {
         AgentList = "agent_list",
         /// Ours: a new agent of the embedded manager.
         AgentEnroll = "agent_enroll",
+        /// Ours: all that is known of one agent.
+        AgentShow = "agent_show",
+        /// Ours: an agent's certificate is taken back.
+        AgentRevoke = "agent_revoke",
+        /// Ours: the same, and the agent is forgotten.
+        AgentRemove = "agent_remove",
+        /// Ours: an agent gets another name.
+        AgentRename = "agent_rename",
+        /// Ours: labels of an agent.
+        AgentLabel = "agent_label",
         /// Ours: how far deliveries are.
         UpgradeProgress = "upgrade_progress",
         /// Ours: what happened to tasks, step by step.

@@ -168,6 +168,11 @@ impl UpgradeRequest {
             // Read above.
             UpgradeCommand::AgentList
             | UpgradeCommand::AgentEnroll
+            | UpgradeCommand::AgentShow
+            | UpgradeCommand::AgentRevoke
+            | UpgradeCommand::AgentRemove
+            | UpgradeCommand::AgentRename
+            | UpgradeCommand::AgentLabel
             | UpgradeCommand::UpgradeProgress
             | UpgradeCommand::UpgradeTimeline => return Err(unknown()),
         })

@@ -5,6 +5,10 @@
 //! revocations are on disk before they take effect. The channel enters for
 //! lookups and enrolment, sessions to learn who dials in.
 
+mod manage;
+
+pub(crate) use manage::nobody;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::path::Path;
@@ -17,7 +21,8 @@ use wpk_wire::Hello;
 use crate::certificate::{Fingerprint, Issued};
 use crate::database::{Database, DatabaseError};
 use crate::pki::{Authority, PkiError};
-use crate::record::{Record, check_name};
+use crate::record::{Dialled, Record, check_name};
+use crate::revocations::Revocations;
 
 /// What the registry says about a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub(crate) enum Known {
 pub(crate) struct Registry {
     agents: RwLock<Agents>,
     database: Mutex<Database>,
+    /// Changed only by whoever holds `database`.
+    revocations: Revocations,
     /// Agents whose record in memory is newer than on disk.
     changed: Mutex<BTreeSet<AgentId>>,
     wake: Notify,
@@ -45,12 +52,17 @@ struct Agents {
     by_fingerprint: HashMap<Fingerprint, AgentId>,
     by_name: HashMap<String, AgentId>,
     revoked: HashMap<Fingerprint, AgentId>,
+    /// Those that were revoked and not removed, for whoever asks about them.
+    gone: BTreeMap<AgentId, Record>,
 }
 
 impl Agents {
     fn insert(&mut self, record: Record) {
-        if record.revoked {
+        if record.revoked.is_some() {
             self.revoked.insert(record.fingerprint, record.id);
+            if !record.removed {
+                self.gone.insert(record.id, record);
+            }
             return;
         }
         self.by_fingerprint.insert(record.fingerprint, record.id);
@@ -60,22 +72,46 @@ impl Agents {
 }
 
 impl Registry {
-    /// Opens the registry's file, or makes it.
-    pub(crate) fn open(path: &Path) -> Result<Self, BuildError> {
+    /// Opens the registry's file, or makes it, and the list of revoked agents, which
+    /// counts whatever the registry says: it may be an older one from a backup.
+    pub(crate) fn open(path: &Path, list: &Path) -> Result<Self, BuildError> {
         let failed = |error: DatabaseError| {
             BuildError::Failed(format!(
                 "the registry of agents {} cannot be used: {error}",
                 path.display()
             ))
         };
-        let database = Database::open(path).map_err(failed)?;
+        let mut database = Database::open(path).map_err(failed)?;
+        let revocations =
+            |error: crate::revocations::RevocationsError| BuildError::Failed(error.to_string());
+        let (list, listed) = Revocations::open(list).map_err(revocations)?;
         let mut agents = Agents::default();
-        for record in database.load().map_err(failed)? {
+        let mut unlisted = Vec::new();
+        for mut record in database.load().map_err(failed)? {
+            let entry = listed.iter().find(|entry| entry.agent == record.id);
+            match (entry, record.revoked) {
+                (Some(entry), None) => {
+                    tracing::warn!(
+                        agent = %record.id,
+                        "the registry does not know that the agent was revoked; it is"
+                    );
+                    database.revoke(record.id, entry.at).map_err(failed)?;
+                    record.revoked = Some(entry.at);
+                }
+                (None, Some(at)) => unlisted.push(record.revocation(at)),
+                _ => {}
+            }
             agents.insert(record);
+        }
+        list.append(&unlisted).map_err(revocations)?;
+        for entry in &listed {
+            agents.revoked.insert(entry.fingerprint, entry.agent);
+            database.used(entry.agent);
         }
         Ok(Self {
             agents: RwLock::new(agents),
             database: Mutex::new(database),
+            revocations: list,
             changed: Mutex::new(BTreeSet::new()),
             wake: Notify::new(),
         })
@@ -96,18 +132,15 @@ impl Registry {
         check_name(name)?;
         // Held to the end, so that two enrolments cannot pass the check together.
         let mut database = lock(&self.database);
-        if let Some(id) = self.read(|agents| agents.by_name.get(name).copied()) {
-            return Err(DirectoryError::Refused(format!(
-                "the name {name:?} is taken by agent {id}: choose another"
-            )));
-        }
+        self.is_free(name)?;
         let mut issued = None;
         let record = database
             .insert(now, |id| {
                 let made = authority.issue_agent(id)?;
-                let fingerprint = made.fingerprint;
+                let mut record = Record::new(id, name, made.fingerprint, now);
+                record.certificate_end = Some(made.not_after);
                 issued = Some(made);
-                Ok::<_, EnrollError>(Record::new(id, name, fingerprint))
+                Ok::<_, EnrollError>(record)
             })
             .map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
         let id = record.id;
@@ -115,26 +148,6 @@ impl Registry {
         issued
             .map(|issued| (id, issued))
             .ok_or_else(|| DirectoryError::Unavailable("no certificate was made".to_owned()))
-    }
-
-    /// Revokes an agent's certificate; false if there is no such agent. Writes
-    /// to disk: not for an async thread.
-    pub(crate) fn revoke(&self, id: AgentId, now: UnixTime) -> Result<bool, DirectoryError> {
-        let mut database = lock(&self.database);
-        if self.read(|agents| !agents.by_id.contains_key(&id)) {
-            return Ok(false);
-        }
-        database
-            .revoke(id, now)
-            .map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
-        self.write(|agents| {
-            if let Some(record) = agents.by_id.remove(&id) {
-                agents.by_name.remove(&record.name);
-                agents.by_fingerprint.remove(&record.fingerprint);
-                agents.revoked.insert(record.fingerprint, id);
-            }
-        });
-        Ok(true)
     }
 
     /// Whose certificate this is.
@@ -158,9 +171,9 @@ impl Registry {
         self.read(|agents| agents.by_id.contains_key(&id))
     }
 
-    /// Keeps what an agent says of itself.
-    pub(crate) fn greet(&self, id: AgentId, hello: &Hello, now: UnixTime) {
-        self.change(id, |record| record.greet(hello, now));
+    /// Keeps what an agent says of itself, and how it came.
+    pub(crate) fn greet(&self, id: AgentId, hello: &Hello, dialled: Dialled, now: UnixTime) {
+        self.change(id, |record| record.greet(hello, dialled, now));
     }
 
     /// Keeps when an agent was last heard.
@@ -174,6 +187,16 @@ impl Registry {
             ids.iter()
                 .filter_map(|id| agents.by_id.get(id))
                 .map(&mut view)
+                .collect()
+        })
+    }
+
+    /// The same, and those that were revoked and not removed.
+    pub(crate) fn known<T>(&self, ids: &[AgentId], view: impl FnMut(&Record) -> T) -> Vec<T> {
+        self.read(|agents| {
+            ids.iter()
+                .filter_map(|id| agents.by_id.get(id).or_else(|| agents.gone.get(id)))
+                .map(view)
                 .collect()
         })
     }
@@ -216,6 +239,16 @@ impl Registry {
         result
     }
 
+    /// Whether nobody has this name.
+    fn is_free(&self, name: &str) -> Result<(), DirectoryError> {
+        match self.read(|agents| agents.by_name.get(name).copied()) {
+            Some(id) => Err(DirectoryError::Refused(format!(
+                "the name {name:?} is taken by agent {id}: choose another"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn change(&self, id: AgentId, change: impl FnOnce(&mut Record)) {
         let changed = self.write(|agents| {
             let Some(record) = agents.by_id.get_mut(&id) else {
@@ -255,131 +288,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    struct Home {
-        folder: tempfile::TempDir,
-        authority: Authority,
-    }
-
-    impl Home {
-        fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let authority = Authority::open(&folder.path().join("ca"), 100, provider).unwrap();
-            Self { folder, authority }
-        }
-
-        fn registry(&self) -> Registry {
-            Registry::open(&self.folder.path().join("db/agents.db")).unwrap()
-        }
-    }
-
-    fn hello() -> Hello {
-        Hello {
-            platform: "ubuntu".into(),
-            os_version: Some("22.04.3 LTS".into()),
-            arch: Some("x86_64".into()),
-            version: "Wazuh v4.2.1".into(),
-            ..Hello::default()
-        }
-    }
-
-    #[test]
-    fn ids_are_never_used_twice() {
-        let home = Home::new();
-        let registry = home.registry();
-        let (first, _) = registry.enroll("a", &home.authority, 1).unwrap();
-        let (second, issued) = registry.enroll("b", &home.authority, 1).unwrap();
-        assert_eq!((first.get(), second.get()), (1, 2));
-        assert!(registry.revoke(second, 2).unwrap());
-        assert!(!registry.revoke(second, 2).unwrap());
-        drop(registry);
-
-        let registry = home.registry();
-        assert_eq!(
-            registry.identify(&issued.fingerprint),
-            Known::Revoked(second)
-        );
-        // The name is free again, the id is not.
-        let (third, _) = registry.enroll("b", &home.authority, 3).unwrap();
-        assert_eq!(third.get(), 3);
-        assert_eq!(registry.len(), 2);
-    }
-
-    #[test]
-    fn names_have_rules() {
-        let home = Home::new();
-        let registry = home.registry();
-        registry
-            .enroll(&"x".repeat(128), &home.authority, 1)
-            .unwrap();
-        registry
-            .enroll("Web_01.example-org", &home.authority, 1)
-            .unwrap();
-        for bad in [
-            "",
-            "a b",
-            "a/b",
-            "ä",
-            "a\n",
-            &"y".repeat(129),
-            "Web_01.example-org",
-        ] {
-            let refused = registry.enroll(bad, &home.authority, 1);
-            assert!(
-                matches!(refused, Err(DirectoryError::Refused(_))),
-                "{bad:?}"
-            );
-        }
-        assert_eq!(registry.len(), 2);
-    }
-
-    #[test]
-    fn what_an_agent_said_outlives_a_restart() {
-        let home = Home::new();
-        let registry = home.registry();
-        let (id, issued) = registry.enroll("a", &home.authority, 1).unwrap();
-        registry.greet(id, &hello(), 5);
-        registry.flush().unwrap();
-        drop(registry);
-
-        let records = home.registry().lookup(&[id], Record::clone);
-        let platform = &records[0].platform;
-        assert_eq!(platform.major.as_deref(), Some("22"));
-        assert_eq!(platform.minor.as_deref(), Some("04"));
-        assert_eq!(records[0].last_seen, Some(5));
-        assert_eq!(records[0].fingerprint, issued.fingerprint);
-    }
-
-    #[test]
-    fn pages_end_where_the_agents_end() {
-        let home = Home::new();
-        let registry = home.registry();
-        for name in ["a", "b", "c"] {
-            registry.enroll(name, &home.authority, 1).unwrap();
-        }
-        let page = |after: Option<i64>, limit| {
-            let after = after.map(|id| AgentId::new(id).unwrap());
-            registry.page(after, limit, |record| record.id.get())
-        };
-        assert_eq!(page(None, 2), (vec![1, 2], true));
-        assert_eq!(page(Some(2), 2), (vec![3], false));
-        assert_eq!(page(Some(3), 2), (vec![], false));
-        assert_eq!(page(None, 3), (vec![1, 2, 3], false));
-    }
-
-    #[test]
-    fn a_file_of_a_later_version_is_refused() {
-        let home = Home::new();
-        let path = home.folder.path().join("db/agents.db");
-        drop(home.registry());
-        let later = rusqlite::Connection::open(&path).unwrap();
-        later.pragma_update(None, "user_version", 2).unwrap();
-        drop(later);
-        let error = Registry::open(&path).err().unwrap().to_string();
-        assert!(error.contains("its layout is 2"), "{error}");
-    }
-}
+mod tests;

@@ -1,0 +1,109 @@
+//! Our own commands about single agents: what is known of one, and what an administrator
+//! changes. The directory carries it out; that of a 4.x manager refuses changes.
+
+use std::collections::HashMap;
+
+use tracing::warn;
+use wpk_api::{AgentChange, AgentId, ConnectionStatus, DirectoryError, Peer, Platform};
+use wpk_wire::own::{ChangeAgent, ListedAgent, ListedDetails};
+use wpk_wire::task::show_status;
+use wpk_wire::{Item, Refusal, Response, UpgradeCode};
+
+use crate::workshop::Workshop;
+
+/// Root and the daemon's own user alone; `what` is what they do to agents.
+pub(super) fn administrators_only(peer: Peer, what: &str) -> Result<(), Refusal> {
+    let own = rustix::process::geteuid().as_raw();
+    if matches!(peer, Peer::Local { uid } if uid == 0 || uid == own) {
+        return Ok(());
+    }
+    Err(Refusal::not_recognized(format!(
+        "Only root and the user of wpkd may {what} agents"
+    )))
+}
+
+/// All that is known of an agent, also of one that was revoked.
+pub(super) async fn show(workshop: &Workshop, agent: AgentId) -> Result<Response, Refusal> {
+    match found(workshop, agent).await? {
+        Some(listed) => Ok(Response::success(vec![listed.to_item()])),
+        None => Err(Refusal::not_recognized(format!(
+            "There is no agent {agent}"
+        ))),
+    }
+}
+
+/// Changes an agent, and answers with what it is now.
+pub(super) async fn change(
+    workshop: &Workshop,
+    peer: Peer,
+    asked: ChangeAgent,
+) -> Result<Response, Refusal> {
+    administrators_only(peer, "change")?;
+    let ChangeAgent { agent, change } = asked;
+    let changed = workshop.parts.directory.change(agent, &change).await;
+    changed.map_err(refused)?;
+    if change == AgentChange::Remove {
+        let item = Item::upgrade(UpgradeCode::Success, agent);
+        return Ok(Response::success(vec![item]));
+    }
+    show(workshop, agent).await
+}
+
+async fn found(workshop: &Workshop, agent: AgentId) -> Result<Option<ListedAgent>, Refusal> {
+    let directory = &workshop.parts.directory;
+    let info = directory.lookup(&[agent]).await.map_err(refused)?.pop();
+    let listed = match info {
+        Some(info) => Some(ListedAgent::from(info)),
+        // It is in the directory no more, but may be known still.
+        None => {
+            let details = directory.details(&[agent]).await.map_err(refused)?.pop();
+            details.map(|details| ListedAgent {
+                agent,
+                name: details.name,
+                version: None,
+                platform: Platform::default(),
+                group: None,
+                node: None,
+                connection: ConnectionStatus::Disconnected,
+                details: ListedDetails::default(),
+            })
+        }
+    };
+    let mut listed: Vec<_> = listed.into_iter().collect();
+    add_details(workshop, &mut listed).await?;
+    Ok(listed.pop())
+}
+
+/// What the directory and the store know besides.
+pub(super) async fn add_details(
+    workshop: &Workshop,
+    agents: &mut [ListedAgent],
+) -> Result<(), Refusal> {
+    let ids: Vec<AgentId> = agents.iter().map(|agent| agent.agent).collect();
+    let details = workshop.parts.directory.details(&ids).await;
+    let details = details.map_err(refused)?.into_iter();
+    let mut details: HashMap<_, _> = details.map(|one| (one.id, one)).collect();
+    // Who the agents are is worth telling without their tasks, too.
+    let tasks = workshop.store().latest(&ids).await.unwrap_or_else(|error| {
+        warn!(%error, "the last results of agents cannot be read");
+        Vec::new()
+    });
+    let mut tasks: HashMap<_, _> = (tasks.into_iter().flatten())
+        .map(|task| (task.agent, task))
+        .collect();
+    for agent in agents {
+        if let Some(known) = details.remove(&agent.agent) {
+            agent.details = ListedDetails::from(known);
+        }
+        if let Some(task) = tasks.remove(&agent.agent) {
+            let status = show_status(&task.status, workshop.settings.dialect);
+            agent.details.last_result = status.map(str::to_owned);
+            agent.details.last_result_at = Some(task.updated.unwrap_or(task.created));
+        }
+    }
+    Ok(())
+}
+
+fn refused(error: DirectoryError) -> Refusal {
+    Refusal::not_recognized(error.to_string())
+}

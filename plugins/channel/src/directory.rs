@@ -1,0 +1,167 @@
+//! The channel as the engine's [`AgentDirectory`]: answered from memory, enrolment
+//! and changes on disk before they are told.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wpk_api::{
+    AgentChange, AgentDetails, AgentDirectory, AgentId, AgentInfo, AgentPage, ConnectionStatus,
+    DirectoryError, Enrollment, Platform,
+};
+
+use crate::channel::Channel;
+use crate::clock::now;
+use crate::goodbye::{Ending, Goodbye};
+use crate::record::Record;
+use crate::registry::nobody;
+
+impl Channel {
+    /// Takes an agent's certificate back: it leaves the directory, its
+    /// connection ends, its certificate opens nothing any more, its name is
+    /// free and its id is not given out again. False if there is no such agent.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unavailable`] if the list of revoked agents cannot be
+    /// written; then the agent stays as it was.
+    pub async fn revoke(&self, agent: AgentId) -> Result<bool, DirectoryError> {
+        let core = Arc::clone(&self.core);
+        let revoked = blocking(move || core.registry.revoke(agent, now())).await?;
+        self.cut_off(agent);
+        if revoked {
+            tracing::info!(%agent, "the agent was revoked");
+        }
+        Ok(revoked)
+    }
+
+    /// Revokes an agent and forgets what was known of it.
+    async fn remove(&self, agent: AgentId) -> Result<(), DirectoryError> {
+        let core = Arc::clone(&self.core);
+        let removed = blocking(move || core.registry.remove(agent, now())).await;
+        // It may be revoked although it could not be removed.
+        if !self.core.registry.is_enrolled(agent) {
+            self.cut_off(agent);
+        }
+        if !removed? {
+            return Err(nobody(agent));
+        }
+        tracing::info!(%agent, "the agent was removed");
+        Ok(())
+    }
+
+    fn cut_off(&self, agent: AgentId) {
+        if let Some(link) = self.core.links.get(agent) {
+            link.end(Ending::Ours(Goodbye::revoked()));
+        }
+    }
+
+    fn describe(&self, record: &Record, connected: bool) -> AgentInfo {
+        AgentInfo {
+            id: record.id,
+            name: Some(record.name.clone()),
+            platform: record.platform.clone(),
+            version: record.version.clone(),
+            connection: match record.last_seen {
+                _ if connected => ConnectionStatus::Active,
+                Some(_) => ConnectionStatus::Disconnected,
+                None => ConnectionStatus::NeverConnected,
+            },
+            group: None,
+            node: record.last_seen.map(|_| self.node.name.clone()),
+        }
+    }
+
+    /// The manager itself, which is in every directory as agent 0.
+    fn manager(&self) -> AgentInfo {
+        AgentInfo {
+            id: AgentId::MANAGER,
+            name: Some(self.node.name.clone()),
+            platform: Platform::default(),
+            version: self.node.version.map(|version| version.to_string()),
+            connection: ConnectionStatus::Active,
+            group: None,
+            node: Some(self.node.name.clone()),
+        }
+    }
+}
+
+#[async_trait]
+impl AgentDirectory for Channel {
+    /// Answered from memory. Agent 0 is the manager itself.
+    async fn lookup(&self, ids: &[AgentId]) -> Result<Vec<AgentInfo>, DirectoryError> {
+        let mut found = self.core.links.with_connected(|connected| {
+            self.core
+                .registry
+                .lookup(ids, |record| self.describe(record, connected(record.id)))
+        });
+        if ids.contains(&AgentId::MANAGER) {
+            found.push(self.manager());
+        }
+        Ok(found)
+    }
+
+    async fn list(
+        &self,
+        after: Option<AgentId>,
+        limit: usize,
+    ) -> Result<AgentPage, DirectoryError> {
+        let (agents, more) = self.core.links.with_connected(|connected| {
+            self.core.registry.page(after, limit, |record| {
+                self.describe(record, connected(record.id))
+            })
+        });
+        Ok(AgentPage { agents, more })
+    }
+
+    async fn enroll(&self, name: &str) -> Result<Enrollment, DirectoryError> {
+        let core = Arc::clone(&self.core);
+        let wanted = name.to_owned();
+        let (id, issued) =
+            blocking(move || core.registry.enroll(&wanted, &core.authority, now())).await?;
+        tracing::info!(agent = %id, name, "the agent was enrolled");
+        Ok(Enrollment {
+            id,
+            name: name.to_owned(),
+            key_pem: issued.key_pem,
+            certificate_pem: issued.certificate_pem,
+            ca_pem: self.core.authority.ca_pem().to_owned(),
+            address: Some(self.advertised.clone()),
+        })
+    }
+
+    async fn change(&self, agent: AgentId, change: &AgentChange) -> Result<(), DirectoryError> {
+        let core = Arc::clone(&self.core);
+        match change {
+            AgentChange::Revoke => match self.revoke(agent).await? {
+                true => Ok(()),
+                false => Err(nobody(agent)),
+            },
+            AgentChange::Remove => self.remove(agent).await,
+            AgentChange::Rename(name) => {
+                let wanted = name.clone();
+                blocking(move || core.registry.rename(agent, &wanted)).await?;
+                tracing::info!(%agent, name, "the agent was renamed");
+                Ok(())
+            }
+            AgentChange::Label { set, unset } => {
+                let (set, unset) = (set.clone(), unset.clone());
+                blocking(move || core.registry.label(agent, &set, &unset)).await?;
+                tracing::info!(%agent, "the agent was labelled");
+                Ok(())
+            }
+        }
+    }
+
+    /// Also of agents that were revoked and not removed.
+    async fn details(&self, ids: &[AgentId]) -> Result<Vec<AgentDetails>, DirectoryError> {
+        Ok(self.core.registry.known(ids, Record::details))
+    }
+}
+
+/// Runs what waits for the disk on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DirectoryError> + Send + 'static,
+) -> Result<T, DirectoryError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(DirectoryError::Unavailable(error.to_string())))
+}
