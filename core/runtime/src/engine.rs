@@ -125,6 +125,11 @@ impl Engine {
             quit.clone(),
             housekeeping::run(self.workshop.clone(), quit.clone()),
         ));
+        let (workshop, stopped) = (self.workshop.clone(), quit.clone());
+        self.workshop.background.spawn(async move {
+            let told = workshop.manager.announce(&*workshop.parts.directory);
+            stopped.run_until_cancelled(told).await;
+        });
         let mut sources = JoinSet::new();
         for source in self.workshop.parts.sources.clone() {
             let (service, quit) = (self.service(), quit.clone());

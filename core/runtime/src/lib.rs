@@ -41,6 +41,7 @@ mod housekeeping;
 mod in_hand;
 mod intake;
 mod limits;
+mod manager_version;
 mod observers;
 mod parts;
 mod recover;

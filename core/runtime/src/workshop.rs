@@ -14,6 +14,7 @@ use crate::cache::Cache;
 use crate::clears::Clears;
 use crate::clock::SharedClock;
 use crate::in_hand::TasksInHand;
+use crate::manager_version::ManagerVersion;
 use crate::parts::{Components, StartError};
 use crate::resolver::Resolver;
 use crate::trust;
@@ -41,6 +42,7 @@ pub(crate) struct Workshop {
     /// What of them has changed since.
     pub(crate) limits: watch::Sender<Limits>,
     pub(crate) parts: Components,
+    pub(crate) manager: ManagerVersion,
     pub(crate) clock: SharedClock,
     pub(crate) resolver: Resolver,
     pub(crate) cache: Cache,
@@ -74,6 +76,7 @@ impl Workshop {
             resolver: Resolver::new(parts.providers.clone()),
             cache: Cache::open(folder, &settings.cache, signers)?,
             bandwidth: Bandwidth::new(settings.delivery.max_bandwidth.map(|rate| rate.0)),
+            manager: ManagerVersion::new(settings.node.version),
             in_hand: Arc::default(),
             new_tasks: Notify::new(),
             was_away: watch::Sender::new(0),

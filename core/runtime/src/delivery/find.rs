@@ -34,7 +34,10 @@ pub(super) async fn find(workshop: &Workshop, order: &Order) -> Result<Found, En
         failure if failure.code == UpgradeCode::RepositoryUnreachable => Ended::from(failure),
         failure => Ended::for_good(failure),
     })?;
-    check_latest(workshop, order, &resolved.offer).map_err(Ended::for_good)?;
+    if is_open(order) {
+        let checked = Box::pin(check_latest(workshop, order, &resolved.offer)).await;
+        checked.map_err(Ended::for_good)?;
+    }
     let at = workshop.now();
     let (file, offer) = match workshop.cache.get(&resolved).await {
         Ok(file) => (file, resolved.offer),
@@ -83,8 +86,10 @@ async fn elsewhere(
     ];
     while of_provider.contains(&failure.code) {
         let next = workshop.resolver.next(&order.wanted, &resolved).await;
-        let good = |next: &Resolved| check_latest(workshop, order, &next.offer).is_ok();
-        let Some(next) = next.filter(good) else { break };
+        let Some(next) = next else { break };
+        if check_latest(workshop, order, &next.offer).await.is_err() {
+            break;
+        }
         warn!(%failure, "the file cannot be had from there; it is fetched from the next provider");
         resolved = next;
         match workshop.cache.get(&resolved).await {
@@ -111,17 +116,22 @@ fn target(order: &Order, offer: &Offer) -> Option<Version> {
     }
 }
 
+/// Whether the order does not say which version it is about.
+fn is_open(order: &Order) -> bool {
+    matches!(&order.wanted, Wanted::Release(release) if release.target == Target::Latest)
+}
+
 /// The version checks that could not be made when the request came, because
 /// the repository gave no answer then.
-fn check_latest(workshop: &Workshop, order: &Order, offer: &Offer) -> Result<(), Failure> {
-    if !matches!(&order.wanted, Wanted::Release(release) if release.target == Target::Latest) {
+async fn check_latest(workshop: &Workshop, order: &Order, offer: &Offer) -> Result<(), Failure> {
+    if !is_open(order) {
         return Ok(());
     }
     let latest = offer.version;
     let wish = Wish {
         target: latest,
         force: order.force,
-        manager: workshop.settings.node.version,
+        manager: workshop.manager.get(&*workshop.parts.directory).await,
     };
     rules::check_version(&order.agent, &wish)
         .map(drop)

@@ -28,7 +28,11 @@ pub(super) async fn answer(
 }
 
 async fn list(workshop: &Workshop, asked: ListAgents) -> Result<Response, Refusal> {
-    let passes = version_filter(workshop, asked.version)?;
+    let manager = match asked.version {
+        Some(_) => workshop.manager.get(&*workshop.parts.directory).await,
+        None => None,
+    };
+    let passes = version_filter(manager, asked.version)?;
     let mut after = asked.after;
     loop {
         let page = (workshop.parts.directory.list(after, asked.page()).await)
@@ -50,10 +54,9 @@ async fn list(workshop: &Workshop, asked: ListAgents) -> Result<Response, Refusa
 
 /// What the wished versions mean beside the manager's own.
 fn version_filter(
-    workshop: &Workshop,
+    manager: Option<Version>,
     wished: Option<VersionFilter>,
 ) -> Result<impl Fn(&AgentInfo) -> bool + Send + Sync, Refusal> {
-    let manager = workshop.settings.node.version;
     if wished.is_some() && manager.is_none() {
         return Err(Refusal::not_recognized(
             "The manager's version is not known: set node.version",

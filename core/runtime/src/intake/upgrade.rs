@@ -31,7 +31,9 @@ pub(super) async fn from_repository(
     ids: &[AskedId],
     params: UpgradeParams,
 ) -> Response {
-    let target = params.target().unwrap_or_else(|| default_target(workshop));
+    let fleet = lookup(workshop, ids).await;
+    let target = params.target();
+    let target = target.unwrap_or_else(|| default_target(workshop, fleet.manager));
     let asked = params.package_type;
     let force = params.force_upgrade;
     let wanted = |agent: &AgentInfo, own: Option<PackageType>| {
@@ -52,7 +54,7 @@ pub(super) async fn from_repository(
         force,
         dry_run: params.dry_run,
     };
-    create(workshop, ids, plan, wanted).await
+    create(workshop, ids, &fleet, plan, wanted).await
 }
 
 /// Answers `upgrade_custom`.
@@ -71,7 +73,9 @@ pub(super) async fn from_file(
         force: true,
         dry_run: params.dry_run,
     };
-    create(workshop, ids, plan, |_, _| Wanted::File(file.clone())).await
+    let fleet = lookup(workshop, ids).await;
+    let wanted = |_: &AgentInfo, _| Wanted::File(file.clone());
+    create(workshop, ids, &fleet, plan, wanted).await
 }
 
 /// What is the same for all agents of a request.
@@ -84,8 +88,8 @@ struct Plan {
 
 /// The version where none was asked for: by dialect, the repository's latest or
 /// the manager's own.
-fn default_target(workshop: &Workshop) -> Target {
-    match (workshop.settings.dialect, workshop.settings.node.version) {
+fn default_target(workshop: &Workshop, manager: Option<Version>) -> Target {
+    match (workshop.settings.dialect, manager) {
         (Dialect::Wazuh4, Some(manager)) => Target::Exactly(manager),
         _ => Target::Latest,
     }
@@ -97,17 +101,17 @@ type Checked<T> = Asked<Result<T, UpgradeCode>>;
 async fn create(
     workshop: &Workshop,
     ids: &[AskedId],
+    fleet: &Fleet,
     plan: Plan,
     wanted: impl Fn(&AgentInfo, Option<PackageType>) -> Wanted,
 ) -> Response {
-    let known = lookup(workshop, ids).await;
     let passed: Vec<Checked<(&AgentInfo, Wanted)>> = each(ids, |id| {
         let id = id.agent().map_err(|_| UpgradeCode::AgentNotFound)?;
-        let (agent, own) = rules::check_agent(id, known.get(&id))?;
+        let (agent, own) = rules::check_agent(id, fleet.agents.get(&id))?;
         Ok((agent, wanted(agent, own)))
     });
     let latest = latest_versions(workshop, &passed).await;
-    let order = |pair| check_version(workshop, &plan, &latest, pair);
+    let order = |pair| check_version(&plan, fleet.manager, &latest, pair);
     let orders = passed
         .into_iter()
         .map(|asked| asked.map(|passed| passed.and_then(order)))
@@ -118,14 +122,36 @@ async fn create(
     answer(store(workshop, &plan, orders).await)
 }
 
-/// All agents of the request in one question.
-async fn lookup(workshop: &Workshop, ids: &[AskedId]) -> HashMap<AgentId, AgentInfo> {
-    match workshop.parts.directory.lookup(&distinct(ids)).await {
-        Ok(agents) => agents.into_iter().map(|agent| (agent.id, agent)).collect(),
+/// What the directory knows of a request.
+struct Fleet {
+    agents: HashMap<AgentId, AgentInfo>,
+    /// The manager's version.
+    manager: Option<Version>,
+}
+
+/// All agents of the request in one question, and the manager's version with them
+/// where it is not in the settings.
+async fn lookup(workshop: &Workshop, ids: &[AskedId]) -> Fleet {
+    let mut wanted = distinct(ids);
+    if let Some(manager) = workshop.manager.asks()
+        && wanted.first() != Some(&manager)
+    {
+        wanted.insert(0, manager);
+    }
+    match workshop.parts.directory.lookup(&wanted).await {
+        Ok(agents) => {
+            let agents = agents.into_iter().map(|agent| (agent.id, agent));
+            let agents: HashMap<_, _> = agents.collect();
+            let manager = workshop.manager.learn(agents.get(&AgentId::MANAGER));
+            Fleet { agents, manager }
+        }
         Err(error) => {
             // 4.x tells the caller the same as for an unknown agent.
             error!(%error, "agents cannot be looked up");
-            HashMap::new()
+            Fleet {
+                agents: HashMap::new(),
+                manager: None,
+            }
         }
     }
 }
@@ -172,8 +198,8 @@ async fn latest_versions(
 }
 
 fn check_version(
-    workshop: &Workshop,
     plan: &Plan,
+    manager: Option<Version>,
     latest: &HashMap<Wanted, Version>,
     (agent, mut wanted): (&AgentInfo, Wanted),
 ) -> Result<Order, UpgradeCode> {
@@ -189,7 +215,7 @@ fn check_version(
     let wish = Wish {
         target,
         force: plan.force,
-        manager: workshop.settings.node.version,
+        manager,
     };
     rules::check_version(agent, &wish)?;
     Ok(Order {

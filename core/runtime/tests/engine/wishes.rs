@@ -52,6 +52,71 @@ async fn a_manager_that_does_not_know_its_version_sets_no_limit() {
     assert_eq!(stand.codes(wish).await, [0]);
 }
 
+/// A manager that is in its own directory, and no version in the settings.
+async fn told_by_the_directory(dialect: Dialect) -> Stand {
+    let stand = Stand::with(|settings| {
+        settings.dialect = dialect;
+        settings.node.version = None;
+    })
+    .await;
+    stand.directory.put([agent(0, "Wazuh v4.13.0")]);
+    stand
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_version_of_agent_0_is_the_limit_and_asked_again() {
+    let stand = told_by_the_directory(Dialect::Documented).await;
+    let wish = json!({"agents": [1], "version": NEWEST.to_string()});
+    let before = stand.directory.asked();
+    assert_eq!(stand.codes(wish.clone()).await, [13]);
+    assert_eq!(stand.directory.asked(), before + 1, "one question for all");
+    // Also against the repository's latest.
+    assert_eq!(stand.upgrade(&[2]).await, [13]);
+    // The manager itself stays what it is.
+    assert_eq!(stand.codes(json!({"agents": [0]})).await, [7]);
+    let mut forced = wish.clone();
+    forced["force_upgrade"] = json!(true);
+    assert_eq!(stand.codes(forced).await, [0]);
+    stand.delivered(1).await;
+    // Upgraded meanwhile.
+    stand.directory.put([agent(0, "Wazuh v4.14.9")]);
+    let wish = json!({"agents": [2], "version": NEWEST.to_string()});
+    assert_eq!(stand.codes(wish).await, [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_version_of_agent_0_is_the_target_of_4_x() {
+    let stand = told_by_the_directory(Dialect::Wazuh4).await;
+    stand.provider.publish(OLDER, vec![3; 300]);
+    assert_eq!(stand.upgrade(&[1]).await, [0]);
+    stand.delivered(1).await;
+    assert_eq!(stand.transport.content(id(1)), vec![3; 300]);
+}
+
+/// The repository says late which version is its latest.
+#[tokio::test(start_paused = true)]
+async fn the_version_of_agent_0_is_the_limit_of_a_delivery_as_well() {
+    let stand = told_by_the_directory(Dialect::Documented).await;
+    stand.provider.set_trouble(Trouble::Mute);
+    assert_eq!(stand.upgrade(&[1]).await, [0]);
+    stand.provider.release();
+    let task = stand.until(1, Status::Failed).await;
+    let text = "Upgrading an agent to a version higher than the manager requires the force flag";
+    assert_eq!(task.error_msg.as_deref(), Some(text));
+}
+
+#[tokio::test(start_paused = true)]
+async fn agents_are_compared_with_agent_0() {
+    let stand = told_by_the_directory(Dialect::Documented).await;
+    stand.directory.put([agent(3, "Wazuh v4.13.0")]);
+    let items = stand.items("agent_list", json!({"version": "older"})).await;
+    let ids: Vec<u64> = items
+        .iter()
+        .filter_map(|item| item["agent"].as_u64())
+        .collect();
+    assert!(ids.contains(&1) && !ids.contains(&3), "{items:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_version_that_is_none_is_no_repositorys() {
     let stand = Stand::new().await;
