@@ -151,6 +151,8 @@ pub struct Demands {
     pub occupies: Vec<Occupied>,
     /// The sections it cannot be without.
     pub needs: Vec<Need>,
+    /// Why the section cannot be on this node, whatever else is there.
+    pub misplaced: Vec<Problem>,
 }
 
 impl Demands {
@@ -171,6 +173,16 @@ impl Demands {
             kind,
             type_name: type_name.to_owned(),
         });
+        self
+    }
+}
+
+impl Demands {
+    /// The same, and the section cannot be on this node: `message` says why, and what
+    /// to write instead.
+    #[must_use]
+    pub fn misplaced(mut self, key: &str, message: impl Into<String>) -> Self {
+        self.misplaced.push(Problem::new(key, message));
         self
     }
 }

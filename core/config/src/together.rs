@@ -1,5 +1,6 @@
 //! Sections of plugins that do not fit together: two that want what exists
-//! once, and one that needs another which is not there. Which plugin wants what
+//! once, one that needs another which is not there, and one that has no place on
+//! this node. Which plugin wants what
 //! is the plugins' own knowledge ([`Plugins::demands`]); here it is compared.
 
 use wpk_api::settings::Problem;
@@ -20,6 +21,7 @@ pub(crate) fn check(settings: &Settings, plugins: &dyn Plugins) -> Vec<Problem> 
         .collect();
     let mut problems = occupied_twice(&sections);
     problems.extend(missing(&sections, settings));
+    problems.extend(misplaced(&sections));
     problems
 }
 
@@ -87,4 +89,12 @@ fn missing(sections: &[Section], settings: &Settings) -> Vec<Problem> {
         }
     }
     problems
+}
+
+fn misplaced(sections: &[Section]) -> Vec<Problem> {
+    let found = sections.iter().flat_map(|section| {
+        let problems = section.demands.misplaced.iter();
+        problems.map(|problem| problem.clone().inside(&section.key))
+    });
+    found.collect()
 }

@@ -242,6 +242,17 @@ mod tests {
     }
 
     #[test]
+    fn a_store_has_its_place_on_a_node() {
+        let store = |node: &str, store: &str| {
+            format!("[node]\nrole = \"{node}\"\n[store]\ntype = \"{store}\"\n")
+        };
+        one_conflict(&store("worker", "sqlite"), "store.type", "master's");
+        one_conflict(&store("master", "cluster"), "store.type", "for workers");
+        assert_eq!(found(&store("master", "sqlite")), []);
+        assert_eq!(found(&store("worker", "cluster")), []);
+    }
+
+    #[test]
     fn the_channel_has_no_directory_without_its_transport() {
         let remoted = "[transport]\ntype = \"remoted\"\n";
         one_conflict(remoted, "directory.type", "transport.type");

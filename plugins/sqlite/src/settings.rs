@@ -8,7 +8,7 @@ use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::{self, Section};
 use wpk_api::settings::{Problem, Problems};
-use wpk_api::{BuildError, Context, Demands, Factory, Resource, TaskStore};
+use wpk_api::{BuildError, Context, Demands, Factory, Resource, Role, TaskStore};
 
 use crate::adopt::{self, Former};
 use crate::{SqliteStore, examine};
@@ -72,7 +72,17 @@ impl Section for Settings {
 
     /// The file: two programs may share it, two stores or registries in one may not.
     fn demands(&self, context: &Context) -> Demands {
-        Demands::default().occupying("path", Resource::Path(self.file(context)))
+        let file = Resource::Path(self.file(context));
+        let demands = Demands::default().occupying("path", file);
+        match context.node.role {
+            Role::Master => demands,
+            // The master would not know of them, and neither would the manager's API.
+            Role::Worker => demands.misplaced(
+                "type",
+                "\"sqlite\" is no store for a worker node, whose tasks are the master's: leave \
+                 [store] out (\"cluster\"), or name a store that all nodes share",
+            ),
+        }
     }
 
     async fn examine(&self, context: &Context, asked: &Examine) -> Vec<Check> {

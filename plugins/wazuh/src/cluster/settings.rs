@@ -46,7 +46,7 @@ impl Default for ClusterSettings {
 }
 
 /// Why there is no such store on a master.
-pub(super) const MASTERS_OWN: &str = "the tasks are the master's own: set node.role = \"worker\" \
+pub(super) const MASTERS_OWN: &str = "\"cluster\" is for workers, the tasks are the master's own: set node.role = \"worker\" \
      on a worker node, or store.type = \"sqlite\" on the master";
 
 #[async_trait]
@@ -63,7 +63,11 @@ impl Section for ClusterSettings {
     /// Our own file.
     fn demands(&self, context: &Context) -> Demands {
         let file = Resource::Path(context.path(&self.path));
-        Demands::default().occupying("path", file)
+        let demands = Demands::default().occupying("path", file);
+        match context.node.role {
+            Role::Master => demands.misplaced("type", MASTERS_OWN),
+            Role::Worker => demands,
+        }
     }
 
     async fn examine(&self, context: &Context, _asked: &Examine) -> Vec<Check> {
