@@ -37,7 +37,13 @@ pub struct Examine {
     /// How long a task may be In progress without an update before it times out;
     /// `None`: not known.
     pub task_timeout: Option<Span>,
+    /// Whether a daemon with this home runs; `None`: it cannot be told.
+    pub runs: Option<bool>,
 }
+
+/// The name of a directory's check whose detail is the version of the manager itself,
+/// where it knows it.
+pub const MANAGER_VERSION: &str = "manager version";
 
 /// How well something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -24,6 +24,8 @@ use crate::row;
 
 /// Agents asked for before a connection is given back.
 const BATCH: usize = 32;
+/// How long the answer may take where a person waits for `wpkd check`.
+const AT_ONCE: Duration = Duration::from_secs(3);
 /// Largest `connections`.
 const LARGEST_CONNECTIONS: usize = 256;
 
@@ -65,7 +67,7 @@ impl Section for WazuhDbSettings {
 
     async fn examine(&self, context: &Context, _asked: &Examine) -> Vec<Check> {
         let socket = context.path(&self.socket);
-        vec![examine::database(socket, self.timeout.0).await]
+        examine::database(socket, self.timeout.0).await
     }
 }
 

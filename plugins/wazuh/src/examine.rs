@@ -6,18 +6,21 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use wpk_api::examine::Check;
+use wpk_api::AgentId;
+use wpk_api::examine::{Check, MANAGER_VERSION};
 
 use crate::peer::{Peer, PeerError};
 use crate::pool::Pool;
+use crate::row;
 
 /// The longest a daemon may take to answer, whatever is configured.
 const WITHIN: Duration = Duration::from_secs(15);
 /// How much of a foreign text is repeated, in characters.
 const SHOWN: usize = 200;
 
-/// The database daemon: it is asked about the manager itself. `limit` is for the answer.
-pub(crate) async fn database(socket: PathBuf, limit: Duration) -> Check {
+/// The database daemon: it is asked about the manager itself, and says its version.
+/// `limit` is for the answer.
+pub(crate) async fn database(socket: PathBuf, limit: Duration) -> Vec<Check> {
     const NAME: &str = "agent database";
     const ADVICE: &str = "start the manager's database daemon, or set directory.socket";
     let shown = socket.display().to_string();
@@ -29,16 +32,24 @@ pub(crate) async fn database(socket: PathBuf, limit: Duration) -> Check {
     };
     match answer {
         Ok(answer) if answer.starts_with(b"ok") => {
-            Check::ok(NAME, format!("{shown}: {}", answered(began)))
+            let manager = row::agent(&answer, AgentId::MANAGER).ok();
+            let version = manager.and_then(|manager| manager.parsed_version());
+            let version = version.map(|version| Check::ok(MANAGER_VERSION, version.to_string()));
+            let answered = Check::ok(NAME, format!("{shown}: {}", answered(began)));
+            std::iter::once(answered).chain(version).collect()
         }
         Ok(answer) => {
             let answer: String = String::from_utf8_lossy(&answer)
                 .chars()
                 .take(SHOWN)
                 .collect();
-            Check::failure(NAME, format!("{shown} answered {answer:?}"), ADVICE)
+            let detail = format!("{shown} answered {answer:?}");
+            vec![Check::failure(NAME, detail, ADVICE)]
         }
-        Err(error) => Check::failure(NAME, within(&shown, &error.to_string()), ADVICE),
+        Err(error) => {
+            let detail = within(&shown, &error.to_string());
+            vec![Check::failure(NAME, detail, ADVICE)]
+        }
     }
 }
 
