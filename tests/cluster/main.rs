@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod meanwhile;
+mod shipped;
 
 use serde_json::{Value, json};
 use wpk_testkit::cluster::{FakeCluster, Mood};

@@ -37,8 +37,6 @@ pub struct Examine {
     /// How long a task may be In progress without an update before it times out;
     /// `None`: not known.
     pub task_timeout: Option<Span>,
-    /// Whether a daemon with this home runs; `None`: it cannot be told.
-    pub runs: Option<bool>,
 }
 
 /// The name of a directory's check whose detail is the version of the manager itself,

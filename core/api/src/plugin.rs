@@ -292,6 +292,16 @@ pub enum Role {
     Worker,
 }
 
+impl Role {
+    /// `master` or `worker`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Worker => "worker",
+        }
+    }
+}
+
 /// Why a plugin could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {

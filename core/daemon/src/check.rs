@@ -15,6 +15,9 @@ use crate::settings;
 pub(crate) fn run(place: &Where, registry: &mut Registry) -> Result<(), Findings> {
     let (settings, mut fragments) = settings::read_on(place, registry)?;
     let mut notes = Vec::new();
+    for problem in wpk_runtime::outlook(&settings) {
+        fragments.found(problem.key, problem.message);
+    }
     for (section, outlook) in look_ahead(&settings, registry) {
         notes.extend(outlook.notes);
         for problem in outlook.problems {
@@ -68,7 +71,11 @@ fn say(settings: &Settings, notes: &[String]) {
     }
     println!("home       {}", settings.home.display());
     println!("dialect    {}", settings.dialect.as_str());
-    println!("node       {}", settings.node.name);
+    println!(
+        "node       {} ({})",
+        settings.node.name,
+        settings.node.role.as_str()
+    );
     println!("sources    {}", kinds(&settings.sources));
     println!("directory  {}", kinds(settings.directory.as_slice()));
     println!("transport  {}", kinds(settings.transport.as_slice()));
@@ -77,6 +84,12 @@ fn say(settings: &Settings, notes: &[String]) {
     println!("observers  {}", kinds(&settings.observers));
     for file in &settings.plugins {
         println!("plugin     {}", file.path.display());
+    }
+    const MANAGER: &str = "manager version:";
+    match settings.node.version {
+        Some(version) => println!("now        {MANAGER} {version} (from node.version)"),
+        None if notes.iter().any(|note| note.starts_with(MANAGER)) => {}
+        None => println!("now        {MANAGER} unknown, so there is no limit"),
     }
     for note in notes {
         println!("now        {note}");

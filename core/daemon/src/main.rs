@@ -185,6 +185,7 @@ async fn serve(start: &Start<'_>) -> Result<(), End> {
     make_home(&settings.home).map_err(End::Failed)?;
     info!(
         version = env!("CARGO_PKG_VERSION"), home = %settings.home.display(), node = %settings.node.name,
+        role = settings.node.role.as_str(),
         dialect = settings.dialect.as_str(), "starting"
     );
     for warning in settings::warnings(settings) {

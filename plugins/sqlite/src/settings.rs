@@ -8,7 +8,7 @@ use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::{self, Section};
 use wpk_api::settings::{Problem, Problems};
-use wpk_api::{BuildError, Context, Demands, Factory, Resource, Role, TaskStore};
+use wpk_api::{BuildError, Context, Demands, Factory, Outlook, Resource, Role, TaskStore};
 
 use crate::adopt::{self, Former};
 use crate::{SqliteStore, examine};
@@ -82,6 +82,19 @@ impl Section for Settings {
                 "\"sqlite\" is no store for a worker node, whose tasks are the master's: leave \
                  [store] out (\"cluster\"), or name a store that all nodes share",
             ),
+        }
+    }
+
+    async fn outlook(&self, context: &Context) -> Outlook {
+        let file = self.file(context);
+        let found = tokio::task::spawn_blocking(move || examine::unusable(&file)).await;
+        let problems = found
+            .ok()
+            .flatten()
+            .map(|message| Problem::new("path", message));
+        Outlook {
+            problems: problems.into_iter().collect(),
+            ..Outlook::default()
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) async fn examine(
         // What lies there is asked; who lies there is another matter.
         let standing = standing(path).ok();
         checks.push(match (there(name, path), socket.endpoint) {
+            // As it should be before the start.
+            _ if waits_for_start(standing.as_ref()) => not_yet(name, path, standing.as_ref()),
             (Some(failure), _) => failure,
             (None, _) if take_over && waits(standing.as_ref()) => to_be_taken(name, path),
             (None, Endpoint::Upgrade) => upgrade(name, path, standing.as_ref()).await,
@@ -55,6 +57,17 @@ pub(crate) async fn examine(
 /// Whether the built-in serves it, as it should until wpkd starts.
 fn waits(standing: Option<&Standing>) -> bool {
     matches!(standing, Some(Standing::Another | Standing::AnotherInFront))
+}
+
+/// Whether nobody serves it and no wpkd runs that should.
+fn waits_for_start(standing: Option<&Standing>) -> bool {
+    matches!(standing, Some(Standing::Nobody | Standing::Left { .. }))
+}
+
+fn not_yet(name: &str, path: &Path, standing: Option<&Standing>) -> Check {
+    let told = standing.map(|standing| standing.told(path, Names::MANAGER));
+    let detail = format!("{}; wpkd does not run", told.unwrap_or_default());
+    Check::warning(name, detail, START)
 }
 
 fn to_be_taken(name: &str, path: &Path) -> Check {

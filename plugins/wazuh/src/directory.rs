@@ -10,12 +10,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use serde::Deserialize;
-use wpk_api::examine::{Check, Examine};
+use wpk_api::examine::{Check, Examine, MANAGER_VERSION};
 use wpk_api::paths;
 use wpk_api::section::{self, Section};
 use wpk_api::settings::{Problem, Problems, Span};
 use wpk_api::{
     AgentDirectory, AgentId, AgentInfo, AgentPage, BuildError, Context, DirectoryError, Factory,
+    Outlook,
 };
 
 use crate::examine;
@@ -63,6 +64,28 @@ impl Section for WazuhDbSettings {
         problems.not_zero("timeout", self.timeout, "15s");
         problems.in_range("connections", self.connections, 1..=LARGEST_CONNECTIONS);
         problems.found()
+    }
+
+    /// The manager's version, where the settings leave it to the directory.
+    async fn outlook(&self, context: &Context) -> Outlook {
+        let mut outlook = Outlook::default();
+        if context.node.version.is_some() {
+            return outlook;
+        }
+        let limit = self.timeout.0.min(AT_ONCE);
+        let checks = examine::database(context.path(&self.socket), limit).await;
+        let told = checks.iter().find(|check| check.name == MANAGER_VERSION);
+        outlook.notes.push(match told {
+            Some(check) => format!(
+                "manager version: {} (from the agent directory)",
+                check.detail
+            ),
+            None => {
+                let why = checks.first().map_or("", |check| &check.detail);
+                format!("manager version: unknown, so there is no limit ({why})")
+            }
+        });
+        outlook
     }
 
     async fn examine(&self, context: &Context, _asked: &Examine) -> Vec<Check> {

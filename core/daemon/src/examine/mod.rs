@@ -15,8 +15,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tempfile::TempDir;
-use wpk_api::examine::{Check, Examine};
-use wpk_api::{Dialect, PluginKind, repository};
+use wpk_api::examine::{Check, Examine, Level, MANAGER_VERSION};
+use wpk_api::settings::Problem;
+use wpk_api::{Dialect, PluginKind, Version, repository};
 use wpk_config::{Findings, Settings};
 
 use crate::cli::Examination;
@@ -71,7 +72,9 @@ async fn look(
     // Downloads are looked into, and gone when this ends.
     let kept = (args.download > 0).then(TempDir::new).transpose()?;
     let kept = kept.as_ref().map(TempDir::path);
-    let asked = Examine {
+    let blocked = wpk_runtime::outlook(settings).into_iter().map(stops);
+    out.add_all("", blocked)?;
+    let mut asked = Examine {
         keep: kept.map(PathBuf::from),
         ..asked(args, settings)
     };
@@ -80,7 +83,11 @@ async fn look(
         PluginKind::Directory,
         PluginKind::Transport,
     ] {
-        sections(kind, &asked, settings, registry, out).await?;
+        let manager = sections(kind, &asked, settings, registry, out).await?;
+        // Upgrades that name no version: PROTOCOL.md, section 12.
+        if settings.dialect == Dialect::Wazuh4 {
+            asked.version = asked.version.or(manager);
+        }
     }
     out.add_all(
         "",
@@ -94,7 +101,14 @@ async fn look(
         certificates::look(settings, &args.ca, args.wpk.as_deref(), kept),
     )?;
     sections(PluginKind::Store, &asked, settings, registry, out).await?;
-    sections(PluginKind::Observer, &asked, settings, registry, out).await
+    sections(PluginKind::Observer, &asked, settings, registry, out).await?;
+    Ok(())
+}
+
+/// What `wpkd check` would tell as well.
+fn stops(problem: Problem) -> Check {
+    let advice = "correct it: wpkd does not start like this";
+    Check::failure("start", problem.to_string(), advice)
 }
 
 /// What plugins are asked beside themselves.
@@ -113,22 +127,30 @@ fn asked(args: &Examination, settings: &Settings) -> Examine {
     }
 }
 
-/// Asks every plugin of a kind.
+/// Asks every plugin of a kind. Gives the manager's version, where one told it.
 async fn sections(
     kind: PluginKind,
     asked: &Examine,
     settings: &Settings,
     registry: &Registry,
     out: &mut Printer,
-) -> io::Result<()> {
+) -> io::Result<Option<Version>> {
     let context = settings.context();
+    let mut manager = None;
     for (number, section) in registry.sections(kind, settings).iter().enumerate() {
         let key = match kind.is_list() {
             true => format!("{kind}.{number}"),
             false => kind.to_string(),
         };
-        let checks = registry.examine(kind, section, &context, asked).await;
+        let mut checks = registry.examine(kind, section, &context, asked).await;
+        let told = checks.iter().find(|check| check.name == MANAGER_VERSION);
+        manager = manager.or_else(|| told?.detail.parse().ok());
+        // Where the plugin has found what is wrong, it has said it better.
+        if checks.iter().all(|check| check.level != Level::Failure) {
+            let outlook = registry.outlook(kind, section, &context).await;
+            checks.extend(outlook.problems.into_iter().map(stops));
+        }
         out.add_all(&key, checks)?;
     }
-    Ok(())
+    Ok(manager)
 }

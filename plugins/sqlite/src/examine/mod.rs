@@ -41,6 +41,29 @@ pub(crate) async fn examine(file: PathBuf, node: String, asked: &Examine) -> Vec
     })
 }
 
+/// Why the store would not open it, as far as that can be told without writing.
+pub(crate) fn unusable(file: &Path) -> Option<String> {
+    let shown = file.display();
+    let folder = file.ancestors().skip(1).find(|folder| folder.exists())?;
+    if !folder.is_dir() {
+        return Some(format!(
+            "{shown}: {} is no folder; move it away, or name another place",
+            folder.display()
+        ));
+    }
+    if !file.exists() {
+        return None;
+    }
+    if file.is_dir() {
+        return Some(format!("{shown} is a folder; name a file"));
+    }
+    let checked = open(file).and_then(|connection| schema::check(&connection, file));
+    let error = checked.err()?.at(file);
+    Some(format!(
+        "{error}; restore the file from a backup or move it away"
+    ))
+}
+
 /// What its tasks tell beside their number, where that is not well.
 fn more(file: &Path, node: &str) -> Result<Vec<Check>, Fault> {
     if !file.exists() {
