@@ -92,10 +92,10 @@ async fn an_examination_reads_the_settings_as_the_start_does() {
         );
     }
 
-    // A daemon that never ran: it says so, and makes nothing.
+    // A daemon that never ran: it says so, makes nothing, and nothing has failed.
     std::fs::write(&file, format!("home = {home:?}\n")).unwrap();
     let output = wpkd(&arguments).await;
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(0));
     let told = lines(&output);
     assert_eq!(told[0]["level"], "ok", "{told:?}");
     let upgrade = told
@@ -104,7 +104,7 @@ async fn an_examination_reads_the_settings_as_the_start_does() {
         .unwrap();
     assert_eq!(
         [&upgrade["level"], &upgrade["section"]],
-        ["failure", "source.0"]
+        ["warning", "source.0"]
     );
     assert_eq!(*told.last().unwrap(), json!({"event": "end"}));
     assert!(!home.exists());
@@ -135,4 +135,65 @@ async fn a_second_daemon_does_not_take_the_sockets_away() {
         manager.ask("{}").await.is_some(),
         "the first one still answers"
     );
+}
+
+/// Whatever ends the start is told by `check` and `doctor` before, at its key.
+#[tokio::test]
+async fn what_would_stop_the_start_is_found_before() {
+    let home = wpk_testkit::Home::new().unwrap();
+    std::fs::write(home.path("a-file"), "").unwrap();
+    let _other = std::os::unix::net::UnixListener::bind(home.path("taken")).unwrap();
+    let file = home.path("wpkd.toml");
+    let repository = |key: &str| format!("[[provider]]\ntype = \"repository\"\n{key}\n");
+    let signatures = "[cache]\nverify_signature = true\nca_store = [\"none.pem\"]\n";
+    for (key, text) in [
+        (
+            "group",
+            "[[source]]\ngroup = \"no-such-group\"\n".to_owned(),
+        ),
+        ("upgrade", "[[source]]\nupgrade = \"a-file\"\n".to_owned()),
+        ("take_over", "[[source]]\nupgrade = \"taken\"\n".to_owned()),
+        ("ca_file", repository("ca_file = \"none.pem\"")),
+        ("ca_file", repository("ca_file = \"a-file\"")),
+        (
+            "password_file",
+            repository("url = \"r.local\"\nuser = \"u\"\npassword_file = \"none\""),
+        ),
+        ("cache.dir", "[cache]\ndir = \"a-file\"\n".to_owned()),
+        ("cache.dir", "[cache]\ndir = \"a-file/below\"\n".to_owned()),
+        ("cache.ca_store", signatures.to_owned()),
+        ("store.path", "[store]\npath = \"var\"\n".to_owned()),
+        (
+            "store.path",
+            "[store]\npath = \"a-file/tasks.db\"\n".to_owned(),
+        ),
+        ("home", "home = \"HOME/a-file\"\n".to_owned()),
+    ] {
+        let text = match key {
+            "home" => text.replace("HOME", home.root().to_str().unwrap()),
+            _ => format!(
+                "home = {:?}\n{text}[transport]\nlisten = \"127.0.0.1:0\"\n",
+                home.root()
+            ),
+        };
+        std::fs::write(&file, &text).unwrap();
+        let config = file.to_str().unwrap();
+        let checked = wpkd(&["check", "--config", config]).await;
+        let told = String::from_utf8(checked.stderr).unwrap();
+        assert_eq!(checked.status.code(), Some(2), "{text}\n{told}");
+        assert!(
+            told.lines().next().unwrap().contains(&format!("{key}: ")),
+            "{key}: {told}"
+        );
+        assert_eq!(told.lines().count(), 2, "{told}");
+
+        let examined = wpkd(&["examine", "--config", config]).await;
+        let told = String::from_utf8(examined.stdout).unwrap();
+        assert!(!examined.status.success(), "{text}\n{told}");
+
+        let started = wpkd(&["run", "--config", config]);
+        let started = tokio::time::timeout(wpk_testkit::manager::PATIENCE, started).await;
+        let started = started.unwrap_or_else(|_| panic!("it starts: {text}"));
+        assert!(!started.status.success(), "{text}");
+    }
 }

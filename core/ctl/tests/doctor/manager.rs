@@ -35,6 +35,7 @@ async fn a_healthy_manager_passes_every_check() {
             "upgrade socket",
             "task socket",
             "agent database",
+            "manager version",
             "remote daemon",
             "rights",
             "disk space",
@@ -52,7 +53,7 @@ async fn a_healthy_manager_passes_every_check() {
         run.out
     );
     assert!(
-        run.out.ends_with("\n16 ok, 0 warnings, 0 failures\n"),
+        run.out.ends_with("\n17 ok, 0 warnings, 0 failures\n"),
         "{}",
         run.out
     );
@@ -122,14 +123,15 @@ fn where_nothing_runs_each_failure_says_what_to_do() {
     );
     std::fs::write(&config, settings).unwrap();
     let run = doctor(&["--config", config.to_str().unwrap()]).ended(1);
-    for check in [
-        "upgrade socket",
-        "task socket",
-        "agent database",
-        "remote daemon",
-        "repository",
+    for (level, check) in [
+        // Of what is not started yet nothing has failed.
+        ("warning", "upgrade socket"),
+        ("warning", "task socket"),
+        ("failure", "agent database"),
+        ("failure", "remote daemon"),
+        ("failure", "repository"),
     ] {
-        let start = format!("failure  {check}: ");
+        let start = format!("{level}  {check}: ");
         let line = run.out.lines().find(|line| line.starts_with(&start));
         let line = line.unwrap_or_else(|| panic!("{check}: {}", run.out));
         assert!(line.contains("; "), "no advice: {line}");

@@ -42,6 +42,7 @@ impl Site {
             "queue/db",
             "queue/sockets",
             "var/upgrade",
+            "var/wpkd",
             "etc",
         ] {
             std::fs::create_dir_all(home.join(folder)).unwrap();

@@ -145,8 +145,10 @@ async fn sections(
         let mut checks = registry.examine(kind, section, &context, asked).await;
         let told = checks.iter().find(|check| check.name == MANAGER_VERSION);
         manager = manager.or_else(|| told?.detail.parse().ok());
-        // Where the plugin has found what is wrong, it has said it better.
-        if checks.iter().all(|check| check.level != Level::Failure) {
+        // A source says itself what is in its way; and where another plugin has found
+        // what is wrong, it has said it better.
+        let silent = kind != PluginKind::Source;
+        if silent && checks.iter().all(|check| check.level != Level::Failure) {
             let outlook = registry.outlook(kind, section, &context).await;
             checks.extend(outlook.problems.into_iter().map(stops));
         }
