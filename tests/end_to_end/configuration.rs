@@ -45,11 +45,11 @@ async fn check_prints_every_mistake_with_file_and_key() {
     let keys = [
         "dialect:",
         "node.nmae:",
-        "provider.0.atempts:",
-        "provider.0.timeout:",
-        "provider.1.type:",
+        "[[provider]] number 1: atempts:",
+        "[[provider]] number 1: timeout:",
+        "[[provider]] number 2: type:",
         "store.path:",
-        "source.0.mode:",
+        "[[source]] number 1: mode:",
         "transport.tiemout:",
     ];
     for key in keys {
@@ -142,7 +142,9 @@ async fn a_second_daemon_does_not_take_the_sockets_away() {
 async fn what_would_stop_the_start_is_found_before() {
     let home = wpk_testkit::Home::new().unwrap();
     std::fs::write(home.path("a-file"), "").unwrap();
-    let _other = std::os::unix::net::UnixListener::bind(home.path("taken")).unwrap();
+    let other = std::os::unix::net::UnixListener::bind(home.path("taken")).unwrap();
+    // Somebody who hangs up at once.
+    std::thread::spawn(move || other.incoming().for_each(drop));
     let file = home.path("wpkd.toml");
     let repository = |key: &str| format!("[[provider]]\ntype = \"repository\"\n{key}\n");
     let signatures = "[cache]\nverify_signature = true\nca_store = [\"none.pem\"]\n";
@@ -191,7 +193,8 @@ async fn what_would_stop_the_start_is_found_before() {
         let told = String::from_utf8(examined.stdout).unwrap();
         assert!(!examined.status.success(), "{text}\n{told}");
 
-        let started = wpkd(&["run", "--config", config]);
+        let run = ["run", "--config", config];
+        let started = wpkd(&run);
         let started = tokio::time::timeout(wpk_testkit::manager::PATIENCE, started).await;
         let started = started.unwrap_or_else(|_| panic!("it starts: {text}"));
         assert!(!started.status.success(), "{text}");

@@ -51,12 +51,12 @@ async fn mistakes_in_a_plugins_section_have_their_key() {
     let (good, printed) = check(&settings).await;
     assert!(!good);
     for key in [
-        "provider.0.color: unknown setting; known are colour",
-        "provider.1.mode: ",
-        "provider.1.seize: unknown field `seize`",
-        "provider.1.size: ",
-        "provider.2.mode: is missing",
-        "provider.3.type: \"even\" is unknown",
+        "[[provider]] number 1: color: unknown setting; known are colour",
+        "[[provider]] number 2: mode: ",
+        "[[provider]] number 2: seize: unknown field `seize`",
+        "[[provider]] number 2: size: ",
+        "[[provider]] number 3: mode: is missing",
+        "[[provider]] number 4: type: \"even\" is unknown",
     ] {
         let found = printed
             .lines()
@@ -92,7 +92,7 @@ async fn a_library_that_must_not_be_loaded_keeps_the_daemon_from_starting() {
         ),
         (
             "[[plugin]]\npath = \"relative.so\"\n".to_owned(),
-            "plugin.0.path",
+            "[[plugin]] number 1: path",
         ),
     ];
     for (settings, reason) in cases {

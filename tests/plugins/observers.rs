@@ -172,13 +172,16 @@ async fn check_and_doctor_tell_of_observers() {
         assert!(printed.contains(file), "{printed}");
     }
     let twice = said(&audit(&["one", "one"]), "check").await;
-    assert!(twice.contains("observer.1.path: "), "{twice}");
+    assert!(twice.contains("[[observer]] number 2: path: "), "{twice}");
     let cut = two.replace(
         "type = \"audit\"",
         "type = \"audit\"\nlongest_text = \"1B\"",
     );
     let printed = said(&cut, "check").await;
-    for key in ["observer.0.longest_text: ", "observer.1.longest_text: "] {
+    for key in [
+        "[[observer]] number 1: longest_text: ",
+        "[[observer]] number 2: longest_text: ",
+    ] {
         assert!(printed.contains(key), "{printed}");
     }
 }

@@ -105,13 +105,33 @@ pub trait Section: DeserializeOwned + Send + Sync + 'static {
     /// # Errors
     /// Every mistake in it.
     fn read(section: &Value) -> Result<Self, Vec<Problem>> {
-        let read: Self = settings::read(section)?;
-        let problems = read.problems();
-        if problems.is_empty() {
-            Ok(read)
-        } else {
-            Err(problems)
-        }
+        let problems = match settings::read::<Self>(section) {
+            Ok(read) => match read.problems() {
+                problems if problems.is_empty() => return Ok(read),
+                problems => problems,
+            },
+            Err(mut problems) => {
+                problems.extend(others::<Self>(section, &problems));
+                problems
+            }
+        };
+        Err(problems)
+    }
+}
+
+/// What is wrong beside the keys that cannot be read. What is said of a key that is
+/// not written may come of one of those, and is left out.
+fn others<S: Section>(section: &Value, found: &[Problem]) -> Vec<Problem> {
+    let Value::Object(entries) = section else {
+        return Vec::new();
+    };
+    let first = |key: &str| key.split('.').next().unwrap_or_default().to_owned();
+    let mut rest = entries.clone();
+    rest.retain(|key, _| !found.iter().any(|problem| first(&problem.key) == *key));
+    let written = |problem: &Problem| rest.contains_key(&first(&problem.key));
+    match settings::read::<S>(&Value::Object(rest.clone())) {
+        Ok(read) => read.problems().into_iter().filter(written).collect(),
+        Err(_) => Vec::new(),
     }
 }
 

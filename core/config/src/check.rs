@@ -40,6 +40,9 @@ impl Fragments {
     /// Every mistake, those found before included.
     pub fn check(self, plugins: Option<&dyn Plugins>) -> Result<Settings, Findings> {
         let mut check = Check {
+            // What is in a file that cannot be read is nobody's guess.
+            incomplete: !self.findings.is_empty(),
+            faulty: Vec::new(),
             fragments: self,
             plugins,
         };
@@ -56,6 +59,12 @@ impl Fragments {
 struct Check<'a> {
     fragments: Fragments,
     plugins: Option<&'a dyn Plugins>,
+    /// Sections that are not there may have been meant: a file cannot be read, or a
+    /// name at the top is none.
+    incomplete: bool,
+    /// Sections that may have been meant otherwise: of a plugin's those whose type is
+    /// not sure, of ours those with mistakes.
+    faulty: Vec<String>,
 }
 
 impl Check<'_> {
@@ -70,6 +79,16 @@ impl Check<'_> {
         }
     }
 
+    /// Whether a section may have been meant otherwise than it is taken.
+    fn in_doubt(&self, section: &str) -> bool {
+        let name = section.split('.').next().unwrap_or_default();
+        (self.incomplete && self.get(name).is_none())
+            || self.faulty.iter().any(|faulty| {
+                let rest = faulty.strip_prefix(section);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+    }
+
     fn get(&self, key: &str) -> Option<&Value> {
         self.fragments.value.get(key)
     }
@@ -81,6 +100,7 @@ impl Check<'_> {
             .filter(|key| !known(key))
             .collect();
         for key in unknown {
+            self.incomplete = true;
             let expected = TOP_LEVEL.join(", ");
             self.found(
                 key,
@@ -152,7 +172,7 @@ impl Check<'_> {
                 if let Value::Object(entries) = &mut rest {
                     entries.retain(|key, _| !problems.iter().any(|problem| problem.key == *key));
                 }
-                self.problems(section, problems);
+                self.faults(section, problems);
                 settings::read(&rest).unwrap_or_default()
             }
         }
@@ -160,18 +180,21 @@ impl Check<'_> {
 
     /// The sections of a kind that nobody wrote.
     fn usual(&self, kind: PluginKind, node: &NodeInfo) -> Vec<PluginSection> {
-        let types = self
-            .plugins
-            .map(|plugins| plugins.usual(kind, node, self.fragments.ossec.is_some()));
-        let types = types.into_iter().flatten();
+        let types = self.usual_types(kind, node).into_iter().flatten();
         types.map(PluginSection::of).collect()
+    }
+
+    fn usual_types(&self, kind: PluginKind, node: &NodeInfo) -> Option<Vec<&'static str>> {
+        let manager = self.fragments.ossec.is_some();
+        self.plugins
+            .map(|plugins| plugins.usual(kind, node, manager))
     }
 
     /// The one section of a kind.
     fn one(&mut self, kind: PluginKind, node: &NodeInfo) -> Option<PluginSection> {
         match self.get(kind.as_str()).cloned() {
             None => self.usual(kind, node).pop(),
-            Some(value) => Some(self.plugin_section(kind, kind.as_str(), value)),
+            Some(value) => Some(self.plugin_section(kind, kind.as_str(), value, node)),
         }
     }
 
@@ -180,42 +203,63 @@ impl Check<'_> {
         match self.get(kind.as_str()).cloned() {
             None => self.usual(kind, node),
             Some(Value::Array(entries)) => (entries.into_iter().enumerate())
-                .map(|(i, entry)| self.plugin_section(kind, &format!("{kind}.{i}"), entry))
+                .map(|(i, entry)| self.plugin_section(kind, &format!("{kind}.{i}"), entry, node))
                 .collect(),
             Some(_) => {
-                self.found(kind.as_str(), format!("must be a list: write [[{kind}]]"));
+                self.fault(kind.as_str(), format!("must be a list: write [[{kind}]]"));
                 Vec::new()
             }
         }
     }
 
-    fn plugin_section(&mut self, kind: PluginKind, section: &str, value: Value) -> PluginSection {
+    fn plugin_section(
+        &mut self,
+        kind: PluginKind,
+        section: &str,
+        value: Value,
+        node: &NodeInfo,
+    ) -> PluginSection {
         let Value::Object(mut entries) = value else {
-            self.found(section, "must be a table of settings");
+            self.fault(section, "must be a table of settings");
             return PluginSection::of("");
         };
-        let type_name = match entries.remove("type") {
-            Some(Value::String(name)) => name,
-            Some(_) => {
-                self.found(format!("{section}.type"), "must be a text");
+        let usual = self.usual_types(kind, node);
+        let (type_name, written) = match (entries.remove("type"), usual.as_deref()) {
+            (Some(Value::String(name)), _) => (name, true),
+            (Some(_), _) => {
+                self.faults(section, vec![Problem::new("type", "must be a text")]);
                 return PluginSection::of("");
             }
-            None => {
-                self.found(section, "has no `type`; it names the plugin");
+            (None, Some([usual])) => ((*usual).to_owned(), false),
+            // Whoever reads without plugins has no use for it.
+            (None, None) => (String::new(), false),
+            (None, Some(_)) => {
+                let known = self.types(kind);
+                self.fault(
+                    section,
+                    format!("has no `type`; write that of a plugin: {known}"),
+                );
                 return PluginSection::of("");
             }
         };
         let settings = Value::Object(entries);
         if let Some(plugins) = self.plugins {
             match plugins.check(kind, &type_name, &settings) {
-                Some(problems) => self.problems(section, problems),
+                Some(problems) if written => self.problems(section, problems),
+                Some(problems) => {
+                    let told = problems.into_iter().map(|problem| Problem {
+                        message: format!(
+                            "{} (taken for type = {type_name:?}, since none is written)",
+                            problem.message
+                        ),
+                        ..problem
+                    });
+                    self.faults(section, told.collect());
+                }
                 None => {
-                    let known = match plugins.types(kind).as_slice() {
-                        [] => "none is known, a library of [[plugin]] may bring one".to_owned(),
-                        types => format!("known are {}", types.join(", ")),
-                    };
-                    let message = format!("{type_name:?} is unknown; {known}");
-                    self.found(format!("{section}.type"), message);
+                    let known = self.types(kind);
+                    let message = format!("{type_name:?} is unknown; known are {known}");
+                    self.faults(section, vec![Problem::new("type", message)]);
                 }
             }
         }
@@ -223,6 +267,24 @@ impl Check<'_> {
             kind: type_name,
             settings,
         }
+    }
+
+    /// A mistake of a section as a whole.
+    fn fault(&mut self, section: &str, message: impl Into<String>) {
+        self.faults(section, vec![Problem::new("", message)]);
+    }
+
+    /// Mistakes because of which a section may have been meant otherwise.
+    fn faults(&mut self, section: &str, problems: Vec<Problem>) {
+        if !problems.is_empty() {
+            self.faulty.push(section.to_owned());
+        }
+        self.problems(section, problems);
+    }
+
+    fn types(&self, kind: PluginKind) -> String {
+        let types = self.plugins.map(|plugins| plugins.types(kind));
+        types.unwrap_or_default().join(", ")
     }
 
     fn plugins(&mut self) -> Vec<PluginFile> {
@@ -244,10 +306,29 @@ impl Check<'_> {
         files
     }
 
+    /// Whether a key of two parts is there and could be read.
+    fn is_written(&self, key: &str) -> bool {
+        let found = &self.fragments.findings;
+        let mut parts = key.splitn(2, '.');
+        let section = parts.next().and_then(|section| self.get(section));
+        let value = section
+            .zip(parts.next())
+            .and_then(|(section, key)| section.get(key));
+        value.is_some() && found.iter().all(|finding| finding.key != key)
+    }
+
     fn ranges(&mut self, settings: &Settings) {
         let mut problems = ranges::check(settings);
+        // Where one of the two may have been meant otherwise, they may fit together.
+        for relation in ranges::relations(settings) {
+            let both = relation.keys.iter().all(|key| self.is_written(key));
+            if both || !self.in_doubt(relation.section) {
+                problems.push(relation.problem);
+            }
+        }
         if let Some(plugins) = self.plugins {
-            problems.extend(together::check(settings, plugins));
+            let doubt = |section: &str| self.in_doubt(section);
+            problems.extend(together::check(settings, plugins, &doubt));
         }
         // A key that could not be read has its default here; that is no news.
         let known = &self.fragments.findings;
@@ -263,7 +344,7 @@ impl Check<'_> {
                 None => self.plugins.is_some(),
                 Some(value) => value.is_array(),
             };
-            if sections.is_empty() && empty {
+            if sections.is_empty() && empty && !self.in_doubt(kind.as_str()) {
                 self.found(kind.as_str(), format!("at least one [[{kind}]] is needed"));
             }
         }

@@ -25,6 +25,7 @@ mod check;
 mod libraries;
 mod load;
 mod ossec;
+mod places;
 mod plugins;
 mod ranges;
 mod sections;
@@ -44,12 +45,16 @@ pub use sections::{
 };
 
 /// One mistake in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Finding {
-    /// The file, or what else the value came from; `None` where a value is missing.
+    /// The file with the line, or what else the value came from; `None` where a value
+    /// is missing.
     pub origin: Option<String>,
     /// The full key, for example `provider.0.url`; empty for the file as a whole.
     pub key: String,
+    /// The key as it is written at its origin, `[[provider]] number 1: url`; empty
+    /// where that is no other.
+    pub written: String,
     /// What is wrong and what would be right.
     pub message: String,
 }
@@ -59,8 +64,10 @@ impl fmt::Display for Finding {
         if let Some(origin) = &self.origin {
             write!(f, "{origin}: ")?;
         }
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
+        match (self.written.as_str(), self.key.as_str()) {
+            ("", "") => {}
+            ("", key) => write!(f, "{key}: ")?,
+            (written, _) => write!(f, "{written}: ")?,
         }
         f.write_str(&self.message)
     }

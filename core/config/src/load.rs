@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::changes::Written;
 use crate::libraries::{self, PLUGIN_KEY, PluginFile};
 use crate::ossec::{self, OssecConf};
+use crate::places::Places;
 use crate::plugins::Plugins;
 use crate::{Finding, Findings, Settings, Sources};
 
@@ -38,6 +39,9 @@ pub struct Fragments {
     pub(crate) value: Value,
     pub(crate) ossec: Option<OssecConf>,
     pub(crate) findings: Vec<Finding>,
+    places: Places,
+    /// `--config FILE`.
+    file: Option<String>,
 }
 
 impl Fragments {
@@ -45,16 +49,23 @@ impl Fragments {
         let mut findings = Vec::new();
         let mut figment = Figment::new();
         let mut ossec = None;
+        let mut places = Places::default();
         if let Some(file) = &sources.file {
             match read(file) {
-                Ok(text) => figment = figment.merge(Named::new(file, Toml::string(&text))),
+                Ok(text) => {
+                    places.add(file, &text);
+                    figment = figment.merge(Named::new(file, Toml::string(&text)));
+                }
                 Err(finding) => findings.push(finding),
             }
             for file in drop_ins(file, &mut findings) {
                 match read(&file) {
                     // Lists of a drop-in are added to those before: a file that
                     // brings one more provider must not take away the others.
-                    Ok(text) => figment = figment.admerge(Named::new(&file, Toml::string(&text))),
+                    Ok(text) => {
+                        places.add(&file, &text);
+                        figment = figment.admerge(Named::new(&file, Toml::string(&text)));
+                    }
                     Err(finding) => findings.push(finding),
                 }
             }
@@ -79,6 +90,7 @@ impl Fragments {
                 origin: error.metadata.as_ref().map(origin_of),
                 key: error.path.join("."),
                 message: error.kind.to_string(),
+                ..Finding::default()
             }));
             Value::Object(serde_json::Map::new())
         });
@@ -87,6 +99,8 @@ impl Fragments {
             value,
             ossec,
             findings,
+            places,
+            file: (sources.file.as_ref()).map(|file| file.display().to_string()),
         }
     }
 
@@ -114,16 +128,28 @@ impl Fragments {
     /// Adds a mistake at `key`.
     pub fn found(&mut self, key: impl Into<String>, message: impl Into<String>) {
         let key = key.into();
+        let (origin, written) = self.place(&key);
         self.findings.push(Finding {
-            origin: self.origin(&key),
+            origin,
             key,
+            written,
             message: message.into(),
         });
     }
 
+    /// Where the value at `key` is, and its key as it is written there.
+    fn place(&self, key: &str) -> (Option<String>, String) {
+        // A key that is not there may be missing anywhere: the file of the settings.
+        let origin = self.origin(key).or_else(|| self.file.clone());
+        match (origin.as_deref()).and_then(|origin| self.places.find(key, origin)) {
+            Some(place) => (Some(place.origin), place.written),
+            None => (origin, numbered(key)),
+        }
+    }
+
     /// Where the value at `key` came from: that of the key itself, else of the
     /// section around it.
-    pub(crate) fn origin(&self, key: &str) -> Option<String> {
+    fn origin(&self, key: &str) -> Option<String> {
         let mut key = key;
         loop {
             if let Some(metadata) = self.figment.find_metadata(key) {
@@ -131,6 +157,22 @@ impl Fragments {
             }
             key = &key[..key.rfind('.')?];
         }
+    }
+}
+
+/// `provider.0.url` as `[[provider]] number 1: url`; any other key is what it is.
+fn numbered(key: &str) -> String {
+    let mut parts = key.splitn(3, '.');
+    match (
+        parts.next(),
+        parts.next().map(str::parse::<usize>),
+        parts.next(),
+    ) {
+        (Some(list), Some(Ok(number)), None) => format!("[[{list}]] number {}", number + 1),
+        (Some(list), Some(Ok(number)), Some(rest)) => {
+            format!("[[{list}]] number {}: {rest}", number + 1)
+        }
+        _ => key.to_owned(),
     }
 }
 
@@ -236,8 +278,8 @@ fn read_bytes(file: &Path) -> Result<Vec<u8>, Finding> {
 fn unusable(file: &Path, message: String) -> Finding {
     Finding {
         origin: Some(file.display().to_string()),
-        key: String::new(),
         message,
+        ..Finding::default()
     }
 }
 
@@ -252,8 +294,8 @@ fn drop_ins(file: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
         Err(error) => {
             findings.push(Finding {
                 origin: Some(folder.display().to_string()),
-                key: String::new(),
                 message: format!("cannot be listed: {error}"),
+                ..Finding::default()
             });
             return Vec::new();
         }

@@ -4,7 +4,7 @@
 
 use wpk_api::settings::{Problem, Problems, Span};
 
-use crate::sections::{CacheSettings, DeliverySettings, Settings, TaskSettings};
+use crate::sections::{DeliverySettings, Settings, TaskSettings};
 
 /// The longest time that can be written, 100 years.
 const LONGEST: Span = Span::seconds(100 * 365 * 86_400);
@@ -14,7 +14,6 @@ pub(crate) fn check(settings: &Settings) -> Vec<Problem> {
     let sections = [
         ("delivery", delivery(&settings.delivery)),
         ("tasks", tasks(&settings.tasks)),
-        ("cache", cache(&settings.cache)),
     ];
     let inside = |(section, problems): (&'static str, Problems)| {
         let found = problems.found().into_iter();
@@ -41,22 +40,50 @@ fn tasks(tasks: &TaskSettings) -> Problems {
     let mut problems = Problems::new();
     let task_timeout = Span::seconds(1)..=LONGEST;
     problems.in_range("task_timeout", tasks.task_timeout, task_timeout);
-    if tasks.cleanup_time < tasks.task_timeout {
-        problems.add("cleanup_time", "must not be below tasks.task_timeout");
-    }
     let confirm_within = Span::seconds(1)..=Span::seconds(86_400);
     problems.in_range("confirm_within", tasks.confirm_within, confirm_within);
     problems
 }
 
-fn cache(cache: &CacheSettings) -> Problems {
-    let mut problems = Problems::new();
-    if cache.verify_signature && cache.ca_store.is_empty() {
-        let message = "must name a CA file or folder, since verify_signature is on";
-        problems.add("ca_store", message);
-    }
-    if cache.total() < cache.max_size.0 {
-        problems.add("max_total", "must not be below cache.max_size");
-    }
-    problems
+/// Two keys of a section that do not fit together.
+pub(crate) struct Relation {
+    pub(crate) section: &'static str,
+    /// Both, in full.
+    pub(crate) keys: [&'static str; 2],
+    /// At the first of them.
+    pub(crate) problem: Problem,
+}
+
+/// What is wrong with two keys, neither of which is wrong alone.
+pub(crate) fn relations(settings: &Settings) -> Vec<Relation> {
+    let (tasks, cache) = (&settings.tasks, &settings.cache);
+    let mut found = Vec::new();
+    let mut check = |bad, section, keys: [&'static str; 2], message: &str| {
+        if bad {
+            found.push(Relation {
+                section,
+                keys,
+                problem: Problem::new(keys[0], message),
+            });
+        }
+    };
+    check(
+        tasks.cleanup_time < tasks.task_timeout,
+        "tasks",
+        ["tasks.cleanup_time", "tasks.task_timeout"],
+        "must not be below tasks.task_timeout",
+    );
+    check(
+        cache.verify_signature && cache.ca_store.is_empty(),
+        "cache",
+        ["cache.ca_store", "cache.verify_signature"],
+        "must name a CA file or folder, since verify_signature is on",
+    );
+    check(
+        cache.total() < cache.max_size.0,
+        "cache",
+        ["cache.max_total", "cache.max_size"],
+        "must not be below cache.max_size",
+    );
+    found
 }

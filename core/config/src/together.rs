@@ -9,8 +9,13 @@ use wpk_api::{Context, Demands, PluginKind};
 use crate::plugins::Plugins;
 use crate::sections::{PluginSection, Settings};
 
-/// Every mistake, with its full key.
-pub(crate) fn check(settings: &Settings, plugins: &dyn Plugins) -> Vec<Problem> {
+/// Every mistake, with its full key. A section that is in doubt, because of a mistake
+/// that is told already, demands nothing and is missed by nobody.
+pub(crate) fn check(
+    settings: &Settings,
+    plugins: &dyn Plugins,
+    doubt: &dyn Fn(&str) -> bool,
+) -> Vec<Problem> {
     let context = settings.context();
     let sections: Vec<Section> = (PluginKind::ALL.into_iter())
         .flat_map(|kind| {
@@ -18,10 +23,13 @@ pub(crate) fn check(settings: &Settings, plugins: &dyn Plugins) -> Vec<Problem> 
             sections.map(move |(i, section)| (kind, i, section))
         })
         .map(|(kind, i, section)| Section::new(kind, i, section, plugins, &context))
+        .filter(|section| !doubt(&section.key))
         .collect();
     let mut problems = occupied_twice(&sections);
-    problems.extend(missing(&sections, settings));
-    problems.extend(misplaced(&sections));
+    problems.extend(missing(&sections, settings, doubt));
+    if !doubt("node") {
+        problems.extend(misplaced(&sections));
+    }
     problems
 }
 
@@ -72,12 +80,17 @@ fn occupied_twice(sections: &[Section]) -> Vec<Problem> {
     problems
 }
 
-fn missing(sections: &[Section], settings: &Settings) -> Vec<Problem> {
+fn missing(
+    sections: &[Section],
+    settings: &Settings,
+    doubt: &dyn Fn(&str) -> bool,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     for section in sections {
         for need in &section.demands.needs {
             let there = settings.sections(need.kind);
-            if there.iter().all(|other| other.kind != need.type_name) {
+            let absent = there.iter().all(|other| other.kind != need.type_name);
+            if absent && !doubt(need.kind.as_str()) {
                 problems.push(Problem::new(
                     format!("{}.type", section.key),
                     format!(

@@ -202,7 +202,7 @@ fn every_mistake_is_found_with_its_key() {
         nmae = "x"
         version = "latest"
         [directory]
-        socket = "queue/db/wdb"
+        type = 5
         [[provider]]
         url = "x"
         [cache]
@@ -220,7 +220,7 @@ fn every_mistake_is_found_with_its_key() {
             "delivery.attempts",
             "delivery.chunk_size",
             "dialect",
-            "directory",
+            "directory.type",
             "home",
             "node.nmae",
             "node.version",
@@ -230,8 +230,10 @@ fn every_mistake_is_found_with_its_key() {
         ],
     );
     for finding in &findings {
+        let origin = finding.origin.as_ref().unwrap();
+        let line = origin.rsplit_once("wpkd.toml:").map(|(_, line)| line);
         assert!(
-            finding.origin.as_ref().unwrap().ends_with("wpkd.toml"),
+            line.is_some_and(|line| line.parse::<u32>().is_ok()),
             "{finding}"
         );
     }
@@ -324,7 +326,7 @@ fn drop_ins_add_to_lists_and_replace_values() {
     assert!(
         texts
             .iter()
-            .any(|text| text.contains("30-z.toml: node.nmae")),
+            .any(|text| text.contains("30-z.toml:2: node.nmae")),
         "{texts:?}"
     );
     assert!(
@@ -373,7 +375,7 @@ fn a_managers_ossec_conf_lies_below_our_own_file() {
         "{findings:?}"
     );
     assert!(
-        findings[1].contains("wpkd.toml: delivery.chunk_size"),
+        findings[1].contains("wpkd.toml:5: delivery.chunk_size"),
         "{findings:?}"
     );
 
@@ -456,4 +458,83 @@ fn mistakes_in_observers_are_found_like_those_in_any_section() {
     assert!(found[0].message.contains("observer.0.path"), "{found:?}");
     let found = refused(&format!("{one}path = \"door\"\n"), &["observer.0.path"]);
     assert!(found[0].message.contains("source.0.path"), "{found:?}");
+}
+
+#[test]
+fn a_type_may_be_left_out_where_there_is_a_default() {
+    let settings = load_text("[[source]]\npath = \"/x\"\n[store]\n[transport]\n").unwrap();
+    assert_eq!(types(&settings, PluginKind::Source), ["door"]);
+    assert_eq!(types(&settings, PluginKind::Transport), ["line"]);
+    assert_eq!(types(&settings, PluginKind::Store), ["book"]);
+    let worker = load_text("[node]\nrole = \"worker\"\n[store]\n").unwrap();
+    assert_eq!(types(&worker, PluginKind::Store), ["far"]);
+    // Nobody knows which of the two is meant.
+    let found = refused("[[provider]]\nurl = \"x\"\n", &["provider.0"]);
+    assert!(found[0].message.contains("shelf, file"), "{}", found[0]);
+    assert!(load_without_plugins("[store]\n[[provider]]\nurl = \"x\"\n").is_ok());
+}
+
+#[test]
+fn a_mistake_is_told_at_its_file_its_line_and_its_key_as_it_is_written() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("wpkd.toml");
+    let drop_in = folder.path().join("conf.d/10-mirror.toml");
+    std::fs::create_dir(drop_in.parent().unwrap()).unwrap();
+    let main = "home = \"/x\"\n\n[[provider]]\ntype = \"shelf\"\n\n[[provider]]\ntype = \"file\"\nwrong = 1\n\
+                [tasks]\ntask_timeout = \"soon\"\n";
+    std::fs::write(&file, main).unwrap();
+    let more = "# a mirror\n[[provider]]\ntype = \"shelf\"\n[[provider]]\ntype = \"s3\"\n[cache]\nmax_size = \"big\"\n";
+    std::fs::write(&drop_in, more).unwrap();
+    let mut told: Vec<String> = load(Some(&file))
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    // By the number of the line as text: 10 before 8.
+    told.sort();
+    let (main, more) = (file.display(), drop_in.display());
+    assert_eq!(told.len(), 4, "{told:?}");
+    for (line, begin) in told.iter().zip([
+        format!("{more}:5: [[provider]] number 2: type: "),
+        format!("{more}:7: cache.max_size: "),
+        format!("{main}:10: tasks.task_timeout: "),
+        format!("{main}:8: [[provider]] number 2: wrong: "),
+    ]) {
+        assert!(line.starts_with(&begin), "{line}\n{begin}");
+    }
+}
+
+#[test]
+fn a_typo_makes_no_second_mistake_elsewhere() {
+    for (text, key) in [
+        // The directory needs a transport that was meant, but not found.
+        (
+            "[directory]\ntype = \"line\"\n[transprot]\ntype = \"line\"\n[[source]]\ntype = \"line\"\n",
+            "transprot",
+        ),
+        (
+            "[directory]\ntype = \"line\"\n[transport]\ntype = \"lnie\"\n",
+            "transport.type",
+        ),
+        (
+            "[directroy]\ntype = \"other\"\n[transport]\ntype = \"other\"\n",
+            "directroy",
+        ),
+        (
+            "[tasks]\ntask_timeuot = \"5m\"\ncleanup_time = \"10m\"\n",
+            "tasks.task_timeuot",
+        ),
+        (
+            "[cache]\nverify_signature = true\nca_stroe = [\"x\"]\n",
+            "cache.ca_stroe",
+        ),
+        ("[[providre]]\ntype = \"shelf\"\n", "providre"),
+    ] {
+        refused(text, &[key]);
+    }
+    // And hides none: both times are there, and do not fit.
+    refused(
+        "[tasks]\ntask_timeout = \"5m\"\ncleanup_time = \"1m\"\nonrestart = 1\n",
+        &["tasks.cleanup_time", "tasks.onrestart"],
+    );
 }

@@ -15,10 +15,17 @@ use crate::settings;
 pub(crate) fn run(place: &Where, registry: &mut Registry) -> Result<(), Findings> {
     let (settings, mut fragments) = settings::read_on(place, registry)?;
     let mut notes = Vec::new();
-    for problem in wpk_runtime::outlook(&settings) {
+    let own = wpk_runtime::outlook(&settings);
+    // Everything else lies in the home.
+    let homeless = own.iter().any(|problem| problem.key == "home");
+    for problem in own {
         fragments.found(problem.key, problem.message);
     }
-    for (section, outlook) in look_ahead(&settings, registry) {
+    let seen = match homeless {
+        true => Vec::new(),
+        false => look_ahead(&settings, registry),
+    };
+    for (section, outlook) in seen {
         notes.extend(outlook.notes);
         for problem in outlook.problems {
             let problem = problem.inside(&section);

@@ -65,8 +65,8 @@ fn collect(place: &Where) -> Result<Fragments, Findings> {
     let home = home.map_err(|error| {
         Findings(vec![Finding {
             origin: Some("--home".to_owned()),
-            key: String::new(),
             message: error.to_string(),
+            ..Finding::default()
         }])
     })?;
     Ok(config::collect(&Sources {

@@ -87,6 +87,7 @@ fn finding(path: &Path, line: usize, key: &str, message: impl Into<String>) -> F
         origin: Some(format!("{}:{line}", path.display())),
         key: key.to_owned(),
         message: message.into(),
+        ..Finding::default()
     }
 }
 

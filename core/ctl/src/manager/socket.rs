@@ -47,7 +47,8 @@ pub(crate) fn upgrade_socket(settings: &Settings) -> Option<PathBuf> {
         return Some(usual());
     }
     let mut sources = settings.sources.iter();
-    let source = sources.find(|source| source.kind == "unix-socket")?;
+    // Without a type it is the usual one.
+    let source = sources.find(|source| matches!(&*source.kind, "unix-socket" | ""))?;
     let path = source.settings.get("upgrade").and_then(Value::as_str);
     Some(path.map_or_else(usual, |path| settings.path(path)))
 }

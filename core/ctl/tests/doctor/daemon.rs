@@ -53,7 +53,7 @@ async fn a_provider_that_cannot_be_read_is_not_taken_for_the_public_one() {
     assert!(!run.out.contains("packages.wazuh.com"), "{}", run.out);
     let line = site.line("settings", &[]);
     assert!(line.starts_with("failure "), "{line}");
-    assert!(line.contains("wpkd.toml: provider.0.attempts: "), "{line}");
+    assert!(line.contains("[[provider]] number 1: attempts: "), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
