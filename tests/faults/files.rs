@@ -138,6 +138,7 @@ async fn a_file_that_is_too_long_is_refused_at_once() -> Option<String> {
 
 async fn a_task_table_with_another_column_is_refused() -> String {
     let mut manager = Manager::prepare("").await.unwrap();
+    std::fs::create_dir_all(manager.home.path("var/wpkd")).unwrap();
     let table = rusqlite::Connection::open(manager.home.tasks_db()).unwrap();
     let columns = "TASK_ID INTEGER PRIMARY KEY AUTOINCREMENT, AGENT_ID INT, NODE TEXT, MODULE TEXT, \
                    COMMAND TEXT, CREATE_TIME INTEGER, LAST_UPDATE_TIME INTEGER, STATUS TEXT, \
@@ -148,7 +149,6 @@ async fn a_task_table_with_another_column_is_refused() -> String {
     ));
     made.unwrap();
     drop(table);
-    // Where the others' table lies, which is not the embedded default.
     let settings = format!(
         "[store]\ntype = \"sqlite\"\npath = {}",
         Value::from(manager.home.tasks_db().display().to_string())

@@ -95,9 +95,14 @@ async fn a_socket_that_is_removed_is_there_again() -> String {
 
 async fn a_socket_that_cannot_be_made_again_ends_the_daemon() -> String {
     let mut manager = Manager::start("").await.unwrap();
-    let folder = manager.home.path("queue/tasks");
-    std::fs::rename(&folder, manager.home.path("queue/away")).unwrap();
-    std::fs::write(&folder, "no folder").unwrap();
+    let (folder, other) = (
+        manager.home.path("queue/tasks"),
+        manager.home.path("queue/other"),
+    );
+    std::fs::write(&other, "no folder").unwrap();
+    // In one step: a folder that is missing for a moment is made again.
+    let exchange = rustix::fs::RenameFlags::EXCHANGE;
+    rustix::fs::renameat_with(rustix::fs::CWD, &other, rustix::fs::CWD, &folder, exchange).unwrap();
     let daemon = manager.daemon().unwrap();
     let ended = daemon.wait(Duration::from_secs(30)).await.unwrap();
     let why = said(&manager, "cannot be made again") > 0;
