@@ -9,11 +9,11 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use wpk_api::{
-    AgentId, Command, Created, Overdue, Selector, Status, StoreError, TaskId, TaskStore,
+    AgentId, Cancel, Command, Created, Overdue, Selector, Status, StoreError, TaskId, TaskStore,
     TransitionResult,
 };
 use wpk_plugin_sqlite::SqliteStore;
-use wpk_testkit::store_suite::{START, agent, bare, order, to, upgrade};
+use wpk_testkit::store_suite::{START, agent, bare, held, order, to, upgrade};
 
 /// PROTOCOL.md, section 3.
 const PUBLISHED: &str = "
@@ -152,6 +152,28 @@ async fn new_rows_look_like_the_managers() {
         tasks_as_they_are(&file),
         [r#"[1,1,"node01","upgrade_module","upgrade",1700000000,null,"Pending",null]"#]
     );
+}
+
+#[tokio::test]
+async fn that_a_node_holds_an_order_is_known_as_long_as_the_task_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tasks.db");
+    let store = SqliteStore::open(&file).unwrap();
+    let new = (1..=3).map(|n| held(n, "node02", START)).collect();
+    store.create(new).await.unwrap();
+    store.withdraw(&[TaskId(1)]).await.unwrap();
+    drop(store);
+    Connection::open(&file)
+        .unwrap()
+        .execute("DELETE FROM TASKS WHERE TASK_ID = 2", [])
+        .unwrap();
+    let store = SqliteStore::open(&file).unwrap();
+    assert_eq!(count(&file, "SELECT count(*) FROM WPKD_HELD"), 1);
+    let cancel = async |which| store.cancel("node02", which, START).await.unwrap();
+    assert_eq!(cancel(Cancel::WithoutOrder).await, 0);
+    assert_eq!(cancel(Cancel::Pending).await, 1);
+    assert_eq!(store.purge(START).await.unwrap(), 1);
+    assert_eq!(count(&file, "SELECT count(*) FROM WPKD_HELD"), 0);
 }
 
 #[tokio::test]
