@@ -11,7 +11,7 @@ use wpk_api::{AgentId, NewTask, Status, StoreError, Task, TaskId, UnixTime};
 
 use super::create::alike;
 use super::inner::Inner;
-use super::master::{NotCreated, SHORT};
+use super::master::{LONG, NotCreated, SHORT};
 use super::rows::Known;
 
 impl Inner {
@@ -45,19 +45,21 @@ impl Inner {
         }
     }
 
-    /// Looks at what has waited longest. Who cancels cancels all that waits, so it is
-    /// among that.
+    /// Looks at what has waited longest, as much as one question is about. Who cancels
+    /// cancels all that waits, so it is among that.
     pub(super) async fn look_at_queue(&self, now: UnixTime) -> Result<(), StoreError> {
-        let Some(oldest) = self.local.oldest_waiting().await? else {
-            return Ok(());
+        let (first, last) = (TaskId(i64::MIN), TaskId(i64::MAX));
+        let oldest = self.local.waiting_between(first, last, LONG).await?;
+        let agents: Vec<AgentId> = oldest.iter().map(|row| row.agent).collect();
+        let newest = self.master.results(&agents).await?;
+        let cancelled = |row: &Known| {
+            let task = newest.get(&row.agent);
+            task.is_some_and(|task| is_cancelled(row, task, &self.node))
         };
-        let newest = self.master.results(&[oldest.agent]).await?;
-        match newest.get(&oldest.agent) {
-            Some(task) if is_cancelled(&oldest, task, &self.node) => {
-                self.create_anew(now).await.map(drop)
-            }
-            _ => Ok(()),
+        if oldest.iter().any(cancelled) {
+            self.create_anew(now).await?;
         }
+        Ok(())
     }
 
     /// Asks the master for tasks in the place of these; whoever calls may create.

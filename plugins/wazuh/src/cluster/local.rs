@@ -97,19 +97,17 @@ impl Local {
         })
     }
 
-    /// Forgets what has not begun; returns how many waited. With `due` the
-    /// master has still to be told.
-    pub(super) async fn cancel(&self, due: bool) -> Result<u64, StoreError> {
-        self.run(move |connection| {
+    /// Forgets what has not begun, of which the master has still to be told; returns
+    /// how many waited.
+    pub(super) async fn cancel(&self) -> Result<u64, StoreError> {
+        self.run(|connection| {
             let waited: i64 = connection.query_row(
                 "SELECT count(*) FROM WORKER_TASKS WHERE STATE = 'waiting'",
                 [],
                 |row| row.get(0),
             )?;
             connection.execute("DELETE FROM WORKER_TASKS WHERE STATE <> 'running'", [])?;
-            if due {
-                set(connection, "cancel", "due")?;
-            }
+            set(connection, "cancel", "due")?;
             Ok(waited.unsigned_abs())
         })
         .await

@@ -18,7 +18,7 @@ use super::shown;
 /// item the answer stays below 65,536 bytes.
 pub(super) const SHORT: usize = 500;
 /// Agents per `upgrade_result`; an item may take a thousand bytes.
-const LONG: usize = 64;
+pub(super) const LONG: usize = 64;
 /// Questions that only read, at a time.
 const READS_AT_A_TIME: usize = 4;
 

@@ -2,7 +2,7 @@
 //!
 //! Each function is one transaction, on disk when it returns.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 use wpk_api::{NewTask, StoreError, Task, TaskId, TimelineEntry, TimelineStep, UnixTime};
 
 use super::history;
@@ -60,21 +60,6 @@ impl Local {
                     "SELECT 1 FROM WORKER_TASKS WHERE STATE <> 'running' AND NODE = ?1",
                 )?
                 .exists([node])
-        })
-        .await
-    }
-
-    /// The row that has waited longest, if any waits.
-    pub(super) async fn oldest_waiting(&self) -> Result<Option<Known>, StoreError> {
-        self.run(|connection| {
-            connection
-                .prepare_cached(concat!(
-                    "SELECT ",
-                    columns!(),
-                    " FROM WORKER_TASKS WHERE STATE = 'waiting' ORDER BY TASK_ID LIMIT 1"
-                ))?
-                .query_row([], known)
-                .optional()
         })
         .await
     }

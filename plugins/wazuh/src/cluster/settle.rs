@@ -103,17 +103,20 @@ impl Inner {
     /// forgotten here also while the master is away, which is told before
     /// anything else once it is back; returns how many waited.
     pub(super) async fn cancel(&self, node: &str) -> Result<u64, StoreError> {
-        let _cancelling = self.cancelling.lock().await;
-        // Of other nodes nobody here can say whether they hold the orders.
-        match self.master.cancel(node, node == self.node).await {
-            Ok(()) if node == self.node => self.local.cancel(false).await,
-            Ok(()) => Ok(0),
-            Err(error) if node == self.node => {
-                warn!(%error, "the master is told to cancel the waiting tasks when it is back");
-                self.local.cancel(true).await
-            }
-            Err(error) => Err(error),
+        if node != self.node {
+            // Whether it holds orders nobody here can say.
+            return self.master.cancel(node, false).await.map(|()| 0);
         }
+        let _cancelling = self.cancelling.lock().await;
+        // First here: a row whose task is cancelled at the master is created anew.
+        let waited = self.local.cancel().await?;
+        match self.master.cancel(node, true).await {
+            Ok(()) => self.local.cancel_is_done().await?,
+            Err(error) => {
+                warn!(%error, "the master is told to cancel the waiting tasks when it is back");
+            }
+        }
+        Ok(waited)
     }
 
     /// Tells the master to cancel, if that is still due.

@@ -10,7 +10,8 @@ use wpk_api::{
 use super::stand::{NODE, NOW, Stand, id, order, to, upgrade};
 use crate::cluster::{Mood, TaskTable};
 use crate::stands::AnyFactory;
-use crate::suite::ok;
+use crate::suite::{DEADLINE, ok};
+use crate::wait_until;
 
 /// All stories.
 pub async fn run(factory: &AnyFactory<dyn TaskStore>) {
@@ -18,6 +19,7 @@ pub async fn run(factory: &AnyFactory<dyn TaskStore>) {
     the_queue_is_looked_at_also_while_nothing_is_claimed(factory).await;
     thousands_are_created_anew_in_their_order(factory).await;
     what_this_node_cancels_stays_cancelled(factory).await;
+    a_cancel_that_was_cut_short_leaves_nothing_to_create_anew(factory).await;
     a_lost_answer_makes_no_second_task(factory).await;
     what_was_not_created_anew_is_asked_for_later(factory).await;
     another_task_of_the_agent_takes_the_place_of_a_cancelled_one(factory).await;
@@ -156,6 +158,28 @@ async fn what_this_node_cancels_stays_cancelled(factory: &AnyFactory<dyn TaskSto
         assert_eq!(stand.claim().await, []);
         assert_eq!(stand.table.statuses(1), ["Cancelled"]);
     }
+}
+
+async fn a_cancel_that_was_cut_short_leaves_nothing_to_create_anew(
+    factory: &AnyFactory<dyn TaskStore>,
+) {
+    let mut stand = Stand::new(factory, TaskTable::wazuh4());
+    stand.create(1).await;
+    // The program that cancels ends before it hears that the master has done so.
+    let dying = stand.store(&json!({"timeout": "5m"}));
+    stand.cluster().set_next(Mood::Silent);
+    let asking = tokio::spawn(async move { dying.cancel(NODE, Cancel::NotBegun, NOW).await });
+    let asked = wait_until(DEADLINE, async || {
+        (count(&stand, "upgrade_cancel_tasks") == 1).then_some(())
+    });
+    assert!(asked.await.is_some(), "the master is asked");
+    asking.abort();
+    stand.table.module_starts(NODE);
+    stand.restart();
+    assert_eq!(stand.claim().await, []);
+    stand.settle(NOW + 30).await;
+    assert_eq!(stand.claim().await, []);
+    assert_eq!(stand.table.statuses(1), ["Cancelled"]);
 }
 
 async fn a_lost_answer_makes_no_second_task(factory: &AnyFactory<dyn TaskStore>) {
