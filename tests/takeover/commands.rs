@@ -6,6 +6,7 @@ use std::process::Output;
 
 use serde_json::json;
 use tokio::process::Command;
+use wpk_testkit::manager::PATIENCE;
 use wpk_testkit::{ask_json, binary, modulesd, wait_until};
 
 use crate::beside_a_module;
@@ -41,7 +42,7 @@ async fn is_theirs(path: &Path) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_serves_what_is_said_by_check_log_and_doctor() {
-    let (mut manager, modulesd) = beside_a_module().await;
+    let (mut manager, mut modulesd) = beside_a_module().await;
     let (config, upgrade) = (manager.config(), manager.home.upgrade_socket());
     let (good, said) = wpkd("check", &config).await;
     assert!(good, "{said}");
@@ -89,7 +90,21 @@ async fn who_serves_what_is_said_by_check_log_and_doctor() {
         "{found}"
     );
     assert!(found.contains("answered in "), "{found}");
-    drop(modulesd);
+    // Each return is said once, with a count.
+    for times in 1..=2 {
+        modulesd.restart().await.unwrap();
+        let lines = |log: &str| {
+            log.lines()
+                .filter(|line| line.contains("has the path back"))
+                .count()
+        };
+        let said = wait_until(PATIENCE, async || {
+            (lines(&manager.output()) == 2 * times).then_some(())
+        });
+        assert!(said.await.is_some(), "{}", manager.output());
+        let counted = manager.output().matches(&format!("times={times}")).count();
+        assert_eq!(counted, 2, "{}", manager.output());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,9 +146,7 @@ async fn a_killed_wpkd_is_given_back_by_a_command() {
     assert!(modulesd.cancelled().iter().all(Option::is_some));
     modulesd.restart().await.unwrap();
     let path = &paths[0];
-    let back = wait_until(wpk_testkit::manager::PATIENCE, async || {
-        (!is_theirs(path).await).then_some(())
-    });
+    let back = wait_until(PATIENCE, async || (!is_theirs(path).await).then_some(()));
     assert!(back.await.is_some(), "{}", manager.output());
     manager.stop().await.unwrap();
     assert!(is_theirs(&paths[0]).await && is_theirs(&paths[1]).await);

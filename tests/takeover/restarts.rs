@@ -50,7 +50,7 @@ async fn every_request_is_answered_by_one_of_the_two() {
     let excepted = judge(&made, &gaps, &path, &manager.output());
     println!("{excepted} requests came between two steps of the module's start");
     // Nobody hides behind the module's own steps.
-    assert!(excepted < 100, "{excepted} of {REQUESTS} found nobody");
+    assert!(excepted < 250, "{excepted} of {REQUESTS} found nobody");
     let by_wpkd = tasks(&made);
     let by_module = made
         .iter()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::time::{Instant, sleep};
 
 use crate::error::SocketError;
@@ -99,8 +100,12 @@ impl SocketFile {
         if self.place.lies(Name::Own)? != Lies::Nothing {
             return Ok(());
         }
-        let linked = self.place.link(Name::Path, Name::Own);
-        linked.map_err(|error| self.place.failed("give it its second name again", error))?;
+        match self.place.link(Name::Path, Name::Own) {
+            Ok(()) => {}
+            // It was removed, or the name was given, a moment ago: the next look sees it.
+            Err(Errno::NOENT | Errno::EXIST) => return Ok(()),
+            Err(error) => return Err(self.place.failed("give it its second name again", error)),
+        }
         if self.place.lies(Name::Own)?.is(self.file) {
             return Ok(());
         }

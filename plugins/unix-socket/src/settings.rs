@@ -84,15 +84,19 @@ impl Settings {
         self.max_memory.map_or(usual, |memory| memory.0)
     }
 
+    /// Whether the task socket is nobody's: beside a worker's own modules.
+    pub(crate) fn leaves_tasks_alone(&self, context: &Context) -> bool {
+        self.take_over && context.node.role == Role::Worker
+    }
+
     /// The sockets that are served on this node: upgrade, then task.
     pub(crate) fn served(&self, context: &Context) -> Vec<Served> {
-        let beside_a_worker = self.take_over && context.node.role == Role::Worker;
         let served = |endpoint, path: &String| Served {
             endpoint,
             path: context.path(path),
         };
         let upgrade = (!self.upgrade.is_empty()).then(|| served(Endpoint::Upgrade, &self.upgrade));
-        let has_task = !self.task.is_empty() && !beside_a_worker;
+        let has_task = !self.task.is_empty() && !self.leaves_tasks_alone(context);
         let task = has_task.then(|| served(Endpoint::Task, &self.task));
         upgrade.into_iter().chain(task).collect()
     }

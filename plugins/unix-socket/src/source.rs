@@ -65,6 +65,9 @@ impl UnixSocketSource {
             sockets.push((served.endpoint, socket));
             paths.push(served.path);
         }
+        if settings.leaves_tasks_alone(context) {
+            tracing::info!("task socket: not served on a worker, the task manager is the master's");
+        }
         Ok(Self {
             sockets: Mutex::new(sockets),
             paths,
