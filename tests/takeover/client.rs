@@ -16,8 +16,11 @@ pub enum Answer {
         /// Its id.
         task: i64,
     },
-    /// The manager's own module.
-    Modulesd,
+    /// The manager's own module, with a task of its own.
+    Modulesd {
+        /// Its id.
+        task: i64,
+    },
     /// There was nothing to connect to, or nobody listened there: in words.
     NobodyThere(String),
     /// Somebody took the connection and did not answer, or said something else.
@@ -66,12 +69,10 @@ fn is_nobody(error: &io::Error) -> bool {
 fn read(answer: &[u8]) -> Answer {
     let json: Value = serde_json::from_slice(answer).unwrap_or_default();
     let item = &json["data"][0];
-    match (json["by"].as_str(), item["error"].as_i64()) {
-        (Some(modulesd::BY), Some(0)) => Answer::Modulesd,
-        (None, Some(0)) => match item["task_id"].as_i64() {
-            Some(task) => Answer::Wpkd { task },
-            None => Answer::Wrong(json.to_string()),
-        },
+    let task = item["task_id"].as_i64().filter(|id| *id > 0);
+    match (json["by"].as_str(), item["error"].as_i64(), task) {
+        (Some(modulesd::BY), Some(0), Some(task)) => Answer::Modulesd { task },
+        (None, Some(0), Some(task)) => Answer::Wpkd { task },
         _ => Answer::Wrong(String::from_utf8_lossy(answer).into_owned()),
     }
 }

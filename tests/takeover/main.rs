@@ -11,6 +11,7 @@
 
 mod client;
 mod commands;
+mod mirror;
 mod restarts;
 
 use wpk_testkit::{FakeModulesd, Manager};
@@ -21,12 +22,17 @@ dialect = \"wazuh-4\"
 [[source]]
 type = \"unix-socket\"
 take_over = true
+[[observer]]
+type = \"wazuh-tasks\"
 ";
 
 /// A manager's home with the settings, and a modulesd that runs in it; wpkd does not yet.
 async fn beside_a_module() -> (Manager, FakeModulesd) {
     let manager = Manager::prepare(SETTINGS).await.unwrap();
+    let table = manager.home.manager_tasks_db();
+    mirror::make(&table);
     let mut modulesd = FakeModulesd::of_master(&manager.home, "node01");
+    modulesd.keep_tasks(table, "node01");
     modulesd.start().await.unwrap();
     (manager, modulesd)
 }

@@ -1,17 +1,23 @@
 //! Requests without a pause while both sides are stopped and started.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
+use wpk_testkit::manager::PATIENCE;
 use wpk_testkit::modulesd::Gap;
 use wpk_testkit::wdb::agent_row;
-use wpk_testkit::{FakeModulesd, Manager, binary, release};
+use wpk_testkit::{FakeModulesd, Manager, binary, release, wait_until};
 
 use crate::beside_a_module;
 use crate::client::{Answer, Made, upgrade};
+use crate::mirror;
+
+/// Agents, and the ids of their tasks.
+type Tasks = BTreeMap<u32, i64>;
 
 const REQUESTS: u32 = 1_000;
 const EVERY: Duration = Duration::from_millis(10);
@@ -51,13 +57,16 @@ async fn every_request_is_answered_by_one_of_the_two() {
     println!("{excepted} requests came between two steps of the module's start");
     // Nobody hides behind the module's own steps.
     assert!(excepted < 250, "{excepted} of {REQUESTS} found nobody");
-    let by_wpkd = tasks(&made);
-    let by_module = made
-        .iter()
-        .filter(|one| matches!(one.answer, Answer::Modulesd));
+    let (by_wpkd, by_module) = tasks(&made);
     assert!(by_wpkd.len() > 400, "{}", by_wpkd.len());
-    assert!(by_module.count() > 0, "it was never asked");
-    has_them_all(&manager, &by_wpkd).await;
+    assert!(!by_module.is_empty(), "it was never asked");
+    // What reached wpkd is known to it and stands in the manager's table, and what the
+    // module answered is known to wpkd as well.
+    knows(&manager, &by_wpkd, |promised, known| promised == known).await;
+    // It has another id here where wpkd had given that to a task of its own.
+    knows(&manager, &by_module, |_, _| true).await;
+    let agents: Vec<u32> = by_wpkd.keys().copied().collect();
+    mirror::shows(&manager, &agents).await;
     drop(repository);
 }
 
@@ -93,7 +102,7 @@ fn judge(made: &[Made], gaps: &[Gap], path: &std::path::Path, log: &str) -> usiz
     let mut excepted = 0;
     for one in made {
         match &one.answer {
-            Answer::Wpkd { .. } | Answer::Modulesd => {}
+            Answer::Wpkd { .. } | Answer::Modulesd { .. } => {}
             Answer::NobodyThere(_) if in_a_gap(one) => excepted += 1,
             Answer::NobodyThere(what) | Answer::Wrong(what) => {
                 panic!("the request for agent {}: {what}\n{log}", one.agent)
@@ -103,33 +112,46 @@ fn judge(made: &[Made], gaps: &[Gap], path: &std::path::Path, log: &str) -> usiz
     excepted
 }
 
-/// The agents whose request reached wpkd, and the tasks that it made.
-fn tasks(made: &[Made]) -> Vec<(u32, i64)> {
-    let tasks = made.iter().filter_map(|one| match one.answer {
-        Answer::Wpkd { task } => Some((one.agent, task)),
-        _ => None,
-    });
-    tasks.collect()
+/// The agents whose request reached wpkd, and those whose request reached the module, with
+/// the ids of the tasks that were promised.
+fn tasks(made: &[Made]) -> (Tasks, Tasks) {
+    let (mut by_wpkd, mut by_module) = (Tasks::new(), Tasks::new());
+    for one in made {
+        match one.answer {
+            Answer::Wpkd { task } => by_wpkd.insert(one.agent, task),
+            Answer::Modulesd { task } => by_module.insert(one.agent, task),
+            Answer::NobodyThere(_) | Answer::Wrong(_) => None,
+        };
+    }
+    (by_wpkd, by_module)
 }
 
-/// wpkd knows each task that it promised.
-async fn has_them_all(manager: &Manager, tasks: &[(u32, i64)]) {
-    let agents: Vec<u32> = tasks.iter().map(|(agent, _)| *agent).collect();
+/// wpkd knows each of these tasks, if not at once then after what others did was looked
+/// for; under an id that is `right`.
+async fn knows(manager: &Manager, tasks: &Tasks, right: impl Fn(i64, i64) -> bool) {
+    let agents: Vec<u32> = tasks.keys().copied().collect();
     let request = json!({"command": "upgrade_result", "parameters": {"agents": agents}});
-    let answer = manager
-        .ask(request.to_string())
-        .await
-        .unwrap_or(Value::Null);
-    let known: Vec<(u32, i64)> = answer["data"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|item| {
+    let known = async || {
+        let answer = manager.ask(request.to_string()).await?;
+        let items = answer["data"].as_array()?.iter();
+        let known = items.filter_map(|item| {
             let agent = u32::try_from(item["agent"].as_u64()?).ok()?;
             Some((agent, item["task_id"].as_i64()?))
-        })
-        .collect();
-    for promised in tasks {
-        assert!(known.contains(promised), "{promised:?} is lost");
+        });
+        Some(known.collect::<Tasks>())
+    };
+    let lost = async || {
+        let known = known().await.unwrap_or_default();
+        let lost = tasks.iter().filter_map(|(agent, promised)| {
+            let there = known.get(agent).copied();
+            let good = there.is_some_and(|there| right(*promised, there));
+            (!good).then_some((*agent, *promised, there))
+        });
+        lost.collect::<Vec<_>>()
+    };
+    let all = wait_until(PATIENCE, async || lost().await.is_empty().then_some(()));
+    if all.await.is_none() {
+        let lost = lost().await;
+        panic!("(agent, task, known) {lost:?}\n{}", manager.output());
     }
 }

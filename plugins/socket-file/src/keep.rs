@@ -84,10 +84,9 @@ impl SocketFile {
             return Ok(Look::InPlace);
         }
         let since = *away.since.get_or_insert_with(Instant::now);
-        let removed = self.place.lies(Name::Path)? == Lies::Nothing;
         Ok(match self.put_there(since.elapsed() < GRACE, None)? {
             Taken::Ours => {
-                self.say_back(since, removed);
+                self.say_back(since);
                 Look::Back
             }
             Taken::NotYet => Look::Soon,
@@ -113,11 +112,12 @@ impl SocketFile {
         self.place.unlink(Name::Own)
     }
 
-    fn say_back(&self, since: Instant, removed: bool) {
+    fn say_back(&self, since: Instant) {
+        let pushed_aside = matches!(self.place.lies(Name::Builtin), Ok(Lies::Socket(_)));
         let times = self.losses.fetch_add(1, Ordering::Relaxed) + 1;
         let (path, after_ms) = (self.path().display(), since.elapsed().as_millis());
         let (us, them) = (self.wanted.names.us, self.wanted.names.them);
-        match self.wanted.take_over && !removed {
+        match self.wanted.take_over && pushed_aside {
             true => tracing::info!(
                 %path, times, after_ms,
                 "{them} bound its socket anew (it was started again); {us} has the path back"

@@ -1,6 +1,7 @@
 //! Tasks that somebody else made, taken over as they are: the body of
 //! [`wpk_api::TaskStore::import`]. `WPKD_IMPORTED` remembers which they are, and under
-//! which id each is shown where it comes from.
+//! which id each is shown where it comes from; `WPKD_MOVED` under which id a task of ours
+//! was found there, because something else had its own.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use wpk_api::{Imported, Mover, Standing, Task, TaskId};
@@ -27,7 +28,8 @@ pub(crate) const IMPORTED: &str = concat!(
     " AND EXISTS (SELECT 1 FROM WPKD_IMPORTED i WHERE i.TASK_ID = t.TASK_ID AND i.SHOWN_ID = ?1)"
 );
 
-/// One of this store: it is shown under its id, unless that was taken there.
+/// One of this store: it is shown under its id, unless that was taken there, by a task of
+/// somebody else or by one of ours whose own id was taken in turn.
 pub(crate) const OWN: &str = concat!(
     "SELECT ",
     columns!(),
@@ -35,7 +37,9 @@ pub(crate) const OWN: &str = concat!(
     same!(),
     " AND NOT EXISTS (SELECT 1 FROM WPKD_IMPORTED i WHERE i.TASK_ID = t.TASK_ID) \
      AND (t.TASK_ID = ?1 OR EXISTS (\
-         SELECT 1 FROM WPKD_IMPORTED i WHERE i.SHOWN_ID = t.TASK_ID AND i.TASK_ID <> t.TASK_ID)) \
+         SELECT 1 FROM WPKD_IMPORTED i WHERE i.SHOWN_ID = t.TASK_ID AND i.TASK_ID <> t.TASK_ID) \
+     OR EXISTS (SELECT 1 FROM WPKD_MOVED m WHERE m.SHOWN_ID = t.TASK_ID) \
+     OR EXISTS (SELECT 1 FROM WPKD_MOVED m WHERE m.TASK_ID = t.TASK_ID AND m.SHOWN_ID = ?1)) \
      ORDER BY t.TASK_ID = ?1 DESC LIMIT 1"
 );
 
@@ -54,6 +58,14 @@ fn one(connection: &Connection, shown: &Task) -> Result<Imported, Fault> {
         return follow(connection, here, shown);
     }
     if let Some(here) = find(connection, OWN, shown)? {
+        if here.id != shown.id {
+            prepared(
+                connection,
+                "INSERT INTO WPKD_MOVED (TASK_ID, SHOWN_ID) VALUES (?1, ?2) \
+                 ON CONFLICT (TASK_ID) DO UPDATE SET SHOWN_ID = ?2 WHERE SHOWN_ID <> ?2",
+            )?
+            .execute([here.id.0, shown.id.0])?;
+        }
         return Ok(Imported::Own(here.id));
     }
     if feed::was_deleted(connection, shown)? {

@@ -24,13 +24,19 @@ impl Tables {
             return self.follow(id, shown);
         }
         let own = |row: &&Row| {
-            let there = row.task.id == shown.id || self.is_displaced(row.task.id);
+            let id = row.task.id;
+            let found = self.moved.get(&id) == Some(&shown.id);
+            let there = id == shown.id || found || self.is_displaced(id);
             same(row) && row.shown.is_none() && there
         };
         let mut all = self.rows.values();
         let own_at_its_id = self.rows.get(&shown.id).filter(|row| own(row));
         if let Some(row) = own_at_its_id.or_else(|| all.find(own)) {
-            return Imported::Own(row.task.id);
+            let id = row.task.id;
+            if id != shown.id {
+                self.moved.insert(id, shown.id);
+            }
+            return Imported::Own(id);
         }
         if self.was_deleted(&shown) {
             return Imported::Deleted;
@@ -60,10 +66,12 @@ impl Tables {
         Imported::Followed(id)
     }
 
-    /// Whether something else is shown under the id of a task.
+    /// Whether something else is shown under the id of a task: one of somebody else, or
+    /// one of ours whose own id was taken in turn.
     fn is_displaced(&self, id: TaskId) -> bool {
         let mut rows = self.rows.values();
-        rows.any(|row| row.shown == Some(id) && row.task.id != id)
+        let by_others = rows.any(|row| row.shown == Some(id) && row.task.id != id);
+        by_others || self.moved.values().any(|shown| *shown == id)
     }
 
     /// Whether a task was deleted, and not every known reader has heard of it.

@@ -51,6 +51,8 @@ pub struct Tables {
     pub(super) last: i64,
     pub(super) changes: Vec<Change>,
     pub(super) places: HashMap<String, Revision>,
+    /// Under which id a task of ours was found where others write, if not under its own.
+    pub(super) moved: HashMap<TaskId, TaskId>,
 }
 
 impl Tables {

@@ -8,6 +8,8 @@
 //! and its bind breaks it, as he would break a manager. How long clients found nobody
 //! because of its own steps it reports as [`Gap`]s.
 
+mod table;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use crate::client::{ask_json, wait_until};
 use crate::home::Home;
 use crate::server::Connection;
+use table::Table;
 
 /// The member `by` of its answers.
 pub const BY: &str = "modulesd";
@@ -64,6 +67,7 @@ struct Shared {
     broken: Mutex<Vec<PathBuf>>,
     requests: Mutex<Vec<Value>>,
     cancelled: Mutex<Vec<Option<Value>>>,
+    table: Mutex<Option<Table>>,
     connections: TaskTracker,
 }
 
@@ -107,6 +111,14 @@ impl FakeModulesd {
             closed: None,
             shared: Arc::default(),
         }
+    }
+
+    /// Lets it keep its tasks, for a node of this name, in a task table that is there.
+    pub fn keep_tasks(&self, path: impl Into<PathBuf>, node: &str) {
+        *lock(&self.shared.table) = Some(Table {
+            path: path.into(),
+            node: node.to_owned(),
+        });
     }
 
     /// A start of its process. A path that it cannot bind it does not serve, and is
@@ -246,7 +258,7 @@ impl Shared {
             let mut connection = Connection::new(stream);
             while let Ok(Some(request)) = connection.receive().await {
                 let request = serde_json::from_slice(&request).unwrap_or(Value::Null);
-                let answer = answer(&request);
+                let answer = shared.act(&request);
                 lock(&shared.requests).push(request);
                 if connection
                     .send(answer.to_string().as_bytes())
@@ -258,10 +270,27 @@ impl Shared {
             }
         });
     }
+
+    /// Does what a request asks of the table, if there is one, and answers it.
+    fn act(&self, request: &Value) -> Value {
+        let table = lock(&self.table).clone();
+        let command = request["command"].as_str().unwrap_or_default();
+        let Some(table) = table else {
+            return answer(request, |_| 1);
+        };
+        match command {
+            "upgrade" | "upgrade_custom" => {
+                answer(request, |agent| table.enter(agent, command).unwrap_or(-1))
+            }
+            "upgrade_cancel_tasks" if table.cancel().is_err() => json!({"error": 4, "by": BY}),
+            _ => answer(request, |_| 1),
+        }
+    }
 }
 
-/// An item of success for each agent; without agents the refusal of section 2.
-fn answer(request: &Value) -> Value {
+/// An item of success for each agent, with a `task` id; without agents the refusal of
+/// section 2.
+fn answer(request: &Value, task: impl Fn(&Value) -> i64) -> Value {
     let agents = request
         .pointer("/parameters/agents")
         .and_then(Value::as_array);
@@ -271,7 +300,7 @@ fn answer(request: &Value) -> Value {
         return json!({"error": 2, "data": [item], "message": text, "by": BY});
     }
     let items = agents.into_iter().flatten().map(|agent| {
-        json!({"error": 0, "message": "Success", "agent": agent, "task_id": 1, "node": BY,
+        json!({"error": 0, "message": "Success", "agent": agent, "task_id": task(agent), "node": BY,
             "module": "upgrade_module", "command": "upgrade", "status": "Updated"})
     });
     let items: Vec<Value> = items.collect();
