@@ -226,6 +226,22 @@ async fn the_tool_prints_what_its_users_know() {
 }
 
 #[tokio::test]
+async fn a_manager_whose_lists_lack_our_tasks_is_warned_of() {
+    let takeover = Takeover::start("15m").await;
+    let text = std::fs::read_to_string(takeover.home.path("wazuh-manager.toml")).unwrap();
+    let config = takeover.home.path("alone.toml");
+    std::fs::write(&config, format!("observer = []\n{text}")).unwrap();
+    let mut doctor = Command::new(binary("wpkctl").unwrap());
+    doctor.arg("--config").arg(&config).arg("doctor");
+    let output = doctor.output().await.unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.contains("our tasks are not shown there"),
+        "{printed}"
+    );
+}
+
+#[tokio::test]
 async fn the_doctor_finds_it_well_and_leaves_it_as_it_was() {
     let takeover = Takeover::start("15m").await;
     let output = Command::new(binary("wpkctl").unwrap())

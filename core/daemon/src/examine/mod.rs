@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use tempfile::TempDir;
 use wpk_api::examine::{Check, Examine, Level, MANAGER_VERSION};
 use wpk_api::settings::Problem;
-use wpk_api::{Dialect, PluginKind, Version, repository};
+use wpk_api::{Dialect, PluginKind, Role, Version, repository};
 use wpk_config::{Findings, Settings};
 
 use crate::cli::Examination;
@@ -102,13 +102,26 @@ async fn look(
     )?;
     sections(PluginKind::Store, &asked, settings, registry, out).await?;
     sections(PluginKind::Observer, &asked, settings, registry, out).await?;
-    Ok(())
+    out.add_all("", unshown(settings))
 }
 
 /// What `wpkd check` would tell as well.
 fn stops(problem: Problem) -> Check {
     let advice = "correct it: wpkd does not start like this";
     Check::failure("start", problem.to_string(), advice)
+}
+
+/// Whether the API and the dashboard of the manager around us see our tasks: their lists
+/// are read from its own table. A section of `[[observer]]` replaces what stands for none.
+fn unshown(settings: &Settings) -> Option<Check> {
+    let shown = (settings.observers.iter()).any(|section| section.kind == "wazuh-tasks");
+    let master = settings.node.role == Role::Master;
+    (settings.context().manager && master && !shown).then(|| {
+        let detail = "our tasks are not shown there: no [[observer]] has type = \"wazuh-tasks\"";
+        let advice = "write that one as well, or know that the API's and the dashboard's lists \
+                      of tasks lack them";
+        Check::warning("manager's task table", detail, advice)
+    })
 }
 
 /// What plugins are asked beside themselves.

@@ -3,12 +3,13 @@
 //! may be claimed at a time, not by the length of the queue.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
-use wpk_api::{CancellationToken, Claimed};
+use wpk_api::{CancellationToken, Claimed, StoreResult};
 
 use super::carry_out::{Job, carry_out};
 use super::slots::{Slot, Slots};
@@ -24,6 +25,8 @@ const LARGEST: usize = 4 * 1024;
 /// How often the queue looks although nobody woke it: another node may share
 /// the store, and a store that failed may be back.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Looks that fail between two lines of the log.
+const TOLD_EVERY: u32 = 12;
 
 /// Runs until `stop`; deliveries that still run are in `running`.
 pub(crate) async fn run(
@@ -40,6 +43,7 @@ pub(crate) async fn run(
         workshop,
         running,
         stop,
+        failures: AtomicU32::new(0),
     };
     let resize = async {
         while limits.changed().await.is_ok() {
@@ -60,6 +64,8 @@ struct Queue {
     places: Arc<Semaphore>,
     running: TaskTracker,
     stop: CancellationToken,
+    /// How often one after the other the store could not be read.
+    failures: AtomicU32,
 }
 
 impl Queue {
@@ -105,10 +111,7 @@ impl Queue {
         }
         let (store, node) = (self.workshop.store(), self.workshop.node());
         let claimed = store.claim(node, slots.len(), self.workshop.now()).await;
-        let claimed = claimed.unwrap_or_else(|error| {
-            error!(%error, "the queue cannot be read; trying again");
-            Vec::new()
-        });
+        let claimed = self.read(claimed);
         if claimed.is_empty() {
             drop(slots);
             tokio::select! {
@@ -121,6 +124,24 @@ impl Queue {
         for (claimed, (slot, place)) in claimed.into_iter().zip(slots) {
             self.begin(Job::new(&self.workshop, claimed, place), slot);
         }
+    }
+
+    /// What was claimed. A store that stays away is told of once a minute.
+    fn read(&self, claimed: StoreResult<Vec<Claimed>>) -> Vec<Claimed> {
+        let error = match claimed {
+            Ok(claimed) => {
+                if self.failures.swap(0, Ordering::Relaxed) > 0 {
+                    info!("the queue can be read again");
+                }
+                return claimed;
+            }
+            Err(error) => error,
+        };
+        let before = self.failures.fetch_add(1, Ordering::Relaxed);
+        if before.is_multiple_of(TOLD_EVERY) {
+            error!(%error, "the queue cannot be read; trying again");
+        }
+        Vec::new()
     }
 
     fn begin(&self, job: Job, slot: Slot) {
