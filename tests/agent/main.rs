@@ -14,6 +14,7 @@
     unreachable_pub
 )]
 
+mod installers;
 mod results;
 mod stand;
 #[path = "../faults/table.rs"]
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use table::Check;
 
 fn main() -> ExitCode {
-    let rooms = [results::CHECKS];
+    let rooms = [results::CHECKS, installers::CHECKS];
     let checks: Vec<&'static Check> = rooms.into_iter().flatten().collect();
     table::main("agent", &checks)
 }

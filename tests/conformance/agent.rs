@@ -12,7 +12,7 @@ use tokio::process::Command;
 use wpk_testkit::files::{Files, files};
 use wpk_testkit::home::make_agent_folders;
 use wpk_testkit::wpk::SigningCa;
-use wpk_testkit::{Client, Process, binary};
+use wpk_testkit::{Client, Process, binary, wait_until};
 
 use crate::case::{self, Case};
 use crate::differences;
@@ -113,7 +113,14 @@ impl Agent {
     }
 
     async fn upload(&self, name: &str, bytes: &[u8]) {
-        self.ask("open", json!({"mode": "wb", "file": name})).await;
+        let open = json!({"command": "open", "parameters": {"mode": "wb", "file": name}});
+        let open = case::frame(open.to_string().as_bytes());
+        // What the installer before left running may still live.
+        let opened = async || (self.send(&open).await == answer(0, "ok")).then_some(());
+        assert!(
+            wait_until(DEADLINE, opened).await.is_some(),
+            "it stays shut"
+        );
         for chunk in bytes.chunks(32_768) {
             let buffer = base64_simd::STANDARD.encode_to_string(chunk);
             let write = json!({"buffer": buffer, "length": chunk.len(), "file": name});

@@ -308,6 +308,7 @@ pub const AGENT: &[Difference] = &[
         "crashes",
         EXECUTE,
     ),
+    row("upgrade/installer_empty_file", "no-shell", EXECUTE),
     row("upgrade/size_smaller_than_data", "crashes", UNMERGE),
     row(
         "upgrade/installer_{killed_by_signal,timeout_3s}",

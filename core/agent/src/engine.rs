@@ -3,7 +3,6 @@
 //! blocking pool, so that pings are answered meanwhile.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -14,10 +13,10 @@ use wpk_wire::{AgentRequest, AgentResponse, Step};
 
 use crate::files::Incoming;
 use crate::home::Home;
-use crate::installer::{self, Outcome};
-use crate::installer_log::InstallerLog;
+use crate::installer::Installers;
 use crate::settings::Settings;
 use crate::state::State;
+use crate::supervisor::Outcome;
 use crate::upgrade::{Failure, Rules, prepare};
 
 /// Commands that may wait; whoever sends more waits itself.
@@ -46,10 +45,9 @@ impl Commands {
 pub(crate) struct Engine {
     home: Arc<Home>,
     rules: Arc<Rules>,
-    execution_timeout: Duration,
+    installers: Installers,
     incoming: Arc<Mutex<Incoming>>,
     state: Arc<State>,
-    log: InstallerLog,
 }
 
 impl Engine {
@@ -58,7 +56,7 @@ impl Engine {
         home: Arc<Home>,
         settings: &Settings,
         state: Arc<State>,
-        log: InstallerLog,
+        installers: Installers,
     ) -> (Commands, impl Future<Output = ()> + use<>) {
         let incoming = Incoming::new(home.incoming(), settings.limits.incoming.0);
         let engine = Self {
@@ -66,11 +64,10 @@ impl Engine {
                 &settings.upgrade.ca_verification,
                 &settings.limits,
             )),
-            execution_timeout: settings.upgrade.execution_timeout.0,
+            installers,
             incoming: Arc::new(Mutex::new(incoming)),
             home,
             state,
-            log,
         };
         let (sender, mut jobs) = mpsc::channel::<Job>(QUEUE);
         let working = async move {
@@ -91,6 +88,15 @@ impl Engine {
             Err(refusal) => !refusal.named,
         };
         if !always && !self.state.allows_upgrades() {
+            return AgentResponse::failure(AgentCode::Disabled);
+        }
+        let begins = match &request {
+            Ok(AgentRequest::Open { .. } | AgentRequest::Upgrade { .. }) => true,
+            Ok(_) => false,
+            Err(refusal) => matches!(refusal.step, Some(Step::Open | Step::Upgrade)),
+        };
+        if begins && self.state.installer_runs() {
+            tracing::warn!("the installer before still runs: no other upgrade begins");
             return AgentResponse::failure(AgentCode::Disabled);
         }
         match request {
@@ -161,7 +167,7 @@ impl Engine {
         task: Option<TaskId>,
     ) -> AgentResponse {
         let (home, rules) = (Arc::clone(&self.home), Arc::clone(&self.rules));
-        let state = Arc::clone(&self.state);
+        let (state, running) = (Arc::clone(&self.state), self.installers.running.clone());
         let name = file.clone();
         let preparing = self.on_files(move |incoming| {
             incoming.settle(&name);
@@ -169,13 +175,15 @@ impl Engine {
             incoming.remove(&name);
             let program = prepared?;
             // Before the installer: it may end this process, and its result at once.
-            state.begins(task).map_err(|error| {
-                let text = format!("its task cannot be written down: {error}");
+            let fail = |error| {
+                let text = format!("that it runs cannot be written down: {error}");
                 Failure::new(AgentCode::Execute, text)
-            })?;
-            Ok::<_, Failure>(program)
+            };
+            let lock = running.begin().map_err(fail)?;
+            state.begins(task).map_err(fail)?;
+            Ok::<_, Failure>((program, lock))
         });
-        let program = match preparing.await {
+        let (program, lock) = match preparing.await {
             Some(Ok(program)) => program,
             Some(Err(failure)) => {
                 tracing::warn!("the upgrade with {file:?} is refused: {failure}");
@@ -185,17 +193,25 @@ impl Engine {
         };
         // Its name is the manager's.
         tracing::info!("running {program:?}");
-        let home = self.home.root();
-        let limit = self.execution_timeout;
-        match installer::run(&program, &file, home, &self.log, limit).await {
+        let outcome = match self.installers.begin(&program, &file, lock) {
+            Ok(begun) => begun.ended().await,
+            Err(outcome) => outcome,
+        };
+        match outcome {
             Outcome::Exited(status) => {
                 tracing::info!("the installer ended with status {status}");
                 self.state.expect_result();
                 AgentResponse::message(status.to_string())
             }
-            Outcome::Failed(reason) => {
+            Outcome::Failed { reason, left } => {
                 tracing::warn!("the installer of {file:?} failed: {reason}");
-                AgentResponse::failure(AgentCode::Execute)
+                let mut response = AgentResponse::failure(AgentCode::Execute);
+                if !left.is_empty() {
+                    tracing::error!("of the installer of {file:?} there still runs: {left}");
+                    response.message.push_str(": still running: ");
+                    response.message.push_str(&left);
+                }
+                response
             }
         }
     }

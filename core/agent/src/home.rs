@@ -89,6 +89,11 @@ impl Home {
         self.root.join("tmp")
     }
 
+    /// Locked while an installer runs.
+    pub(crate) fn installer_lock(&self) -> PathBuf {
+        self.root.join("var/run/wpk-installer.lock")
+    }
+
     /// What installers print. Outside `var/upgrade`, which is emptied.
     pub(crate) fn installer_log(&self) -> PathBuf {
         self.root.join("logs/wpk-installer.log")

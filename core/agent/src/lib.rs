@@ -25,8 +25,10 @@ mod listener;
 mod notify;
 mod outbox;
 mod result;
+mod running;
 pub mod settings;
 mod state;
+mod supervisor;
 mod task_file;
 mod unfinished;
 mod upgrade;
@@ -38,13 +40,15 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::home::Home;
 use crate::identity::Identity;
-use crate::installer_log::InstallerLog;
+use crate::installer::Installers;
 use crate::listener::Listener;
 use crate::outbox::Outbox;
+use crate::running::Running;
 use crate::state::State;
 
 pub use crate::home::HomeError;
 pub use crate::settings::{Problem, Problems, Settings};
+pub use crate::supervisor::{Order, supervise};
 pub use wpk_socket_file::SocketError;
 
 /// Why the agent cannot run. What goes wrong later is logged and tried again.
@@ -68,8 +72,19 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         tracing::warn!("{warning}");
     }
     let home = Arc::new(Home::prepare(&settings.home)?);
-    let log = InstallerLog::new(home.installer_log(), settings.limits.installer_log.0);
-    let state = Arc::new(State::new(settings.upgrade.enabled, home.upgrade_result()));
+    let installers = Installers {
+        home: home.root().to_owned(),
+        log: home.installer_log(),
+        log_limit: settings.limits.installer_log.0,
+        limit: settings.upgrade.execution_timeout.0,
+        within: settings.upgrade.result_within.0,
+        running: Running::new(home.installer_lock()),
+    };
+    let state = Arc::new(State::new(
+        settings.upgrade.enabled,
+        home.upgrade_result(),
+        installers.running.clone(),
+    ));
     let queue = settings.listen.as_ref().map(|listen| listen.queue.clone());
     let (outbox, acknowledgements) = Outbox::new(queue);
     let bound = match &settings.listen {
@@ -77,11 +92,10 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         None => None,
     };
 
-    let limit = settings.upgrade.execution_timeout.0;
-    unfinished::finish(&settings.home, &log, limit).await;
+    let unfinished = unfinished::begin(&installers);
     let schedule = notify::Schedule::new(&settings.upgrade);
-    let watching = notify::run(Arc::clone(&state), schedule, log.clone(), outbox);
-    let (commands, working) = Engine::start(home, &settings, state, log);
+    let watching = notify::run(Arc::clone(&state), schedule, outbox);
+    let (commands, working) = Engine::start(home, &settings, state, installers);
     let listening = async {
         match (&settings.listen, bound) {
             (Some(listen), Some(file)) => {
@@ -110,6 +124,10 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     let ended = tokio::select! {
         // An installer that runs goes on by itself; it usually is the one who stops us.
         (ended, ()) = async { tokio::join!(listening, dialling) } => ended,
+        () = async {
+            unfinished::watch(unfinished).await;
+            std::future::pending().await
+        } => Ok(()),
         // Neither of these ends by itself.
         () = watching => Ok(()),
         () = working => Ok(()),

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use wpk_agent::Settings;
+use wpk_agent::{Order, Settings};
 
 /// The agent side of remote upgrades. What it logs goes to standard error;
 /// WPK_AGENT_LOG=debug says more.
@@ -34,10 +34,17 @@ enum Command {
     /// it had taken over (`take_over`), back to its path. Acts only where the socket at the
     /// path is wpk-agent's and nobody serves it any more. For ExecStopPost= of its unit.
     GiveBack,
+    /// The agent's own: runs an installer and watches it.
+    #[command(hide = true)]
+    RunInstaller(Order),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Command::RunInstaller(order)) = &arguments.command {
+        wpk_agent::supervise(order);
+        return ExitCode::SUCCESS;
+    }
     let Some(config) = &arguments.config else {
         eprintln!("wpk-agent: say where the settings are: --config FILE");
         return ExitCode::from(2);
@@ -61,7 +68,8 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        None => serve(settings),
+        // The last was carried out above.
+        None | Some(Command::RunInstaller(_)) => serve(settings),
     }
 }
 

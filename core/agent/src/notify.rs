@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use wpk_wire::Acknowledgement;
 
-use crate::installer_log::InstallerLog;
 use crate::outbox::Outbox;
 use crate::result::ResultFile;
 use crate::settings::UpgradeSettings;
@@ -49,9 +48,9 @@ impl Schedule {
 }
 
 /// Runs for ever.
-pub(crate) async fn run(state: Arc<State>, schedule: Schedule, log: InstallerLog, outbox: Outbox) {
+pub(crate) async fn run(state: Arc<State>, schedule: Schedule, outbox: Outbox) {
     loop {
-        match look(&state, &schedule, &log).await {
+        match look(&state, &schedule).await {
             Found::Result(result) => {
                 tracing::info!("an upgrade ended with result {result}; the manager will be told");
             }
@@ -75,11 +74,10 @@ enum Found {
 }
 
 /// Waits for a result.
-async fn look(state: &State, schedule: &Schedule, log: &InstallerLog) -> Found {
+async fn look(state: &State, schedule: &Schedule) -> Found {
     let mut closely = Instant::now() + schedule.wait;
     let mut troubled = None;
     loop {
-        log.bound();
         let found = ResultFile::read(state.result_path());
         if let ResultFile::Result(result) = found {
             return Found::Result(result);
@@ -156,11 +154,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let result = dir.path().join("upgrade_result");
         fs::write(&result, "1\n").unwrap();
-        let state = Arc::new(State::new(true, result.clone()));
-        let log = InstallerLog::new(dir.path().join("log"), 1 << 20);
+        let state = Arc::new(State::in_folder(dir.path()));
         let (outbox, mut pending) = Outbox::new(None);
         let begin = Instant::now();
-        let running = tokio::spawn(run(Arc::clone(&state), schedule(), log, outbox));
+        let running = tokio::spawn(run(Arc::clone(&state), schedule(), outbox));
         let mut times = Vec::new();
         while times.len() < 6 {
             pending.changed().await.unwrap();
@@ -197,10 +194,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let result = dir.path().join("upgrade_result");
         fs::write(&result, "2").unwrap();
-        let state = Arc::new(State::new(true, result.clone()));
-        let log = InstallerLog::new(dir.path().join("log"), 1 << 20);
+        let state = Arc::new(State::in_folder(dir.path()));
         let (outbox, mut pending) = Outbox::new(None);
-        let running = tokio::spawn(run(state, schedule(), log, outbox));
+        let running = tokio::spawn(run(state, schedule(), outbox));
         tokio::time::sleep(Duration::from_secs(10)).await;
         fs::remove_file(&result).unwrap();
         pending.changed().await.unwrap();
@@ -223,12 +219,11 @@ mod tests {
         for what in ["an empty file", "other words", "a folder", "a pipe"] {
             let dir = tempfile::tempdir().unwrap();
             let result = dir.path().join("upgrade_result");
-            let state = Arc::new(State::new(true, result.clone()));
+            let state = Arc::new(State::in_folder(dir.path()));
             state.begins(Some(wpk_api::TaskId(7))).unwrap();
-            let log = InstallerLog::new(dir.path().join("log"), 1 << 20);
             let (outbox, mut pending) = Outbox::new(None);
             let begin = Instant::now();
-            let running = tokio::spawn(run(Arc::clone(&state), schedule(), log, outbox));
+            let running = tokio::spawn(run(Arc::clone(&state), schedule(), outbox));
             put_nothing_good(&result, what);
             pending.changed().await.unwrap();
             let waited = begin.elapsed().as_secs();
@@ -250,10 +245,9 @@ mod tests {
     async fn a_result_that_is_just_being_written_is_given_its_time() {
         let dir = tempfile::tempdir().unwrap();
         let result = dir.path().join("upgrade_result");
-        let state = Arc::new(State::new(true, result.clone()));
-        let log = InstallerLog::new(dir.path().join("log"), 1 << 20);
+        let state = Arc::new(State::in_folder(dir.path()));
         let (outbox, mut pending) = Outbox::new(None);
-        let running = tokio::spawn(run(Arc::clone(&state), schedule(), log, outbox));
+        let running = tokio::spawn(run(Arc::clone(&state), schedule(), outbox));
         fs::write(&result, "").unwrap();
         tokio::time::sleep(Duration::from_secs(59)).await;
         fs::write(&result, "0\n").unwrap();

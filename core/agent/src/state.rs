@@ -14,6 +14,7 @@ use wpk_api::TaskId;
 
 use crate::home;
 use crate::result::ResultFile;
+use crate::running::Running;
 use crate::task_file::TaskFile;
 
 /// The name of the file with the task, beside the result. A pattern such as `*`
@@ -28,18 +29,20 @@ pub(crate) struct State {
     telling: AtomicBool,
     result: PathBuf,
     task: TaskFile,
+    running: Running,
     changed: Notify,
 }
 
 impl State {
     /// `result`: where installers leave theirs; which task it is of is written
-    /// down beside it.
-    pub(crate) fn new(enabled: bool, result: PathBuf) -> Self {
+    /// down beside it. `running`: whether one runs.
+    pub(crate) fn new(enabled: bool, result: PathBuf, running: Running) -> Self {
         Self {
             enabled: AtomicBool::new(enabled),
             telling: AtomicBool::new(false),
             task: TaskFile::new(result.with_file_name(TASK)),
             result,
+            running,
             changed: Notify::new(),
         }
     }
@@ -50,6 +53,12 @@ impl State {
         self.enabled.load(Ordering::Relaxed)
             && !self.telling.load(Ordering::Relaxed)
             && !ResultFile::read(&self.result).is_pending()
+    }
+
+    /// Whether an installer still works: no other may be begun then, nor its package
+    /// be brought.
+    pub(crate) fn installer_runs(&self) -> bool {
+        self.running.holds()
     }
 
     /// Whether a result is being told: it then holds the next upgrade back, also
@@ -75,6 +84,7 @@ impl State {
         if let Err(error) = self.task.remove() {
             tracing::warn!("the note of the upgrade's task cannot be removed: {error}");
         }
+        self.running.forget();
         self.tells(false);
         self.enabled.store(true, Ordering::Relaxed);
         self.changed.notify_one();
@@ -111,6 +121,15 @@ impl State {
 }
 
 #[cfg(test)]
+impl State {
+    /// One that allows upgrades, with all its files in `folder`.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        let running = Running::new(folder.join("lock"));
+        Self::new(true, folder.join("upgrade_result"), running)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
@@ -119,7 +138,7 @@ mod tests {
     fn only_the_result_of_the_named_task_is_cleared() {
         let dir = tempfile::tempdir().unwrap();
         let result = dir.path().join("upgrade_result");
-        let state = State::new(true, result.clone());
+        let state = State::in_folder(dir.path());
         state.begins(Some(TaskId(6))).unwrap();
         fs::write(&result, "0\n").unwrap();
         // The late answer to a word about the upgrade before.
@@ -137,7 +156,7 @@ mod tests {
         for task in [None, Some(TaskId(6))] {
             let dir = tempfile::tempdir().unwrap();
             let result = dir.path().join("upgrade_result");
-            let state = State::new(true, result.clone());
+            let state = State::in_folder(dir.path());
             state.begins(task).unwrap();
             fs::write(&result, "0\n").unwrap();
             state.clear(None).unwrap();
@@ -146,7 +165,7 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let result = dir.path().join("upgrade_result");
-        let state = State::new(true, result.clone());
+        let state = State::in_folder(dir.path());
         fs::write(&result, "0\n").unwrap();
         state.clear(Some(TaskId(5))).unwrap();
         assert!(result.exists(), "nobody named its task");

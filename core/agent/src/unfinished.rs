@@ -7,32 +7,53 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
 
-use crate::installer::{self, Outcome};
-use crate::installer_log::InstallerLog;
+use crate::installer::{Begun, Installers};
+use crate::supervisor::Outcome;
 
 const FOLDER: &str = "var/installer";
 
-/// Runs `finish` where an upgrade was cut short; it returns at once and goes on
-/// in the background.
-pub(crate) async fn finish(home: &Path, log: &InstallerLog, limit: Duration) {
-    let folder = home.join(FOLDER);
+/// Begins `finish` where an upgrade was cut short. No upgrade can come in between, and
+/// nobody waits for it: it may hang.
+pub(crate) fn begin(installers: &Installers) -> Option<Begun> {
+    let folder = installers.home.join(FOLDER);
     let program = folder.join("finish");
     match is_due(&folder, &program) {
-        Ok(false) => return,
+        Ok(false) => return None,
         Ok(true) => {}
         Err(error) => {
             tracing::error!("an upgrade was cut short and cannot be finished: {error}");
-            return;
+            return None;
         }
     }
-    match installer::run(&program, "finish", home, log, limit).await {
+    // Where the installer itself still runs it holds the lock, and `finish` knows it.
+    let lock = installers.running.begin().unwrap_or_else(|error| {
+        tracing::warn!("that an upgrade is being finished cannot be written down: {error}");
+        None
+    });
+    match installers.begin(&program, "finish", lock) {
+        Ok(begun) => Some(begun),
+        Err(outcome) => {
+            say(&outcome);
+            None
+        }
+    }
+}
+
+/// Says how it ended; it mostly returns at once and goes on in the background.
+pub(crate) async fn watch(begun: Option<Begun>) {
+    if let Some(begun) = begun {
+        say(&begun.ended().await);
+    }
+}
+
+fn say(outcome: &Outcome) {
+    match outcome {
         Outcome::Exited(0) => tracing::warn!("an upgrade was cut short; it is being finished"),
         // Another one runs, or its result waits: nothing is left to do for us.
         Outcome::Exited(status) => tracing::info!(status, "nothing had to be finished"),
-        Outcome::Failed(reason) => {
-            tracing::error!("{} did not finish the upgrade: {reason}", program.display());
+        Outcome::Failed { reason, .. } => {
+            tracing::error!("{FOLDER}/finish did not finish the upgrade: {reason}");
         }
     }
 }
@@ -80,34 +101,33 @@ mod tests {
         home
     }
 
-    async fn start(home: &Path) -> bool {
-        let log = InstallerLog::new(home.join("log"), 1 << 20);
-        finish(home, &log, Duration::from_secs(30)).await;
-        home.join("finished").exists()
+    fn due(home: &Path) -> io::Result<bool> {
+        let folder = home.join(FOLDER);
+        is_due(&folder, &folder.join("finish"))
     }
 
-    #[tokio::test]
-    async fn only_a_journal_makes_it_due() {
+    #[test]
+    fn only_a_journal_makes_it_due() {
         let home = home();
-        assert!(!start(home.path()).await);
+        assert!(!due(home.path()).unwrap());
         fs::write(home.path().join(FOLDER).join("journal"), "").unwrap();
-        assert!(start(home.path()).await);
+        assert!(due(home.path()).unwrap());
     }
 
-    #[tokio::test]
-    async fn a_program_that_others_could_have_put_there_is_not_run() {
+    #[test]
+    fn a_program_that_others_could_have_put_there_is_not_run() {
         let home = home();
         let folder = home.path().join(FOLDER);
         let program = folder.join("finish");
         fs::write(folder.join("journal"), "").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o722)).unwrap();
-        assert!(!start(home.path()).await);
+        assert!(due(home.path()).is_err());
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(!start(home.path()).await);
+        assert!(due(home.path()).is_err());
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
         fs::rename(&program, folder.join("other")).unwrap();
         symlink("other", &program).unwrap();
-        assert!(!start(home.path()).await);
+        assert!(due(home.path()).is_err());
     }
 }

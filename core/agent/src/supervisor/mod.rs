@@ -1,0 +1,303 @@
+//! The process between the agent and an installer: `wpk-agent run-installer`, which
+//! the agent starts from its own program (`installer.rs`). It outlives the agent,
+//! which most installers restart, and so it is the one who
+//!
+//! - takes what installers print, through a pipe, into a log that stays within its limit;
+//! - is the parent of everything the installer leaves running (a subreaper), also of
+//!   what began a session of its own, so that the time limit ends all of it;
+//! - holds the lock that says that an installer runs (`running.rs`), for as long as
+//!   anything of it lives, up to a longest time.
+//!
+//! Its standard input is the locked file; on standard output it tells, in one line,
+//! how the installer's first process ended.
+
+mod processes;
+
+use std::io::{self, PipeReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, set_child_subreaper, wait};
+
+use crate::installer_log::InstallerLog;
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// A file written a moment ago may still be held open by a process being started.
+const BUSY: (u32, Duration) = (20, Duration::from_millis(25));
+/// How long what was killed may take to be gone.
+const REAP: Duration = Duration::from_secs(5);
+/// How long a stopped or killed process may be in coming before it is looked again.
+const AGAIN: Duration = Duration::from_millis(100);
+/// What is read of an installer's output at a time, in bytes.
+const BLOCK: usize = 8 * 1024;
+
+/// What a supervisor is to do. The agent writes it as a command line.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Order {
+    /// The working directory, and `HOME`.
+    #[arg(long)]
+    pub folder: PathBuf,
+    /// What the log calls the installer.
+    #[arg(long)]
+    pub label: String,
+    /// The log.
+    #[arg(long)]
+    pub log: PathBuf,
+    /// Its limit in bytes.
+    #[arg(long)]
+    pub log_limit: u64,
+    /// The time limit of the first process, in milliseconds.
+    #[arg(long)]
+    pub limit: u64,
+    /// How long the lock is held at most, in milliseconds.
+    #[arg(long)]
+    pub within: u64,
+    /// The installer.
+    pub program: PathBuf,
+}
+
+/// How an installer ended, as its supervisor tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// With this status.
+    Exited(i32),
+    /// Not at all well; code 18.
+    Failed {
+        /// For the log.
+        reason: String,
+        /// What could not be ended, if anything.
+        left: String,
+    },
+}
+
+impl Outcome {
+    pub(crate) fn failed(reason: impl Into<String>) -> Self {
+        Self::Failed {
+            reason: reason.into(),
+            left: String::new(),
+        }
+    }
+
+    fn to_line(&self) -> String {
+        match self {
+            Self::Exited(status) => format!("exited\t{status}\n"),
+            Self::Failed { reason, left } => {
+                format!("failed\t{}\t{left}\n", reason.replace(['\t', '\n'], " "))
+            }
+        }
+    }
+
+    /// Reads the line; what is none is a failure.
+    pub(crate) fn from_line(line: &str) -> Self {
+        let mut words = line.trim_end_matches('\n').split('\t');
+        match (words.next(), words.next(), words.next()) {
+            (Some("exited"), Some(status), None) => status.parse().map_or_else(
+                |_| Self::failed("its supervisor tells no status"),
+                Self::Exited,
+            ),
+            (Some("failed"), Some(reason), Some(left)) => Self::Failed {
+                reason: reason.to_owned(),
+                left: left.to_owned(),
+            },
+            _ => Self::failed("its supervisor ended without a word"),
+        }
+    }
+}
+
+/// Runs an installer to its end, and what it leaves behind to theirs.
+pub fn supervise(order: &Order) {
+    let begin = Instant::now();
+    // Without it only the process group can be watched and ended.
+    let reaping = set_child_subreaper(Some(getpid()));
+    let started = reaping
+        .map_err(io::Error::from)
+        .and_then(|()| start(&order.program, &order.folder));
+    let (first, output) = match started {
+        Ok(started) => started,
+        Err(error) => return tell(&Outcome::failed(format!("it cannot be started: {error}"))),
+    };
+    let log = InstallerLog::new(order.log.clone(), order.log_limit);
+    let label = order.label.clone();
+    let printing = thread::spawn(move || pump(output, &log, &label));
+    let (sender, ended) = channel();
+    thread::spawn(move || {
+        // Ends when nothing is left to be waited for.
+        loop {
+            match wait(WaitOptions::empty()) {
+                Ok(Some(one)) if sender.send(one).is_ok() => {}
+                Ok(None) | Err(Errno::INTR) => {}
+                _ => return,
+            }
+        }
+    });
+    tell(&first_end(
+        first,
+        &ended,
+        Duration::from_millis(order.limit),
+    ));
+    let end = begin + Duration::from_millis(order.within);
+    loop {
+        match ended.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(_) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                // Whoever still prints needs this process.
+                release();
+                break;
+            }
+        }
+    }
+    let _ = printing.join();
+}
+
+/// Starts the installer: a process group of its own, nothing of our environment,
+/// nothing to read, its output in a pipe. Only what the kernel runs is run: a text
+/// without `#!` is no program, whatever shells make of it.
+fn start(program: &Path, home: &Path) -> io::Result<(Pid, PipeReader)> {
+    let (reader, writer) = io::pipe()?;
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", PATH)
+        .env("HOME", home)
+        .env("LC_ALL", "C")
+        .current_dir(home)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
+    let mut tries = BUSY.0;
+    loop {
+        let error = match command.spawn() {
+            Ok(child) => {
+                let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+                let id = id.ok_or_else(|| io::Error::other("it has no process id"))?;
+                return Ok((id, reader));
+            }
+            Err(error) => error,
+        };
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::TXTBSY) if tries > 0 => {
+                tries -= 1;
+                thread::sleep(BUSY.1);
+            }
+            Some(Errno::NOEXEC) => {
+                let text = "it is no program: a script begins with #! and its interpreter";
+                return Err(io::Error::other(text));
+            }
+            _ => return Err(error),
+        }
+    }
+}
+
+/// Waits for the first process; at the time limit ends it and all that came of it.
+fn first_end(first: Pid, ended: &Receiver<(Pid, WaitStatus)>, limit: Duration) -> Outcome {
+    let end = Instant::now() + limit;
+    loop {
+        match ended.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok((pid, status)) if pid == first => return judge(status),
+            Ok(_) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Outcome::failed("its end was not told by the system");
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                return Outcome::Failed {
+                    reason: format!("it ran longer than {limit:?} and was killed"),
+                    left: kill_all(ended),
+                };
+            }
+        }
+    }
+}
+
+fn judge(status: WaitStatus) -> Outcome {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Outcome::Exited(code),
+        (None, Some(signal)) => Outcome::failed(format!("it was killed by signal {signal}")),
+        (None, None) => Outcome::failed(format!("it ended strangely: {status:?}")),
+    }
+}
+
+/// Kills until nothing is left; what is left after all, by name.
+fn kill_all(ended: &Receiver<(Pid, WaitStatus)>) -> String {
+    let end = Instant::now() + REAP;
+    while Instant::now() < end {
+        processes::kill_all();
+        let again = Instant::now() + AGAIN;
+        loop {
+            match ended.recv_timeout(again.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return String::new(),
+            }
+        }
+    }
+    processes::left()
+}
+
+/// Nothing of the installer is to hold the next one back. The lock goes with this
+/// process too, so a failure does no more than delay that.
+fn release() {
+    let _ = flock(io::stdin(), FlockOperation::Unlock);
+}
+
+/// Nobody may listen any more: the installer has ended the agent.
+fn tell(outcome: &Outcome) {
+    let mut out = io::stdout();
+    let _ = out.write_all(outcome.to_line().as_bytes());
+    let _ = out.flush();
+}
+
+/// Takes what is printed, to its end: an installer must never be held up by its log.
+fn pump(mut output: PipeReader, log: &InstallerLog, label: &str) {
+    let mut file = log.open(label).ok();
+    let mut block = vec![0; BLOCK];
+    loop {
+        match output.read(&mut block) {
+            Ok(0) => return,
+            Ok(n) => {
+                if let Some(open) = &mut file
+                    && log.write(open, block.get(..n).unwrap_or_default()).is_err()
+                {
+                    file = None;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_told_in_a_line() {
+        let left = Outcome::Failed {
+            reason: "too\tlong\n".to_owned(),
+            left: "sleep (7)".to_owned(),
+        };
+        let shown = Outcome::Failed {
+            reason: "too long ".to_owned(),
+            left: "sleep (7)".to_owned(),
+        };
+        assert_eq!(Outcome::from_line(&left.to_line()), shown);
+        for outcome in [
+            Outcome::Exited(0),
+            Outcome::Exited(255),
+            Outcome::failed("x"),
+        ] {
+            assert_eq!(Outcome::from_line(&outcome.to_line()), outcome);
+        }
+        for none in ["", "exited\n", "exited\tx\n", "failed\tx\n"] {
+            assert!(matches!(Outcome::from_line(none), Outcome::Failed { .. }));
+        }
+    }
+}

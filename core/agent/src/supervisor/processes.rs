@@ -1,0 +1,109 @@
+//! All that descends from this process, found in `/proc`, and its end. As this process
+//! is a subreaper, nothing an installer starts can leave its descent. The supervisor
+//! enters.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+use rustix::process::{Pid, Signal, getpid, kill_process};
+use wpk_api::words::clean;
+
+/// Processes that are named at most.
+const MOST_NAMED: usize = 10;
+/// Rounds of stopping; each finds what was begun during the one before.
+const ROUNDS: usize = 20;
+
+/// Stops all, so that none can begin another, then kills all.
+pub(super) fn kill_all() {
+    let mut stopped = HashSet::new();
+    for _ in 0..ROUNDS {
+        let before = stopped.len();
+        for pid in descendants() {
+            if stopped.insert(pid) {
+                signal(pid, Signal::STOP);
+            }
+        }
+        if stopped.len() == before {
+            break;
+        }
+    }
+    for pid in descendants() {
+        signal(pid, Signal::KILL);
+    }
+}
+
+/// Whether anything of the installer lives.
+pub(super) fn any() -> bool {
+    !descendants().is_empty()
+}
+
+/// `NAME (ID)` of those that are still there.
+pub(super) fn left() -> String {
+    let named = descendants().into_iter().take(MOST_NAMED).map(|pid| {
+        let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        // A process chooses its name itself.
+        format!("{} ({pid})", clean(&String::from_utf8_lossy(&name), 32))
+    });
+    named.collect::<Vec<_>>().join(", ")
+}
+
+fn signal(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        // One that has just ended, or that is not ours to end.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn descendants() -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        if let Some(parent) = fs::read(entry.path().join("stat"))
+            .ok()
+            .and_then(|stat| living_parent(&stat))
+        {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = Vec::new();
+    let mut open = vec![getpid().as_raw_nonzero().get()];
+    while let Some(pid) = open.pop() {
+        if let Some(of) = children.remove(&pid) {
+            found.extend(&of);
+            open.extend(of);
+        }
+    }
+    found
+}
+
+/// The parent in a line of `/proc/ID/stat`; `None` for one that is dead already. A
+/// name may hold anything, also brackets.
+fn living_parent(stat: &[u8]) -> Option<i32> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    let mut words = rest.split_ascii_whitespace();
+    let state = words.next()?;
+    let parent = words.next()?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_is_found_behind_any_name() {
+        assert_eq!(living_parent(b"7 (sh) S 5 7 7 0"), Some(5));
+        assert_eq!(living_parent(b"7 (a) Z 1 (b)) R 6 7"), Some(6));
+        assert_eq!(living_parent(b"7 (\xff) S 5"), Some(5));
+        assert_eq!(living_parent(b"7 (sh) Z 5 7 7 0"), None);
+        assert_eq!(living_parent(b""), None);
+        assert_eq!(living_parent(b"7 (sh)"), None);
+    }
+}
