@@ -44,6 +44,7 @@
 
 mod agent;
 pub mod border;
+mod change;
 mod dialect;
 mod digest;
 mod directory;
@@ -69,6 +70,7 @@ mod version;
 pub mod words;
 
 pub use agent::{AgentInfo, ConnectionStatus, Platform};
+pub use change::{Change, Changed, Revision};
 pub use dialect::Dialect;
 pub use digest::{ParseSha1Error, Sha1};
 pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
@@ -84,8 +86,8 @@ pub use provider::{ByteStream, Offer, OfferSource, ProviderError, WpkProvider};
 pub use repository::{PackageType, UnknownPackageType};
 pub use source::{Endpoint, Peer, Request, RequestService, RequestSource, SourceError};
 pub use store::{
-    Awaiting, Cancel, Change, Changed, Claimed, Created, Imported, NewTask, Overdue, Revision,
-    STORE_CONTRACT, Selector, StoreError, StoreResult, TaskStore, Transition, TransitionResult,
+    Awaiting, Cancel, Claimed, Created, Imported, NewTask, Overdue, STORE_CONTRACT, Selector,
+    StoreError, StoreResult, TaskStore, Transition, TransitionResult,
 };
 pub use task::{Command, Confirmation, Mover, Standing, Status, Task};
 pub use time::UnixTime;

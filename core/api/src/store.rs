@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, Command, Confirmation, Mover, Order, Status, Task, TaskId, TimelineEntry, UnixTime,
-    Version,
+    AgentId, Change, Command, Confirmation, Mover, Order, Revision, Status, Task, TaskId,
+    TimelineEntry, UnixTime, Version,
 };
 
 /// What a call of a store comes to.
@@ -170,7 +170,7 @@ pub trait TaskStore: Send + Sync {
     /// has now, if its status [may become](Status::may_become) that one. One that is here
     /// otherwise, or was deleted and whose deletion a known reader has not passed yet, is
     /// left alone. The result has one entry for each, in the same order. In the feed they
-    /// are [`Changed::Foreign`].
+    /// are [`Changed::Foreign`](crate::Changed::Foreign).
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] where a store takes nothing over, which is the default.
@@ -194,38 +194,6 @@ pub enum Imported {
     Own(TaskId),
     /// It was a task of this store and is deleted.
     Deleted,
-}
-
-/// The number of a change: 1 and up, in the order of the changes, never reused.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-pub struct Revision(pub u64);
-
-/// One change of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// Its number.
-    pub revision: Revision,
-    /// What became of which task.
-    pub changed: Changed,
-    /// Of a deletion: the task as it was, where the store still knows and nobody else
-    /// made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub was: Option<Task>,
-}
-
-/// What became of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Changed {
-    /// It is new, or it is like this now.
-    Task(Task),
-    /// As `Task`, of a task that somebody else made and that was imported
-    /// ([`TaskStore::import`]).
-    Foreign(Task),
-    /// It is gone.
-    Deleted(TaskId),
 }
 
 /// Which tasks are cancelled.

@@ -111,7 +111,7 @@ async fn what_a_manager_still_works_on_is_not_ours() {
         Ok(1)
     );
     let changes = store.changes(Revision(0), 99).await.unwrap();
-    let last = changes.into_iter().map(|one| one.changed).last();
+    let last = changes.into_iter().map(|one| one.changed).next_back();
     assert!(
         matches!(&last, Some(Changed::Foreign(task)) if task.id == TaskId(90) && task.status == Status::Cancelled),
         "{last:?}"

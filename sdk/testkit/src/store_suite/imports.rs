@@ -63,6 +63,13 @@ async fn import(store: &dyn TaskStore, task: &Task) -> Imported {
     imported[0]
 }
 
+async fn the_task(store: &dyn TaskStore, id: TaskId) -> Task {
+    match ok(store.tasks(&[id]).await).pop().flatten() {
+        Some(task) => task,
+        None => panic!("task {id} is there"),
+    }
+}
+
 async fn told(store: &dyn TaskStore, after: Revision) -> Vec<Changed> {
     let changes = ok(store.changes(after, 99).await);
     changes.into_iter().map(|one| one.changed).collect()
@@ -120,9 +127,7 @@ async fn later_ids_are_above_them(store: &dyn TaskStore) {
     let next = create(store, bare(1, "node01", START)).await;
     assert!(next > TaskId(500), "{next}");
     // Of what is known as well: others may have given ids above it meanwhile.
-    let mut shown = ok(store.tasks(&[next]).await)
-        .remove(0)
-        .expect("it was created");
+    let mut shown = the_task(store, next).await;
     shown.id = TaskId(700);
     shown.created -= 1;
     import(store, &shown).await;
@@ -144,9 +149,7 @@ async fn a_taken_id_gives_another_one(store: &dyn TaskStore) {
         "it is known under the other id"
     );
     // Ours stands there under another id as well.
-    let mut shown = ok(store.tasks(&[ours]).await)
-        .remove(0)
-        .expect("it was created");
+    let mut shown = the_task(store, ours).await;
     shown.id = TaskId(id.0 + 9);
     assert_eq!(import(store, &shown).await, Imported::Own(ours));
     assert_eq!(ok(store.tasks(&[shown.id]).await), [None]);
@@ -211,9 +214,7 @@ async fn what_was_imported_is_followed(store: &dyn TaskStore) {
 
 async fn what_is_ours_stays_as_it_is(store: &dyn TaskStore) {
     let ours = create(store, upgrade(1, "node01", START)).await;
-    let task = ok(store.tasks(&[ours]).await)
-        .remove(0)
-        .expect("it was created");
+    let task = the_task(store, ours).await;
     let cancelled = Task {
         status: Status::Cancelled,
         updated: Some(START + 1),
@@ -228,13 +229,11 @@ async fn what_is_ours_stays_as_it_is(store: &dyn TaskStore) {
 async fn what_was_deleted_does_not_come_back(store: &dyn TaskStore) {
     ok(store.set_place("mirror", Revision(0)).await);
     let ours = create(store, bare(1, "node01", START)).await;
-    let task = ok(store.tasks(&[ours]).await)
-        .remove(0)
-        .expect("it was created");
+    let task = the_task(store, ours).await;
     ok(store.withdraw(&[ours]).await);
-    let last = ok(store.changes(Revision(0), 99).await)
-        .pop()
-        .expect("it was deleted");
+    let Some(last) = ok(store.changes(Revision(0), 99).await).pop() else {
+        panic!("its deletion is told");
+    };
     assert_eq!(last.changed, Changed::Deleted(ours));
     assert_eq!(last.was.as_ref(), Some(&task), "what it was is told");
     assert_eq!(import(store, &task).await, Imported::Deleted);
