@@ -225,7 +225,15 @@ impl OssecConf {
     /// All its mistakes, each with its line.
     pub fn load(path: &Path) -> Result<Self, Findings> {
         let bytes = read_bytes(path).map_err(|finding| Findings(vec![finding]))?;
-        ossec::read(path, &bytes).map_err(Findings)
+        Self::parse(path, &bytes)
+    }
+
+    /// The same of bytes that were read from `path`.
+    ///
+    /// # Errors
+    /// All mistakes, each with its line.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Findings> {
+        ossec::read(path, bytes).map_err(Findings)
     }
 }
 
