@@ -52,3 +52,30 @@ async fn a_dry_run_says_what_would_be_done_and_does_nothing() {
             .any(|path| path.ends_with(".wpk"))
     );
 }
+
+/// The answer has no word for it, so the log says it before a task is made.
+#[tokio::test]
+async fn a_file_that_cannot_be_sent_is_told_in_the_log() {
+    let (manager, _repository, mut parameters) = fleet("", 2, &[1; 1000]).await.unwrap();
+    std::fs::write(manager.home.path("var/upgrade/own.wpk"), [3; 50]).unwrap();
+    for (agent, file) in [(1, "var/upgrade/none.wpk"), (2, "var/upgrade/own.wpk")] {
+        let file = json!({"file_path": file});
+        let item = manager.upgrade_custom(&[agent], file).await.remove(0);
+        assert_eq!(item["error"], 0, "{item}");
+    }
+    let failed = manager.wait_for_status(1, &["Error"]).await.unwrap();
+    assert_eq!(failed["error_msg"], "The WPK file does not exist");
+    // A relative path starts at the home.
+    manager.wait_for_status(2, &["Updated"]).await.unwrap();
+    let log = manager.output();
+    let told = |line: &&str| line.contains("cannot be sent") && line.contains("none.wpk");
+    assert_eq!(log.lines().filter(told).count(), 1, "{log}");
+    assert!(log.contains("there is no such file"), "{log}");
+
+    assert!(!log.contains("passes over"), "{log}");
+    parameters["file_path"] = json!("/x.wpk");
+    parameters["force_upgrade"] = json!(true);
+    let item = manager.upgrade(&[1], parameters).await.remove(0);
+    assert_eq!(item["error"], 0, "{item}");
+    assert!(manager.output().contains("passes over"));
+}

@@ -72,6 +72,15 @@ fn check_system(agent: &AgentInfo) -> Result<Option<PackageType>, UpgradeCode> {
     Ok(PackageType::of_platform(platform))
 }
 
+/// The node of a cluster that the agent is connected to, where it is another than
+/// `ours` (PROTOCOL.md, section 14): only that node's remote daemon reaches it.
+pub fn elsewhere<'a>(agent: &'a AgentInfo, ours: Option<&str>) -> Option<&'a str> {
+    let node = agent.node.as_deref()?;
+    // What the directory writes for an agent that never connected.
+    let known = !node.is_empty() && node != "unknown";
+    (known && ours.is_some_and(|ours| ours != node)).then_some(node)
+}
+
 /// Check 5: the version.
 ///
 /// # Errors
@@ -187,6 +196,21 @@ mod tests {
             check_agent(known.id, Some(&known)),
             Err(UpgradeCode::AgentNotActive)
         );
+    }
+
+    #[test]
+    fn an_agent_of_another_node_is_told_from_ours() {
+        let on = |node: Option<&str>| AgentInfo {
+            node: node.map(str::to_owned),
+            ..agent("ubuntu", "22", "04", "x86_64", "Wazuh v4.7.0")
+        };
+        let other = on(Some("worker-2"));
+        assert_eq!(elsewhere(&other, Some("worker-1")), Some("worker-2"));
+        // Without a cluster names of nodes say nothing.
+        assert_eq!(elsewhere(&other, None), None);
+        for node in [Some("worker-1"), Some("unknown"), Some(""), None] {
+            assert_eq!(elsewhere(&on(node), Some("worker-1")), None, "{node:?}");
+        }
     }
 
     #[test]

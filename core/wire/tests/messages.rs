@@ -55,6 +55,18 @@ fn the_documented_upgrade() {
 }
 
 #[test]
+fn an_upgrade_passes_over_a_file_and_says_so() {
+    let text = r#"{"origin":{"module":"api"},"command":"upgrade","parameters":
+        {"agents":[5],"file_path":5}}"#;
+    for dialect in BOTH {
+        let UpgradeRequest::Upgrade { params, .. } = parse(text, dialect).unwrap() else {
+            panic!("another command");
+        };
+        assert!(params.names_file && params.wpk_repo.is_none());
+    }
+}
+
+#[test]
 fn the_documented_custom_upgrade_and_result() {
     let custom = r#"{"origin":{"module":"api"},"command":"upgrade_custom","parameters":
         {"agents":[20,23],"file_path":"/home/user/agent.wpk","installer":"custom-upgrade-script.sh"}}"#;
@@ -449,6 +461,7 @@ fn requests() -> impl Strategy<Value = UpgradeRequest> {
                             force_upgrade: force,
                             package_type,
                             dry_run,
+                            names_file: false,
                         },
                     }
                 }

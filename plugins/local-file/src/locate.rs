@@ -27,6 +27,19 @@ pub(crate) struct Located {
 pub(crate) enum LocateError {
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("there is no such file")]
+    Missing,
+    #[error(
+        "wpkd may not read it: give its user the right to, and to enter each folder above it, or copy it to var/upgrade of its home"
+    )]
+    Forbidden,
+    #[error(
+        "wpkd does not see {folder} as you do, its systemd unit hides it ({setting}): copy the file to var/upgrade of its home, or change the unit"
+    )]
+    Hidden {
+        folder: &'static str,
+        setting: &'static str,
+    },
     #[error("it is no regular file")]
     NotRegular,
     #[error("it does not lie in one of the folders that `roots` of the local-file provider allows")]
@@ -62,8 +75,9 @@ pub(crate) fn locate(path: &Path, roots: Option<&[PathBuf]>) -> Result<Located, 
             _ => return Err(LocateError::Outside),
         }
     }
-    let real = real?;
-    if !std::fs::metadata(&real)?.is_file() {
+    let real = real.map_err(|error| told(path, error))?;
+    let meta = std::fs::metadata(&real).map_err(|error| told(path, error))?;
+    if !meta.is_file() {
         return Err(LocateError::NotRegular);
     }
     // Opened to see that it can be read. It may have been exchanged meanwhile:
@@ -71,7 +85,8 @@ pub(crate) fn locate(path: &Path, roots: Option<&[PathBuf]>) -> Result<Located, 
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
-        .open(&real)?;
+        .open(&real)
+        .map_err(|error| told(path, error))?;
     if !file.metadata()?.is_file() {
         return Err(LocateError::NotRegular);
     }
@@ -79,6 +94,48 @@ pub(crate) fn locate(path: &Path, roots: Option<&[PathBuf]>) -> Result<Located, 
         name: name.to_owned(),
         path: real,
     })
+}
+
+/// What keeps us from a file: it is not there, we have no right, or whoever asks sees
+/// more than we do.
+fn told(path: &Path, error: io::Error) -> LocateError {
+    let kind = error.kind();
+    if !matches!(
+        kind,
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+    ) {
+        return error.into();
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    if let Some((folder, setting)) = hidden(path, &mounts) {
+        return LocateError::Hidden { folder, setting };
+    }
+    match kind {
+        io::ErrorKind::NotFound => LocateError::Missing,
+        _ => LocateError::Forbidden,
+    }
+}
+
+/// The folder above `path` that our unit hides, and what hides it: `mounts` is a
+/// `mountinfo` (proc(5)), in which systemd leaves its marks.
+fn hidden(path: &Path, mounts: &str) -> Option<(&'static str, &'static str)> {
+    const FOLDERS: [(&str, &str); 5] = [
+        ("/home", "ProtectHome="),
+        ("/root", "ProtectHome="),
+        ("/run/user", "ProtectHome="),
+        ("/tmp", "PrivateTmp="),
+        ("/var/tmp", "PrivateTmp="),
+    ];
+    let (folder, setting) = FOLDERS
+        .into_iter()
+        .find(|(folder, _)| path.starts_with(folder))?;
+    let covered = mounts.lines().any(|line| {
+        let mut fields = line.split(' ').skip(3);
+        let (root, point) = (fields.next().unwrap_or_default(), fields.next());
+        let mark = root.contains("systemd-private-") || root.contains("/inaccessible/");
+        point == Some(folder) && mark
+    });
+    covered.then_some((folder, setting))
 }
 
 /// Whether the folder of a missing file exists inside one of the roots.
@@ -98,4 +155,23 @@ fn bare_name(path: &Path) -> Result<&str, LocateError> {
         return Err(LocateError::Unfit);
     }
     Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_unit_hides_is_told_from_what_is_not_there() {
+        let mounts = "\
+            29 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n\
+            310 280 254:1 /tmp/systemd-private-5f-wpkd-wazuh.service-x/tmp /tmp rw shared:9 - ext4 /dev/vda1 rw\n\
+            311 280 0:25 /systemd/inaccessible/dir /home ro,nosuid - tmpfs tmpfs rw,mode=755\n";
+        let hidden = |path: &str| hidden(Path::new(path), mounts).map(|(folder, _)| folder);
+        assert_eq!(hidden("/tmp/agent.wpk"), Some("/tmp"));
+        assert_eq!(hidden("/home/ann/agent.wpk"), Some("/home"));
+        assert_eq!(hidden("/root/agent.wpk"), None);
+        assert_eq!(hidden("/tmpfs/agent.wpk"), None);
+        assert_eq!(hidden("/srv/agent.wpk"), None);
+    }
 }

@@ -101,7 +101,7 @@ async fn what_is_no_file_is_refused() {
         text.contains("missing.wpk") && text.contains("node07"),
         "{text}"
     );
-    assert!(text.contains("No such file"), "{text}");
+    assert!(text.contains("no such file"), "{text}");
 
     let fifo = place.path("fifo.wpk");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
@@ -196,7 +196,7 @@ async fn roots_are_not_left() {
         assert!(text.contains("roots"), "{text}");
     }
     let text = refused(&provider, "var/upgrade/missing.wpk").await;
-    assert!(text.contains("No such file"), "{text}");
+    assert!(text.contains("no such file"), "{text}");
 
     // A root may appear later.
     std::fs::create_dir(place.path("more")).unwrap();

@@ -220,6 +220,12 @@ impl OssecConf {
         Ok(None)
     }
 
+    /// The name of this node, where its cluster is switched on.
+    pub fn cluster_node(&self) -> Option<&str> {
+        let on = self.cluster_disabled == Some(false);
+        self.node_name.as_deref().filter(|_| on)
+    }
+
     /// The same in the words of our own settings; without the repository, which
     /// plugins hear of by [`Context::wpk_repository`](wpk_api::Context).
     pub fn to_settings(&self) -> Value {

@@ -10,7 +10,7 @@ use wpk_wire::{CustomParams, UpgradeParams};
 
 use crate::error::CtlError;
 use crate::ids;
-use crate::manager::ask::{Ask, absolute};
+use crate::manager::ask::{Ask, as_written};
 use crate::options::{Global, LinuxPackage, duration};
 
 /// The name that makes this program that tool.
@@ -96,11 +96,12 @@ impl ToolArgs {
                 use_http: self.http,
                 force_upgrade: self.force,
                 package_type: self.package_type.map(PackageType::from),
-                dry_run: false,
+                ..UpgradeParams::default()
             }));
         }
         Ok(Ask::File(CustomParams {
-            file_path: self.file.as_deref().map(absolute).transpose()?,
+            // A relative path starts at the manager's home, as with the 4.x tool.
+            file_path: self.file.as_deref().map(as_written).transpose()?,
             installer: self.execute.clone(),
             dry_run: false,
         }))

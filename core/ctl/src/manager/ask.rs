@@ -42,10 +42,19 @@ impl Ask {
 /// [`CtlError::Usage`] if it is no UTF-8.
 pub(crate) fn absolute(file: &Path) -> Result<String, CtlError> {
     let path = std::path::absolute(file).map_err(|error| CtlError::file("find", file, error))?;
-    path.into_os_string().into_string().map_err(|path| {
+    as_written(&path)
+}
+
+/// The path of a file, which the manager takes as seen from its home.
+///
+/// # Errors
+/// [`CtlError::Usage`] if it is no UTF-8.
+pub(crate) fn as_written(file: &Path) -> Result<String, CtlError> {
+    let text = file.to_str().map(str::to_owned);
+    text.ok_or_else(|| {
         CtlError::Usage(format!(
             "{} is no UTF-8 and cannot be sent to the manager; rename the file",
-            path.display()
+            file.display()
         ))
     })
 }

@@ -77,6 +77,7 @@ impl UpgradeArgs {
                 force_upgrade: self.force,
                 package_type: self.package_type.map(PackageType::from),
                 dry_run: self.dry_run,
+                names_file: false,
             }));
         };
         Ok(Ask::File(CustomParams {

@@ -39,6 +39,7 @@ fn options_become_parameters() {
         .ended(0);
     home.run("-a 1 -f /a/b.wpk -x go.sh").ended(0);
     home.run("-a 1 -x go.sh").ended(0);
+    home.run("-a 1 -f var/upgrade/b.wpk").ended(0);
     assert_eq!(
         home.manager.asked("upgrade")[0]["parameters"],
         json!({"agents": [1], "version": "4.14.0", "wpk_repo": "mirror/wpk/",
@@ -52,6 +53,11 @@ fn options_become_parameters() {
     assert_eq!(
         custom[1]["parameters"],
         json!({"agents": [1], "installer": "go.sh"})
+    );
+    // As seen from the manager's home, wherever the tool is started.
+    assert_eq!(
+        custom[2]["parameters"],
+        json!({"agents": [1], "file_path": "var/upgrade/b.wpk"})
     );
 }
 

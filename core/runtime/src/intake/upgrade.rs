@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tracing::{error, info, warn};
+use wpk_api::words::clean;
 use wpk_api::{
-    AgentId, AgentInfo, Command, Created, NewTask, Order, PackageType, Target, TaskId, Version,
-    Wanted, WantedFile, WantedRelease,
+    AgentId, AgentInfo, Command, ConnectionStatus, Created, NewTask, Order, PackageType, Target,
+    TaskId, Version, Wanted, WantedFile, WantedRelease,
 };
 use wpk_wire::{AskedId, CustomParams, Dialect, Item, Response, UpgradeCode, UpgradeParams, task};
+
+use wpk_config::OssecConf;
 
 use super::asked::{Asked, at_once, distinct, each};
 use super::dry_run;
@@ -22,6 +25,10 @@ use crate::workshop::Workshop;
 /// How long a request waits to learn the latest version of a repository. The
 /// delivery asks again, without the caller waiting.
 const LATEST_WITHIN: Duration = Duration::from_secs(5);
+/// The longest name of a node that is repeated, in bytes.
+const LONGEST_NAME: usize = 255;
+/// How long a request waits for a file of this machine.
+const FILE_WITHIN: Duration = Duration::from_secs(1);
 /// Agents of one request differ in platform, but not in thousands of ways.
 const MOST_QUESTIONS: usize = 64;
 
@@ -31,6 +38,9 @@ pub(super) async fn from_repository(
     ids: &[AskedId],
     params: UpgradeParams,
 ) -> Response {
+    if params.names_file {
+        warn!("an `upgrade` names a file_path, which it passes over; `upgrade_custom` takes one");
+    }
     let fleet = lookup(workshop, ids).await;
     let target = params.target();
     let target = target.unwrap_or_else(|| default_target(workshop, fleet.manager));
@@ -74,8 +84,22 @@ pub(super) async fn from_file(
         dry_run: params.dry_run,
     };
     let fleet = lookup(workshop, ids).await;
+    if !plan.dry_run {
+        look_for(workshop, &file).await;
+    }
     let wanted = |_: &AgentInfo, _| Wanted::File(file.clone());
     create(workshop, ids, &fleet, plan, wanted).await
+}
+
+/// Says in the log why a file cannot be sent, before a task is made that fails for it:
+/// the answer has no word for that (code 16 is a task's).
+async fn look_for(workshop: &Workshop, file: &WantedFile) {
+    let wanted = Wanted::File(file.clone());
+    let resolved = workshop.resolver.resolve(&wanted);
+    if let Ok(Err(error)) = tokio::time::timeout(FILE_WITHIN, resolved).await {
+        let failure = Failure::from(error);
+        warn!(%failure, "the file of an `upgrade_custom` cannot be sent");
+    }
 }
 
 /// What is the same for all agents of a request.
@@ -108,6 +132,9 @@ async fn create(
     let passed: Vec<Checked<(&AgentInfo, Wanted)>> = each(ids, |id| {
         let id = id.agent().map_err(|_| UpgradeCode::AgentNotFound)?;
         let (agent, own) = rules::check_agent(id, fleet.agents.get(&id))?;
+        if fleet.elsewhere.contains_key(&id) {
+            return Err(UpgradeCode::AgentNotActive);
+        }
         Ok((agent, wanted(agent, own)))
     });
     let latest = latest_versions(workshop, &passed).await;
@@ -116,10 +143,19 @@ async fn create(
         .into_iter()
         .map(|asked| asked.map(|passed| passed.and_then(order)))
         .collect();
-    if plan.dry_run {
-        return dry_run::answer(workshop, orders).await;
+    let mut response = match plan.dry_run {
+        true => dry_run::answer(workshop, orders).await,
+        false => answer(store(workshop, &plan, orders).await),
+    };
+    for item in &mut response.data {
+        let reason = item
+            .agent_id()
+            .and_then(|agent| fleet.elsewhere.get(&agent));
+        if let Some(reason) = reason {
+            *item = std::mem::take(item).because(reason);
+        }
     }
-    answer(store(workshop, &plan, orders).await)
+    response
 }
 
 /// What the directory knows of a request.
@@ -127,6 +163,8 @@ struct Fleet {
     agents: HashMap<AgentId, AgentInfo>,
     /// The manager's version.
     manager: Option<Version>,
+    /// Agents that another node of the cluster has, and what to do then.
+    elsewhere: HashMap<AgentId, String>,
 }
 
 /// All agents of the request in one question, and the manager's version with them
@@ -143,7 +181,12 @@ async fn lookup(workshop: &Workshop, ids: &[AskedId]) -> Fleet {
             let agents = agents.into_iter().map(|agent| (agent.id, agent));
             let agents: HashMap<_, _> = agents.collect();
             let manager = workshop.manager.learn(agents.get(&AgentId::MANAGER));
-            Fleet { agents, manager }
+            let elsewhere = elsewhere(workshop, &agents);
+            Fleet {
+                agents,
+                manager,
+                elsewhere,
+            }
         }
         Err(error) => {
             // 4.x tells the caller the same as for an unknown agent.
@@ -151,9 +194,34 @@ async fn lookup(workshop: &Workshop, ids: &[AskedId]) -> Fleet {
             Fleet {
                 agents: HashMap::new(),
                 manager: None,
+                elsewhere: HashMap::new(),
             }
         }
     }
+}
+
+/// Those among the agents that are connected to another node of the cluster.
+fn elsewhere(
+    workshop: &Workshop,
+    agents: &HashMap<AgentId, AgentInfo>,
+) -> HashMap<AgentId, String> {
+    let ossec = workshop.settings.ossec.as_ref();
+    let Some(ours) = ossec.and_then(OssecConf::cluster_node) else {
+        return HashMap::new();
+    };
+    let connected = |agent: &&AgentInfo| agent.connection == ConnectionStatus::Active;
+    let others = agents.values().filter(connected).filter_map(|agent| {
+        let node = clean(rules::elsewhere(agent, Some(ours))?, LONGEST_NAME);
+        let reason = format!(
+            "the agent is connected to node {node}, and this is node {ours}: ask on that node"
+        );
+        Some((agent.id, reason))
+    });
+    let others: HashMap<AgentId, String> = others.collect();
+    if let Some((agent, reason)) = others.iter().min() {
+        warn!(%agent, reason, agents = others.len(), "agents of other nodes are refused");
+    }
+    others
 }
 
 /// The latest version for each distinct wish that does not name one. What

@@ -202,3 +202,46 @@ async fn a_dry_run_without_a_version_names_the_latest() {
     assert_eq!(items[0]["file"], format!("agent_{NEWEST}.wpk"));
     assert_eq!(items[1]["error"], 10, "the second of the same agent");
 }
+
+/// A node of a cluster, as `ossec.conf` says.
+async fn node_of_a_cluster(disabled: &str) -> Stand {
+    let conf = format!(
+        "<ossec_config><cluster><node_name>worker-1</node_name><node_type>worker</node_type>\
+         <disabled>{disabled}</disabled></cluster></ossec_config>"
+    );
+    let conf = wpk_config::OssecConf::parse(std::path::Path::new("ossec.conf"), conf.as_bytes());
+    let stand = Stand::with(|settings| settings.ossec = Some(conf.unwrap())).await;
+    let on = |id, node: &str| wpk_api::AgentInfo {
+        node: Some(node.to_owned()),
+        ..agent(id, "Wazuh v4.7.0")
+    };
+    stand
+        .directory
+        .put([on(1, "worker-1"), on(2, "worker-2"), on(3, "unknown")]);
+    stand
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_of_another_node_is_refused_with_its_name() {
+    let stand = node_of_a_cluster("no").await;
+    let items = stand.items("upgrade", json!({"agents": [1, 2, 3]})).await;
+    let reason =
+        "the agent is connected to node worker-2, and this is node worker-1: ask on that node";
+    assert_eq!(
+        items[0],
+        json!({"error": 8, "message": "Agent is not active", "agent": 2, "reason": reason})
+    );
+    assert_eq!(
+        (&items[1]["error"], &items[2]["error"]),
+        (&json!(0), &json!(0))
+    );
+    let dry = json!({"agents": [2], "dry_run": true, "file_path": "/x.wpk"});
+    let items = stand.items("upgrade_custom", dry).await;
+    assert_eq!(
+        (&items[0]["error"], &items[0]["reason"]),
+        (&json!(8), &json!(reason))
+    );
+    // Where there is no cluster the names say nothing.
+    let alone = node_of_a_cluster("yes").await;
+    assert_eq!(alone.codes(json!({"agents": [2]})).await, [0]);
+}

@@ -42,6 +42,9 @@ pub struct UpgradeParams {
     pub package_type: Option<PackageType>,
     /// Ours, unknown to a 4.x manager: say what would be done, create nothing.
     pub dry_run: bool,
+    /// The request names a `file_path` as well, which this command passes over as it
+    /// does every parameter it does not know; never printed.
+    pub names_file: bool,
 }
 
 impl UpgradeParams {
@@ -64,6 +67,7 @@ impl fmt::Debug for UpgradeParams {
             .field("force_upgrade", &self.force_upgrade)
             .field("package_type", &self.package_type)
             .field("dry_run", &self.dry_run)
+            .field("names_file", &self.names_file)
             .finish()
     }
 }
@@ -236,6 +240,7 @@ fn upgrade_params(parameters: &Map<String, Value>) -> Result<UpgradeParams, Refu
         use_http: flag(parameters, "use_http")?,
         force_upgrade: flag(parameters, "force_upgrade")?,
         dry_run: flag(parameters, "dry_run")?,
+        names_file: parameters.contains_key("file_path"),
         package_type: match text(parameters, "package_type")? {
             None => None,
             Some(word) => match word.parse() {

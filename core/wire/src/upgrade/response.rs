@@ -126,6 +126,12 @@ impl Item {
 
     /// This item with the members of an answer to one of our own commands; its
     /// own `agent` and `task_id` stay.
+    /// The same with a member `reason` of ours: what the code's own text does not say.
+    #[must_use]
+    pub fn because(self, reason: &str) -> Self {
+        self.with(&serde_json::json!({ "reason": reason }))
+    }
+
     pub(crate) fn with(mut self, own: &impl Serialize) -> Self {
         if let Ok(Value::Object(mut members)) = serde_json::to_value(own) {
             members.remove(AGENT);
