@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use wpk_api::repository::shown;
 use wpk_api::settings::Span;
+use wpk_api::words::clean_bytes;
 
 use crate::Finding;
 use number::{number, span};
@@ -22,6 +23,8 @@ use reader::Element;
 
 /// The name of the roots that count, as it stands in the file.
 const ROOT: &[u8] = b"ossec_config";
+/// The longest name of an option that is repeated, in bytes.
+const LONGEST_NAME: usize = 100;
 /// What holds where the file says nothing, for the check of the two times.
 const TASK_TIMEOUT: Span = Span::seconds(15 * 60);
 const CLEANUP_TIME: Span = Span::seconds(7 * 86_400);
@@ -151,7 +154,8 @@ impl Reading {
 
     fn option(&mut self, section: &str, option: &Element) {
         let name = String::from_utf8_lossy(&option.name).into_owned();
-        let key = format!("{section}.{name}");
+        // It may be anything, and 20 KiB long.
+        let key = format!("{section}.{}", clean_bytes(&option.name, LONGEST_NAME));
         match self.conf.set(section, &name, &option.value) {
             Ok(None) => {}
             Ok(Some(warning)) => self.warn(option.line, &key, warning),
@@ -347,6 +351,23 @@ mod tests {
             read_text(off).unwrap().to_settings(),
             json!({"node": {"role": "master"}})
         );
+    }
+
+    #[test]
+    fn the_name_of_an_option_is_repeated_short_and_clean() {
+        let name = format!("\u{1b}[2J{}", "a".repeat(20_000));
+        let text = format!(
+            "<ossec_config><agent-upgrade><{name}>1</{name}></agent-upgrade></ossec_config>"
+        );
+        let [warning] = &read_text(&text).unwrap().warnings[..] else {
+            panic!("one warning");
+        };
+        assert!(
+            warning.to_string().len() < 300,
+            "{} bytes",
+            warning.to_string().len()
+        );
+        assert!(!warning.to_string().contains('\u{1b}'));
     }
 
     #[test]
