@@ -67,7 +67,10 @@ async fn who_serves_what_is_said_by_check_log_and_doctor() {
     )
     .unwrap();
     let (good, said) = wpkd("check", &plain).await;
-    assert!(!good && said.contains("source.0.take_over: "), "{said}");
+    assert!(
+        !good && said.contains("[[source]] number 1: take_over: /"),
+        "{said}"
+    );
     assert!(said.contains("set take_over = true"), "{said}");
     assert!(said.contains("plain.toml"), "{said}");
     assert!(!said.contains("<enabled>"), "{said}");

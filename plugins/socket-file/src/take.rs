@@ -72,10 +72,10 @@ pub(crate) fn over(
         },
         Lies::Other => Err(SocketError::NoSocket(place.path().to_owned())),
         lies if lies.is(file) => Ok(Taken::Ours),
-        lies if Some(lies) == known => in_exchange(place, file),
+        lies if Some(lies) == known => in_exchange(place, file, false),
         Lies::Socket(_) => match place.served(Name::Path) {
-            Served::Yes => in_exchange(place, file),
-            Served::No if !patient => in_exchange(place, file),
+            Served::Yes => in_exchange(place, file, true),
+            Served::No if !patient => in_exchange(place, file, false),
             // Before the built-in gives it its rights it may keep us out.
             Served::Unsure(error) if !patient => Err(unsure(place, error)),
             Served::OtherType => Err(SocketError::NoSocket(place.path().to_owned())),
@@ -84,8 +84,10 @@ pub(crate) fn over(
     }
 }
 
-/// Exchanges ours with what lies at the path. The older one that was pushed aside goes.
-fn in_exchange(place: &Place, file: Identity) -> Result<Taken, SocketError> {
+/// Exchanges ours with what lies at the path. The older one that was pushed aside goes;
+/// so does what came out, unless it is `served`, which is not asked twice: the built-in
+/// notices each connection.
+fn in_exchange(place: &Place, file: Identity, served: bool) -> Result<Taken, SocketError> {
     match place.lies(Name::Builtin)? {
         Lies::Nothing => {}
         Lies::Other => return Err(SocketError::NoSocket(place.path_of(Name::Builtin))),
@@ -117,7 +119,7 @@ fn in_exchange(place: &Place, file: Identity) -> Result<Taken, SocketError> {
             return Err(SocketError::NoSocket(place.path().to_owned()));
         }
         lies if lies.is(file) => place.unlink(Name::Builtin)?,
-        Lies::Socket(_) if place.served(Name::Builtin) == Served::No => {
+        Lies::Socket(_) if !served && place.served(Name::Builtin) == Served::No => {
             let path = place.path().display();
             tracing::info!(%path, "replaced a socket that nobody served");
             place.unlink(Name::Builtin)?;
