@@ -119,7 +119,7 @@ questions! {
     Agents { agents: Vec<AgentId> }
     /// `list`.
     Page { after: Option<AgentId>, limit: usize }
-    /// `enroll`.
+    /// `enroll`, `revoke_token`.
     Name { name: String }
     /// `change`.
     ChangeAgent { agent: AgentId, change: AgentChange }

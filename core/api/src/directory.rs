@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentChange, AgentDetails, AgentId, AgentInfo};
+use crate::{AgentChange, AgentDetails, AgentId, AgentInfo, IssuedToken, TokenInfo, TokenWish};
 
 /// Who the agents are: platform, version, connection (PROTOCOL.md, section 9).
 ///
@@ -56,6 +56,37 @@ pub trait AgentDirectory: Send + Sync {
     async fn details(&self, ids: &[AgentId]) -> Result<Vec<AgentDetails>, DirectoryError> {
         let _ = ids;
         Ok(Vec::new())
+    }
+
+    /// Issues a token with which agents enroll over the network. On disk before this
+    /// returns, its secret as a hash.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NotSupported`] where that is not possible (this is the
+    /// default), [`DirectoryError::Refused`] for a wish out of range.
+    async fn issue_token(&self, wish: &TokenWish) -> Result<IssuedToken, DirectoryError> {
+        let _ = wish;
+        Err(DirectoryError::NotSupported)
+    }
+
+    /// The tokens that were issued, oldest first; those that ended long ago may be
+    /// forgotten.
+    ///
+    /// # Errors
+    /// As [`issue_token`](Self::issue_token).
+    async fn tokens(&self) -> Result<Vec<TokenInfo>, DirectoryError> {
+        Err(DirectoryError::NotSupported)
+    }
+
+    /// Makes a token worthless; agents that enrolled with it stay. On disk before this
+    /// returns.
+    ///
+    /// # Errors
+    /// As [`issue_token`](Self::issue_token); [`DirectoryError::Refused`] where there is
+    /// no such token.
+    async fn revoke_token(&self, id: &str) -> Result<(), DirectoryError> {
+        let _ = id;
+        Err(DirectoryError::NotSupported)
     }
 }
 

@@ -75,7 +75,7 @@ pub use dialect::Dialect;
 pub use digest::{ParseSha1Error, Sha1};
 pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
 pub use id::{AgentId, InvalidAgentId, TaskId};
-pub use manage::{AgentChange, AgentDetails, Labels};
+pub use manage::{AgentChange, AgentDetails, IssuedToken, Labels, TokenInfo, TokenWish};
 pub use observer::{ObserverError, TaskObserver};
 pub use order::{Order, Target, Wanted, WantedFile, WantedRelease};
 pub use outlook::Outlook;

@@ -86,6 +86,68 @@ impl AgentDetails {
     }
 }
 
+/// The most uses of one token.
+pub const MOST_TOKEN_USES: u32 = 100_000;
+/// The longest time in which a token is good, in seconds: a year.
+pub const LONGEST_TOKEN_TIME: u64 = 366 * 86_400;
+
+/// What a new enrolment token should be good for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenWish {
+    /// How many agents may enroll with it, 1 to [`MOST_TOKEN_USES`].
+    pub uses: u32,
+    /// For how long, in seconds, 1 to [`LONGEST_TOKEN_TIME`].
+    pub expires_in: u64,
+    /// The labels of agents that enroll with it.
+    #[serde(default)]
+    pub labels: Labels,
+}
+
+/// A token that was issued just now. Whoever has its text may enroll: never logged, and
+/// `Debug` leaves it out.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedToken {
+    /// By which it is listed and revoked; no secret.
+    pub id: String,
+    /// What the agent is given. It is not kept: nobody can ask for it again.
+    pub text: String,
+    /// When it expires.
+    pub expires: UnixTime,
+    /// Where the agent dials, `host:port`, if the directory knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+impl std::fmt::Debug for IssuedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuedToken")
+            .field("id", &self.id)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenInfo {
+    /// Its id.
+    pub id: String,
+    /// When it was issued.
+    pub created: UnixTime,
+    /// When it expires.
+    pub expires: UnixTime,
+    /// For how many agents it was issued.
+    pub uses: u32,
+    /// How many more may enroll with it.
+    pub left: u32,
+    /// Whether it was revoked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
+    /// The labels of agents that enroll with it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: Labels,
+}
+
 /// Whether labels are such as an agent may have: few, short, keys of letters, digits,
 /// `.`, `_`, `-` and `/`, values without characters that steer a terminal.
 ///

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::agent::token::TokenArgs;
 use crate::agent::{LabelArgs, OutArgs, RenameArgs, ShowArgs};
 use crate::agent_upgrade::args::ToolArgs;
 use crate::agents::AgentsArgs;
@@ -76,6 +77,8 @@ pub(crate) enum AgentCommand {
     Revoke(OutArgs),
     /// Revoke agents and forget what is known of them; their ids stay used up.
     Remove(OutArgs),
+    /// Issue a token with which agents enroll over the network; or list them, or revoke one.
+    Token(TokenArgs),
     /// Give an agent another name.
     Rename(RenameArgs),
     /// Set labels of agents, and take some away.

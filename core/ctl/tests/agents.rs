@@ -182,3 +182,62 @@ fn an_agent_is_shown_as_lines_and_as_json() {
     let shown = ask(&manager, &["agent", "show", "3", "--json"]).ended(0);
     assert_eq!(shown.objects()[0]["labels"]["rack"], "7");
 }
+
+#[test]
+fn a_token_is_one_line_and_shown_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = Manager::start(&dir.path().join("s"), |request| {
+        match request["command"].as_str().unwrap() {
+            "agent_token" => answer(vec![json!({
+                "error": 0, "message": "Success", "token": "a7", "text": "wpk1.secret",
+                "expires": 1_900_000_000, "address": "manager:1517",
+            })]),
+            "agent_token_list" => answer(vec![json!({
+                "error": 0, "message": "Success", "token": "a7", "created": 1, "uses": 5,
+                "left": 4, "expires": 4_000_000_000_i64, "labels": {"site": "lyon"},
+            })]),
+            _ if request["parameters"]["token"] == "a7" => answer(vec![]),
+            _ => refusal(3, "there is no such token"),
+        }
+    });
+    let run = ask(&manager, &["agent", "token"]).ended(0);
+    assert_eq!(run.out, "wpk1.secret\n");
+    assert!(
+        run.err.contains("one agent enroll until 2030/03/17"),
+        "{}",
+        run.err
+    );
+    assert!(run.err.contains("at manager:1517"), "{}", run.err);
+    let arguments = [
+        "--uses",
+        "5",
+        "--expires",
+        "2h",
+        "--label",
+        "site=lyon",
+        "--json",
+    ];
+    let run = ask(&manager, &[&["agent", "token"][..], &arguments].concat()).ended(0);
+    assert_eq!(run.objects()[0]["text"], "wpk1.secret");
+    let asked = manager.asked("agent_token");
+    assert_eq!(
+        asked[0]["parameters"],
+        json!({"uses": 1, "expires_in": 86_400})
+    );
+    assert_eq!(
+        asked[1]["parameters"],
+        json!({"uses": 5, "expires_in": 7_200, "labels": {"site": "lyon"}})
+    );
+    let run = ask(&manager, &["agent", "token", "list"]).ended(0);
+    assert_eq!(run.row("a7")[1..3], ["4", "5"]);
+    assert!(
+        run.out.contains("site=lyon") && run.out.contains("good"),
+        "{}",
+        run.out
+    );
+    ask(&manager, &["agent", "token", "revoke", "a7"]).ended(0);
+    let run = ask(&manager, &["agent", "token", "revoke", "zz"]).ended(1);
+    assert!(run.err.contains("no such token"), "{}", run.err);
+    ask(&manager, &["agent", "token", "--uses", "0"]).ended(2);
+    ask(&manager, &["agent", "token", "--uses", "2", "list"]).ended(2);
+}

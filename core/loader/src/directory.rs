@@ -7,7 +7,7 @@ use wpk_abi::Operation;
 use wpk_api::border::{Agents, ChangeAgent, Name, Nothing, Opened, Page};
 use wpk_api::{
     AgentChange, AgentDetails, AgentDirectory, AgentId, AgentInfo, AgentPage, DirectoryError,
-    Enrollment,
+    Enrollment, IssuedToken, TokenInfo, TokenWish,
 };
 
 use crate::failure::CallError;
@@ -60,5 +60,21 @@ impl AgentDirectory for Directory {
             Err(DirectoryError::NotSupported) => Ok(Vec::new()),
             answer => answer,
         }
+    }
+
+    async fn issue_token(&self, wish: &TokenWish) -> Result<IssuedToken, DirectoryError> {
+        let answer = self.0.ask_for(Operation::IssueToken, wish).await;
+        answer.map_err(CallError::directory)
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenInfo>, DirectoryError> {
+        let answer = self.0.ask_for(Operation::Tokens, &Nothing {}).await;
+        answer.map_err(CallError::directory)
+    }
+
+    async fn revoke_token(&self, id: &str) -> Result<(), DirectoryError> {
+        let name = id.to_owned();
+        let answer = self.0.ask_for(Operation::RevokeToken, &Name { name }).await;
+        answer.map(|Nothing {}| ()).map_err(CallError::directory)
     }
 }

@@ -3,14 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use wpk_api::{
-    AgentChange, AgentId, AgentInfo, Cause, Confirmation, ConnectionStatus, Enrollment, Platform,
-    Target, TaskId, TimelineEntry, TimelineStep, Version,
+    AgentChange, AgentId, AgentInfo, Cause, Confirmation, ConnectionStatus, Enrollment, Labels,
+    Platform, Target, TaskId, TimelineEntry, TimelineStep, Version,
 };
 use wpk_wire::own::{
     AskProgress, AskTimeline, ChangeAgent, Delivery, DeliveryStep, EnrollAgent, EnrolledAgent,
     Forecast, IncompleteEnrolment, ListAgents, ListedAgent, ShowAgent, TaskTimeline, TimelineLine,
     VersionFilter,
 };
+use wpk_wire::own::{IssueToken, ListTokens, NewToken, RevokeToken};
 use wpk_wire::task::TaskCommand;
 use wpk_wire::{
     Dialect, Item, OwnRequest, Refusal, Response, Step, UpgradeCode, UpgradeCommand, UpgradeRequest,
@@ -67,7 +68,24 @@ fn requests_are_printed_as_before_and_read_back() {
         set: [site].into(),
         unset: vec!["rack".into()],
     };
-    let cases: [(OwnRequest, &str); 13] = [
+    let cases: [(OwnRequest, &str); 16] = [
+        (
+            IssueToken {
+                uses: 5,
+                expires_in: 60,
+                labels: Labels::new(),
+            }
+            .into(),
+            r#"agent_token","origin":{"module":"api"},"parameters":{"expires_in":60,"uses":5}}"#,
+        ),
+        (
+            ListTokens {}.into(),
+            r#"agent_token_list","origin":{"module":"api"},"parameters":{}}"#,
+        ),
+        (
+            RevokeToken { token: "a7".into() }.into(),
+            r#"agent_token_revoke","origin":{"module":"api"},"parameters":{"token":"a7"}}"#,
+        ),
         (
             ListAgents {
                 details: true,
@@ -325,6 +343,38 @@ fn listed_agents() {
         let item = item(&format!(r#""error":0,"message":"Success"{nobody}"#));
         assert_eq!(ListedAgent::from_item(&item), None);
     }
+}
+
+#[test]
+fn tokens() {
+    let day = IssueToken {
+        uses: 1,
+        expires_in: 86_400,
+        labels: Labels::new(),
+    };
+    assert_eq!(read(UpgradeCommand::AgentToken, "{}").unwrap(), day.into());
+    for (parameters, word) in [
+        (r#"{"uses":-1}"#, "uses"),
+        (r#"{"expires_in":"1h"}"#, "expires_in"),
+        (r#"{"labels":7}"#, "labels"),
+    ] {
+        let (_, text) = refused(UpgradeCommand::AgentToken, parameters);
+        assert!(text.contains(word), "{text}");
+    }
+    let missing = refused(UpgradeCommand::AgentTokenRevoke, "{}").0;
+    assert_eq!(missing, UpgradeCode::RequiredParameters);
+    let token = NewToken {
+        token: "a7".into(),
+        text: "wpk1.secret".into(),
+        expires: 5,
+        address: None,
+    };
+    let got = sent(
+        token.to_item(),
+        r#""error":0,"message":"Success","expires":5,"text":"wpk1.secret","token":"a7""#,
+    );
+    assert_eq!(NewToken::from_item(&got).unwrap(), token);
+    assert!(!format!("{token:?}").contains("secret"));
 }
 
 #[test]
@@ -594,6 +644,9 @@ fn every_command_has_its_word() {
             "agent_remove",
             "agent_rename",
             "agent_label",
+            "agent_token",
+            "agent_token_list",
+            "agent_token_revoke",
             "upgrade_progress",
             "upgrade_timeline"
         ]

@@ -45,9 +45,8 @@ pub(crate) fn end(certificate: &[u8]) -> Option<UnixTime> {
     Some(parsed.validity().not_after.timestamp())
 }
 
-/// What an agent gets when it is enrolled.
+/// A certificate that was made for an agent.
 pub(crate) struct Issued {
-    pub(crate) key_pem: String,
     pub(crate) certificate_pem: String,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) not_after: UnixTime,
@@ -92,7 +91,9 @@ impl ManagerCertificate {
             parsed.validity().not_after.timestamp()
         };
         // `from_der` of rustls also compares the key with the certificate.
-        let certified = CertifiedKey::from_der(vec![der], key, provider).map_err(|e| text(&e))?;
+        // The CA goes along for those that enroll, who know nothing but its digest.
+        let chain = vec![der, ca.clone().into_owned()];
+        let certified = CertifiedKey::from_der(chain, key, provider).map_err(|e| text(&e))?;
         Ok(Self {
             certified: Arc::new(certified),
             not_after,

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use wpk_api::{CancellationToken, RequestService};
 
-use crate::limits::Quiet;
+use crate::limits::{Quiet, Tries};
 use crate::links::Links;
 use crate::pki::Authority;
 use crate::registry::Registry;
@@ -32,6 +33,10 @@ pub(crate) struct Serving {
     pub(crate) tasks: TaskTracker,
     /// No more agents.
     pub(crate) stop: CancellationToken,
+    /// Enrolments that are refused, by address.
+    pub(crate) tries: Tries,
+    /// Enrolments under way at a time.
+    pub(crate) enrolling: Semaphore,
     /// Log lines about connections that never became an agent's.
     pub(crate) quiet: Quiet,
 }

@@ -4,16 +4,19 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rcgen::KeyPair;
 use wpk_api::{
     AgentChange, AgentDetails, AgentDirectory, AgentId, AgentInfo, AgentPage, ConnectionStatus,
-    DirectoryError, Enrollment, Platform,
+    DirectoryError, Enrollment, IssuedToken, Labels, Platform, TokenInfo, TokenWish,
 };
+use wpk_wire::channel::EnrollToken;
 
+use crate::certificate::fingerprint;
 use crate::channel::Channel;
 use crate::clock::now;
 use crate::goodbye::{Ending, Goodbye};
 use crate::record::Record;
-use crate::registry::nobody;
+use crate::registry::{NewAgent, nobody};
 
 impl Channel {
     /// Takes an agent's certificate back: it leaves the directory, its
@@ -115,13 +118,24 @@ impl AgentDirectory for Channel {
     async fn enroll(&self, name: &str) -> Result<Enrollment, DirectoryError> {
         let core = Arc::clone(&self.core);
         let wanted = name.to_owned();
-        let (id, issued) =
-            blocking(move || core.registry.enroll(&wanted, &core.authority, now())).await?;
+        let enrolling = move || {
+            let failed = |error: rcgen::Error| DirectoryError::Unavailable(error.to_string());
+            let key = KeyPair::generate().map_err(failed)?;
+            let agent = NewAgent {
+                name: &wanted,
+                labels: Labels::new(),
+                token: None,
+            };
+            let issue = |id: AgentId| core.authority.issue_for_key(id, &key);
+            let (id, issued) = core.registry.enroll(agent, now(), issue)?;
+            Ok((id, issued, key.serialize_pem()))
+        };
+        let (id, issued, key_pem) = blocking(enrolling).await?;
         tracing::info!(agent = %id, name, "the agent was enrolled");
         Ok(Enrollment {
             id,
             name: name.to_owned(),
-            key_pem: issued.key_pem,
+            key_pem,
             certificate_pem: issued.certificate_pem,
             ca_pem: self.core.authority.ca_pem().to_owned(),
             address: Some(self.advertised.clone()),
@@ -154,6 +168,49 @@ impl AgentDirectory for Channel {
     /// Also of agents that were revoked and not removed.
     async fn details(&self, ids: &[AgentId]) -> Result<Vec<AgentDetails>, DirectoryError> {
         Ok(self.core.registry.known(ids, Record::details))
+    }
+
+    async fn issue_token(&self, wish: &TokenWish) -> Result<IssuedToken, DirectoryError> {
+        let core = Arc::clone(&self.core);
+        let wish = wish.clone();
+        let (token, expires) = blocking(move || {
+            let mut token = EnrollToken {
+                id: [0; 8],
+                secret: [0; 32],
+                ca: fingerprint(core.authority.ca()),
+            };
+            let random = core.authority.provider().secure_random;
+            random
+                .fill(&mut token.id)
+                .and_then(|()| random.fill(&mut token.secret))
+                .map_err(|_| {
+                    DirectoryError::Unavailable("this machine gives no random numbers".to_owned())
+                })?;
+            let expires = core.registry.issue_token(&token, &wish, now())?;
+            Ok((token, expires))
+        })
+        .await?;
+        let id = token.id_text();
+        tracing::info!(token = id, expires, "an enrolment token was issued");
+        Ok(IssuedToken {
+            id,
+            text: token.to_string(),
+            expires,
+            address: Some(self.advertised.clone()),
+        })
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenInfo>, DirectoryError> {
+        let core = Arc::clone(&self.core);
+        blocking(move || core.registry.tokens()).await
+    }
+
+    async fn revoke_token(&self, id: &str) -> Result<(), DirectoryError> {
+        let core = Arc::clone(&self.core);
+        let token = id.to_owned();
+        blocking(move || core.registry.revoke_token(&token, now())).await?;
+        tracing::info!(token = id, "an enrolment token was revoked");
+        Ok(())
     }
 }
 

@@ -63,6 +63,19 @@ impl Goodbye {
         Self::new("flood", "too many messages that nobody asked for")
     }
 
+    /// An enrolment that was refused.
+    pub(crate) fn refused(text: impl Into<String>) -> Self {
+        Self::new("refused", text)
+    }
+
+    /// Too many enrolments that were refused.
+    pub(crate) fn slower() -> Self {
+        Self::new(
+            "flood",
+            "too many enrolments from this address were refused; try again in a minute",
+        )
+    }
+
     /// More connections than one agent has reason to make.
     pub(crate) fn crowded() -> Self {
         Self::new("flood", "too many connections with this certificate")

@@ -4,27 +4,21 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::server::TlsStream;
 use wpk_api::{AgentId, UnixTime};
 use wpk_wire::{ChannelMessage, FrameDecoder, Hello};
 
 use crate::certificate::{end, fingerprint};
 use crate::clock::now;
 use crate::core::Serving;
+use crate::enrolment;
 use crate::goodbye::Goodbye;
 use crate::limits::Place;
+use crate::reader::{LONGEST_FIRST, Stream, read_first};
 use crate::record::Dialled;
 use crate::registry::Known;
-use crate::writer::{READ, dismiss};
-
-/// Until the Welcome nothing longer than a Hello is read.
-const LONGEST_HELLO: usize = 16 * 1024 + 5;
-
-/// A connection after its handshake.
-pub(crate) type Stream = TlsStream<TcpStream>;
+use crate::writer::dismiss;
 
 /// An agent that has introduced itself.
 pub(crate) struct Greeted {
@@ -51,6 +45,10 @@ pub(crate) async fn greet(
             return None;
         }
     };
+    if stream.get_ref().1.peer_certificates().is_none() {
+        enrolment::serve(serving, stream, peer, deadline).await;
+        return None;
+    }
     let (agent, name, certificate_end) = match identify(serving, &stream, place) {
         Ok(known) => known,
         Err((reason, goodbye)) => {
@@ -59,7 +57,7 @@ pub(crate) async fn greet(
             return None;
         }
     };
-    let mut decoder = FrameDecoder::new(LONGEST_HELLO);
+    let mut decoder = FrameDecoder::new(LONGEST_FIRST);
     let goodbye = match timeout_at(deadline, read_hello(&mut stream, &mut decoder)).await {
         Ok(Ok(Ok(hello))) => {
             place.known();
@@ -149,33 +147,12 @@ async fn read_hello(
     stream: &mut Stream,
     decoder: &mut FrameDecoder,
 ) -> io::Result<Result<Hello, Goodbye>> {
-    loop {
-        match decoder.next_frame() {
-            Ok(None) => {}
-            Ok(Some(payload)) => {
-                return Ok(match ChannelMessage::decode(&payload) {
-                    Ok(ChannelMessage::Hello(hello)) => Ok(hello),
-                    Ok(other) => Err(Goodbye::protocol(format!(
-                        "`{}` came where `hello` must be first",
-                        other.name()
-                    ))),
-                    Err(error) => Err(Goodbye::protocol(error.to_string())),
-                });
-            }
-            Err(error) => return Ok(Err(Goodbye::protocol(error.to_string()))),
-        }
-        if read_some(stream, decoder).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-/// Reads what is there into the decoder; 0 at the end of the stream.
-pub(crate) async fn read_some(
-    stream: &mut (impl AsyncRead + Unpin),
-    decoder: &mut FrameDecoder,
-) -> io::Result<usize> {
-    let buffer = decoder.buffer_mut();
-    buffer.reserve(READ);
-    stream.read_buf(buffer).await
+    Ok(match read_first(stream, decoder).await? {
+        Ok(ChannelMessage::Hello(hello)) => Ok(hello),
+        Ok(other) => Err(Goodbye::protocol(format!(
+            "`{}` came where `hello` must be first",
+            other.name()
+        ))),
+        Err(goodbye) => Err(goodbye),
+    })
 }

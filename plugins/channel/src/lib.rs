@@ -16,8 +16,12 @@
 //! A revoked agent stands in the file `revoked` beside the CA, one line per certificate; what
 //! stands there is refused, and its id never given out again, whatever the registry says.
 //!
-//! **TLS.** Version 1.3 only, a client certificate is required, sessions are
-//! not resumed, there is no ALPN. With TLS 1.3 an agent's handshake ends before
+//! **Enrolment** over the network is told in PROTOCOL.md, section 16: a connection
+//! without a certificate may send `enroll` with a token, within `handshake_timeout`, and
+//! nothing else.
+//!
+//! **TLS.** Version 1.3 only, a client certificate is required for all but enrolment,
+//! sessions are not resumed, there is no ALPN. With TLS 1.3 an agent's handshake ends before
 //! the manager has judged its certificate: a certificate of another CA shows as
 //! an alert at the agent's first read.
 //!
@@ -75,6 +79,7 @@
 //! | `revoked` | the certificate was taken back | the same |
 //! | `silent` | no Hello, no sign of life, or nothing read, for too long | dial again |
 //! | `protocol` | the agent broke these rules; the text says how | log it, dial again after the longest pause |
+//! | `refused` | an enrolment was refused; the text says why | tell whoever enrolls it |
 //! | `flood` | too many messages nobody asked for, or too many connections with this certificate | the same |
 //!
 //! A connection that ends without `goodbye` was lost; the agent dials again with
@@ -90,6 +95,7 @@ mod clock;
 mod core;
 mod database;
 mod directory;
+mod enrolment;
 mod files;
 mod goodbye;
 mod greeting;
@@ -99,6 +105,7 @@ mod links;
 mod listener;
 mod pki;
 mod plugin;
+mod reader;
 mod record;
 mod registry;
 mod revocations;

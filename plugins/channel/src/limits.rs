@@ -37,13 +37,18 @@ impl Bucket {
         }
     }
 
-    /// Takes a token if there is one.
-    pub(crate) fn take(&mut self) -> bool {
+    /// The tokens that are in it now.
+    fn level(&mut self) -> f64 {
         let now = Instant::now();
         let refill = now.duration_since(self.at).as_secs_f64() * self.per_second;
         self.tokens = (self.tokens + refill).min(self.burst);
         self.at = now;
-        let there = self.tokens >= 1.0;
+        self.tokens
+    }
+
+    /// Takes a token if there is one.
+    pub(crate) fn take(&mut self) -> bool {
+        let there = self.level() >= 1.0;
         if there {
             self.tokens -= 1.0;
         }
@@ -70,6 +75,42 @@ impl Quiet {
             *suppressed += 1;
             None
         }
+    }
+}
+
+/// Lets each address try a few times, so that nobody guesses. What is remembered is
+/// bounded.
+#[derive(Debug, Default)]
+pub(crate) struct Tries(Mutex<HashMap<IpAddr, Bucket>>);
+
+impl Tries {
+    /// Addresses that are remembered.
+    const MOST: usize = 4_096;
+    /// Refusals at once, then one a second.
+    const REFUSALS: u32 = 16;
+
+    /// Whether `address` may try; the refusals before count.
+    pub(crate) fn may_try(&self, address: IpAddr) -> bool {
+        let mut tries = lock(&self.0);
+        tries
+            .get_mut(&network(address))
+            .is_none_or(|bucket| bucket.level() >= 1.0)
+    }
+
+    /// An address was refused.
+    pub(crate) fn refused(&self, address: IpAddr) {
+        let mut tries = lock(&self.0);
+        if tries.len() >= Self::MOST {
+            let burst = f64::from(Self::REFUSALS);
+            tries.retain(|_, bucket| bucket.level() < burst);
+        }
+        if tries.len() >= Self::MOST {
+            tries.clear();
+        }
+        let bucket = tries.entry(network(address));
+        bucket
+            .or_insert_with(|| Bucket::new(Self::REFUSALS, 1))
+            .take();
     }
 }
 
@@ -234,6 +275,20 @@ mod tests {
         );
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!([bucket.take(), bucket.take()], [true, false]);
+
+        let tries = Tries::default();
+        let [one, other]: [IpAddr; 2] = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
+        for _ in 0..Tries::REFUSALS {
+            assert!(tries.may_try(one));
+            tries.refused(one);
+        }
+        assert!(!tries.may_try(one) && tries.may_try(other));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(tries.may_try(one));
+        for n in 0..10_000_u32 {
+            tries.refused(std::net::Ipv4Addr::from(n).into());
+        }
+        assert!(lock(&tries.0).len() <= Tries::MOST);
 
         let quiet = Quiet::new();
         let spoken = (0..15).filter(|_| quiet.may_speak().is_some()).count();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::task::TaskTracker;
 use wpk_api::{CancellationToken, RequestService};
@@ -15,8 +16,11 @@ use wpk_api::{CancellationToken, RequestService};
 use crate::core::{Core, Serving};
 use crate::database::DatabaseError;
 use crate::goodbye::Goodbye;
-use crate::limits::{Admission, GRACE, Quiet};
+use crate::limits::{Admission, GRACE, Quiet, Tries};
 use crate::session;
+
+/// Enrolments over the network at a time: each makes the disk work; others wait.
+const ENROLLING: usize = 4;
 
 /// How often the manager's certificate is looked at.
 const RENEWAL: Duration = Duration::from_secs(3_600);
@@ -48,6 +52,8 @@ pub(crate) async fn serve(
         tasks: TaskTracker::new(),
         stop: stop.clone(),
         quiet: Quiet::new(),
+        tries: Tries::default(),
+        enrolling: Semaphore::new(ENROLLING),
     });
     let chores = tokio::spawn({
         let (core, stop) = (Arc::clone(core), stop.clone());

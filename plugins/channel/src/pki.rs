@@ -9,7 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{Certificate, ExtendedKeyUsagePurpose, Issuer, KeyPair};
+use rcgen::{
+    Certificate, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, Issuer, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData,
+};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use wpk_api::AgentId;
@@ -41,6 +44,8 @@ pub(crate) enum PkiError {
     NoKey(PathBuf),
     #[error("making a certificate failed: {0}")]
     Making(#[from] rcgen::Error),
+    #[error("the request for a certificate cannot be used: {0}; an ECDSA P-256 key is expected")]
+    Request(rcgen::Error),
     #[error("the new certificate cannot be used for TLS: {0}")]
     Tls(#[from] rustls::Error),
 }
@@ -132,17 +137,31 @@ impl Authority {
         &self.provider
     }
 
-    /// A key and certificate for an agent.
-    pub(crate) fn issue_agent(&self, id: AgentId) -> Result<Issued, PkiError> {
-        let key = KeyPair::generate()?;
+    /// A certificate for an agent whose key the manager made.
+    pub(crate) fn issue_for_key(&self, id: AgentId, key: &KeyPair) -> Result<Issued, PkiError> {
+        self.issue_agent(id, key)
+    }
+
+    /// A certificate for an agent that made its key itself and asks with this request
+    /// (PKCS#10, PEM). Nothing but the key in it counts.
+    pub(crate) fn issue_for_request(&self, id: AgentId, csr: &str) -> Result<Issued, PkiError> {
+        let request = CertificateSigningRequestParams::from_pem(csr).map_err(PkiError::Request)?;
+        if request.public_key.algorithm() != &PKCS_ECDSA_P256_SHA256 {
+            return Err(PkiError::Request(
+                rcgen::Error::UnsupportedSignatureAlgorithm,
+            ));
+        }
+        self.issue_agent(id, &request.public_key)
+    }
+
+    fn issue_agent(&self, id: AgentId, key: &impl PublicKeyData) -> Result<Issued, PkiError> {
         let certificate = self.sign(
-            &key,
+            key,
             format!("wpk-agent-{id}"),
             Vec::new(),
             ExtendedKeyUsagePurpose::ClientAuth,
         )?;
         Ok(Issued {
-            key_pem: key.serialize_pem(),
             certificate_pem: certificate.pem(),
             fingerprint: fingerprint(certificate.der()),
             not_after: end(certificate.der()).unwrap_or_default(),
@@ -196,7 +215,7 @@ impl Authority {
 
     fn sign(
         &self,
-        key: &KeyPair,
+        key: &impl PublicKeyData,
         subject: String,
         dns_names: Vec<String>,
         usage: ExtendedKeyUsagePurpose,

@@ -18,9 +18,10 @@ use wpk_wire::{Acknowledgement, ChannelMessage, FrameDecoder, Welcome};
 use crate::clock::now;
 use crate::core::Serving;
 use crate::goodbye::{Ending, Goodbye};
-use crate::greeting::{Greeted, Stream, greet, read_some};
+use crate::greeting::{Greeted, greet};
 use crate::limits::{Bucket, Place};
 use crate::link::Link;
+use crate::reader::{Stream, read_some};
 use crate::writer::{self, drain};
 
 /// An acknowledgement longer than this, in bytes, is none.
@@ -144,6 +145,8 @@ async fn listen(
                 Ok(
                     other @ (ChannelMessage::Hello(_)
                     | ChannelMessage::Welcome(_)
+                    | ChannelMessage::Enroll(_)
+                    | ChannelMessage::Enrolled(_)
                     | ChannelMessage::Command { .. }),
                 ) => return protocol(format!("`{}` is not an agent's to send now", other.name())),
             };

@@ -1,6 +1,6 @@
-//! TLS of the channel: version 1.3 only, a client certificate of the channel's
-//! own CA is required, sessions are not resumed (so that every connection shows
-//! its certificate), and the manager's certificate can be exchanged while the
+//! TLS of the channel: version 1.3 only, a client certificate is one of the channel's
+//! own CA (without one a connection can only enroll), sessions are not resumed (so that
+//! every connection shows its certificate), and the manager's certificate can be exchanged while the
 //! listener runs.
 
 use std::fmt;
@@ -66,6 +66,8 @@ pub(crate) fn acceptor(
         .map_err(|error| failed(&error))?;
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+            // Those that enroll have none yet; whatever else needs one is refused then.
+            .allow_unauthenticated()
             .build()
             .map_err(|error| failed(&error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))

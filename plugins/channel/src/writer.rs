@@ -80,6 +80,11 @@ pub(crate) async fn say_goodbye(stream: &mut (impl AsyncWrite + Unpin), goodbye:
     let message = ChannelMessage::Goodbye {
         reason: goodbye.to_string(),
     };
+    say_last(stream, &message).await;
+}
+
+/// The same with another message.
+pub(crate) async fn say_last(stream: &mut (impl AsyncWrite + Unpin), message: &ChannelMessage) {
     let Ok(frame) = message.encode() else { return };
     let saying = async {
         put(stream, &frame).await?;

@@ -190,6 +190,14 @@ enum {
      *   "last_seen": time, "enrolled": time, "revoked": time, "certificate_end": time}],
      *   all but the id may be absent. */
     WPK_OP_DETAILS = 36,
+    /* {"uses": n, "expires_in": seconds, "labels": {k: v}} -> {"id": s, "text": s,
+     *   "expires": time, "address": "host:port" (may be absent)}, or WPK_NOT_SUPPORTED. */
+    WPK_OP_ISSUE_TOKEN = 37,
+    /* {} -> [{"id": s, "created": time, "expires": time, "uses": n, "left": n,
+     *   "revoked": bool, "labels": {k: v}}], or WPK_NOT_SUPPORTED. */
+    WPK_OP_TOKENS = 38,
+    /* {"name": id} -> {}, or WPK_NOT_SUPPORTED. */
+    WPK_OP_REVOKE_TOKEN = 39,
 
     /* Provider: Wanted -> true or false: whether this provider is the one to ask.
      * No input or output; must answer within 5 seconds and always the same,

@@ -110,6 +110,12 @@ operations! {
     ChangeAgent = 35, "change_agent";
     /// Directory: what else is known of agents. Since minor version 2.
     Details = 36, "details";
+    /// Directory: issues an enrolment token. Since minor version 2.
+    IssueToken = 37, "issue_token";
+    /// Directory: the enrolment tokens. Since minor version 2.
+    Tokens = 38, "tokens";
+    /// Directory: makes an enrolment token worthless. Since minor version 2.
+    RevokeToken = 39, "revoke_token";
     /// Provider: whether it is the one to ask.
     Serves = 48, "serves";
     /// Provider: which file answers a wish.

@@ -11,7 +11,8 @@ use wpk_api::border::{
     OneTask, Opened, Page, Purge, Reader, Section, SetPlace, Tasks, TasksAfter, TasksNow,
 };
 use wpk_api::{
-    AgentDirectory, Context, RequestSource, TaskObserver, TaskStore, Transport, WpkProvider,
+    AgentDirectory, Context, RequestSource, TaskObserver, TaskStore, TokenWish, Transport,
+    WpkProvider,
 };
 
 use crate::core::{Core, Instance, lock};
@@ -164,6 +165,16 @@ async fn ask_directory(
         Operation::Details => {
             let Agents { agents } = question.read()?;
             Answer::json(directory.details(&agents).await?)
+        }
+        Operation::IssueToken => {
+            let wish: TokenWish = question.read()?;
+            Answer::json(directory.issue_token(&wish).await?)
+        }
+        Operation::Tokens => Answer::json(directory.tokens().await?),
+        Operation::RevokeToken => {
+            let Name { name } = question.read()?;
+            directory.revoke_token(&name).await?;
+            Answer::json(Nothing {})
         }
         other => Err(unknown(other.code())),
     }

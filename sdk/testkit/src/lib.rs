@@ -19,6 +19,7 @@
 //! ```
 
 pub mod channel_agent;
+pub mod channel_enroll;
 pub mod client;
 pub mod cluster;
 pub mod cluster_suite;

@@ -2,6 +2,7 @@
 //! manager. Each is one command of the socket; a 4.x manager's directory refuses them.
 
 mod show;
+pub(crate) mod token;
 
 use clap::Args;
 use serde_json::json;

@@ -8,7 +8,7 @@ use wpk_wire::own::{
 };
 use wpk_wire::{Item, OwnRequest, Refusal, Response};
 
-use super::{manage, timeline};
+use super::{manage, timeline, tokens};
 use crate::workshop::Workshop;
 
 /// Answers one of our own commands.
@@ -22,6 +22,9 @@ pub(super) async fn answer(
         OwnRequest::AgentEnroll(asked) => enroll(workshop, peer, asked).await,
         OwnRequest::AgentShow(asked) => manage::show(workshop, asked.agent).await,
         OwnRequest::AgentChange(asked) => manage::change(workshop, peer, asked).await,
+        OwnRequest::AgentToken(asked) => tokens::issue(workshop, peer, asked).await,
+        OwnRequest::AgentTokenList(_) => tokens::list(workshop, peer).await,
+        OwnRequest::AgentTokenRevoke(asked) => tokens::revoke(workshop, peer, asked).await,
         OwnRequest::UpgradeProgress(asked) => Ok(progress(workshop, asked)),
         OwnRequest::UpgradeTimeline(asked) => timeline::answer(workshop, asked).await,
     }

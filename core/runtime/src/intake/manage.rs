@@ -104,6 +104,6 @@ pub(super) async fn add_details(
     Ok(())
 }
 
-fn refused(error: DirectoryError) -> Refusal {
+pub(super) fn refused(error: DirectoryError) -> Refusal {
     Refusal::not_recognized(error.to_string())
 }

@@ -9,6 +9,7 @@ mod manage;
 mod result;
 mod task;
 mod timeline;
+mod tokens;
 mod upgrade;
 
 use std::sync::Arc;

@@ -166,6 +166,17 @@ async fn only_root_may_change_agents() {
         "origin": {"module": "api"}, "command": "agent_revoke", "parameters": {"agent": 1},
     });
     let mut texts = Vec::new();
+    for command in ["agent_token", "agent_token_list"] {
+        let request = json!({"origin": {"module": "api"}, "command": command});
+        let peer = Peer::Local { uid: u32::MAX };
+        let answer = stand.call(Endpoint::Upgrade, peer, &request).await;
+        let text = answer["data"][0]["message"].as_str().unwrap();
+        assert!(text.starts_with("Only root"), "{command}: {text}");
+        let peer = Peer::Local { uid: 0 };
+        let answer = stand.call(Endpoint::Upgrade, peer, &request).await;
+        let text = answer["data"][0]["message"].as_str().unwrap();
+        assert!(text.starts_with("not supported here"), "{command}: {text}");
+    }
     for peer in [Peer::Local { uid: u32::MAX }, Peer::Local { uid: 0 }] {
         let answer = stand.call(Endpoint::Upgrade, peer, &request).await;
         assert_eq!(answer["error"], 3);

@@ -12,6 +12,7 @@
 pub mod agent_change;
 pub mod agent_enroll;
 pub mod agent_list;
+pub mod agent_token;
 pub mod dry_run;
 pub mod upgrade_progress;
 pub mod upgrade_timeline;
@@ -25,6 +26,7 @@ use crate::upgrade::command::UpgradeCommand;
 pub use agent_change::{ChangeAgent, ShowAgent};
 pub use agent_enroll::{EnrollAgent, EnrolledAgent, IncompleteEnrolment};
 pub use agent_list::{ListAgents, ListedAgent, ListedDetails, VersionFilter};
+pub use agent_token::{IssueToken, ListTokens, ListedToken, NewToken, RevokeToken};
 pub use dry_run::Forecast;
 pub use upgrade_progress::{AskProgress, Delivery, DeliveryStep};
 pub use upgrade_timeline::{AskTimeline, TaskTimeline, TimelineLine};
@@ -40,6 +42,12 @@ pub enum OwnRequest {
     AgentShow(ShowAgent),
     /// `agent_revoke`, `agent_remove`, `agent_rename`, `agent_label`.
     AgentChange(ChangeAgent),
+    /// `agent_token`.
+    AgentToken(IssueToken),
+    /// `agent_token_list`.
+    AgentTokenList(ListTokens),
+    /// `agent_token_revoke`.
+    AgentTokenRevoke(RevokeToken),
     /// `upgrade_progress`.
     UpgradeProgress(AskProgress),
     /// `upgrade_timeline`.
@@ -54,6 +62,9 @@ impl OwnRequest {
             Self::AgentEnroll(_) => UpgradeCommand::AgentEnroll,
             Self::AgentShow(_) => UpgradeCommand::AgentShow,
             Self::AgentChange(asked) => asked.command(),
+            Self::AgentToken(_) => UpgradeCommand::AgentToken,
+            Self::AgentTokenList(_) => UpgradeCommand::AgentTokenList,
+            Self::AgentTokenRevoke(_) => UpgradeCommand::AgentTokenRevoke,
             Self::UpgradeProgress(_) => UpgradeCommand::UpgradeProgress,
             Self::UpgradeTimeline(_) => UpgradeCommand::UpgradeTimeline,
         }
@@ -79,6 +90,11 @@ impl OwnRequest {
             UpgradeCommand::AgentRemove => |p| ChangeAgent::remove(p).map(Self::AgentChange),
             UpgradeCommand::AgentRename => |p| ChangeAgent::rename(p).map(Self::AgentChange),
             UpgradeCommand::AgentLabel => |p| ChangeAgent::label(p).map(Self::AgentChange),
+            UpgradeCommand::AgentToken => |p| IssueToken::read(p).map(Self::AgentToken),
+            UpgradeCommand::AgentTokenList => |_| Ok(Self::AgentTokenList(ListTokens {})),
+            UpgradeCommand::AgentTokenRevoke => {
+                |p| RevokeToken::read(p).map(Self::AgentTokenRevoke)
+            }
             UpgradeCommand::UpgradeProgress => |p| AskProgress::read(p).map(Self::UpgradeProgress),
             UpgradeCommand::UpgradeTimeline => |p| AskTimeline::read(p).map(Self::UpgradeTimeline),
             UpgradeCommand::Upgrade
@@ -97,6 +113,9 @@ impl OwnRequest {
             Self::AgentEnroll(asked) => json!(asked),
             Self::AgentShow(asked) => json!(asked),
             Self::AgentChange(asked) => asked.parameters(),
+            Self::AgentToken(asked) => json!(asked),
+            Self::AgentTokenList(asked) => json!(asked),
+            Self::AgentTokenRevoke(asked) => json!(asked),
             Self::UpgradeProgress(asked) => json!(asked),
             Self::UpgradeTimeline(asked) => json!(asked),
         };
@@ -110,38 +129,24 @@ impl OwnRequest {
     }
 }
 
-impl From<ListAgents> for OwnRequest {
-    fn from(asked: ListAgents) -> Self {
-        Self::AgentList(asked)
-    }
+macro_rules! requests {
+    ($($asked:ident => $variant:ident,)*) => {$(
+        impl From<$asked> for OwnRequest {
+            fn from(asked: $asked) -> Self {
+                Self::$variant(asked)
+            }
+        }
+    )*};
 }
 
-impl From<EnrollAgent> for OwnRequest {
-    fn from(asked: EnrollAgent) -> Self {
-        Self::AgentEnroll(asked)
-    }
-}
-
-impl From<ShowAgent> for OwnRequest {
-    fn from(asked: ShowAgent) -> Self {
-        Self::AgentShow(asked)
-    }
-}
-
-impl From<ChangeAgent> for OwnRequest {
-    fn from(asked: ChangeAgent) -> Self {
-        Self::AgentChange(asked)
-    }
-}
-
-impl From<AskProgress> for OwnRequest {
-    fn from(asked: AskProgress) -> Self {
-        Self::UpgradeProgress(asked)
-    }
-}
-
-impl From<AskTimeline> for OwnRequest {
-    fn from(asked: AskTimeline) -> Self {
-        Self::UpgradeTimeline(asked)
-    }
+requests! {
+    ListAgents => AgentList,
+    EnrollAgent => AgentEnroll,
+    ShowAgent => AgentShow,
+    ChangeAgent => AgentChange,
+    IssueToken => AgentToken,
+    ListTokens => AgentTokenList,
+    RevokeToken => AgentTokenRevoke,
+    AskProgress => UpgradeProgress,
+    AskTimeline => UpgradeTimeline,
 }

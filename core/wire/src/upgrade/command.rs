@@ -28,6 +28,12 @@ words! {
         AgentRename = "agent_rename",
         /// Ours: labels of an agent.
         AgentLabel = "agent_label",
+        /// Ours: a new enrolment token.
+        AgentToken = "agent_token",
+        /// Ours: the enrolment tokens.
+        AgentTokenList = "agent_token_list",
+        /// Ours: an enrolment token is made worthless.
+        AgentTokenRevoke = "agent_token_revoke",
         /// Ours: how far deliveries are.
         UpgradeProgress = "upgrade_progress",
         /// Ours: what happened to tasks, step by step.

@@ -177,6 +177,9 @@ impl UpgradeRequest {
             | UpgradeCommand::AgentRemove
             | UpgradeCommand::AgentRename
             | UpgradeCommand::AgentLabel
+            | UpgradeCommand::AgentToken
+            | UpgradeCommand::AgentTokenList
+            | UpgradeCommand::AgentTokenRevoke
             | UpgradeCommand::UpgradeProgress
             | UpgradeCommand::UpgradeTimeline => return Err(unknown()),
         })

@@ -113,6 +113,6 @@ pub(crate) fn nobody(id: AgentId) -> DirectoryError {
     ))
 }
 
-fn unavailable(error: DatabaseError) -> DirectoryError {
+pub(super) fn unavailable(error: DatabaseError) -> DirectoryError {
     DirectoryError::Unavailable(format!("the registry of agents cannot be written: {error}"))
 }

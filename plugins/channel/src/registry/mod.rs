@@ -5,8 +5,10 @@
 //! revocations are on disk before they take effect. The channel enters for
 //! lookups and enrolment, sessions to learn who dials in.
 
+mod enroll;
 mod manage;
 
+pub(crate) use enroll::NewAgent;
 pub(crate) use manage::nobody;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,10 +20,9 @@ use tokio::sync::Notify;
 use wpk_api::{AgentId, BuildError, DirectoryError, UnixTime};
 use wpk_wire::Hello;
 
-use crate::certificate::{Fingerprint, Issued};
+use crate::certificate::Fingerprint;
 use crate::database::{Database, DatabaseError};
-use crate::pki::{Authority, PkiError};
-use crate::record::{Dialled, Record, check_name};
+use crate::record::{Dialled, Record};
 use crate::revocations::Revocations;
 
 /// What the registry says about a certificate.
@@ -120,34 +121,6 @@ impl Registry {
     /// How many agents are enrolled.
     pub(crate) fn len(&self) -> usize {
         self.read(|agents| agents.by_id.len())
-    }
-
-    /// Enrols an agent. Writes to disk: not for an async thread.
-    pub(crate) fn enroll(
-        &self,
-        name: &str,
-        authority: &Authority,
-        now: UnixTime,
-    ) -> Result<(AgentId, Issued), DirectoryError> {
-        check_name(name)?;
-        // Held to the end, so that two enrolments cannot pass the check together.
-        let mut database = lock(&self.database);
-        self.is_free(name)?;
-        let mut issued = None;
-        let record = database
-            .insert(now, |id| {
-                let made = authority.issue_agent(id)?;
-                let mut record = Record::new(id, name, made.fingerprint, now);
-                record.certificate_end = Some(made.not_after);
-                issued = Some(made);
-                Ok::<_, EnrollError>(record)
-            })
-            .map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
-        let id = record.id;
-        self.write(|agents| agents.insert(record));
-        issued
-            .map(|issued| (id, issued))
-            .ok_or_else(|| DirectoryError::Unavailable("no certificate was made".to_owned()))
     }
 
     /// Whose certificate this is.
@@ -272,15 +245,6 @@ impl Registry {
     fn write<T>(&self, change: impl FnOnce(&mut Agents) -> T) -> T {
         change(&mut self.agents.write().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// Why an enrolment came to nothing.
-#[derive(Debug, thiserror::Error)]
-enum EnrollError {
-    #[error("the registry of agents cannot be written: {0}")]
-    Database(#[from] DatabaseError),
-    #[error(transparent)]
-    Pki(#[from] PkiError),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,7 +1,10 @@
 //! The registry by itself, over a folder of its own.
 
 use super::*;
+use crate::certificate::Issued;
+use crate::pki::Authority;
 use std::sync::Arc;
+use wpk_api::DirectoryError;
 use wpk_api::Labels;
 
 struct Home {
@@ -21,6 +24,21 @@ impl Home {
         let folder = self.folder.path();
         Registry::open(&folder.join("db/agents.db"), &folder.join("ca/revoked")).unwrap()
     }
+}
+
+fn enroll(
+    registry: &Registry,
+    name: &str,
+    authority: &Authority,
+    now: i64,
+) -> Result<(AgentId, Issued), DirectoryError> {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let agent = NewAgent {
+        name,
+        labels: Labels::new(),
+        token: None,
+    };
+    registry.enroll(agent, now, |id| authority.issue_for_key(id, &key))
 }
 
 fn dialled() -> Dialled {
@@ -44,8 +62,8 @@ fn hello() -> Hello {
 fn ids_are_never_used_twice() {
     let home = Home::new();
     let registry = home.registry();
-    let (first, _) = registry.enroll("a", &home.authority, 1).unwrap();
-    let (second, issued) = registry.enroll("b", &home.authority, 1).unwrap();
+    let (first, _) = enroll(&registry, "a", &home.authority, 1).unwrap();
+    let (second, issued) = enroll(&registry, "b", &home.authority, 1).unwrap();
     assert_eq!((first.get(), second.get()), (1, 2));
     assert!(registry.revoke(second, 2).unwrap());
     assert!(!registry.revoke(second, 2).unwrap());
@@ -57,7 +75,7 @@ fn ids_are_never_used_twice() {
         Known::Revoked(second)
     );
     // The name is free again, the id is not.
-    let (third, _) = registry.enroll("b", &home.authority, 3).unwrap();
+    let (third, _) = enroll(&registry, "b", &home.authority, 3).unwrap();
     assert_eq!(third.get(), 3);
     assert_eq!(registry.len(), 2);
 }
@@ -66,12 +84,8 @@ fn ids_are_never_used_twice() {
 fn names_have_rules() {
     let home = Home::new();
     let registry = home.registry();
-    registry
-        .enroll(&"x".repeat(128), &home.authority, 1)
-        .unwrap();
-    registry
-        .enroll("Web_01.example-org", &home.authority, 1)
-        .unwrap();
+    enroll(&registry, &"x".repeat(128), &home.authority, 1).unwrap();
+    enroll(&registry, "Web_01.example-org", &home.authority, 1).unwrap();
     for bad in [
         "",
         ".",
@@ -83,7 +97,7 @@ fn names_have_rules() {
         &"y".repeat(129),
         "Web_01.example-org",
     ] {
-        let refused = registry.enroll(bad, &home.authority, 1);
+        let refused = enroll(&registry, bad, &home.authority, 1);
         assert!(
             matches!(refused, Err(DirectoryError::Refused(_))),
             "{bad:?}"
@@ -96,7 +110,7 @@ fn names_have_rules() {
 fn what_an_agent_said_outlives_a_restart() {
     let home = Home::new();
     let registry = home.registry();
-    let (id, issued) = registry.enroll("a", &home.authority, 1).unwrap();
+    let (id, issued) = enroll(&registry, "a", &home.authority, 1).unwrap();
     registry.greet(id, &hello(), dialled(), 5);
     registry.flush().unwrap();
     drop(registry);
@@ -114,7 +128,7 @@ fn pages_end_where_the_agents_end() {
     let home = Home::new();
     let registry = home.registry();
     for name in ["a", "b", "c"] {
-        registry.enroll(name, &home.authority, 1).unwrap();
+        enroll(&registry, name, &home.authority, 1).unwrap();
     }
     let page = |after: Option<i64>, limit| {
         let after = after.map(|id| AgentId::new(id).unwrap());
@@ -132,13 +146,13 @@ fn a_file_of_a_later_version_is_refused() {
     let path = home.folder.path().join("db/agents.db");
     drop(home.registry());
     let later = rusqlite::Connection::open(&path).unwrap();
-    later.pragma_update(None, "user_version", 3).unwrap();
+    later.pragma_update(None, "user_version", 99).unwrap();
     drop(later);
     let error = Registry::open(&path, &home.folder.path().join("ca/revoked"))
         .err()
         .unwrap()
         .to_string();
-    assert!(error.contains("its layout is 3"), "{error}");
+    assert!(error.contains("its layout is 99"), "{error}");
 }
 
 /// Made by the release before labels, with three agents, the third revoked.
@@ -168,7 +182,7 @@ fn a_file_of_the_release_before_is_opened_and_kept() {
     drop(registry);
     let registry = home.registry();
     assert_eq!(registry.lookup(&[web], |one| one.labels.clone()), [site]);
-    let (next, _) = registry.enroll("new01", &home.authority, 4).unwrap();
+    let (next, _) = enroll(&registry, "new01", &home.authority, 4).unwrap();
     assert_eq!(next.get(), 4);
 }
 
@@ -176,8 +190,8 @@ fn a_file_of_the_release_before_is_opened_and_kept() {
 fn the_list_of_revoked_agents_outlives_the_registry() {
     let home = Home::new();
     let registry = home.registry();
-    let (kept, kept_issued) = registry.enroll("a", &home.authority, 1).unwrap();
-    let (out, out_issued) = registry.enroll("b", &home.authority, 1).unwrap();
+    let (kept, kept_issued) = enroll(&registry, "a", &home.authority, 1).unwrap();
+    let (out, out_issued) = enroll(&registry, "b", &home.authority, 1).unwrap();
     drop(registry);
     let folder = home.folder.path();
     let backup = std::fs::read(folder.join("db/agents.db")).unwrap();
@@ -202,7 +216,7 @@ fn the_list_of_revoked_agents_outlives_the_registry() {
     let registry = home.registry();
     let known = registry.identify(&out_issued.fingerprint);
     assert_eq!(known, Known::Revoked(out));
-    let (next, _) = registry.enroll("c", &home.authority, 3).unwrap();
+    let (next, _) = enroll(&registry, "c", &home.authority, 3).unwrap();
     assert!(next > out, "the id of a revoked agent is never used again");
 }
 
@@ -221,8 +235,8 @@ fn a_list_that_cannot_be_read_stops_the_start() {
 fn a_removed_agent_is_forgotten_and_its_id_is_not() {
     let home = Home::new();
     let registry = home.registry();
-    let (one, issued) = registry.enroll("a", &home.authority, 1).unwrap();
-    let (two, _) = registry.enroll("b", &home.authority, 1).unwrap();
+    let (one, issued) = enroll(&registry, "a", &home.authority, 1).unwrap();
+    let (two, _) = enroll(&registry, "b", &home.authority, 1).unwrap();
     assert!(registry.revoke(one, 2).unwrap());
     let shown = registry.known(&[one], Record::details);
     assert_eq!(
@@ -235,15 +249,18 @@ fn a_removed_agent_is_forgotten_and_its_id_is_not() {
     let registry = home.registry();
     assert!(registry.known(&[one, two], Record::details).is_empty());
     assert_eq!(registry.identify(&issued.fingerprint), Known::Revoked(one));
-    assert_eq!(registry.enroll("a", &home.authority, 5).unwrap().0.get(), 3);
+    assert_eq!(
+        enroll(&registry, "a", &home.authority, 5).unwrap().0.get(),
+        3
+    );
 }
 
 #[test]
 fn names_and_labels_are_changed_under_their_rules() {
     let home = Home::new();
     let registry = home.registry();
-    let (one, _) = registry.enroll("a", &home.authority, 1).unwrap();
-    registry.enroll("b", &home.authority, 1).unwrap();
+    let (one, _) = enroll(&registry, "a", &home.authority, 1).unwrap();
+    enroll(&registry, "b", &home.authority, 1).unwrap();
     for bad in ["b", "..", "x/y", "\u{1b}"] {
         assert!(registry.rename(one, bad).is_err(), "{bad:?}");
     }
@@ -268,7 +285,7 @@ fn names_and_labels_are_changed_under_their_rules() {
     assert_eq!(records[0].name, "c");
     assert_eq!(records[0].labels, labels(&[("site", "riga")]));
     // The old name is free again.
-    registry.enroll("a", &home.authority, 1).unwrap();
+    enroll(&registry, "a", &home.authority, 1).unwrap();
     let nobody = AgentId::new(77).unwrap();
     assert!(registry.rename(nobody, "z").is_err());
     assert!(registry.label(nobody, &both, &[]).is_err());

@@ -1,6 +1,8 @@
 //! The enrolled agents on disk: one SQLite file of mode 0600. Only the registry
 //! enters; it holds everything in memory and writes changes here.
 
+mod tokens;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,8 +13,10 @@ use wpk_sqlite_file::{Moved, Place};
 use crate::files;
 use crate::record::Record;
 
+pub(crate) use tokens::{Token, TokenId};
+
 /// `user_version` of the layout below.
-const LAYOUT: i64 = 2;
+const LAYOUT: i64 = 3;
 
 /// Rows are never deleted: that an id and a certificate were once given out
 /// must not be forgotten.
@@ -40,6 +44,21 @@ const TO_2: &str = "
     PRAGMA user_version = 2;
 ";
 
+/// From layout 2 to 3.
+const TO_3: &str = "
+    CREATE TABLE tokens (
+        id BLOB PRIMARY KEY CHECK (length(id) = 8),
+        hash BLOB NOT NULL CHECK (length(hash) = 32),
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        uses INTEGER NOT NULL,
+        left INTEGER NOT NULL CHECK (left >= 0),
+        revoked INTEGER,
+        labels TEXT NOT NULL
+    ) WITHOUT ROWID;
+    PRAGMA user_version = 3;
+";
+
 /// The file is not there, not ours or not to be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
@@ -53,6 +72,8 @@ pub(crate) enum DatabaseError {
         "its layout is {0}, this version knows {LAYOUT}: update wpkd, or use the file that belongs to this version"
     )]
     Layout(i64),
+    #[error("the enrolment token has no use left")]
+    Token,
     #[error("agent id {0} is out of range")]
     Id(i64),
     #[error("the labels of agent {0} cannot be read: {1}; put the file back from a backup")]
@@ -83,14 +104,16 @@ impl Database {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         let transaction = connection.transaction()?;
-        match transaction.pragma_query_value(None, "user_version", |row| row.get(0))? {
-            0 => {
-                transaction.execute_batch(TABLES)?;
-                transaction.execute_batch(TO_2)?;
-            }
-            1 => transaction.execute_batch(TO_2)?,
-            LAYOUT => {}
+        let layout = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let steps = match layout {
+            0 => &[TABLES, TO_2, TO_3][..],
+            1 => &[TO_2, TO_3],
+            2 => &[TO_3],
+            LAYOUT => &[],
             other => return Err(DatabaseError::Layout(other)),
+        };
+        for step in steps {
+            transaction.execute_batch(step)?;
         }
         transaction.commit()?;
         let place = Place::of(path)?;
@@ -125,10 +148,12 @@ impl Database {
         .collect()
     }
 
-    /// Adds an agent: `make` gets its id and says who it is.
+    /// Adds an agent: `make` gets its id and says who it is. With a token one use of it
+    /// goes; where none is left nothing is added.
     pub(crate) fn insert<E: From<DatabaseError>>(
         &mut self,
         at: UnixTime,
+        token: Option<&TokenId>,
         make: impl FnOnce(AgentId) -> Result<Record, E>,
     ) -> Result<Record, E> {
         let sqlite = |error| E::from(DatabaseError::Sqlite(error));
@@ -142,6 +167,9 @@ impl Database {
         let last = last.unwrap_or(0).max(self.used);
         let id = AgentId::new(last + 1).map_err(|_| DatabaseError::NoIdLeft)?;
         let record = make(id)?;
+        if let Some(token) = token {
+            use_one(&transaction, token, at)?;
+        }
         transaction
             .execute(
                 "INSERT INTO agents (id, name, fingerprint, enrolled, certificate_end, labels)
@@ -230,6 +258,20 @@ impl Database {
             params![i64::from(id), as_json(labels)],
         )?;
         Ok(())
+    }
+}
+
+/// Takes one use of a token that is good.
+fn use_one(connection: &Connection, id: &TokenId, now: UnixTime) -> Result<(), DatabaseError> {
+    let changed = connection.execute(
+        "UPDATE tokens SET left = left - 1
+         WHERE id = ?1 AND left > 0 AND revoked IS NULL AND expires > ?2",
+        params![id, now],
+    )?;
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(DatabaseError::Token)
     }
 }
 

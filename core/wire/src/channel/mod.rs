@@ -7,17 +7,20 @@
 //! matched by the stream id, so several may be under way at once; the rest is
 //! JSON or empty.
 
+mod enroll;
+mod error;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wpk_api::{AgentId, words};
 
 use crate::frame;
 
+pub use enroll::{BadToken, Enroll, EnrollToken, Enrolled};
+pub use error::{ChannelError, PROTOCOL};
+
 /// The longest payload on the channel, in bytes, kind and stream id included.
 pub const MAX_PAYLOAD: usize = 128 * 1024;
-
-/// The version of the channel's protocol that this software speaks.
-pub const PROTOCOL: u32 = 1;
 
 /// Bytes of kind and stream id.
 const PREFIX_LEN: usize = 5;
@@ -101,53 +104,16 @@ pub enum ChannelMessage {
     Ping,
     /// The sign of life.
     Pong,
+    /// Agent to manager, first and in the place of a hello, on a connection without a
+    /// certificate: it wants one.
+    Enroll(Enroll),
+    /// Manager to agent, the answer to it; the connection ends then.
+    Enrolled(Enrolled),
     /// Either way: the connection is about to be closed.
     Goodbye {
         /// Why, for the log of the other side.
         reason: String,
     },
-}
-
-/// Why a message was not understood, or cannot be sent.
-#[derive(Debug, thiserror::Error)]
-pub enum ChannelError {
-    /// Fewer bytes than kind and stream id.
-    #[error("the channel message has {0} bytes, fewer than the 5 of kind and stream id")]
-    Short(usize),
-    /// No such kind.
-    #[error("the channel message is of kind {0}, which protocol {PROTOCOL} does not have")]
-    Kind(u8),
-    /// A stream id where none belongs, or 0 where one does.
-    #[error("the channel message of kind {kind} has the stream id {stream}, which is not allowed")]
-    Stream {
-        /// The kind.
-        kind: u8,
-        /// The id.
-        stream: u32,
-    },
-    /// The body does not belong to the kind.
-    #[error("the body of a `{kind}` channel message is not understood: {reason}")]
-    Body {
-        /// Name of the kind.
-        kind: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Over a limit.
-    #[error("a `{kind}` channel message of {length} bytes is over the limit of {limit}")]
-    TooLong {
-        /// Name of the kind.
-        kind: &'static str,
-        /// Bytes it has.
-        length: usize,
-        /// Bytes allowed.
-        limit: usize,
-    },
-    /// Another protocol version.
-    #[error(
-        "the other side speaks channel protocol {0}, this one {PROTOCOL}: update the older one"
-    )]
-    Protocol(u32),
 }
 
 /// The kind of a message: its byte on the wire.
@@ -162,6 +128,8 @@ enum Kind {
     Ping = 6,
     Pong = 7,
     Goodbye = 8,
+    Enroll = 9,
+    Enrolled = 10,
 }
 
 impl Kind {
@@ -175,6 +143,8 @@ impl Kind {
             6 => Self::Ping,
             7 => Self::Pong,
             8 => Self::Goodbye,
+            9 => Self::Enroll,
+            10 => Self::Enrolled,
             other => return Err(ChannelError::Kind(other)),
         })
     }
@@ -189,6 +159,8 @@ impl Kind {
             Self::Ping => "ping",
             Self::Pong => "pong",
             Self::Goodbye => "goodbye",
+            Self::Enroll => "enroll",
+            Self::Enrolled => "enrolled",
         }
     }
 
@@ -201,7 +173,12 @@ impl Kind {
     fn limit(self) -> usize {
         match self {
             Self::Command | Self::Answer => MAX_PAYLOAD - PREFIX_LEN,
-            Self::Hello | Self::Welcome | Self::Acknowledge | Self::Goodbye => MAX_JSON,
+            Self::Hello
+            | Self::Welcome
+            | Self::Acknowledge
+            | Self::Goodbye
+            | Self::Enroll
+            | Self::Enrolled => MAX_JSON,
             Self::Ping | Self::Pong => 0,
         }
     }
@@ -234,6 +211,8 @@ impl ChannelMessage {
             Self::Ping => Kind::Ping,
             Self::Pong => Kind::Pong,
             Self::Goodbye { .. } => Kind::Goodbye,
+            Self::Enroll(_) => Kind::Enroll,
+            Self::Enrolled(_) => Kind::Enrolled,
         }
     }
 
@@ -253,6 +232,8 @@ impl ChannelMessage {
         let (stream, body) = match self {
             Self::Hello(hello) => (0, json_body(kind, hello)?),
             Self::Welcome(welcome) => (0, json_body(kind, welcome)?),
+            Self::Enroll(enroll) => (0, json_body(kind, enroll)?),
+            Self::Enrolled(enrolled) => (0, json_body(kind, enrolled)?),
             Self::Command { stream, bytes } | Self::Answer { stream, bytes } => {
                 (*stream, bytes.clone())
             }
@@ -295,6 +276,18 @@ impl ChannelMessage {
                 let welcome: Welcome = from_json(kind, body)?;
                 welcome.check()?;
                 Self::Welcome(welcome)
+            }
+            Kind::Enroll => {
+                let enroll: Enroll = from_json(kind, body)?;
+                check_protocol(enroll.protocol)?;
+                check_text(kind, "name", &enroll.name)?;
+                Self::Enroll(enroll)
+            }
+            Kind::Enrolled => {
+                let enrolled: Enrolled = from_json(kind, body)?;
+                check_protocol(enrolled.protocol)?;
+                check_text(kind, "name", &enrolled.name)?;
+                Self::Enrolled(enrolled)
             }
             Kind::Command => Self::Command { stream, bytes },
             Kind::Answer => Self::Answer { stream, bytes },
