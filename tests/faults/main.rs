@@ -18,6 +18,7 @@
 
 mod acknowledgements;
 mod agents;
+mod clients;
 mod clock;
 mod disk;
 mod files;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     let rooms = [
         acknowledgements::CHECKS,
         agents::CHECKS,
+        clients::CHECKS,
         words::CHECKS,
         slots::CHECKS,
         repositories::CHECKS,

@@ -93,7 +93,7 @@ async fn look(
         "",
         rights::look(settings, config, &registry.served(settings)),
     )?;
-    out.add("", space::look(settings))?;
+    out.add_all("", space::look(settings))?;
     out.add_all("", crashes::look(&settings.home))?;
     sections(PluginKind::Provider, &asked, settings, registry, out).await?;
     out.add_all(

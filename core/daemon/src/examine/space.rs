@@ -11,8 +11,37 @@ const LEAST: u64 = 100 * MIB;
 /// The fewest free files.
 const LEAST_FILES: u64 = 100;
 
-/// Looks at the file system of the cache.
-pub(super) fn look(settings: &Settings) -> Check {
+/// Looks at the cache and its file system.
+pub(super) fn look(settings: &Settings) -> Vec<Check> {
+    let mut checks = vec![free(settings)];
+    let cache = settings.path(&settings.cache.dir);
+    checks.extend(full(&cache, settings.cache.total()));
+    checks
+}
+
+/// Whether there is more in the cache than it may hold: a limit that was lowered, or
+/// files of others.
+fn full(cache: &Path, limit: u64) -> Option<Check> {
+    let files = std::fs::read_dir(cache).ok()?.flatten();
+    let sizes = files.filter_map(|file| file.metadata().ok());
+    let held: u64 = (sizes.filter(|size| size.is_file()))
+        .map(|size| size.len())
+        .sum();
+    (held > limit).then(|| {
+        let detail = format!(
+            "{} holds {} MiB, more than the {} MiB of cache.max_total",
+            cache.display(),
+            held / MIB,
+            limit / MIB
+        );
+        let advice = "raise cache.max_total, or remove what wpkd did not put there; of its own \
+                      it removes what was used longest ago with the next download";
+        Check::warning("cache", detail, advice)
+    })
+}
+
+/// Room for the next downloads.
+fn free(settings: &Settings) -> Check {
     const NAME: &str = "disk space";
     let cache = settings.path(&settings.cache.dir);
     let place = existing(&cache);
@@ -45,4 +74,21 @@ pub(super) fn look(settings: &Settings) -> Check {
 fn existing(folder: &Path) -> PathBuf {
     let there = folder.ancestors().find(|folder| folder.exists());
     there.unwrap_or(Path::new("/")).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_above_its_limit_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |limit| full(folder.path(), limit).map(|check| check.detail);
+        assert_eq!(full(Path::new("/nowhere"), 0), None);
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        std::fs::write(folder.path().join("a.wpk"), vec![0; 3 << 20]).unwrap();
+        assert_eq!(said(3 << 20), None);
+        let told = said((3 << 20) - 1).unwrap();
+        assert!(told.contains("holds 3 MiB, more than the 2 MiB"), "{told}");
+    }
 }
