@@ -14,6 +14,7 @@
     unreachable_pub
 )]
 
+mod homes;
 mod installers;
 mod results;
 mod stand;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 use table::Check;
 
 fn main() -> ExitCode {
-    let rooms = [results::CHECKS, installers::CHECKS];
+    let rooms = [results::CHECKS, installers::CHECKS, homes::CHECKS];
     let checks: Vec<&'static Check> = rooms.into_iter().flatten().collect();
     table::main("agent", &checks)
 }

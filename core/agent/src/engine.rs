@@ -173,7 +173,7 @@ impl Engine {
             incoming.settle(&name);
             let prepared = prepare(&home, &rules, &incoming.path(&name), installer.as_deref());
             incoming.remove(&name);
-            let program = prepared?;
+            let ready = prepared?;
             // Before the installer: it may end this process, and its result at once.
             let fail = |error| {
                 let text = format!("that it runs cannot be written down: {error}");
@@ -181,19 +181,24 @@ impl Engine {
             };
             let lock = running.begin().map_err(fail)?;
             state.begins(task).map_err(fail)?;
-            Ok::<_, Failure>((program, lock))
+            Ok::<_, Failure>((ready, lock))
         });
-        let (program, lock) = match preparing.await {
-            Some(Ok(program)) => program,
+        let (ready, lock) = match preparing.await {
+            Some(Ok(ready)) => ready,
             Some(Err(failure)) => {
                 tracing::warn!("the upgrade with {file:?} is refused: {failure}");
                 return AgentResponse::failure(failure.code);
             }
             None => return AgentResponse::failure(AgentCode::Execute),
         };
+        let program = &ready.program;
+        if !ready.folder.is_in_place() {
+            tracing::error!("{program:?}: the folder was replaced: nothing is run from it");
+            return AgentResponse::failure(AgentCode::Execute);
+        }
         // Its name is the manager's.
         tracing::info!("running {program:?}");
-        let outcome = match self.installers.begin(&program, &file, lock) {
+        let outcome = match self.installers.begin(program, &file, lock) {
             Ok(begun) => begun.ended().await,
             Err(outcome) => outcome,
         };

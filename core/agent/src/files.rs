@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, Mode, OFlags, open, openat, unlinkat};
 use rustix::io::Errno;
@@ -17,8 +17,9 @@ use sha1::{Digest, Sha1};
 use wpk_wire::AgentResponse;
 use wpk_wire::codes::AgentCode;
 
-/// Files that may lie in the folder at a time.
-const MOST_FILES: usize = 1_000;
+use crate::home::make_folder;
+use crate::leftovers::{remove_oldest, used_by_others};
+
 /// As the C library's, so that a digest of an open file is what a 4.x agent
 /// tells; larger writes pass it by.
 const BUFFER: usize = 4_096;
@@ -70,7 +71,9 @@ impl Incoming {
 
     fn create(&self, name: &str) -> io::Result<OpenFile> {
         let folder = self.folder()?;
-        let room = self.limit.saturating_sub(self.used_by_others(name)?);
+        let room = self
+            .limit
+            .saturating_sub(used_by_others(&self.folder, name)?);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // Not blocking: the open of a pipe would wait for a reader for ever.
         let mode = Mode::from_raw_mode(0o640);
@@ -109,6 +112,12 @@ impl Incoming {
         let Some(chunk) = chunk else {
             return AgentResponse::failure(AgentCode::Write);
         };
+        while open.room < chunk.len() as u64 {
+            match remove_oldest(&self.folder, name) {
+                Ok(Some(freed)) => open.room = open.room.saturating_add(freed),
+                _ => break,
+            }
+        }
         let Some(room) = open.room.checked_sub(chunk.len() as u64) else {
             tracing::warn!(
                 "{name:?} takes var/incoming beyond {} bytes: refused",
@@ -228,28 +237,16 @@ impl Incoming {
         }
     }
 
-    /// The folder itself, never through a link in its place.
+    /// The folder itself, never through a link in its place; made where it is missing.
     fn folder(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        open(&self.folder, flags, Mode::empty()).map_err(Into::into)
-    }
-
-    /// Bytes of all files but `name`.
-    fn used_by_others(&self, name: &str) -> io::Result<u64> {
-        let mut used = 0_u64;
-        for (count, entry) in Path::read_dir(&self.folder)?.enumerate() {
-            let entry = entry?;
-            if count >= MOST_FILES {
-                let full = io::Error::from_raw_os_error(Errno::NOSPC.raw_os_error());
-                tracing::warn!("more than {MOST_FILES} files in {}", self.folder.display());
-                return Err(full);
+        match open(&self.folder, flags, Mode::empty()) {
+            Err(Errno::NOENT) => {
+                make_folder(&self.folder).map_err(io::Error::other)?;
+                open(&self.folder, flags, Mode::empty()).map_err(Into::into)
             }
-            if entry.file_name() != name {
-                // One that goes away meanwhile takes no room.
-                used = used.saturating_add(entry.metadata().map_or(0, |meta| meta.len()));
-            }
+            opened => opened.map_err(Into::into),
         }
-        Ok(used)
     }
 }
 
@@ -312,6 +309,9 @@ mod tests {
         fs::write(dir.path().join("old"), [0; 40]).unwrap();
         incoming.open("f");
         assert_eq!(code(&incoming.write("f", Some(&[0; 60]))), 0);
+        assert!(dir.path().join("old").exists());
+        assert_eq!(code(&incoming.write("f", Some(&[0; 40]))), 0);
+        assert!(!dir.path().join("old").exists(), "its room was needed");
         assert_eq!(code(&incoming.write("f", Some(&[0; 1]))), 10);
         incoming.open("f");
         assert_eq!(

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use wpk_api::paths;
 
+use crate::rights::{self, Own};
+
 /// What staging folders of unpacking are called (see `wpk-package`).
 const STAGING: &str = ".wpk-";
 
@@ -49,6 +51,19 @@ impl Home {
         ] {
             make_folder(&root.join(folder))?;
         }
+        let ours = |path: PathBuf, done: io::Result<()>| {
+            done.map_err(|source| HomeError::Path {
+                path,
+                action: "make the agent's alone",
+                source,
+            })
+        };
+        for folder in ["", "var", "var/run"] {
+            let path = root.join(folder);
+            ours(path.clone(), rights::narrow(&path))?;
+        }
+        let upgrade = root.join(paths::UPGRADE_FOLDER);
+        ours(upgrade.clone(), Own::open(&upgrade).map(drop))?;
         let home = Self {
             root: root.to_owned(),
             _lock: lock(&root.join("var/run/wpk-agent.lock"))?,

@@ -1,10 +1,13 @@
 //! What the agent says of itself in its Hello: operating system and version,
 //! read afresh at each connect, because upgrades change them.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::OFlags;
 use wpk_wire::Hello;
 use wpk_wire::channel::PROTOCOL;
 
@@ -32,6 +35,8 @@ pub(crate) struct Identity {
     settings: AgentSettings,
     default_file: PathBuf,
     os_release: PathBuf,
+    /// The last version that could be told.
+    last: Mutex<Option<String>>,
 }
 
 impl Identity {
@@ -40,6 +45,7 @@ impl Identity {
             settings: settings.clone(),
             default_file: home.join("VERSION"),
             os_release: PathBuf::from(OS_RELEASE),
+            last: Mutex::new(None),
         }
     }
 
@@ -58,6 +64,20 @@ impl Identity {
                 path: path.clone(),
                 reason,
             }),
+        }
+    }
+
+    /// The version to greet with. One that cannot be told keeps nobody from the channel,
+    /// by which alone it can be mended: it is the last known then, or empty.
+    pub(crate) fn version_or_last(&self) -> String {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.version() {
+            Ok(version) => last.insert(version).clone(),
+            Err(error) => {
+                let told = last.clone().unwrap_or_default();
+                tracing::error!("{error}; until then the manager is told {told:?}");
+                told
+            }
         }
     }
 
@@ -88,7 +108,12 @@ impl Identity {
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = Vec::new();
-    File::open(path)?.take(LONGEST).read_to_end(&mut text)?;
+    // The open of a pipe would wait for a writer for ever.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    file.take(LONGEST).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
@@ -156,6 +181,24 @@ mod tests {
         assert_eq!(identity.version().unwrap(), "Wazuh v4.14.9");
         identity.settings.version_file = Some(dir.path().join("none"));
         assert_eq!(identity.version().unwrap(), "v1.0.0");
+    }
+
+    #[test]
+    fn without_a_version_the_last_known_is_told_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity::new(dir.path(), &AgentSettings::default());
+        assert_eq!(identity.version_or_last(), "");
+        let file = dir.path().join("VERSION");
+        std::fs::write(&file, "v4.14.0\n").unwrap();
+        assert_eq!(identity.version_or_last(), "v4.14.0");
+        for fault in ["", "\nv5.0.0\n"] {
+            std::fs::write(&file, fault).unwrap();
+            assert_eq!(identity.version_or_last(), "v4.14.0", "{fault:?}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &file, mode).unwrap();
+        assert_eq!(identity.version_or_last(), "v4.14.0", "a pipe");
     }
 
     #[test]

@@ -21,10 +21,12 @@ mod home;
 mod identity;
 mod installer;
 mod installer_log;
+mod leftovers;
 mod listener;
 mod notify;
 mod outbox;
 mod result;
+mod rights;
 mod running;
 pub mod settings;
 mod state;
@@ -47,6 +49,7 @@ use crate::running::Running;
 use crate::state::State;
 
 pub use crate::home::HomeError;
+pub use crate::rights::narrow;
 pub use crate::settings::{Problem, Problems, Settings};
 pub use crate::supervisor::{Order, supervise};
 pub use wpk_socket_file::SocketError;
@@ -57,6 +60,9 @@ pub enum AgentError {
     /// A folder of the home cannot be used, or another agent uses it.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// Others may write what the agent trusts.
+    #[error("{0}")]
+    Rights(std::io::Error),
     /// The listening socket cannot be put into place, or be kept there.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -71,6 +77,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
+    narrow_trusted(&settings)?;
     let home = Arc::new(Home::prepare(&settings.home)?);
     let installers = Installers {
         home: home.root().to_owned(),
@@ -134,4 +141,25 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     };
     tracing::info!("the agent has stopped");
     ended.map_err(AgentError::from)
+}
+
+/// What the agent trusts is its own to write; the CA store is looked at with each package,
+/// the folders of the home where they are prepared.
+fn narrow_trusted(settings: &Settings) -> Result<(), AgentError> {
+    if let Some(channel) = &settings.channel {
+        for path in [&channel.ca, &channel.certificate, &channel.key] {
+            narrow(path).map_err(AgentError::Rights)?;
+        }
+    }
+    let program = std::env::current_exe().unwrap_or_default();
+    for path in [Some(program.as_path()), program.parent()]
+        .into_iter()
+        .flatten()
+    {
+        if let Err(error) = narrow(path) {
+            // Whoever put it there may be whoever runs it.
+            tracing::error!("{error}");
+        }
+    }
+    Ok(())
 }

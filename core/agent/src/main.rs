@@ -39,6 +39,9 @@ enum Command {
     RunInstaller(Order),
 }
 
+/// The exit status after wrong settings, as `wpkd`'s: another start goes no better.
+const WRONG_SETTINGS: u8 = 2;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(Command::RunInstaller(order)) = &arguments.command {
@@ -47,13 +50,13 @@ fn main() -> ExitCode {
     }
     let Some(config) = &arguments.config else {
         eprintln!("wpk-agent: say where the settings are: --config FILE");
-        return ExitCode::from(2);
+        return ExitCode::from(WRONG_SETTINGS);
     };
     let settings = match Settings::load(config, arguments.home.as_deref()) {
         Ok(settings) => settings,
         Err(problems) => {
             eprintln!("{problems}");
-            return ExitCode::FAILURE;
+            return ExitCode::from(WRONG_SETTINGS);
         }
     };
     match arguments.command {
@@ -69,7 +72,7 @@ fn main() -> ExitCode {
             }
         },
         // The last was carried out above.
-        None | Some(Command::RunInstaller(_)) => serve(settings),
+        None | Some(Command::RunInstaller(_)) => serve(settings, config),
     }
 }
 
@@ -89,12 +92,12 @@ fn check(settings: &Settings, config: &Path) -> ExitCode {
         }
         Err(problem) => {
             eprintln!("{shown}: {}: {}", problem.key, problem.message);
-            ExitCode::FAILURE
+            ExitCode::from(WRONG_SETTINGS)
         }
     }
 }
 
-fn serve(settings: Settings) -> ExitCode {
+fn serve(settings: Settings, config: &Path) -> ExitCode {
     let filter =
         EnvFilter::try_from_env("WPK_AGENT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -104,6 +107,10 @@ fn serve(settings: Settings) -> ExitCode {
         // A log that cannot be written is no reason to end.
         .log_internal_errors(false)
         .init();
+    if let Err(error) = wpk_agent::narrow(config) {
+        tracing::error!("{error}");
+        return ExitCode::from(WRONG_SETTINGS);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

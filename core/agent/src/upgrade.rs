@@ -14,6 +14,7 @@ use wpk_package::{CaStore, Modes, Package, PackageError, Stage, Trust, UnpackOpt
 use wpk_wire::codes::AgentCode;
 
 use crate::home::{self, Home};
+use crate::rights::{self, Own};
 use crate::settings::{CaVerification, Limits};
 
 /// As 4.x agents leave unpacked files; the installer gets 0750 later.
@@ -77,7 +78,16 @@ impl From<PackageError> for Failure {
     }
 }
 
-/// Makes `package` ready; answers the path of its installer. `installer` is
+/// An installer that is ready to run.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// Its path.
+    pub(crate) program: PathBuf,
+    /// Where it lies, held from before it was unpacked.
+    pub(crate) folder: Own,
+}
+
+/// Makes `package` ready. `installer` is
 /// `None` for a name that is not allowed: like a 4.x agent, it is only asked for
 /// once the package is unpacked.
 pub(crate) fn prepare(
@@ -85,19 +95,20 @@ pub(crate) fn prepare(
     rules: &Rules,
     package: &Path,
     installer: Option<&str>,
-) -> Result<PathBuf, Failure> {
+) -> Result<Prepared, Failure> {
     let mut merged = open_verified(home, rules, package)?;
     let target = home.upgrade();
-    empty(&target).map_err(|error| {
+    let folder = empty(&target).map_err(|error| {
         let text = format!("{}: cannot be emptied: {error}", target.display());
         Failure::new(AgentCode::CleanUp, text)
     })?;
+    let inside = folder.inside();
     let label = package.display().to_string();
     let options = UnpackOptions {
         limits: rules.limits.clone(),
         modes: MODES,
     };
-    unmerge(&mut merged, &label, &target, &options)
+    unmerge(&mut merged, &label, &inside, &options)
         .map_err(|error| Failure::new(AgentCode::Unmerge, format!("{label}: {error}")))?;
     let Some(installer) = installer else {
         return Err(Failure::new(
@@ -106,11 +117,11 @@ pub(crate) fn prepare(
         ));
     };
     let program = target.join(installer);
-    make_runnable(&program).map_err(|error| {
+    make_runnable(&inside.join(installer)).map_err(|error| {
         let text = format!("{}: cannot be made runnable: {error}", program.display());
         Failure::new(AgentCode::Chmod, text)
     })?;
-    Ok(program)
+    Ok(Prepared { program, folder })
 }
 
 /// The unzipped content, in a file without a name: whatever happens, nothing
@@ -118,6 +129,10 @@ pub(crate) fn prepare(
 fn open_verified(home: &Home, rules: &Rules, path: &Path) -> Result<File, Failure> {
     let store;
     let trust = if rules.ca.enabled {
+        for place in &rules.ca.ca_store {
+            narrow_store(place)
+                .map_err(|error| Failure::new(AgentCode::Signature, error.to_string()))?;
+        }
         store = CaStore::load(&rules.ca.ca_store).map_err(PackageError::from)?;
         Trust::Store(&store)
     } else {
@@ -130,6 +145,8 @@ fn open_verified(home: &Home, rules: &Rules, path: &Path) -> Result<File, Failur
         clean(&verified.signer().subject, LONGEST_NAME)
     );
     let tmp = home.tmp();
+    home::make_folder(&tmp)
+        .map_err(|error| Failure::new(AgentCode::Uncompress, error.to_string()))?;
     let mut merged = tempfile::tempfile_in(&tmp).map_err(|error| {
         let text = format!("{}: no file can be made: {error}", tmp.display());
         Failure::new(AgentCode::Uncompress, text)
@@ -138,14 +155,25 @@ fn open_verified(home: &Home, rules: &Rules, path: &Path) -> Result<File, Failur
     Ok(merged)
 }
 
-/// Removes everything in the folder, never through a link; makes it where it
-/// is missing.
-fn empty(folder: &Path) -> io::Result<()> {
-    home::make_folder(folder).map_err(io::Error::other)?;
-    for entry in fs::read_dir(folder)? {
-        home::remove(&entry?.path())?;
+/// A file of CA certificates, or a folder with what lies in it. Whoever may write there
+/// could sign for the agent.
+fn narrow_store(place: &Path) -> io::Result<()> {
+    rights::narrow(place)?;
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        rights::narrow(&entry.path())?;
     }
     Ok(())
+}
+
+/// Removes everything in the folder, never through a link; makes it, and the agent's
+/// alone, where it is not.
+fn empty(folder: &Path) -> io::Result<Own> {
+    home::make_folder(folder).map_err(io::Error::other)?;
+    let own = Own::open(folder)?;
+    for entry in fs::read_dir(own.inside())? {
+        home::remove(&entry?.path())?;
+    }
+    Ok(own)
 }
 
 fn make_runnable(program: &Path) -> io::Result<()> {

@@ -539,3 +539,44 @@ async fn a_manager_that_misbehaves_is_left() {
         other => panic!("no goodbye but {other:?}"),
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_version_it_dials_all_the_same() {
+    let (ca, home) = (Ca::new(), home());
+    ca.enroll(home.path());
+    let manager = Manager::new(&ca, NAME, &ca).await;
+    let agent = start_in(home, &manager.settings()).await;
+    let (link, hello) = manager.accept(60).await;
+    assert_eq!(hello.version, "");
+    fs::write(agent.path("VERSION"), "v4.14.0\n").unwrap();
+    drop(link);
+    let (link, hello) = manager.accept(60).await;
+    assert_eq!(hello.version, "v4.14.0");
+    fs::write(agent.path("VERSION"), "").unwrap();
+    drop(link);
+    let (_link, hello) = manager.accept(60).await;
+    assert_eq!(hello.version, "v4.14.0", "the last known");
+    let said = agent.process.output();
+    assert!(said.contains("cannot be told"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_that_welcomes_and_ends_is_dialled_ever_more_rarely() {
+    let (ca, home) = (Ca::new(), home());
+    ca.enroll(home.path());
+    fs::write(home.path().join("VERSION"), "v4.14.0\n").unwrap();
+    let manager = Manager::new(&ca, NAME, &ca).await;
+    let settings = manager.settings().replace("\"200ms\"", "\"10s\"");
+    let agent = start_in(home, &settings).await;
+    for _ in 0..6 {
+        drop(manager.accept(60).await);
+    }
+    let said = agent.process.output();
+    let pauses: Vec<f64> = said
+        .lines()
+        .filter_map(|line| line.split_once("dialling again in ")?.1.split_once("ms"))
+        .filter_map(|(pause, _)| pause.parse().ok())
+        .collect();
+    // The shortest that the fifth may have: a quarter of 320 ms.
+    assert!(pauses.iter().any(|pause| *pause >= 80.0), "{pauses:?}");
+}

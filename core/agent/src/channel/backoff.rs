@@ -37,7 +37,7 @@ impl Backoff {
         spread(self.longest, chance)
     }
 
-    /// An attempt succeeded.
+    /// A connection lasted.
     pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }

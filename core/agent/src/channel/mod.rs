@@ -40,7 +40,8 @@ pub(crate) async fn run(
         if stop.is_cancelled() {
             return;
         }
-        if ended.welcomed {
+        // A manager that lets us in and ends at once is no better than one that does not.
+        if ended.lasted >= settings.reconnect_max.0 {
             backoff.reset();
         }
         let pause = match ended.again {

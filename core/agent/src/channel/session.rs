@@ -45,8 +45,8 @@ pub(super) enum Again {
 pub(super) struct Ended {
     pub(super) reason: String,
     pub(super) again: Again,
-    /// Whether the manager had let us in.
-    pub(super) welcomed: bool,
+    /// For how long the manager had let us in.
+    pub(super) lasted: Duration,
 }
 
 impl Ended {
@@ -54,7 +54,7 @@ impl Ended {
         Self {
             reason: reason.to_string(),
             again,
-            welcomed: false,
+            lasted: Duration::ZERO,
         }
     }
 
@@ -89,10 +89,7 @@ pub(super) struct Session<'a> {
 impl Session<'_> {
     /// Dials, talks, ends.
     pub(super) async fn run(&self, pending: &mut Pending) -> Ended {
-        let version = match self.identity.version() {
-            Ok(version) => version,
-            Err(error) => return Ended::lost(error),
-        };
+        let version = self.identity.version_or_last();
         let dialling = async {
             let mut stream = self.dial().await?;
             let mut decoder = FrameDecoder::new(MAX_PAYLOAD);
@@ -112,12 +109,13 @@ impl Session<'_> {
             welcome.agent,
             welcome.name
         );
+        let begin = Instant::now();
         let keepalive = Duration::from_secs(welcome.keepalive_seconds.into());
         let ended = self
             .talk(stream, decoder, keepalive, &version, pending)
             .await;
         Ended {
-            welcomed: true,
+            lasted: begin.elapsed(),
             ..ended
         }
     }

@@ -31,25 +31,12 @@ pub(super) fn check(settings: &Settings, reader: &mut Reader) {
     }
     if let Some(channel) = &settings.channel {
         reader.found("channel", check_channel(channel));
-        check_version(settings, reader);
     }
     if settings.listen.is_none() && settings.channel.is_none() && reader.problems.is_empty() {
         reader.problem(
             "",
             "neither [listen] nor [channel] is there: the agent would hear nobody",
         );
-    }
-}
-
-/// The manager wants to hear the agent's version.
-fn check_version(settings: &Settings, reader: &mut Reader) {
-    let (agent, usual) = (&settings.agent, settings.home.join(VERSION_FILE));
-    if agent.version.is_none() && agent.version_file.is_none() && !usual.is_file() {
-        let text = format!(
-            "missing, and {} cannot be read: set `version` or `version_file`",
-            usual.display()
-        );
-        reader.problem("agent.version", text);
     }
 }
 

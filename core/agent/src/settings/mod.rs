@@ -101,6 +101,17 @@ impl Settings {
         let ca = &self.upgrade.ca_verification;
         if let Some(channel) = &self.channel {
             let mode = std::fs::metadata(&channel.key).map_or(0, |meta| meta.permissions().mode());
+            let version = self.agent.version_file.as_deref();
+            let told = |file: &Path| file.metadata().is_ok_and(|meta| meta.len() > 0);
+            if let (None, Some(file)) = (&self.agent.version, version)
+                && !told(file)
+            {
+                let file = file.display();
+                warnings.push(format!(
+                    "{file} tells no version, so the manager is told none: put a line such \
+                     as v4.14.0 there, or set agent.version"
+                ));
+            }
             if mode & 0o077 != 0 {
                 let key = channel.key.display();
                 warnings.push(format!(
