@@ -108,7 +108,7 @@ async fn folders_that_are_gone() -> String {
 }
 
 async fn left_by_failed_deliveries() -> String {
-    let stand = Stand::start("[limits]\nincoming = \"30KiB\"").await;
+    let stand = Stand::start("[limits]\nincoming = \"28KiB\"").await;
     for name in ["one", "two", "three"] {
         stand.ask("open", json!({"mode": "wb", "file": name})).await;
         let buffer = base64_simd::STANDARD.encode_to_string([0; 9_500]);

@@ -14,7 +14,7 @@ use wpk_wire::{AgentRequest, AgentResponse, Step};
 use crate::files::Incoming;
 use crate::home::Home;
 use crate::installer::Installers;
-use crate::settings::Settings;
+use crate::reload::Live;
 use crate::state::State;
 use crate::supervisor::Outcome;
 use crate::upgrade::{Failure, Rules, prepare};
@@ -44,7 +44,7 @@ impl Commands {
 /// The engine.
 pub(crate) struct Engine {
     home: Arc<Home>,
-    rules: Arc<Rules>,
+    live: Live,
     installers: Installers,
     incoming: Arc<Mutex<Incoming>>,
     state: Arc<State>,
@@ -54,16 +54,13 @@ impl Engine {
     /// The door, and the work, which ends only with the last door.
     pub(crate) fn start(
         home: Arc<Home>,
-        settings: &Settings,
+        live: Live,
         state: Arc<State>,
         installers: Installers,
     ) -> (Commands, impl Future<Output = ()> + use<>) {
-        let incoming = Incoming::new(home.incoming(), settings.limits.incoming.0);
+        let incoming = Incoming::new(home.incoming(), live.now().limits.incoming.0);
         let engine = Self {
-            rules: Arc::new(Rules::new(
-                &settings.upgrade.ca_verification,
-                &settings.limits,
-            )),
+            live,
             installers,
             incoming: Arc::new(Mutex::new(incoming)),
             home,
@@ -166,7 +163,9 @@ impl Engine {
         installer: Option<String>,
         task: Option<TaskId>,
     ) -> AgentResponse {
-        let (home, rules) = (Arc::clone(&self.home), Arc::clone(&self.rules));
+        let settings = self.live.now();
+        let rules = Rules::new(&settings.upgrade.ca_verification, &settings.limits);
+        let home = Arc::clone(&self.home);
         let (state, running) = (Arc::clone(&self.state), self.installers.running.clone());
         let name = file.clone();
         let preparing = self.on_files(move |incoming| {
@@ -237,8 +236,11 @@ impl Engine {
         work: impl FnOnce(&mut Incoming) -> T + Send + 'static,
     ) -> Option<T> {
         let incoming = Arc::clone(&self.incoming);
+        let limit = self.live.now().limits.incoming.0;
         let working = tokio::task::spawn_blocking(move || {
-            work(&mut incoming.lock().unwrap_or_else(PoisonError::into_inner))
+            let mut incoming = incoming.lock().unwrap_or_else(PoisonError::into_inner);
+            incoming.set_limit(limit);
+            work(&mut incoming)
         });
         working
             .await

@@ -50,6 +50,11 @@ impl Incoming {
         }
     }
 
+    /// Of the next file that is opened.
+    pub(crate) fn set_limit(&mut self, bytes: u64) {
+        self.limit = bytes;
+    }
+
     /// Opens `name` for writing from its start; the file of an earlier `open`
     /// is closed first. Code 6 with the system's reason.
     pub(crate) fn open(&mut self, name: &str) -> AgentResponse {

@@ -49,6 +49,11 @@ impl Identity {
         }
     }
 
+    /// The settings that count now.
+    pub(crate) fn renew(&mut self, settings: &AgentSettings) {
+        self.settings = settings.clone();
+    }
+
     /// The version as of now, `v` in front.
     pub(crate) fn version(&self) -> Result<String, NoVersion> {
         let settings = &self.settings;

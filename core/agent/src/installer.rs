@@ -17,6 +17,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{ChildStdout, Command};
 use wpk_api::words::{LONGEST_CAUSE, clean};
 
+use crate::reload::Live;
 use crate::running::Running;
 use crate::supervisor::Outcome;
 
@@ -30,11 +31,8 @@ const LONGEST: u64 = 16 * 1024;
 pub(crate) struct Installers {
     pub(crate) home: PathBuf,
     pub(crate) log: PathBuf,
-    pub(crate) log_limit: u64,
-    /// Of the first process.
-    pub(crate) limit: Duration,
-    /// How long one without a result holds back the next.
-    pub(crate) within: Duration,
+    /// For the limits.
+    pub(crate) live: Live,
     pub(crate) running: Running,
 }
 
@@ -54,18 +52,23 @@ impl Installers {
         label: &str,
         lock: Option<File>,
     ) -> Result<Begun, Outcome> {
+        let settings = self.live.now();
+        let log_limit = settings.limits.installer_log.0.to_string();
         let milliseconds = |time: Duration| OsString::from(time.as_millis().to_string());
         let mut child = Command::new(SELF)
             .arg("run-installer")
             .args([OsString::from("--folder"), self.home.clone().into()])
             .arg(format!("--label={label}"))
             .args([OsString::from("--log"), self.log.clone().into()])
+            .args([OsString::from("--log-limit"), log_limit.into()])
             .args([
-                OsString::from("--log-limit"),
-                self.log_limit.to_string().into(),
+                OsString::from("--limit"),
+                milliseconds(settings.upgrade.execution_timeout.0),
             ])
-            .args([OsString::from("--limit"), milliseconds(self.limit)])
-            .args([OsString::from("--within"), milliseconds(self.within)])
+            .args([
+                OsString::from("--within"),
+                milliseconds(settings.upgrade.result_within.0),
+            ])
             .arg("--")
             .arg(program)
             .env_clear()

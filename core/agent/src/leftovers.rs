@@ -63,7 +63,7 @@ fn others(folder: &Path, name: &str) -> io::Result<Vec<Old>> {
             });
         }
     }
-    old.sort_by(|a, b| b.changed.cmp(&a.changed));
+    old.sort_by_key(|old| std::cmp::Reverse(old.changed));
     Ok(old)
 }
 

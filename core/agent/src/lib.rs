@@ -25,6 +25,7 @@ mod leftovers;
 mod listener;
 mod notify;
 mod outbox;
+mod reload;
 mod result;
 mod rights;
 mod running;
@@ -49,6 +50,7 @@ use crate::running::Running;
 use crate::state::State;
 
 pub use crate::home::HomeError;
+pub use crate::reload::{Live, Renew};
 pub use crate::rights::narrow;
 pub use crate::settings::{Problem, Problems, Settings};
 pub use crate::supervisor::{Order, supervise};
@@ -68,12 +70,14 @@ pub enum AgentError {
     Socket(#[from] SocketError),
 }
 
-/// Runs the agent until `stop`. Must be called inside a multi-threaded tokio
+/// Runs the agent until `stop`. Settings that come later through `live` count from the
+/// next command, report or connection on ([`Live`]). Must be called inside a multi-threaded tokio
 /// runtime with I/O and time.
 ///
 /// # Errors
 /// [`AgentError`] when it cannot start.
-pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), AgentError> {
+pub async fn run(live: Live, stop: CancellationToken) -> Result<(), AgentError> {
+    let settings = live.now();
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
@@ -82,9 +86,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     let installers = Installers {
         home: home.root().to_owned(),
         log: home.installer_log(),
-        log_limit: settings.limits.installer_log.0,
-        limit: settings.upgrade.execution_timeout.0,
-        within: settings.upgrade.result_within.0,
+        live: live.clone(),
         running: Running::new(home.installer_lock()),
     };
     let state = Arc::new(State::new(
@@ -100,9 +102,13 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     };
 
     let unfinished = unfinished::begin(&installers);
-    let schedule = notify::Schedule::new(&settings.upgrade);
+    let schedule = {
+        let live = live.clone();
+        move || notify::Schedule::new(&live.now().upgrade)
+    };
     let watching = notify::run(Arc::clone(&state), schedule, outbox);
-    let (commands, working) = Engine::start(home, &settings, state, installers);
+    let switching = reload::switch(live.clone(), Arc::clone(&state));
+    let (commands, working) = Engine::start(home, live.clone(), state, installers);
     let listening = async {
         match (&settings.listen, bound) {
             (Some(listen), Some(file)) => {
@@ -120,9 +126,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     };
     let dialling = async {
         match &settings.channel {
-            Some(channel) => {
+            Some(_) => {
                 let identity = Identity::new(&settings.home, &settings.agent);
-                channel::run(channel, &identity, &commands, acknowledgements, &stop).await;
+                channel::run(&live, identity, &commands, acknowledgements, &stop).await;
             }
             None => stop.cancelled().await,
         }
@@ -135,9 +141,10 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
             unfinished::watch(unfinished).await;
             std::future::pending().await
         } => Ok(()),
-        // Neither of these ends by itself.
+        // None of these ends by itself.
         () = watching => Ok(()),
         () = working => Ok(()),
+        () = switching => Ok(()),
     };
     tracing::info!("the agent has stopped");
     ended.map_err(AgentError::from)

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use wpk_agent::{Order, Settings};
+use wpk_agent::{Live, Order, Renew, Settings};
 
 /// The agent side of remote upgrades. What it logs goes to standard error;
 /// WPK_AGENT_LOG=debug says more.
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
             }
         },
         // The last was carried out above.
-        None | Some(Command::RunInstaller(_)) => serve(settings, config),
+        None | Some(Command::RunInstaller(_)) => serve(settings, config, arguments.home.as_deref()),
     }
 }
 
@@ -97,7 +97,7 @@ fn check(settings: &Settings, config: &Path) -> ExitCode {
     }
 }
 
-fn serve(settings: Settings, config: &Path) -> ExitCode {
+fn serve(settings: Settings, config: &Path, home: Option<&Path>) -> ExitCode {
     let filter =
         EnvFilter::try_from_env("WPK_AGENT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -129,11 +129,11 @@ fn serve(settings: Settings, config: &Path) -> ExitCode {
             signal(SignalKind::interrupt())?,
         );
         let mut hangup = signal(SignalKind::hangup())?;
+        let (renew, live) = Live::new(settings);
+        let (config, home) = (config.to_owned(), home.map(Path::to_owned));
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
-                tracing::warn!(
-                    "SIGHUP: nothing was reloaded; settings and log filter count after a restart"
-                );
+                reload(&renew, &config, home.as_deref());
             }
         });
         let asked = stop.clone();
@@ -144,7 +144,7 @@ fn serve(settings: Settings, config: &Path) -> ExitCode {
             }
             asked.cancel();
         });
-        wpk_agent::run(settings, stop)
+        wpk_agent::run(live, stop)
             .await
             .map_err(std::io::Error::other)
     });
@@ -156,5 +156,29 @@ fn serve(settings: Settings, config: &Path) -> ExitCode {
             tracing::error!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Reads the settings again; with a mistake in them those from before count.
+fn reload(renew: &Renew, config: &Path, home: Option<&Path>) {
+    let settings = match Settings::load(config, home) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            for line in problems.to_string().lines() {
+                tracing::error!("{line}");
+            }
+            tracing::error!("SIGHUP: the settings before go on to count");
+            return;
+        }
+    };
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let later = renew.renew(settings);
+    if later.is_empty() {
+        tracing::info!("SIGHUP: the settings were reloaded");
+    } else {
+        let later = later.join(", ");
+        tracing::warn!("SIGHUP: the settings were reloaded; {later}: needs a restart");
     }
 }

@@ -47,8 +47,8 @@ impl Schedule {
     }
 }
 
-/// Runs for ever.
-pub(crate) async fn run(state: Arc<State>, schedule: Schedule, outbox: Outbox) {
+/// Runs for ever; `schedule` is asked again now and then.
+pub(crate) async fn run(state: Arc<State>, schedule: impl Fn() -> Schedule, outbox: Outbox) {
     loop {
         match look(&state, &schedule).await {
             Found::Result(result) => {
@@ -74,7 +74,8 @@ enum Found {
 }
 
 /// Waits for a result.
-async fn look(state: &State, schedule: &Schedule) -> Found {
+async fn look(state: &State, current: &impl Fn() -> Schedule) -> Found {
+    let mut schedule = current();
     let mut closely = Instant::now() + schedule.wait;
     let mut troubled = None;
     loop {
@@ -100,6 +101,7 @@ async fn look(state: &State, schedule: &Schedule) -> Found {
         tokio::select! {
             () = sleep(pause) => {}
             () = state.changed() => {
+                schedule = current();
                 closely = Instant::now() + schedule.wait;
                 troubled = None;
             }
@@ -108,7 +110,8 @@ async fn look(state: &State, schedule: &Schedule) -> Found {
 }
 
 /// Acknowledges until the file is gone.
-async fn deliver(state: &State, schedule: &Schedule, outbox: &Outbox) {
+async fn deliver(state: &State, current: &impl Fn() -> Schedule, outbox: &Outbox) {
+    let mut schedule = current();
     let mut pause = schedule.start;
     loop {
         tokio::select! {
@@ -124,6 +127,7 @@ async fn deliver(state: &State, schedule: &Schedule, outbox: &Outbox) {
         if let Some(acknowledgement) = acknowledgement {
             outbox.send(&acknowledgement.about(state.task())).await;
         }
+        schedule = current();
         pause = schedule.longer(pause);
     }
 }
@@ -157,7 +161,7 @@ mod tests {
         let state = Arc::new(State::in_folder(dir.path()));
         let (outbox, mut pending) = Outbox::new(None);
         let begin = Instant::now();
-        let running = tokio::spawn(run(Arc::clone(&state), schedule(), outbox));
+        let running = tokio::spawn(run(Arc::clone(&state), schedule, outbox));
         let mut times = Vec::new();
         while times.len() < 6 {
             pending.changed().await.unwrap();
@@ -196,7 +200,7 @@ mod tests {
         fs::write(&result, "2").unwrap();
         let state = Arc::new(State::in_folder(dir.path()));
         let (outbox, mut pending) = Outbox::new(None);
-        let running = tokio::spawn(run(state, schedule(), outbox));
+        let running = tokio::spawn(run(state, schedule, outbox));
         tokio::time::sleep(Duration::from_secs(10)).await;
         fs::remove_file(&result).unwrap();
         pending.changed().await.unwrap();
@@ -223,7 +227,7 @@ mod tests {
             state.begins(Some(wpk_api::TaskId(7))).unwrap();
             let (outbox, mut pending) = Outbox::new(None);
             let begin = Instant::now();
-            let running = tokio::spawn(run(Arc::clone(&state), schedule(), outbox));
+            let running = tokio::spawn(run(Arc::clone(&state), schedule, outbox));
             put_nothing_good(&result, what);
             pending.changed().await.unwrap();
             let waited = begin.elapsed().as_secs();
@@ -247,7 +251,7 @@ mod tests {
         let result = dir.path().join("upgrade_result");
         let state = Arc::new(State::in_folder(dir.path()));
         let (outbox, mut pending) = Outbox::new(None);
-        let running = tokio::spawn(run(Arc::clone(&state), schedule(), outbox));
+        let running = tokio::spawn(run(Arc::clone(&state), schedule, outbox));
         fs::write(&result, "").unwrap();
         tokio::time::sleep(Duration::from_secs(59)).await;
         fs::write(&result, "0\n").unwrap();

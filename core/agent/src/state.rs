@@ -55,6 +55,11 @@ impl State {
             && !ResultFile::read(&self.result).is_pending()
     }
 
+    /// The switch of the settings, turned.
+    pub(crate) fn enable(&self, enabled: bool) {
+        self.enabled.store(enabled, Ordering::Relaxed);
+    }
+
     /// Whether an installer still works: no other may be begun then, nor its package
     /// be brought.
     pub(crate) fn installer_runs(&self) -> bool {

@@ -7,7 +7,7 @@ use std::time::Duration;
 const CERTAIN: f64 = 0.25;
 
 /// The pauses between attempts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Backoff {
     first: Duration,
     longest: Duration,
@@ -16,12 +16,9 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// From `first` to `longest`.
-    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
-        Self {
-            first,
-            longest,
-            next: first,
-        }
+    pub(crate) fn set_bounds(&mut self, first: Duration, longest: Duration) {
+        (self.first, self.longest) = (first, longest);
+        self.next = self.next.clamp(first, longest);
     }
 
     /// The next pause; `chance` is from 0 to 1.
@@ -54,7 +51,8 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest() {
-        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        let mut backoff = Backoff::default();
+        backoff.set_bounds(Duration::from_secs(1), Duration::from_secs(60));
         let seconds: Vec<_> = (0..8).map(|_| backoff.next(1.0).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
         backoff.reset();
@@ -71,7 +69,8 @@ mod tests {
             more in 0_u64..100_000,
         ) {
             let (first, longest) = (Duration::from_millis(first), Duration::from_millis(first + more));
-            let mut backoff = Backoff::new(first, longest);
+            let mut backoff = Backoff::default();
+            backoff.set_bounds(first, longest);
             for chance in chances {
                 let pause = backoff.next(chance);
                 prop_assert!(pause >= first.mul_f64(CERTAIN) && pause <= longest);

@@ -14,25 +14,32 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Commands;
 use crate::identity::Identity;
 use crate::outbox::Pending;
-use crate::settings::ChannelSettings;
+use crate::reload::Live;
 
 use backoff::Backoff;
 use session::{Again, Session};
 
 /// Keeps a connection to the manager until `stop`.
 pub(crate) async fn run(
-    settings: &ChannelSettings,
-    identity: &Identity,
+    live: &Live,
+    mut identity: Identity,
     commands: &Commands,
     mut pending: Pending,
     stop: &CancellationToken,
 ) {
-    let mut backoff = Backoff::new(settings.reconnect_min.0, settings.reconnect_max.0);
-    let address = &settings.address;
+    let mut backoff = Backoff::default();
     while !stop.is_cancelled() {
+        let now = live.now();
+        let Some(settings) = &now.channel else {
+            // They do not come without it (`reload`).
+            return stop.cancelled().await;
+        };
+        backoff.set_bounds(settings.reconnect_min.0, settings.reconnect_max.0);
+        identity.renew(&now.agent);
+        let address = &settings.address;
         let session = Session {
             settings,
-            identity,
+            identity: &identity,
             commands,
             stop,
         };

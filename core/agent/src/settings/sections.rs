@@ -148,7 +148,7 @@ impl Default for Limits {
 }
 
 /// `[listen]`: the place beside a real agent daemon.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListenSettings {
     /// Where commands come in. Default `queue/sockets/upgrade`.
