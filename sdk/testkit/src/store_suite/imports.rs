@@ -165,29 +165,24 @@ async fn a_taken_id_gives_another_one(store: &dyn TaskStore) {
 /// One of others has the id of our first task, which stands under that of our second, and
 /// so on: all of them are ours still.
 async fn what_makes_room_for_it_takes_the_next_id_in_turn(store: &dyn TaskStore) {
-    let mut shown = vec![foreign(1, 9)];
-    let mut ours = Vec::new();
+    let (mut rest, mut ours) = (Vec::new(), Vec::new());
     for number in 1..=4 {
         let id = create(store, upgrade(number, "node01", START)).await;
-        let task = ok(store.tasks(&[id]).await).remove(0);
-        let mut task = task.expect("it was created");
+        let mut task = the_task(store, id).await;
         task.id = TaskId(id.0 + 1);
         ours.push(Imported::Own(id));
-        shown.push(task);
+        rest.push(task);
     }
-    shown[0].id = TaskId(shown[1].id.0 - 1);
-    let (first, rest) = shown.split_first().expect("there are five");
-    assert!(matches!(import(store, first).await, Imported::New(_)));
+    let first = foreign(rest[0].id.0 - 1, 9);
+    assert!(matches!(import(store, &first).await, Imported::New(_)));
     // At once, and one by one at a later time.
-    assert_eq!(ok(store.import(rest.to_vec()).await), ours);
+    assert_eq!(ok(store.import(rest.clone()).await), ours);
     for (task, own) in rest.iter().zip(&ours) {
         assert_eq!(import(store, task).await, *own);
     }
     // A twin of one of ours is somebody else's all the same, where ours has its own id.
     let mine = create(store, upgrade(7, "node01", START)).await;
-    let mut twin = ok(store.tasks(&[mine]).await)
-        .remove(0)
-        .expect("it was created");
+    let mut twin = the_task(store, mine).await;
     assert_eq!(import(store, &twin).await, Imported::Own(mine));
     twin.id = TaskId(mine.0 + 50);
     twin.status = Status::Cancelled;
