@@ -68,7 +68,10 @@ async fn a_worker_needs_no_line_of_its_own() {
     let socket = home.path("queue/cluster/c-internal.sock");
     let link = FakeCluster::bridge(socket, master.home.task_socket()).unwrap();
     let wdb = FakeWazuhDb::start(home.wdb_socket()).unwrap();
-    wdb.set_agents([agent_row(0, "Wazuh v4.14.8"), agent_row(1, "Wazuh v4.7.0")]);
+    let rows = [(0, "v4.14.8"), (1, "v4.7.0"), (2, "v4.7.0")];
+    wdb.set_agents(rows.map(|(id, version)| agent_row(id, &format!("Wazuh {version}"))));
+    wdb.set_column(1, "node_name", json!("worker-7"));
+    wdb.set_column(2, "node_name", json!("master-1"));
     let remoted = FakeRemoted::start(home.remote_socket()).unwrap();
     remoted.acknowledge_to(home.upgrade_socket());
     let text = check(&config).await;
@@ -91,6 +94,14 @@ async fn a_worker_needs_no_line_of_its_own() {
     };
     let above = ask(json!({"agents": [1], "version": "v4.14.9"})).await;
     assert_eq!(above["error"], 13, "{above}");
+    // Its own agents are the worker's to upgrade, no others.
+    let other = ask(json!({"agents": [2]})).await;
+    assert_eq!(other["error"], 8, "{other}");
+    let reason = other["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("master-1") && reason.contains("worker-7"),
+        "{other}"
+    );
     let created = ask(json!({"agents": [1]})).await;
     assert_eq!(created["error"], 0, "{created}\n{}", daemon.output());
     let done = wait_until(PATIENCE, async || {

@@ -57,6 +57,9 @@ impl Takeover {
         let wdb = FakeWazuhDb::start(home.wdb_socket()).unwrap();
         wdb.set_agent(agent_row(0, "Wazuh v4.14.8"));
         wdb.set_agents((1..=7).map(|id| agent_row(id, "Wazuh v4.7.0")));
+        for agent in 1..=7 {
+            wdb.set_column(agent, "node_name", json!("manager-one"));
+        }
         wdb.set_column(4, "connection_status", json!("disconnected"));
         wdb.set_column(5, "os_platform", json!("solaris"));
         wdb.set_column(6, "os_platform", json!("aix"));

@@ -147,7 +147,9 @@ async fn create(
         true => dry_run::answer(workshop, orders).await,
         false => answer(store(workshop, &plan, orders).await),
     };
-    for item in &mut response.data {
+    let refused = Some(UpgradeCode::AgentNotActive);
+    let items = response.data.iter_mut();
+    for item in items.filter(|item| item.error.upgrade() == refused) {
         let reason = item
             .agent_id()
             .and_then(|agent| fleet.elsewhere.get(&agent));
