@@ -34,9 +34,12 @@ impl Backoff {
         spread(self.longest, chance)
     }
 
-    /// A connection lasted.
-    pub(crate) fn reset(&mut self) {
-        self.next = self.first;
+    /// A connection ended after that time. One as long as the next pause makes dialling
+    /// no more frequent than waiting would: it begins anew.
+    pub(crate) fn lasted(&mut self, time: Duration) {
+        if time >= self.next {
+            self.next = self.first;
+        }
     }
 }
 
@@ -55,7 +58,9 @@ mod tests {
         backoff.set_bounds(Duration::from_secs(1), Duration::from_secs(60));
         let seconds: Vec<_> = (0..8).map(|_| backoff.next(1.0).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
-        backoff.reset();
+        backoff.lasted(Duration::from_secs(59));
+        assert_eq!(backoff.next(1.0), Duration::from_secs(60), "too short");
+        backoff.lasted(Duration::from_secs(60));
         assert_eq!(backoff.next(1.0), Duration::from_secs(1));
         assert_eq!(backoff.longest(1.0), Duration::from_secs(60));
         assert_eq!(backoff.next(1.0), Duration::from_secs(60));

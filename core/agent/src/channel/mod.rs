@@ -48,9 +48,7 @@ pub(crate) async fn run(
             return;
         }
         // A manager that lets us in and ends at once is no better than one that does not.
-        if ended.lasted >= settings.reconnect_max.0 {
-            backoff.reset();
-        }
+        backoff.lasted(ended.lasted);
         let pause = match ended.again {
             Again::AtOnce => continue,
             Again::Soon => backoff.next(rand::random()),
