@@ -103,6 +103,7 @@ mod limits;
 mod link;
 mod links;
 mod listener;
+mod outlook;
 mod pki;
 mod plugin;
 mod reader;

@@ -11,7 +11,7 @@ use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::Section;
 use wpk_api::settings::{Problem, Problems, Span};
-use wpk_api::{Context, Demands, Resource};
+use wpk_api::{Context, Demands, Outlook, Resource};
 
 /// Settings of the channel; every key has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -104,6 +104,14 @@ impl Section for Settings {
             Some(listen) => demands.occupying("listen", Resource::Tcp(listen)),
             None => demands,
         }
+    }
+
+    async fn outlook(&self, context: &Context) -> Outlook {
+        let (state, registry) = (context.path(&self.state), context.path(&self.database));
+        let listen = self.listen_address();
+        let looked =
+            tokio::task::spawn_blocking(move || crate::outlook::outlook(listen, &state, &registry));
+        looked.await.unwrap_or_default()
     }
 
     /// Whether the registry lies where it was opened.

@@ -21,6 +21,27 @@ pub fn examine(name: &str, database: &Path) -> Option<Check> {
     Some(Check::failure(name, detail, advice))
 }
 
+/// Whether another process has the database open as it lies there. Processes of other
+/// users are seen by root alone.
+pub fn is_open(database: &Path) -> bool {
+    let Some(database) = resolved(database) else {
+        return false;
+    };
+    let lies = identity(&database).ok();
+    let has_it = |process: u32| {
+        let files = fs::read_dir(format!("/proc/{process}/fd"));
+        let mut files = files.into_iter().flatten().flatten();
+        // Only a path that reads like it is looked at closer: a look may wait.
+        files.any(|file| {
+            fs::read_link(file.path()).is_ok_and(|link| link == database)
+                && identity(&file.path()).ok() == lies
+        })
+    };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    lies.is_some() && ids.any(|id| id != std::process::id() && has_it(id))
+}
+
 /// The kernel puts this behind the name of an open file that was removed.
 const REMOVED: &[u8] = b" (deleted)";
 

@@ -9,9 +9,11 @@
 
 mod fault;
 mod held;
+mod lies;
 mod place;
 pub mod tasks;
 
 pub use fault::{Faults, fault};
-pub use held::examine;
+pub use held::{examine, is_open};
+pub use lies::misplaced;
 pub use place::{Moved, Place};

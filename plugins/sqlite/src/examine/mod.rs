@@ -43,19 +43,11 @@ pub(crate) async fn examine(file: PathBuf, node: String, asked: &Examine) -> Vec
 
 /// Why the store would not open it, as far as that can be told without writing.
 pub(crate) fn unusable(file: &Path) -> Option<String> {
-    let shown = file.display();
-    let folder = file.ancestors().skip(1).find(|folder| folder.exists())?;
-    if !folder.is_dir() {
-        return Some(format!(
-            "{shown}: {} is no folder; move it away, or name another place",
-            folder.display()
-        ));
+    if let Some(misplaced) = wpk_sqlite_file::misplaced(file) {
+        return Some(misplaced);
     }
     if !file.exists() {
         return None;
-    }
-    if file.is_dir() {
-        return Some(format!("{shown} is a folder; name a file"));
     }
     let checked = open(file).and_then(|connection| schema::check(&connection, file));
     let error = checked.err()?.at(file);

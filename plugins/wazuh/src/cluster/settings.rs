@@ -9,7 +9,7 @@ use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::Section;
 use wpk_api::settings::{Problem, Problems, Span};
-use wpk_api::{Context, Demands, Resource, Role};
+use wpk_api::{Context, Demands, Outlook, Resource, Role};
 
 use super::examine;
 
@@ -67,6 +67,15 @@ impl Section for ClusterSettings {
         match context.node.role {
             Role::Master => demands.misplaced("type", MASTERS_OWN),
             Role::Worker => demands,
+        }
+    }
+
+    async fn outlook(&self, context: &Context) -> Outlook {
+        let problem = wpk_sqlite_file::misplaced(&context.path(&self.path));
+        let problem = problem.map(|text| Problem::new("path", text));
+        Outlook {
+            problems: problem.into_iter().collect(),
+            ..Outlook::default()
         }
     }
 
