@@ -44,12 +44,8 @@ async fn one_object_behind_three_factories() {
     let too_early = directory.build(&json!({}), &context).err().unwrap();
     assert!(too_early.to_string().contains("[transport]"), "{too_early}");
     assert!(source.build(&json!({}), &context).is_err());
-    assert_eq!(
-        transport
-            .check(&json!({"listen": "x", "keepalive": 1}))
-            .len(),
-        1
-    );
+    let mistakes = transport.check(&json!({"listen": "x", "keepalive": 1}));
+    assert_eq!(mistakes.len(), 2, "one hides no other: {mistakes:?}");
     assert_eq!(directory.check(&json!({"listen": "127.0.0.1:0"})).len(), 1);
     assert!(directory.check(&json!({})).is_empty());
 

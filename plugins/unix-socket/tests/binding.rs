@@ -225,6 +225,6 @@ fn check_touches_nothing() {
         .iter()
         .map(|problem| problem.key.as_str())
         .collect();
-    assert_eq!(keys, ["mode", "sockets"]);
+    assert_eq!(keys, ["mode", "sockets", "max_connections"]);
     assert!(plugin().check(&json!({})).is_empty());
 }
