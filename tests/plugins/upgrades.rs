@@ -135,8 +135,9 @@ async fn check_names_the_mistakes_in_a_plugins_section() {
         std::fs::write(manager.config(), text).unwrap();
         let (good, said) = check();
         assert!(!good, "{said}");
-        for key in ["provider.0.folder", "provider.0.colour"] {
-            assert!(said.contains(key), "{key} is not in:\n{said}");
+        for key in ["folder", "colour"] {
+            let key = format!("[[provider]] number 1: {key}: ");
+            assert!(said.contains(&key), "{key} is not in:\n{said}");
         }
     }
 }

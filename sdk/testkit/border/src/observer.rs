@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use wpk_api::{
@@ -44,6 +45,7 @@ fn open(settings: Settings, context: &Context) -> Result<Kept, BuildError> {
     Ok(Kept {
         inside,
         file,
+        writing: Mutex::new(()),
         broken: context.path("broken"),
         hang: context.path("hang"),
     })
@@ -52,6 +54,8 @@ fn open(settings: Settings, context: &Context) -> Result<Kept, BuildError> {
 struct Kept {
     inside: MemoryObserver,
     file: PathBuf,
+    /// An `observe` that was given up may still be writing.
+    writing: Mutex<()>,
     broken: PathBuf,
     hang: PathBuf,
 }
@@ -66,6 +70,7 @@ impl TaskObserver for Kept {
             return Err(ObserverError("it is broken".to_owned()));
         }
         self.inside.observe(changes).await?;
+        let _writing = (self.writing.lock()).unwrap_or_else(PoisonError::into_inner);
         let there: BTreeMap<i64, Task> = (self.inside.there().into_iter())
             .map(|(id, task)| (id.0, task))
             .collect();
