@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
-use wpk_api::{Peer, SourceError};
+use wpk_api::{CancellationToken, Peer, SourceError};
 use wpk_socket_file::{Kept, SocketFile};
 
 use crate::connection::{self, PATIENCE_WHEN_CROWDED, ServedSocket};
@@ -34,6 +34,8 @@ pub(crate) struct Listener {
     pub(crate) allow_uids: Option<Arc<[u32]>>,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) tracker: TaskTracker,
+    /// Somebody waits for the end in order; where the source is dropped nobody does.
+    pub(crate) asked_to_stop: CancellationToken,
 }
 
 /// Accepts until `socket.stop`, and keeps the socket at its path; then gives it back, and
@@ -66,6 +68,9 @@ pub(crate) async fn run(listener: Arc<Listener>, mut file: SocketFile) -> Result
         }
     }
     file.give_back();
+    if !listener.asked_to_stop.is_cancelled() {
+        return Ok(());
+    }
     for stream in file.waiting() {
         listener.serve(stream, None, &file);
     }

@@ -101,7 +101,8 @@ impl RequestSource for UnixSocketSource {
             });
         }
         // If one socket breaks, the other must end too: a source serves both or none.
-        let stop = stop.child_token();
+        let asked_to_stop = stop;
+        let stop = asked_to_stop.child_token();
         // Whoever drops this future stops accepting, too.
         let _stop_with_us = stop.clone().drop_guard();
         let tracker = TaskTracker::new();
@@ -120,6 +121,7 @@ impl RequestSource for UnixSocketSource {
                 allow_uids: self.allow_uids.clone(),
                 places: Arc::new(Semaphore::new(self.max_connections)),
                 tracker: tracker.clone(),
+                asked_to_stop: asked_to_stop.clone(),
             });
             let stop = stop.clone();
             tokio::spawn(async move {

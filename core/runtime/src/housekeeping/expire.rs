@@ -1,6 +1,7 @@
 //! Time-outs: tasks that are In progress and without a word for too long.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use tracing::{error, warn};
 use wpk_api::{Overdue, StoreResult, Task, TaskId};
@@ -10,13 +11,20 @@ use crate::workshop::Workshop;
 
 /// Tasks read from the store at a time.
 const PAGE: usize = 10_000;
+/// Between two tries of the first look.
+const FIRST_LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Before anybody can set the clock: what an earlier run left is told from what
-/// this one begins.
+/// this one begins. A store that is away is asked until it answers: what is met for the
+/// first time later would be judged by a clock that somebody may have set meanwhile.
 pub(super) async fn first_look(workshop: &Workshop, ages: &mut Ages) {
-    if let Ok(running) = running(workshop).await {
-        ages.look(running.iter(), workshop.now());
-    }
+    let running = loop {
+        match running(workshop).await {
+            Ok(running) => break running,
+            Err(_told) => tokio::time::sleep(FIRST_LOOK_AGAIN).await,
+        }
+    };
+    ages.look(running.iter(), workshop.now());
 }
 
 /// Tasks without an update for too long end as Timeout; those that are being

@@ -34,7 +34,10 @@ pub(crate) async fn run(workshop: Arc<Workshop>, stop: CancellationToken) {
 async fn keep_time(workshop: &Workshop, stop: &CancellationToken) {
     let mut limits = workshop.limits.subscribe();
     let mut ages = Ages::new(workshop.tasks().task_timeout.0);
-    expire::first_look(workshop, &mut ages).await;
+    let first_look = expire::first_look(workshop, &mut ages);
+    if stop.run_until_cancelled(first_look).await.is_none() {
+        return;
+    }
     while !stop.is_cancelled() {
         let tasks = limits.borrow_and_update().tasks.clone();
         let other_times = async {

@@ -60,6 +60,20 @@ async fn a_clock_that_is_set_just_after_the_start_times_nothing_out() {
     }
 }
 
+/// What this run began is not taken for what an earlier one left.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_at_the_start_and_a_set_clock_time_nothing_out() {
+    let parts = Stand::new().await.stop().await;
+    let away = StoreError::Unavailable("gone".into());
+    parts.faults.add("in_progress", 3, away);
+    let stand = parts.start().await;
+    stand.upgrade(&[1]).await;
+    stand.delivered(1).await;
+    stand.step_clock(3_600);
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!(stand.task(1).status, Status::InProgress);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_put_back_keeps_nobody_waiting() {
     let stand = Stand::installing().await;
