@@ -1,6 +1,6 @@
 //! Enrolment with a token as an agent does it: its key is made here, the manager is
 //! known by the digest in the token, and what comes back is an [`Enrollment`] with which
-//! [`ChannelAgent`](crate::ChannelAgent) dials in.
+//! [`ChannelAgent`] dials in.
 
 use std::io;
 use std::sync::Arc;
