@@ -200,3 +200,66 @@ async fn what_would_stop_the_start_is_found_before() {
         assert!(!started.status.success(), "{text}");
     }
 }
+
+/// A mistake in the files hides nothing that is wrong with the world, and is told once.
+#[tokio::test]
+async fn a_mistake_hides_nothing_that_would_stop_the_start() {
+    let home = wpk_testkit::Home::new().unwrap();
+    let usual = home.path("var/wpkd/tasks.db");
+    std::fs::create_dir_all(usual).unwrap();
+    let file = home.path("wpkd.toml");
+    let group = "[[source]]\ntype = \"unix-socket\"\ngroup = \"no-such-group\"\n";
+    let channel = "[transport]\ntype = \"channel\"\nlisten = \"127.0.0.1:0\"\n";
+    let store = "[store]\npath = \"tasks.db\"\n";
+    let repository = "[[provider]]\ntype = \"repository\"\natempts = 3\nca_file = \"none.pem\"\n";
+    let dir = "[cache]\ndir = \"wpkd.toml\"\nmax_sizes = 1\n";
+    for (text, keys) in [
+        (
+            format!("{group}{channel}{store}[delivery]\natempts = 3\n"),
+            vec!["delivery.atempts", "[[source]] number 1: group"],
+        ),
+        (
+            format!("{group}mdoe = \"0660\"\n{channel}{store}"),
+            vec!["[[source]] number 1: mdoe", "[[source]] number 1: group"],
+        ),
+        (
+            format!("{repository}{channel}{store}{dir}"),
+            vec![
+                "[[provider]] number 1: atempts",
+                "[[provider]] number 1: ca_file",
+                "cache.max_sizes",
+                "cache.dir",
+            ],
+        ),
+        (
+            format!("{group}{channel}{store}[log]\nfilter = \"((\"\n[node]\nnmae = \"x\"\n"),
+            vec!["log.filter", "[[source]] number 1: group", "node.nmae"],
+        ),
+        // What only follows from a mistake is no news: a folder is where the file lies
+        // that nobody meant, and nobody knows which group a source that is none has.
+        (
+            format!("{channel}[store]\npaht = \"x.db\"\n"),
+            vec!["store.paht"],
+        ),
+        (
+            format!("{channel}{store}{}", group.replace("unix-socket", "unix")),
+            vec!["[[source]] number 1: type"],
+        ),
+        (
+            format!("{group}{store}stroe = 1\n"),
+            vec!["store.stroe", "[[source]] number 1: group"],
+        ),
+    ] {
+        let text = format!("home = {:?}\n{text}", home.root());
+        std::fs::write(&file, &text).unwrap();
+        let checked = wpkd(&["check", "--config", file.to_str().unwrap()]).await;
+        assert_eq!(checked.status.code(), Some(2), "{text}");
+        let told = String::from_utf8(checked.stderr).unwrap();
+        for key in &keys {
+            let place = format!(": {key}: ");
+            let told_at = told.lines().filter(|line| line.contains(&place)).count();
+            assert_eq!(told_at, 1, "{key} in\n{told}\nof\n{text}");
+        }
+        assert_eq!(told.lines().count(), keys.len() + 1, "{told}\nof\n{text}");
+    }
+}

@@ -11,6 +11,7 @@ use wpk_api::{NodeInfo, PluginKind};
 use crate::libraries::{self, PLUGIN_KEY, PluginFile};
 use crate::load::{Fragments, default_home};
 use crate::plugins::Plugins;
+use crate::reading::{Doubts, Reading};
 use crate::sections::{NodeSection, PluginSection, Settings, WazuhSection};
 use crate::{Findings, ranges, together};
 
@@ -39,32 +40,46 @@ impl Fragments {
     /// # Errors
     /// Every mistake, those found before included.
     pub fn check(self, plugins: Option<&dyn Plugins>) -> Result<Settings, Findings> {
+        self.read(plugins).end()
+    }
+
+    /// As [`check`](Self::check), for those who look further although something is wrong.
+    pub fn read(self, plugins: Option<&dyn Plugins>) -> Reading {
         let mut check = Check {
-            // What is in a file that cannot be read is nobody's guess.
-            incomplete: !self.findings.is_empty(),
-            faulty: Vec::new(),
+            doubts: Doubts {
+                // What is in a file that cannot be read is nobody's guess.
+                incomplete: self.unread,
+                faulty: Vec::new(),
+            },
             fragments: self,
             plugins,
         };
         let settings = check.settings();
-        let findings = check.fragments.findings;
-        if findings.is_empty() {
-            Ok(settings)
-        } else {
-            Err(Findings(findings))
+        Reading {
+            settings,
+            fragments: check.fragments,
+            doubts: check.doubts,
         }
+    }
+
+    /// Whether a value is there and could be read.
+    pub(crate) fn is_written(&self, key: &str) -> bool {
+        let mut value = Some(&self.value);
+        for part in key.split('.') {
+            value = match (value, part.parse::<usize>()) {
+                (Some(Value::Array(entries)), Ok(number)) => entries.get(number),
+                (Some(table), _) => table.get(part),
+                (None, _) => None,
+            };
+        }
+        value.is_some() && self.findings.iter().all(|finding| finding.key != key)
     }
 }
 
 struct Check<'a> {
     fragments: Fragments,
     plugins: Option<&'a dyn Plugins>,
-    /// Sections that are not there may have been meant: a file cannot be read, or a
-    /// name at the top is none.
-    incomplete: bool,
-    /// Sections that may have been meant otherwise: of a plugin's those whose type is
-    /// not sure, of ours those with mistakes.
-    faulty: Vec<String>,
+    doubts: Doubts,
 }
 
 impl Check<'_> {
@@ -81,12 +96,7 @@ impl Check<'_> {
 
     /// Whether a section may have been meant otherwise than it is taken.
     fn in_doubt(&self, section: &str) -> bool {
-        let name = section.split('.').next().unwrap_or_default();
-        (self.incomplete && self.get(name).is_none())
-            || self.faulty.iter().any(|faulty| {
-                let rest = faulty.strip_prefix(section);
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            })
+        self.doubts.about(section, &self.fragments)
     }
 
     fn get(&self, key: &str) -> Option<&Value> {
@@ -100,7 +110,7 @@ impl Check<'_> {
             .filter(|key| !known(key))
             .collect();
         for key in unknown {
-            self.incomplete = true;
+            self.doubts.incomplete = true;
             let expected = TOP_LEVEL.join(", ");
             self.found(
                 key,
@@ -277,7 +287,7 @@ impl Check<'_> {
     /// Mistakes because of which a section may have been meant otherwise.
     fn faults(&mut self, section: &str, problems: Vec<Problem>) {
         if !problems.is_empty() {
-            self.faulty.push(section.to_owned());
+            self.doubts.faulty.push(section.to_owned());
         }
         self.problems(section, problems);
     }
@@ -306,22 +316,14 @@ impl Check<'_> {
         files
     }
 
-    /// Whether a key of two parts is there and could be read.
-    fn is_written(&self, key: &str) -> bool {
-        let found = &self.fragments.findings;
-        let mut parts = key.splitn(2, '.');
-        let section = parts.next().and_then(|section| self.get(section));
-        let value = section
-            .zip(parts.next())
-            .and_then(|(section, key)| section.get(key));
-        value.is_some() && found.iter().all(|finding| finding.key != key)
-    }
-
     fn ranges(&mut self, settings: &Settings) {
         let mut problems = ranges::check(settings);
         // Where one of the two may have been meant otherwise, they may fit together.
         for relation in ranges::relations(settings) {
-            let both = relation.keys.iter().all(|key| self.is_written(key));
+            let both = relation
+                .keys
+                .iter()
+                .all(|key| self.fragments.is_written(key));
             if both || !self.in_doubt(relation.section) {
                 problems.push(relation.problem);
             }

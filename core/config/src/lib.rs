@@ -28,6 +28,7 @@ mod ossec;
 mod places;
 mod plugins;
 mod ranges;
+mod reading;
 mod sections;
 mod together;
 
@@ -39,6 +40,7 @@ pub use libraries::PluginFile;
 pub use load::{Fragments, collect, default_home, load};
 pub use ossec::OssecConf;
 pub use plugins::Plugins;
+pub use reading::Reading;
 pub use sections::{
     CacheSettings, ChunkSize, DeliverySettings, LogSettings, OnRestart, PluginSection, Settings,
     TaskSettings,

@@ -39,6 +39,8 @@ pub struct Fragments {
     pub(crate) value: Value,
     pub(crate) ossec: Option<OssecConf>,
     pub(crate) findings: Vec<Finding>,
+    /// Something could not be read: what is in it is nobody's guess.
+    pub(crate) unread: bool,
     places: Places,
     /// `--config FILE`.
     file: Option<String>,
@@ -98,6 +100,7 @@ impl Fragments {
             figment,
             value,
             ossec,
+            unread: !findings.is_empty(),
             findings,
             places,
             file: (sources.file.as_ref()).map(|file| file.display().to_string()),

@@ -2,7 +2,7 @@
 //! are good, and what they mean. Nothing is changed.
 
 use wpk_api::PluginKind;
-use wpk_config::{Findings, PluginSection, Settings};
+use wpk_config::{Findings, PluginSection, Reading, Settings};
 
 use crate::cli::Where;
 use crate::registry::Registry;
@@ -13,40 +13,42 @@ use crate::settings;
 /// # Errors
 /// Everything that is.
 pub(crate) fn run(place: &Where, registry: &mut Registry) -> Result<(), Findings> {
-    let (settings, mut fragments) = settings::read_on(place, registry)?;
+    let mut reading = settings::read_on(place, registry)?;
     let mut notes = Vec::new();
-    let own = wpk_runtime::outlook(&settings);
+    let own = match reading.is_at_home() {
+        true => wpk_runtime::outlook(reading.settings()),
+        false => Vec::new(),
+    };
     // Everything else lies in the home.
-    let homeless = own.iter().any(|problem| problem.key == "home");
+    let homeless = !reading.is_at_home() || own.iter().any(|problem| problem.key == "home");
     for problem in own {
-        fragments.found(problem.key, problem.message);
+        reading.seen(&problem.key, problem.message);
     }
     let seen = match homeless {
         true => Vec::new(),
-        false => look_ahead(&settings, registry),
+        false => look_ahead(&reading, registry),
     };
     for (section, outlook) in seen {
         notes.extend(outlook.notes);
         for problem in outlook.problems {
             let problem = problem.inside(&section);
-            fragments.found(problem.key, problem.message);
+            reading.seen(&problem.key, problem.message);
         }
     }
-    // Their values are good; what was found now has the file it belongs to.
-    fragments.check(None)?;
-    say(&settings, &notes);
+    say(&reading.end()?, &notes);
     Ok(())
 }
 
-/// What each plugin would meet, with the key of its section. Without a runtime of the
-/// system's nothing is known.
-fn look_ahead(settings: &Settings, registry: &Registry) -> Vec<(String, wpk_api::Outlook)> {
+/// What each plugin would meet, with the key of its section; as far as it is sure what
+/// the section means. Without a runtime of the system's nothing is known.
+fn look_ahead(reading: &Reading, registry: &Registry) -> Vec<(String, wpk_api::Outlook)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let Ok(runtime) = runtime else {
         return Vec::new();
     };
+    let settings = reading.settings();
     let context = settings.context();
     runtime.block_on(async {
         let mut seen = Vec::new();
@@ -57,7 +59,10 @@ fn look_ahead(settings: &Settings, registry: &Registry) -> Vec<(String, wpk_api:
                     true => format!("{kind}.{number}"),
                     false => kind.to_string(),
                 };
-                seen.push((key, registry.outlook(kind, section, &context).await));
+                let Some(section) = reading.sure(&key, section) else {
+                    continue;
+                };
+                seen.push((key, registry.outlook(kind, &section, &context).await));
             }
         }
         seen

@@ -1,7 +1,9 @@
 //! From the command line to checked settings. `run`, `check` and `examine` read
 //! them in this one way, so that none of them can call good what another refuses.
 
-use wpk_config::{self as config, Finding, Findings, Fragments, Settings, Sources, Written};
+use wpk_config::{
+    self as config, Finding, Findings, Fragments, Reading, Settings, Sources, Written,
+};
 
 use crate::cli::Where;
 use crate::registry::Registry;
@@ -21,18 +23,11 @@ pub(crate) fn read(
     check(fragments, registry)
 }
 
-/// As [`read`]; also the fragments, so that more can be found at their keys.
-///
-/// # Errors
-/// Every mistake.
-pub(crate) fn read_on(
-    place: &Where,
-    registry: &mut Registry,
-) -> Result<(Settings, Fragments), Findings> {
+/// As [`read`], for those who look further although something is wrong.
+pub(crate) fn read_on(place: &Where, registry: &mut Registry) -> Result<Reading, Findings> {
     let mut fragments = collect(place)?;
     registry.load_libraries(&mut fragments);
-    let (settings, _) = check(fragments.clone(), registry)?;
-    Ok((settings, fragments))
+    Ok(reading(fragments, registry))
 }
 
 /// What is accepted in a manager's `ossec.conf` and would better be otherwise.
@@ -51,13 +46,19 @@ pub(crate) fn read_again(
     check(collect(place)?, registry)
 }
 
-fn check(mut fragments: Fragments, registry: &Registry) -> Result<(Settings, Written), Findings> {
+fn check(fragments: Fragments, registry: &Registry) -> Result<(Settings, Written), Findings> {
     let written = fragments.written();
+    Ok((reading(fragments, registry).end()?, written))
+}
+
+fn reading(fragments: Fragments, registry: &Registry) -> Reading {
+    let written = fragments.written();
+    let mut reading = fragments.read(Some(registry));
     let filter = written.get("log.filter").and_then(|filter| filter.as_str());
     if let Some(Err(wrong)) = filter.map(telemetry::check) {
-        fragments.found("log.filter", wrong);
+        reading.found("log.filter", wrong);
     }
-    Ok((fragments.check(Some(registry))?, written))
+    reading
 }
 
 fn collect(place: &Where) -> Result<Fragments, Findings> {
@@ -266,7 +267,7 @@ mod tests {
     fn a_wrong_filter_of_the_log_is_found_with_the_rest() {
         let text = "[log]\nfilter = \"wpkd=chatty\"\n[tasks]\ntask_timeout = \"0s\"\n";
         let keys: Vec<String> = found(text).into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["log.filter", "tasks.task_timeout"]);
+        assert_eq!(keys, ["tasks.task_timeout", "log.filter"]);
         assert_eq!(found("[log]\nfilter = \"warn,wpk_runtime=debug\"\n"), []);
     }
 
