@@ -201,10 +201,8 @@ async fn a_hanging_finish() -> String {
         fs::write(folder.join("journal"), "").unwrap();
         let finish = folder.join("finish");
         let script = "#!/bin/sh\nuntil [ -e go ]; do sleep 0.01; done\nrm -r var/installer\n";
-        fs::write(&finish, script).unwrap();
-        for path in [folder, finish] {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
-        }
+        wpk_testkit::write_executable(&finish, script.as_bytes(), 0o700).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
     })
     .await;
     let open = stand.open().await;

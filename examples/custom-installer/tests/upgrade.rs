@@ -14,7 +14,7 @@ use tokio::net::UnixDatagram;
 use tokio::process::Command;
 use tokio::time::timeout;
 use wpk_testkit::wpk::SigningCa;
-use wpk_testkit::{Client, Home, Process, process, wait_until};
+use wpk_testkit::{Client, Home, Process, process, wait_until, write_executable};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const SETTINGS: &str = "[listen]\n[upgrade]\nnotification_wait_start = \"50ms\"\n\
@@ -35,8 +35,7 @@ impl Agent {
     async fn start() -> Self {
         let home = Home::new().unwrap();
         fs::create_dir(home.path("bin")).unwrap();
-        fs::write(home.path("bin/sensor"), OLD).unwrap();
-        fs::set_permissions(home.path("bin/sensor"), fs::Permissions::from_mode(0o755)).unwrap();
+        write_executable(&home.path("bin/sensor"), OLD.as_bytes(), 0o755).unwrap();
         fs::write(home.path("etc/wpk_root.pem"), CA.certificate_pem()).unwrap();
         let config = home.path("etc/agent.toml");
         fs::write(&config, SETTINGS).unwrap();

@@ -5,11 +5,11 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 use common::{Home, new, old};
 use rustix::fs::{FlockOperation, flock};
+use wpk_testkit::write_executable;
 
 const SCRIPT: &str = r#"#!/bin/sh
 . "$(dirname "$0")/wpk-installer.sh"
@@ -38,8 +38,7 @@ fn home() -> Home {
     let helper = concat!(env!("CARGO_MANIFEST_DIR"), "/sh/wpk-installer.sh");
     fs::copy(helper, home.path("var/upgrade/wpk-installer.sh")).unwrap();
     let script = home.path("var/upgrade/upgrade.sh");
-    fs::write(&script, SCRIPT).unwrap();
-    fs::set_permissions(script, fs::Permissions::from_mode(0o750)).unwrap();
+    write_executable(&script, SCRIPT.as_bytes(), 0o750).unwrap();
     home
 }
 

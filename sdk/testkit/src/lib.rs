@@ -24,6 +24,7 @@ pub mod client;
 pub mod cluster;
 pub mod cluster_suite;
 pub mod directory_suite;
+mod executable;
 pub mod files;
 pub mod fleet;
 pub mod home;
@@ -50,6 +51,7 @@ pub mod wdb;
 pub mod wpk;
 
 pub use client::{Client, ask, ask_json, wait_until};
+pub use executable::write_executable;
 pub use fleet::{fleet, release};
 pub use home::Home;
 pub use manager::Manager;
