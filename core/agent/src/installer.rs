@@ -17,12 +17,11 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{ChildStdout, Command};
 use wpk_api::words::{LONGEST_CAUSE, clean};
 
+use crate::platform::processes::{SELF, in_its_own_group};
 use crate::reload::Live;
 use crate::running::Running;
 use crate::supervisor::Outcome;
 
-/// This very program, also when another was put in its place.
-const SELF: &str = "/proc/self/exe";
 /// A supervisor's word has at most so many bytes.
 const LONGEST: u64 = 16 * 1024;
 
@@ -55,7 +54,8 @@ impl Installers {
         let settings = self.live.now();
         let log_limit = settings.limits.installer_log.0.to_string();
         let milliseconds = |time: Duration| OsString::from(time.as_millis().to_string());
-        let mut child = Command::new(SELF)
+        let mut command = Command::new(SELF);
+        command
             .arg("run-installer")
             .args([OsString::from("--folder"), self.home.clone().into()])
             .arg(format!("--label={label}"))
@@ -73,10 +73,11 @@ impl Installers {
             .arg(program)
             .env_clear()
             .current_dir("/")
-            .process_group(0)
             .stdin(lock.map_or_else(Stdio::null, Stdio::from))
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::null());
+        in_its_own_group(command.as_std_mut());
+        let mut child = command
             .spawn()
             .map_err(|error| Outcome::failed(format!("no process can be made: {error}")))?;
         let word = child.stdout.take();

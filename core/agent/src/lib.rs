@@ -25,6 +25,7 @@ mod leftovers;
 mod listener;
 mod notify;
 mod outbox;
+mod platform;
 mod reload;
 mod result;
 mod rights;

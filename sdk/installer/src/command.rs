@@ -4,11 +4,12 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
@@ -18,13 +19,15 @@ use crate::place::plain;
 
 /// What a command gets when its author gives no limit.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How soon a program that cannot be run yet is tried again.
+const AGAIN: Duration = Duration::from_millis(25);
 
 /// A program and its arguments. A program with a `/` starts at the home, unless
 /// absolute; one without is looked for in `PATH`. It runs in the home, reads
 /// nothing, and prints into the installer's log.
 ///
 /// ```
-/// # use std::time::Duration;
+/// # use std::time::{Duration, Instant};
 /// use wpk_installer::Command;
 /// let restart = Command::new("systemctl").arg("restart").arg("sensor");
 /// let version = Command::from(["bin/sensor", "--version"]).limit(Duration::from_secs(5));
@@ -76,14 +79,18 @@ impl Command {
     /// it did not end with status 0.
     pub(crate) fn run(&self, home: &Path, limit: Duration) -> Result<(), String> {
         let limit = limit.min(self.limit);
+        let end = Instant::now() + limit;
         let mut child = self
-            .spawn(home)
+            .spawn(home, || {
+                thread::sleep(AGAIN);
+                Instant::now() < end
+            })
             .map_err(|error| format!("{self}: cannot be started: {error}"))?;
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let Some(group) = group else {
             return Err(format!("{self}: has no process id"));
         };
-        let (ended, end) = mpsc::channel();
+        let (ended, exit) = mpsc::channel();
         // It looks without reaping, so that the group's number stays taken.
         thread::spawn(move || {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -91,7 +98,9 @@ impl Command {
             // Nobody listens any more after the time limit.
             let _ = ended.send(());
         });
-        let in_time = end.recv_timeout(limit).is_ok();
+        let in_time = exit
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+            .is_ok();
         if !in_time {
             // It may have ended just now; reaping tells.
             let _ = kill_process_group(group, Signal::KILL);
@@ -109,7 +118,10 @@ impl Command {
         }
     }
 
-    fn spawn(&self, home: &Path) -> std::io::Result<Child> {
+    /// A program that was written a moment ago may still be open for writing in a
+    /// process that was forked meanwhile, until that runs its own: then it cannot be run
+    /// yet, and is tried as long as `again`, which waits a little, says so.
+    fn spawn(&self, home: &Path, mut again: impl FnMut() -> bool) -> io::Result<Child> {
         use std::os::unix::process::CommandExt;
         let (program, arguments) = self.words.split_first().ok_or(rustix::io::Errno::INVAL)?;
         let program: OsString = if program.contains('/') {
@@ -117,13 +129,19 @@ impl Command {
         } else {
             program.into()
         };
-        std::process::Command::new(program)
+        let mut command = std::process::Command::new(program);
+        command
             .args(arguments)
             .current_dir(home)
             .env_remove(background::MARK)
             .stdin(Stdio::null())
-            .process_group(0)
-            .spawn()
+            .process_group(0);
+        loop {
+            match command.spawn() {
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && again() => {}
+                spawned => return spawned,
+            }
+        }
     }
 }
 
@@ -178,6 +196,42 @@ mod tests {
         Command::from(["bin/mine", "-c", "exit 0"])
             .run(home.path(), LONG)
             .unwrap();
+    }
+
+    #[test]
+    fn a_program_that_is_still_open_for_writing_is_waited_for() {
+        use std::io::{BufRead, BufReader};
+        let home = tempfile::tempdir().unwrap();
+        // Another process writes it: tests beside this one fork.
+        let script = "exec 9>program; printf '#!/bin/sh\nexit 0\n' >&9; chmod 700 program\n\
+            echo held; read line";
+        let mut holder = std::process::Command::new("sh")
+            .args(["-c", script])
+            .current_dir(home.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        BufReader::new(holder.stdout.take().unwrap())
+            .read_line(&mut said)
+            .unwrap();
+        let command = Command::new("./program");
+        let error = command.run(home.path(), Duration::from_millis(50));
+        assert!(error.unwrap_err().contains("Text file busy"));
+        let mut tries = 0;
+        let mut child = command
+            .spawn(home.path(), || {
+                tries += 1;
+                if tries == 3 {
+                    drop(holder.stdin.take());
+                    holder.wait().unwrap();
+                }
+                tries < 100
+            })
+            .unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(tries, 3);
     }
 
     #[test]

@@ -11,25 +11,21 @@
 //! Its standard input is the locked file; on standard output it tells, in one line,
 //! how the installer's first process ended.
 
-mod processes;
-
+use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, set_child_subreaper, wait};
-
 use crate::installer_log::InstallerLog;
+use crate::platform::processes::{self, End, ProcessId};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// A file written a moment ago may still be held open by a process being started.
-const BUSY: (u32, Duration) = (20, Duration::from_millis(25));
+/// How long an installer that somebody still has open for writing is waited for, of its
+/// time limit.
+const BUSY: Duration = Duration::from_secs(10);
 /// How long what was killed may take to be gone.
 const REAP: Duration = Duration::from_secs(5);
 /// How long a stopped or killed process may be in coming before it is looked again.
@@ -113,11 +109,9 @@ impl Outcome {
 /// Runs an installer to its end, and what it leaves behind to theirs.
 pub fn supervise(order: &Order) {
     let begin = Instant::now();
+    let limit = Duration::from_millis(order.limit);
     // Without it only the process group can be watched and ended.
-    let reaping = set_child_subreaper(Some(getpid()));
-    let started = reaping
-        .map_err(io::Error::from)
-        .and_then(|()| start(&order.program, &order.folder));
+    let started = processes::adopt_orphans().and_then(|()| start(order, limit.min(BUSY)));
     let (first, output) = match started {
         Ok(started) => started,
         Err(error) => return tell(&Outcome::failed(format!("it cannot be started: {error}"))),
@@ -128,15 +122,13 @@ pub fn supervise(order: &Order) {
     let (sender, ended) = channel();
     thread::spawn(move || {
         // Ends when nothing is left to be waited for.
-        loop {
-            match wait(WaitOptions::empty()) {
-                Ok(Some(one)) if sender.send(one).is_ok() => {}
-                Ok(None) | Err(Errno::INTR) => {}
-                _ => return,
+        while let Some(one) = processes::next_end() {
+            if sender.send(one).is_err() {
+                return;
             }
         }
     });
-    let outcome = first_end(first, &ended, Duration::from_millis(order.limit));
+    let outcome = first_end(first, &ended, begin + limit, limit);
     if !processes::any() {
         // Before the word: whoever hears it may begin the next at once.
         release();
@@ -157,52 +149,28 @@ pub fn supervise(order: &Order) {
     let _ = printing.join();
 }
 
-/// Starts the installer: a process group of its own, nothing of our environment,
-/// nothing to read, its output in a pipe. Only what the kernel runs is run: a text
-/// without `#!` is no program, whatever shells make of it.
-fn start(program: &Path, home: &Path) -> io::Result<(Pid, PipeReader)> {
-    let (reader, writer) = io::pipe()?;
-    let mut command = Command::new(program);
+/// Starts the installer with nothing of our environment.
+fn start(order: &Order, busy: Duration) -> io::Result<(ProcessId, PipeReader)> {
+    let mut command = Command::new(&order.program);
     command
         .env_clear()
         .env("PATH", PATH)
-        .env("HOME", home)
+        .env("HOME", &order.folder)
         .env("LC_ALL", "C")
-        .current_dir(home)
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer);
-    let mut tries = BUSY.0;
-    loop {
-        let error = match command.spawn() {
-            Ok(child) => {
-                let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-                let id = id.ok_or_else(|| io::Error::other("it has no process id"))?;
-                return Ok((id, reader));
-            }
-            Err(error) => error,
-        };
-        match error.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::TXTBSY) if tries > 0 => {
-                tries -= 1;
-                thread::sleep(BUSY.1);
-            }
-            Some(Errno::NOEXEC) => {
-                let text = "it is no program: a script begins with #! and its interpreter";
-                return Err(io::Error::other(text));
-            }
-            _ => return Err(error),
-        }
-    }
+        .current_dir(&order.folder);
+    processes::start(&mut command, busy)
 }
 
 /// Waits for the first process; at the time limit ends it and all that came of it.
-fn first_end(first: Pid, ended: &Receiver<(Pid, WaitStatus)>, limit: Duration) -> Outcome {
-    let end = Instant::now() + limit;
+fn first_end(
+    first: ProcessId,
+    ended: &Receiver<(ProcessId, End)>,
+    end: Instant,
+    limit: Duration,
+) -> Outcome {
     loop {
         match ended.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok((pid, status)) if pid == first => return judge(status),
+            Ok((id, how)) if id == first => return judge(how),
             Ok(_) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Outcome::failed("its end was not told by the system");
@@ -217,16 +185,15 @@ fn first_end(first: Pid, ended: &Receiver<(Pid, WaitStatus)>, limit: Duration) -
     }
 }
 
-fn judge(status: WaitStatus) -> Outcome {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Outcome::Exited(code),
-        (None, Some(signal)) => Outcome::failed(format!("it was killed by signal {signal}")),
-        (None, None) => Outcome::failed(format!("it ended strangely: {status:?}")),
+fn judge(how: End) -> Outcome {
+    match how {
+        End::Status(status) => Outcome::Exited(status),
+        End::Otherwise(reason) => Outcome::failed(reason),
     }
 }
 
 /// Kills until nothing is left; what is left after all, by name.
-fn kill_all(ended: &Receiver<(Pid, WaitStatus)>) -> String {
+fn kill_all(ended: &Receiver<(ProcessId, End)>) -> String {
     let end = Instant::now() + REAP;
     while Instant::now() < end {
         processes::kill_all();
@@ -245,7 +212,7 @@ fn kill_all(ended: &Receiver<(Pid, WaitStatus)>) -> String {
 /// Nothing of the installer is to hold the next one back. The lock goes with this
 /// process too, so a failure does no more than delay that.
 fn release() {
-    let _ = flock(io::stdin(), FlockOperation::Unlock);
+    let _ = processes::inherited().and_then(|lock| File::unlock(&lock));
 }
 
 /// Nobody may listen any more: the installer has ended the agent.

@@ -1,20 +1,20 @@
 //! All that descends from this process, found in `/proc`, and its end. As this process
-//! is a subreaper, nothing an installer starts can leave its descent. The supervisor
-//! enters.
+//! is a subreaper, nothing an installer starts can leave its descent.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::path::Path;
 
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use wpk_api::words::clean;
 
 /// Processes that are named at most.
-const MOST_NAMED: usize = 10;
+pub(super) const MOST_NAMED: usize = 10;
 /// Rounds of stopping; each finds what was begun during the one before.
 const ROUNDS: usize = 20;
 
 /// Stops all, so that none can begin another, then kills all.
-pub(super) fn kill_all() {
+pub(crate) fn kill_all() {
     let mut stopped = HashSet::new();
     for _ in 0..ROUNDS {
         let before = stopped.len();
@@ -33,18 +33,28 @@ pub(super) fn kill_all() {
 }
 
 /// Whether anything of the installer lives.
-pub(super) fn any() -> bool {
+pub(crate) fn any() -> bool {
     !descendants().is_empty()
 }
 
 /// `NAME (ID)` of those that are still there.
-pub(super) fn left() -> String {
-    let named = descendants().into_iter().take(MOST_NAMED).map(|pid| {
-        let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-        // A process chooses its name itself.
-        format!("{} ({pid})", clean(&String::from_utf8_lossy(&name), 32))
-    });
+pub(crate) fn left() -> String {
+    let named = descendants().into_iter().take(MOST_NAMED).map(name);
     named.collect::<Vec<_>>().join(", ")
+}
+
+/// `NAME (ID)`.
+pub(super) fn name(pid: i32) -> String {
+    let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    // A process chooses its name itself.
+    let name = String::from_utf8_lossy(&name);
+    format!("{} ({pid})", clean(name.trim_end(), 32))
+}
+
+/// The entries of a folder whose names are numbers.
+pub(super) fn numbers(folder: &Path) -> impl Iterator<Item = i32> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn signal(pid: i32, signal: Signal) {
@@ -56,15 +66,8 @@ fn signal(pid: i32, signal: Signal) {
 
 fn descendants() -> Vec<i32> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        if let Some(parent) = fs::read(entry.path().join("stat"))
+    for pid in numbers(Path::new("/proc")) {
+        if let Some(parent) = fs::read(format!("/proc/{pid}/stat"))
             .ok()
             .and_then(|stat| living_parent(&stat))
         {
