@@ -9,8 +9,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 use wpk_wire::Hello;
-use wpk_wire::channel::PROTOCOL;
+use wpk_wire::channel::{MOST_CAS, PROTOCOL};
 
+use crate::credentials::{Store, hexadecimal};
 use crate::settings::AgentSettings;
 
 const OS_RELEASE: &str = "/etc/os-release";
@@ -86,8 +87,10 @@ impl Identity {
         }
     }
 
-    /// The whole Hello, with that version.
-    pub(crate) fn hello(&self, version: &str) -> Hello {
+    /// The whole Hello, with that version and the CAs that are trusted.
+    pub(crate) fn hello(&self, version: &str, store: &Store) -> Hello {
+        let authorities = store.authorities().unwrap_or_default();
+        let trusts = authorities.iter().map(|one| hexadecimal(one));
         let os = read(&self.os_release).unwrap_or_default();
         let of_os = |key| os_value(&os, key);
         let settings = &self.settings;
@@ -107,6 +110,8 @@ impl Identity {
             arch: or(&settings.arch, Some(std::env::consts::ARCH.to_owned())),
             version: clean(version.to_owned()),
             names_tasks: true,
+            renews: true,
+            trusts: trusts.take(MOST_CAS).collect(),
         }
     }
 }
@@ -165,6 +170,15 @@ fn clean(text: String) -> String {
 mod tests {
     use super::*;
 
+    fn nowhere() -> Store {
+        let path = PathBuf::from("/nonexistent");
+        Store {
+            ca: path.clone(),
+            certificate: path.clone(),
+            key: path,
+        }
+    }
+
     #[test]
     fn the_version_is_that_of_the_moment() {
         let dir = tempfile::tempdir().unwrap();
@@ -218,14 +232,14 @@ mod tests {
         };
         let mut identity = Identity::new(dir.path(), &settings);
         identity.os_release = os_release;
-        let hello = identity.hello("v4.14.0");
+        let hello = identity.hello("v4.14.0", &nowhere());
         assert_eq!(hello.platform, "ubuntu");
         assert_eq!(hello.os_version.as_deref(), Some("22.04.3 LTS"));
         assert_eq!(hello.os_major.as_deref(), Some("22"));
         assert_eq!(hello.os_minor.as_deref(), Some("04"));
         assert_eq!(hello.arch.as_deref(), Some("arm64"));
         identity.os_release = dir.path().join("none");
-        let hello = identity.hello("v4.14.0");
+        let hello = identity.hello("v4.14.0", &nowhere());
         assert_eq!((hello.platform.as_str(), hello.os_major), ("linux", None));
     }
 }

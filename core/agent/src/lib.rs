@@ -14,8 +14,10 @@
 //! again from what lies in its home.
 
 mod channel;
+mod credentials;
 mod door;
 mod engine;
+mod enroll;
 mod files;
 mod home;
 mod identity;
@@ -50,6 +52,7 @@ use crate::outbox::Outbox;
 use crate::running::Running;
 use crate::state::State;
 
+pub use crate::enroll::{EnrollArgs, EnrollError, enroll};
 pub use crate::home::HomeError;
 pub use crate::reload::{Live, Renew};
 pub use crate::rights::narrow;

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use wpk_agent::{Live, Order, Renew, Settings};
+use wpk_agent::{EnrollArgs, Live, Order, Renew, Settings};
 
 /// The agent side of remote upgrades. What it logs goes to standard error;
 /// WPK_AGENT_LOG=debug says more.
@@ -34,6 +34,10 @@ enum Command {
     /// it had taken over (`take_over`), back to its path. Acts only where the socket at the
     /// path is wpk-agent's and nobody serves it any more. For ExecStopPost= of its unit.
     GiveBack,
+    /// Enroll this agent with a manager: make a key here, have the manager certify it, and
+    /// write what `--config` needs to start. Without --config the settings are
+    /// etc/wpk-agent.toml in the home, without --home that is /var/ossec.
+    Enroll(EnrollArgs),
     /// The agent's own: runs an installer and watches it.
     #[command(hide = true)]
     RunInstaller(Order),
@@ -47,6 +51,9 @@ fn main() -> ExitCode {
     if let Some(Command::RunInstaller(order)) = &arguments.command {
         wpk_agent::supervise(order);
         return ExitCode::SUCCESS;
+    }
+    if let Some(Command::Enroll(args)) = &arguments.command {
+        return enroll(args, &arguments);
     }
     let Some(config) = &arguments.config else {
         eprintln!("wpk-agent: say where the settings are: --config FILE");
@@ -71,8 +78,24 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        // The last was carried out above.
-        None | Some(Command::RunInstaller(_)) => serve(settings, config, arguments.home.as_deref()),
+        // The last two were carried out above.
+        None | Some(Command::RunInstaller(_) | Command::Enroll(_)) => {
+            serve(settings, config, arguments.home.as_deref())
+        }
+    }
+}
+
+fn enroll(args: &EnrollArgs, arguments: &Arguments) -> ExitCode {
+    let (config, home) = (arguments.config.as_deref(), arguments.home.as_deref());
+    match wpk_agent::enroll(args, config, home) {
+        Ok(told) => {
+            println!("{told}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("wpk-agent: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

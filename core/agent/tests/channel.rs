@@ -126,6 +126,7 @@ impl Manager {
             agent: AgentId::new(7).unwrap(),
             name: "seven".to_owned(),
             keepalive_seconds,
+            certificate_seconds: None,
         };
         link.send(&ChannelMessage::Welcome(welcome)).await;
         (link, hello)

@@ -2,7 +2,7 @@
 //! they become a home folder with which `wpk-agent` can start. The key is in
 //! that folder (mode 0600) and nowhere else.
 
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -20,6 +20,10 @@ use crate::manager::client::Client;
 use crate::manager::socket;
 use crate::options::Global;
 use crate::output::{Ending, Output};
+
+/// The home as the agent's settings say it, from the folder in which they lie: so it may
+/// be moved.
+const HOME: &str = "..";
 
 #[derive(Debug, Args)]
 pub(crate) struct EnrollArgs {
@@ -71,7 +75,7 @@ pub(crate) async fn run(
 
     let address = args.address.clone().or(enrolled.address);
     let settings = toml::to_string(&AgentSettings {
-        home: home_text,
+        home: HOME,
         channel: ChannelSettings {
             address: address.as_deref().unwrap_or_default(),
             ca: CA,
@@ -116,11 +120,36 @@ pub(crate) async fn run(
             config.display()
         ));
     }
-    out.line(format!(
-        "next: bring that folder to the agent's machine, then run there\n  wpk-agent --config {}",
-        config.display()
-    ))?;
+    out.line(steps(&home, home_text))?;
     Ok(Ending::Well)
+}
+
+/// What to do next, to be followed to the letter.
+fn steps(home: &Path, home_text: &str) -> String {
+    let name = home.file_name().and_then(|name| name.to_str());
+    let file = format!("{}.tar", name.unwrap_or("agent"));
+    let path = home.with_file_name(&file);
+    let path = quoted(path.to_str().unwrap_or_default());
+    let (from, file) = (quoted(home_text), quoted(&file));
+    let config = quoted(&format!("{home_text}/{AGENT_SETTINGS}"));
+    format!(
+        "next: if this is the agent's machine, run\n  wpk-agent --config {config}\n\
+         else pack what it needs (its key is in the file: let nobody read it)\n  \
+         (umask 077 && tar -C {from} -cf {path} {CHANNEL_FOLDER} {AGENT_SETTINGS})\n\
+         bring the file into the folder on the agent's machine that is to be its home, and \
+         run in that folder\n  \
+         tar -xpof {file} && rm {file}\n  \
+         wpk-agent --config {AGENT_SETTINGS}"
+    )
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
+    match !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
 }
 
 /// The absolute path of the agent's home.

@@ -207,7 +207,8 @@ fn a_token_is_one_line_and_shown_once() {
         "{}",
         run.err
     );
-    assert!(run.err.contains("at manager:1517"), "{}", run.err);
+    let line = "\n  wpk-agent enroll --manager manager:1517 --token-file -\n";
+    assert!(run.err.contains(line), "{}", run.err);
     let arguments = [
         "--uses",
         "5",

@@ -159,7 +159,7 @@ fn enrolment_makes_a_home_that_only_its_owner_can_read() {
     assert!(read("etc/channel/agent.pem").ends_with("c\n"));
     assert!(read("etc/channel/ca.pem").ends_with("a\n"));
     let settings: toml::Table = read("etc/wpk-agent.toml").parse().unwrap();
-    assert_eq!(settings["home"].as_str(), Some(out));
+    assert_eq!(settings["home"].as_str(), Some(".."), "it may be moved");
     let channel = settings["channel"].as_table().unwrap();
     assert_eq!(channel["address"].as_str(), Some("manager:1515"));
     for (key, file) in [

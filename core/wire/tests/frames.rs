@@ -24,12 +24,15 @@ fn messages() -> Vec<ChannelMessage> {
             arch: Some("x86_64".into()),
             version: "v4.14.0".into(),
             names_tasks: true,
+            renews: true,
+            trusts: vec!["5a".repeat(32)],
         }),
         ChannelMessage::Welcome(Welcome {
             protocol: channel::PROTOCOL,
             agent: AgentId::new(7).unwrap(),
             name: "web-7".into(),
             keepalive_seconds: 20,
+            certificate_seconds: None,
         }),
         ChannelMessage::Command {
             stream: 1,

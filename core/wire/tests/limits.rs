@@ -222,6 +222,7 @@ fn welcome() -> Welcome {
         agent: AgentId::new(7).unwrap(),
         name: "web".into(),
         keepalive_seconds: 1,
+        certificate_seconds: None,
     }
 }
 

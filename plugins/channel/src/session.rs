@@ -56,6 +56,7 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
         agent,
         name: name.clone(),
         keepalive_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+        certificate_seconds: None,
     }));
     let again = core.links.insert(Arc::clone(&link));
     if serving.stop.is_cancelled() {
@@ -147,6 +148,10 @@ async fn listen(
                     | ChannelMessage::Welcome(_)
                     | ChannelMessage::Enroll(_)
                     | ChannelMessage::Enrolled(_)
+                    | ChannelMessage::Renew(_)
+                    | ChannelMessage::Renewed(_)
+                    | ChannelMessage::Authorities(_)
+                    | ChannelMessage::Trusts(_)
                     | ChannelMessage::Command { .. }),
                 ) => return protocol(format!("`{}` is not an agent's to send now", other.name())),
             };

@@ -171,6 +171,7 @@ async fn a_connected_agent_that_breaks_the_rules_ends_its_own_connection_only() 
         agent: AgentId::new(1).unwrap(),
         name: "me".into(),
         keepalive_seconds: 1,
+        certificate_seconds: None,
     };
     let command = ChannelMessage::Command {
         stream: 1,

@@ -83,6 +83,7 @@ async fn a_use_is_taken_once_and_only_by_an_enrolment() {
         name: "web02".to_owned(),
         csr: "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"
             .to_owned(),
+        renews: false,
     };
     let error = enroll_with(&address, wish, String::new())
         .await
@@ -207,6 +208,7 @@ async fn no_secret_reaches_the_disk_or_the_log() {
         token: token.text.parse().unwrap(),
         name: "web02".to_owned(),
         csr,
+        renews: false,
     };
     assert!(!format!("{wish:?}").contains(&token.text));
     manager.stop().await;

@@ -82,6 +82,8 @@ pub fn hello() -> Hello {
         arch: Some("x86_64".to_owned()),
         version: "Wazuh v4.2.1".to_owned(),
         names_tasks: true,
+        renews: false,
+        trusts: Vec::new(),
     }
 }
 

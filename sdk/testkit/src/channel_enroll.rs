@@ -122,6 +122,7 @@ pub async fn enroll(address: &str, token: &str, name: &str) -> io::Result<Enroll
         token,
         name: name.to_owned(),
         csr,
+        renews: false,
     };
     enroll_with(address, wish, key_pem).await
 }

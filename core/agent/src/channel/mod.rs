@@ -5,19 +5,28 @@
 //! decided when the next one begins.
 
 mod backoff;
+mod ended;
+mod keeper;
+mod line;
 mod session;
 mod tls;
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::credentials::{Pair, Store};
 use crate::engine::Commands;
 use crate::identity::Identity;
 use crate::outbox::Pending;
 use crate::reload::Live;
 
 use backoff::Backoff;
-use session::{Again, Session};
+use ended::{Again, Ended, Refusal};
+use keeper::Keeper;
+use session::Session;
+
+/// So often it is dialled again at once without a welcome in between.
+const MOST_HURRIED: u32 = 3;
 
 /// Keeps a connection to the manager until `stop`.
 pub(crate) async fn run(
@@ -28,6 +37,9 @@ pub(crate) async fn run(
     stop: &CancellationToken,
 ) {
     let mut backoff = Backoff::default();
+    // Dials since the last welcome, or since there is another identity; and how often
+    // there was no pause.
+    let (mut attempt, mut hurried) = (0, 0);
     while !stop.is_cancelled() {
         let now = live.now();
         let Some(settings) = &now.channel else {
@@ -37,23 +49,54 @@ pub(crate) async fn run(
         backoff.set_bounds(settings.reconnect_min.0, settings.reconnect_max.0);
         identity.renew(&now.agent);
         let address = &settings.address;
-        let session = Session {
-            settings,
-            identity: &identity,
-            commands,
-            stop,
+        let one = async {
+            let store = Store {
+                ca: settings.ca.clone(),
+                certificate: settings.certificate.clone(),
+                key: settings.key.clone(),
+            };
+            let (pair, others) = match choose(&store, attempt) {
+                Ok(chosen) => chosen,
+                Err(error) => return Ended::lost(error),
+            };
+            let session = Session {
+                settings,
+                identity: &identity,
+                commands,
+                stop,
+                store: &store,
+                pair: &pair,
+            };
+            let ended = session.run(&mut pending).await;
+            let keeper = Keeper {
+                settings,
+                store: &store,
+                pair: &pair,
+            };
+            match ended.refusal {
+                Some(_) if pair.next && others => fall_back(&store, ended),
+                Some(Refusal::Expired) => renew(&keeper, stop).await,
+                _ => ended,
+            }
         };
-        let ended = session.run(&mut pending).await;
+        let ended = one.await;
+        if !ended.lasted.is_zero() {
+            (attempt, hurried) = (0, 0);
+        }
         if stop.is_cancelled() {
             return;
         }
         // A manager that lets us in and ends at once is no better than one that does not.
         backoff.lasted(ended.lasted);
         let pause = match ended.again {
-            Again::AtOnce => continue,
-            Again::Soon => backoff.next(rand::random()),
+            Again::AtOnce if hurried < MOST_HURRIED => {
+                (attempt, hurried) = (0, hurried + 1);
+                continue;
+            }
+            Again::Soon | Again::AtOnce => backoff.next(rand::random()),
             Again::Late => backoff.longest(rand::random()),
         };
+        attempt += 1;
         let reason = &ended.reason;
         if matches!(ended.again, Again::Late) {
             tracing::error!("no connection to {address}: {reason}; dialling again in {pause:?}");
@@ -64,5 +107,38 @@ pub(crate) async fn run(
             () = sleep(pause) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// What to show: the newest, and after a dial that came to nothing the one before, in
+/// turns; and whether there are others.
+fn choose(store: &Store, attempt: usize) -> Result<(Pair, bool), String> {
+    store
+        .settle()
+        .map_err(|error| format!("{}: {error}", store.ca.display()))?;
+    let mut pairs = store.pairs().map_err(|error| error.to_string())?;
+    let count = pairs.len();
+    Ok((pairs.swap_remove(attempt % count), count > 1))
+}
+
+/// The manager does not take the new certificate; the one before is there still.
+fn fall_back(store: &Store, ended: Ended) -> Ended {
+    tracing::error!(
+        "the new certificate is not taken: {}; the one before is used again",
+        ended.reason
+    );
+    match store.drop_next() {
+        Ok(()) => Ended::new(Again::AtOnce, ended.reason),
+        Err(error) => Ended::lost(format_args!("{}: {error}", store.certificate.display())),
+    }
+}
+
+/// The certificate has ended, with which nothing can be done but renew it.
+async fn renew(keeper: &Keeper<'_>, stop: &CancellationToken) -> Ended {
+    tracing::warn!("the certificate has expired; the manager is asked for another");
+    match stop.run_until_cancelled(keeper.renew()).await {
+        Some(Ok(())) => Ended::new(Again::AtOnce, "the agent has a new certificate"),
+        Some(Err(ended)) => ended,
+        None => Ended::lost("stopping"),
     }
 }

@@ -2,81 +2,35 @@
 //! carried out one after the other, in order, while pings are answered and
 //! acknowledgements sent; all three meet in the writer's queue.
 
-use std::io;
-
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use wpk_wire::agent::{Routed, route};
-use wpk_wire::channel::MAX_PAYLOAD;
+use wpk_wire::channel::{Authorities, MAX_PAYLOAD};
 use wpk_wire::{AgentRequest, AgentResponse, ChannelMessage, FrameDecoder, Welcome};
 
+use crate::credentials::{Pair, Store};
 use crate::engine::Commands;
 use crate::identity::Identity;
 use crate::outbox::Pending;
 use crate::settings::ChannelSettings;
 
-use super::tls;
+use super::ended::{Again, Ended};
+use super::keeper::{Activity, Keeper};
+use super::line::{dial, put, receive};
 
 /// Commands that may wait: a manager has at most 64 under way.
 const MOST_COMMANDS: usize = 64;
 /// Messages that may wait to be written.
 const OUTGOING: usize = 8;
-/// Room made for one read.
-const READ: usize = 16 * 1024;
+/// Announced CAs that may wait.
+const ANNOUNCED: usize = 2;
 /// How long saying goodbye may take.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// When to dial again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Again {
-    AtOnce,
-    Soon,
-    /// After the longest pause: a person has to do something first.
-    Late,
-}
-
-/// How a connection ended.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) reason: String,
-    pub(super) again: Again,
-    /// For how long the manager had let us in.
-    pub(super) lasted: Duration,
-}
-
-impl Ended {
-    fn new(again: Again, reason: impl ToString) -> Self {
-        Self {
-            reason: reason.to_string(),
-            again,
-            lasted: Duration::ZERO,
-        }
-    }
-
-    fn lost(reason: impl ToString) -> Self {
-        Self::new(Again::Soon, reason)
-    }
-
-    /// What the manager's Goodbye asks for: its first word tells.
-    fn dismissed(reason: &str) -> Self {
-        let again = match reason.split(':').next().unwrap_or_default() {
-            "replaced" | "unknown" | "revoked" | "protocol" | "flood" => Again::Late,
-            _ => Again::Soon,
-        };
-        Self::new(again, format_args!("the manager said goodbye: {reason}"))
-    }
-}
-
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Self {
-        Self::lost(format_args!("the connection broke: {error}"))
-    }
-}
 
 /// What a connection needs.
 pub(super) struct Session<'a> {
@@ -84,6 +38,9 @@ pub(super) struct Session<'a> {
     pub(super) identity: &'a Identity,
     pub(super) commands: &'a Commands,
     pub(super) stop: &'a CancellationToken,
+    pub(super) store: &'a Store,
+    /// What is shown.
+    pub(super) pair: &'a Pair,
 }
 
 impl Session<'_> {
@@ -91,7 +48,7 @@ impl Session<'_> {
     pub(super) async fn run(&self, pending: &mut Pending) -> Ended {
         let version = self.identity.version_or_last();
         let dialling = async {
-            let mut stream = self.dial().await?;
+            let mut stream = dial(self.settings, self.store, self.pair).await?;
             let mut decoder = FrameDecoder::new(MAX_PAYLOAD);
             let welcome = self.greet(&mut stream, &mut decoder, &version).await?;
             Ok((stream, decoder, welcome))
@@ -109,29 +66,20 @@ impl Session<'_> {
             welcome.agent,
             welcome.name
         );
+        if self.pair.next
+            && let Err(error) = self.store.promote()
+        {
+            // It is shown again the next time, and found good again.
+            tracing::error!("the new certificate cannot take its place: {error}");
+        }
         let begin = Instant::now();
-        let keepalive = Duration::from_secs(welcome.keepalive_seconds.into());
         let ended = self
-            .talk(stream, decoder, keepalive, &version, pending)
+            .talk(stream, decoder, &welcome, &version, pending)
             .await;
         Ended {
             lasted: begin.elapsed(),
             ..ended
         }
-    }
-
-    async fn dial(&self) -> Result<TlsStream<TcpStream>, Ended> {
-        let limit = self.settings.connect_timeout.0;
-        let (connector, name) = tls::connector(self.settings).map_err(Ended::lost)?;
-        let tcp = timeout(limit, TcpStream::connect(&self.settings.address))
-            .await
-            .map_err(|_| Ended::lost("nobody answered in time"))?
-            .map_err(Ended::lost)?;
-        tcp.set_nodelay(true)?;
-        timeout(limit, connector.connect(name, tcp))
-            .await
-            .map_err(|_| Ended::lost("no TLS handshake in time"))?
-            .map_err(|error| Ended::lost(format_args!("TLS: {error}")))
     }
 
     async fn greet(
@@ -141,7 +89,8 @@ impl Session<'_> {
         version: &str,
     ) -> Result<Welcome, Ended> {
         let greeting = async {
-            put(stream, &ChannelMessage::Hello(self.identity.hello(version))).await?;
+            let hello = self.identity.hello(version, self.store);
+            put(stream, &ChannelMessage::Hello(hello)).await?;
             receive(stream, decoder).await
         };
         let answer = timeout(self.settings.connect_timeout.0, greeting)
@@ -150,7 +99,7 @@ impl Session<'_> {
         match answer {
             ChannelMessage::Welcome(welcome) => Ok(welcome),
             ChannelMessage::Goodbye { reason } => Err(Ended::dismissed(&reason)),
-            other => Err(unexpected(&other)),
+            other => Err(Ended::unexpected(&other)),
         }
     }
 
@@ -158,18 +107,32 @@ impl Session<'_> {
         &self,
         stream: TlsStream<TcpStream>,
         decoder: FrameDecoder,
-        keepalive: Duration,
+        welcome: &Welcome,
         version: &str,
         pending: &mut Pending,
     ) -> Ended {
+        let keepalive = Duration::from_secs(welcome.keepalive_seconds.into());
+        let keeper = Keeper {
+            settings: self.settings,
+            store: self.store,
+            pair: self.pair,
+        };
+        let activity = Activity::new();
+        let (announced, announcements) = mpsc::channel(ANNOUNCED);
         let (reading, writing) = tokio::io::split(stream);
         let (outgoing, queue) = mpsc::channel(OUTGOING);
         let (accepted, waiting) = mpsc::channel(MOST_COMMANDS);
         let writing = write(queue, writing, keepalive.saturating_mul(3));
         tokio::pin!(writing);
         let ended = tokio::select! {
-            ended = listen(reading, decoder, keepalive, &outgoing, &accepted) => ended,
-            ended = self.work(waiting, &outgoing, version) => ended,
+            ended = listen(reading, decoder, keepalive, &outgoing, (&accepted, &announced)) => ended,
+            ended = self.work(waiting, &outgoing, version, &activity) => ended,
+            ended = keeper.keep(
+                welcome.certificate_seconds,
+                announcements,
+                &outgoing,
+                &activity,
+            ) => ended,
             ended = acknowledge(pending, &outgoing) => ended,
             ended = &mut writing => return ended,
             () = self.stop.cancelled() => Ended::lost("the agent is stopping"),
@@ -197,8 +160,10 @@ impl Session<'_> {
         mut waiting: mpsc::Receiver<(u32, Bytes)>,
         outgoing: &mpsc::Sender<ChannelMessage>,
         version: &str,
+        activity: &Activity,
     ) -> Ended {
         while let Some((stream, command)) = waiting.recv().await {
+            activity.begin();
             let mut cleared = false;
             let bytes = match route(&command) {
                 Routed::LockRestart => Bytes::from_static(Routed::LOCK_RESTART_ANSWER),
@@ -222,6 +187,7 @@ impl Session<'_> {
             {
                 break;
             }
+            activity.end();
             let changed = cleared && self.identity.version().is_ok_and(|now| now != version);
             if changed && waiting.is_empty() {
                 return Ended::new(Again::AtOnce, "the agent has another version now");
@@ -261,7 +227,7 @@ async fn listen(
     mut decoder: FrameDecoder,
     keepalive: Duration,
     outgoing: &mpsc::Sender<ChannelMessage>,
-    accepted: &mpsc::Sender<(u32, Bytes)>,
+    (accepted, announced): (&mpsc::Sender<(u32, Bytes)>, &mpsc::Sender<Authorities>),
 ) -> Ended {
     let silence = keepalive.saturating_mul(3);
     let mut heard = Instant::now();
@@ -287,7 +253,7 @@ async fn listen(
         match message {
             ChannelMessage::Command { stream, bytes } => {
                 if accepted.try_send((stream, bytes)).is_err() {
-                    return Ended::new(Again::Late, "protocol: too many commands at a time");
+                    return Ended::protocol("too many commands at a time");
                 }
             }
             ChannelMessage::Ping => {
@@ -296,8 +262,12 @@ async fn listen(
                 }
             }
             ChannelMessage::Pong => {}
+            ChannelMessage::Authorities(authorities) => {
+                // One that finds no room comes again with the next connection.
+                let _ = announced.try_send(authorities);
+            }
             ChannelMessage::Goodbye { reason } => return Ended::dismissed(&reason),
-            other => return unexpected(&other),
+            other => return Ended::unexpected(&other),
         }
     }
 }
@@ -318,46 +288,4 @@ async fn write(
     // Closing tells TLS that nothing was cut off; the manager may be gone by now.
     let _ = timeout(limit, writing.shutdown()).await;
     Ended::lost("the connection is over")
-}
-
-fn unexpected(message: &ChannelMessage) -> Ended {
-    let text = format!(
-        "protocol: `{}` is not the manager's to send now",
-        message.name()
-    );
-    Ended::new(Again::Late, text)
-}
-
-async fn put(
-    stream: &mut (impl AsyncWrite + Unpin),
-    message: &ChannelMessage,
-) -> Result<(), Ended> {
-    let frame = message.encode().map_err(Ended::lost)?;
-    stream.write_all(&frame).await?;
-    stream.flush().await?;
-    Ok(())
-}
-
-/// The next message. Dropped halfway, it loses nothing: what arrived is in the
-/// decoder.
-async fn receive(
-    stream: &mut (impl AsyncRead + Unpin),
-    decoder: &mut FrameDecoder,
-) -> Result<ChannelMessage, Ended> {
-    loop {
-        let frame = decoder.next_frame();
-        match frame.map_err(|error| Ended::new(Again::Late, format_args!("protocol: {error}")))? {
-            Some(payload) => {
-                return ChannelMessage::decode(&payload)
-                    .map_err(|error| Ended::new(Again::Late, format_args!("protocol: {error}")));
-            }
-            None => {
-                let buffer = decoder.buffer_mut();
-                buffer.reserve(READ);
-                if stream.read_buf(buffer).await? == 0 {
-                    return Err(Ended::lost("the manager closed the connection"));
-                }
-            }
-        }
-    }
 }

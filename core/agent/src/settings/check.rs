@@ -126,8 +126,15 @@ fn check_channel(channel: &ChannelSettings) -> Checked {
         ("certificate", &channel.certificate),
         ("key", &channel.key),
     ] {
-        if let Err(error) = std::fs::File::open(path) {
-            let text = format!("{}: {error}; enroll the agent again", path.display());
+        // A new one may be all that there is: it takes its place with the first welcome.
+        let opened = std::fs::File::open(path).or_else(|error| {
+            std::fs::File::open(crate::credentials::next(path)).map_err(|_| error)
+        });
+        if let Err(error) = opened {
+            let text = format!(
+                "{}: {error}; enroll the agent: wpk-agent enroll",
+                path.display()
+            );
             checked.add(key, text);
         }
     }

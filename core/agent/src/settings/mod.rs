@@ -26,7 +26,7 @@ use check::{VERSION_FILE, check};
 use read::Reader;
 
 /// Where a 4.x agent lives.
-const DEFAULT_HOME: &str = "/var/ossec";
+pub(crate) const DEFAULT_HOME: &str = "/var/ossec";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -84,6 +84,10 @@ async fn issue(client: &mut Client, args: IssueArgs, out: &Output) -> Result<End
             client.socket().display()
         ))
     })?;
+    let command = format!(
+        "wpk-agent enroll --manager {} --token-file -",
+        clean(token.address.as_deref().unwrap_or("HOST:PORT"))
+    );
     out.last(&json!({
         "event": "token",
         "token": token.token,
@@ -91,6 +95,7 @@ async fn issue(client: &mut Client, args: IssueArgs, out: &Output) -> Result<End
         "expires": token.expires,
         "uses": args.uses,
         "address": token.address,
+        "command": command,
     }))?;
     out.line(clean(&token.text))?;
     let agents = match args.uses {
@@ -100,13 +105,10 @@ async fn issue(client: &mut Client, args: IssueArgs, out: &Output) -> Result<End
     // Beside the token, so that a script may take the one line.
     if !out.json && !out.quiet {
         out.warn(format!(
-            "token {} lets {agents} enroll until {}{}; it is shown this once",
+            "token {} lets {agents} enroll until {}; it is shown this once. Run on the agent, \
+             and give it the token:\n  {command}",
             clean(&token.token),
             time(token.expires),
-            match &token.address {
-                Some(address) => format!(" at {address}"),
-                None => String::new(),
-            }
         ));
     }
     Ok(Ending::Well)

@@ -26,6 +26,9 @@ pub struct Enroll {
     pub name: String,
     /// PKCS#10 request for an ECDSA P-256 key, PEM; nothing but the key in it counts.
     pub csr: String,
+    /// Whether the agent renews its certificate; only then is it given one that ends soon.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renews: bool,
 }
 
 /// What it gets.
@@ -39,7 +42,8 @@ pub struct Enrolled {
     pub name: String,
     /// Its certificate, PEM.
     pub certificate: String,
-    /// The CA of agents and manager, PEM; its SHA-256 is that in the token.
+    /// The CAs of agents and manager, PEM, one after the other; the SHA-256 of one of them
+    /// is that in the token.
     pub ca: String,
 }
 
