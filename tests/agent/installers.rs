@@ -35,6 +35,18 @@ pub const CHECKS: &[Check] = &[
         "Done: Upgrade was successful; works"
     ),
     check!(
+        a_late_result,
+        "the next installer works",
+        "one that was over its time writes its result",
+        "said: true, nothing told; Done: Upgrade was successful; works"
+    ),
+    check!(
+        a_late_result_of_nobody,
+        "the next installer works",
+        "one that was over its time writes its result, both live on",
+        "said: true, nothing told; works"
+    ),
+    check!(
         no_result_at_all,
         "an installer ran",
         "it leaves no result and no process",
@@ -123,6 +135,48 @@ async fn a_service_after_a_result() -> String {
     let told = stand.told().await;
     assert_eq!(stand.clear().await, 0);
     format!("{told}; {}", stand.works().await)
+}
+
+/// Leaves no result within its time; writes one when the file `late` is there, and
+/// then does `then`.
+async fn late(then: &str) -> Stand {
+    let stand = Stand::start("result_within = \"1s\"").await;
+    let script = format!(
+        "( until [ -e late ]; do sleep 0.01; done\necho 1 > var/upgrade/upgrade_result\n\
+         {then} ) > /dev/null 2>&1 &"
+    );
+    assert_eq!(stand.install(&script).await.0, 0);
+    stand.until_open().await;
+    stand
+}
+
+/// Has the late one write its result while the next works; what is said and told.
+async fn written_late(stand: &Stand, words: &str) -> String {
+    fs::write(stand.path("late"), "").unwrap();
+    let said = || stand.process.output().contains(words);
+    stand.until("a word of the late result", said).await;
+    assert!(!stand.path("var/upgrade/upgrade_result").exists());
+    format!("said: true, {}", stand.told_so_far())
+}
+
+async fn a_late_result() -> String {
+    let stand = late("").await;
+    assert_eq!(
+        stand.install(&WORKING.replace("echo 1", "echo 0")).await.0,
+        0
+    );
+    let seen = written_late(&stand, "is that of an earlier upgrade").await;
+    fs::write(stand.path("go"), "").unwrap();
+    let told = stand.told().await;
+    assert_eq!(stand.clear().await, 0);
+    format!("{seen}; {told}; {}", stand.works().await)
+}
+
+async fn a_late_result_of_nobody() -> String {
+    let stand = late("while [ -e etc ]; do sleep 0.05; done").await;
+    assert_eq!(stand.install(SERVICE).await.0, 0);
+    let seen = written_late(&stand, "may be that of an earlier upgrade").await;
+    format!("{seen}; {}", stand.works().await)
 }
 
 async fn no_result_at_all() -> String {

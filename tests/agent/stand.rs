@@ -129,6 +129,15 @@ impl Stand {
         format!("{}: {}", of("status"), of("message"))
     }
 
+    /// What was reported and not heard yet.
+    pub fn told_so_far(&self) -> String {
+        let mut buffer = vec![0; 4096];
+        match self.queue.try_recv(&mut buffer) {
+            Ok(length) => String::from_utf8_lossy(&buffer[..length]).into_owned(),
+            Err(_) => "nothing told".to_owned(),
+        }
+    }
+
     /// The manager's part after a report.
     pub async fn clear(&self) -> u64 {
         let answer = self.ask("clear_upgrade_result", json!({})).await;

@@ -179,10 +179,10 @@ impl Engine {
                 Failure::new(AgentCode::Execute, text)
             };
             let lock = running.begin().map_err(fail)?;
-            state.begins(task).map_err(fail)?;
-            Ok::<_, Failure>((ready, lock))
+            let life = state.begins(task).map_err(fail)?;
+            Ok::<_, Failure>((ready, lock, life))
         });
-        let (ready, lock) = match preparing.await {
+        let (ready, lock, life) = match preparing.await {
             Some(Ok(ready)) => ready,
             Some(Err(failure)) => {
                 tracing::warn!("the upgrade with {file:?} is refused: {failure}");
@@ -197,7 +197,10 @@ impl Engine {
         }
         // Its name is the manager's.
         tracing::info!("running {program:?}");
-        let outcome = match self.installers.begin(program, &file, lock) {
+        let outcome = match self
+            .installers
+            .begin(program, &file, lock, Some(&life.path))
+        {
             Ok(begun) => begun.ended().await,
             Err(outcome) => outcome,
         };

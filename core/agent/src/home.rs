@@ -109,6 +109,11 @@ impl Home {
         self.root.join("var/run/wpk-installer.lock")
     }
 
+    /// What is known of installers that were begun.
+    pub(crate) fn installer_lives(&self) -> PathBuf {
+        self.root.join("var/run/wpk-installers")
+    }
+
     /// What installers print. Outside `var/upgrade`, which is emptied.
     pub(crate) fn installer_log(&self) -> PathBuf {
         self.root.join("logs/wpk-installer.log")

@@ -40,7 +40,8 @@ pub(crate) struct Installers {
 pub(crate) struct Begun(ChildStdout);
 
 impl Installers {
-    /// Begins `program`; `lock` says to all that it runs. Must be called inside a
+    /// Begins `program`; `lock` says to all that it runs, and the file `life` is locked
+    /// while anything of it lives. Must be called inside a
     /// runtime.
     ///
     /// # Errors
@@ -50,6 +51,7 @@ impl Installers {
         program: &Path,
         label: &str,
         lock: Option<File>,
+        life: Option<&Path>,
     ) -> Result<Begun, Outcome> {
         let settings = self.live.now();
         let log_limit = settings.limits.installer_log.0.to_string();
@@ -69,6 +71,11 @@ impl Installers {
                 OsString::from("--within"),
                 milliseconds(settings.upgrade.result_within.0),
             ])
+            .args(life.map(|life| {
+                let mut argument = OsString::from("--life=");
+                argument.push(life);
+                argument
+            }))
             .arg("--")
             .arg(program)
             .env_clear()

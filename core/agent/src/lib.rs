@@ -25,6 +25,7 @@ mod installer;
 mod installer_log;
 mod leftovers;
 mod listener;
+mod lives;
 mod notify;
 mod outbox;
 mod platform;
@@ -48,6 +49,7 @@ use crate::home::Home;
 use crate::identity::Identity;
 use crate::installer::Installers;
 use crate::listener::Listener;
+use crate::lives::Lives;
 use crate::outbox::Outbox;
 use crate::running::Running;
 use crate::state::State;
@@ -97,6 +99,7 @@ pub async fn run(live: Live, stop: CancellationToken) -> Result<(), AgentError> 
         settings.upgrade.enabled,
         home.upgrade_result(),
         installers.running.clone(),
+        Lives::new(home.installer_lives()),
     ));
     let queue = settings.listen.as_ref().map(|listen| listen.queue.clone());
     let (outbox, acknowledgements) = Outbox::new(queue);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use wpk_wire::Acknowledgement;
 
+use crate::lives::{LateWord, Life, Whose};
 use crate::outbox::Outbox;
 use crate::result::ResultFile;
 use crate::settings::UpgradeSettings;
@@ -50,17 +51,24 @@ impl Schedule {
 /// Runs for ever; `schedule` is asked again now and then.
 pub(crate) async fn run(state: Arc<State>, schedule: impl Fn() -> Schedule, outbox: Outbox) {
     loop {
+        let mut first = None;
         match look(&state, &schedule).await {
             Found::Result(result) => {
                 tracing::info!("an upgrade ended with result {result}; the manager will be told");
+                first = Some(result);
             }
             Found::Trouble(trouble) => tracing::error!(
                 "{}: {trouble}; the upgrade is reported as failed",
                 state.result_path().display()
             ),
+            Found::Late(word) => {
+                deliver_late(&state, &schedule, &outbox, word).await;
+                outbox.clear();
+                continue;
+            }
         }
         state.tells(true);
-        deliver(&state, &schedule, &outbox).await;
+        deliver(&state, &schedule, &outbox, first).await;
         state.tells(false);
         outbox.clear();
     }
@@ -71,25 +79,47 @@ enum Found {
     Result(u8),
     /// Something that stayed none for as long as it may.
     Trouble(&'static str),
+    /// The result of an installer before the last one.
+    Late(LateWord),
 }
 
 /// Waits for a result.
 async fn look(state: &State, current: &impl Fn() -> Schedule) -> Found {
     let mut schedule = current();
     let mut closely = Instant::now() + schedule.wait;
-    let mut troubled = None;
+    let (mut troubled, mut unclear) = (None, None);
     loop {
-        let found = ResultFile::read(state.result_path());
-        if let ResultFile::Result(result) = found {
-            return Found::Result(result);
-        }
+        let look = state.look();
         let now = Instant::now();
-        let mut pause = if now < closely {
+        let mine = match look.whose() {
+            _ if look.found == ResultFile::Absent => true,
+            Whose::Last => true,
+            Whose::Earlier(life) => {
+                // Where the disk refuses, it is tried again with the next look.
+                put_aside(state, Some(&life), look.found);
+                false
+            }
+            // Whoever ends first has written it.
+            Whose::Unclear if now < *unclear.get_or_insert(now + schedule.grace) => false,
+            Whose::Unclear => {
+                put_aside(state, None, look.found);
+                false
+            }
+        };
+        match look.found {
+            ResultFile::Result(result) if mine => return Found::Result(result),
+            ResultFile::Absent => unclear = None,
+            _ => {}
+        }
+        if let Some(word) = state.late_word() {
+            return Found::Late(word);
+        }
+        let mut pause = if now < closely || look.late() {
             schedule.check
         } else {
             schedule.wait.max(schedule.check)
         };
-        if let Some(trouble) = found.trouble() {
+        if let Some(trouble) = look.found.trouble().filter(|_| mine) {
             let end = *troubled.get_or_insert(now + schedule.grace);
             if now >= end {
                 return Found::Trouble(trouble);
@@ -109,8 +139,50 @@ async fn look(state: &State, current: &impl Fn() -> Schedule) -> Found {
     }
 }
 
-/// Acknowledges until the file is gone.
-async fn deliver(state: &State, current: &impl Fn() -> Schedule, outbox: &Outbox) {
+fn put_aside(state: &State, of: Option<&Life>, found: ResultFile) {
+    if let Err(error) = state.put_aside(of, found) {
+        let path = state.result_path().display();
+        tracing::error!("{path}: the result of an earlier upgrade cannot be put aside: {error}");
+    }
+}
+
+/// Acknowledges the result of an earlier installer, by its task, until the manager knows
+/// or there is a result of the last one. Not to a real agent daemon: its manager would
+/// take it for the last one's.
+async fn deliver_late(
+    state: &State,
+    current: &impl Fn() -> Schedule,
+    outbox: &Outbox,
+    word: LateWord,
+) {
+    let mut schedule = current();
+    let mut pause = schedule.start;
+    let mut next = Instant::now() + pause;
+    let acknowledgement = Acknowledgement::for_result(word.result);
+    while state.late_word() == Some(word) && state.look().found == ResultFile::Absent {
+        if Instant::now() >= next {
+            if let Some(acknowledgement) = acknowledgement.clone() {
+                outbox.send_named(&acknowledgement.about(Some(word.task)));
+            }
+            next = Instant::now() + pause;
+            schedule = current();
+            pause = schedule.longer(pause);
+        }
+        tokio::select! {
+            () = sleep(schedule.check.min(next - Instant::now())) => {}
+            () = state.changed() => {}
+        }
+    }
+}
+
+/// Acknowledges until the file is gone. `first` is what it said when it was found: where
+/// an installer of before still works, that may write into it later.
+async fn deliver(
+    state: &State,
+    current: &impl Fn() -> Schedule,
+    outbox: &Outbox,
+    first: Option<u8>,
+) {
     let mut schedule = current();
     let mut pause = schedule.start;
     loop {
@@ -119,16 +191,24 @@ async fn deliver(state: &State, current: &impl Fn() -> Schedule, outbox: &Outbox
             // Cleared; a result that is there already again starts anew.
             () = state.changed() => return,
         }
-        let acknowledgement = match ResultFile::read(state.result_path()) {
-            ResultFile::Absent => return,
-            ResultFile::Result(result) => Acknowledgement::for_result(result),
-            none => failed(none.trouble().unwrap_or_default()),
+        let look = state.look();
+        let acknowledgement = match (look.found, first) {
+            (ResultFile::Absent, _) => return,
+            (_, Some(first)) if look.late() => Acknowledgement::for_result(first),
+            (found, _) => report(found),
         };
         if let Some(acknowledgement) = acknowledgement {
             outbox.send(&acknowledgement.about(state.task())).await;
         }
         schedule = current();
         pause = schedule.longer(pause);
+    }
+}
+
+fn report(found: ResultFile) -> Option<Acknowledgement> {
+    match found {
+        ResultFile::Result(result) => Acknowledgement::for_result(result),
+        none => failed(none.trouble().unwrap_or_default()),
     }
 }
 
@@ -259,6 +339,44 @@ mod tests {
         let told = pending.borrow_and_update().clone().unwrap();
         let told = Acknowledgement::parse(&told).unwrap();
         assert_eq!(told.error, Some(0));
+        running.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_result_is_told_as_its_own_tasks() {
+        let dir = tempfile::tempdir().unwrap();
+        let result = dir.path().join("upgrade_result");
+        let state = Arc::new(State::in_folder(dir.path()));
+        let (outbox, mut pending) = Outbox::new(None);
+        let running = tokio::spawn(run(Arc::clone(&state), schedule, outbox));
+        let told = async |pending: &mut crate::outbox::Pending| {
+            loop {
+                pending.changed().await.unwrap();
+                if let Some(bytes) = pending.borrow_and_update().clone() {
+                    let told = Acknowledgement::parse(&bytes).unwrap();
+                    return (told.error, told.task.map(|task| task.0));
+                }
+            }
+        };
+        let late = state.begins(Some(wpk_api::TaskId(7))).unwrap();
+        let last = state.begins(Some(wpk_api::TaskId(8))).unwrap();
+        fs::write(&result, "1\n").unwrap();
+        drop(late);
+        assert_eq!(told(&mut pending).await, (Some(1), Some(7)));
+        assert!(state.allows_upgrades(), "its place is free");
+        // The answer to a word about another task.
+        state.clear(Some(wpk_api::TaskId(6))).unwrap();
+        assert_eq!(told(&mut pending).await, (Some(1), Some(7)));
+        fs::write(&result, "0\n").unwrap();
+        drop(last);
+        assert_eq!(told(&mut pending).await, (Some(0), Some(8)));
+        state.clear(Some(wpk_api::TaskId(8))).unwrap();
+        assert_eq!(told(&mut pending).await, (Some(1), Some(7)));
+        state.clear(Some(wpk_api::TaskId(7))).unwrap();
+        while state.late_word().is_some() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!result.exists());
         running.abort();
     }
 }

@@ -53,6 +53,12 @@ impl Outbox {
         );
     }
 
+    /// Sends one that names its task, where that is understood.
+    pub(crate) fn send_named(&self, acknowledgement: &Acknowledgement) {
+        let message = Bytes::from(acknowledgement.to_bytes());
+        self.channel.send_replace(Some(message));
+    }
+
     /// The result was delivered: nothing waits any more.
     pub(crate) fn clear(&self) {
         self.channel.send_replace(None);

@@ -56,6 +56,14 @@ impl ResultFile {
         }
     }
 
+    /// What is told of it.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Result(result) => result,
+            _ => 2,
+        }
+    }
+
     /// Whether a result waits to be delivered, or is just being written.
     pub(crate) fn is_pending(self) -> bool {
         matches!(self, Self::Empty | Self::Result(_))

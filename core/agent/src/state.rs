@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use wpk_api::TaskId;
 
 use crate::home;
+use crate::lives::{LateWord, Life, Lives, NewLife, Whose, whose};
 use crate::result::ResultFile;
 use crate::running::Running;
 use crate::task_file::TaskFile;
@@ -30,19 +31,22 @@ pub(crate) struct State {
     result: PathBuf,
     task: TaskFile,
     running: Running,
+    lives: Lives,
     changed: Notify,
 }
 
 impl State {
     /// `result`: where installers leave theirs; which task it is of is written
-    /// down beside it. `running`: whether one runs.
-    pub(crate) fn new(enabled: bool, result: PathBuf, running: Running) -> Self {
+    /// down beside it. `running`: whether one runs. `lives`: which of them may still
+    /// write a result.
+    pub(crate) fn new(enabled: bool, result: PathBuf, running: Running, lives: Lives) -> Self {
         Self {
             enabled: AtomicBool::new(enabled),
             telling: AtomicBool::new(false),
             task: TaskFile::new(result.with_file_name(TASK)),
             result,
             running,
+            lives,
             changed: Notify::new(),
         }
     }
@@ -80,6 +84,10 @@ impl State {
     /// # Errors
     /// Those of removing the file, also when there is none.
     pub(crate) fn clear(&self, of: Option<TaskId>) -> io::Result<()> {
+        if of.is_some_and(|task| self.lives.forget_word(task)) {
+            self.changed.notify_one();
+            return Ok(());
+        }
         if of.is_some() && of != self.task() {
             return Ok(());
         }
@@ -90,18 +98,86 @@ impl State {
             tracing::warn!("the note of the upgrade's task cannot be removed: {error}");
         }
         self.running.forget();
+        let lives = self.lives.all();
+        self.lives.remove(lives.iter().filter(|life| !life.late));
         self.tells(false);
         self.enabled.store(true, Ordering::Relaxed);
         self.changed.notify_one();
         Ok(())
     }
 
-    /// Writes down which task the installer that is about to run is of.
+    /// Writes down which task the installer that is about to run is of. A result that is
+    /// there already is none of its.
     ///
     /// # Errors
     /// What the disk says; the installer must not run then.
-    pub(crate) fn begins(&self, task: Option<TaskId>) -> io::Result<()> {
-        self.task.write(task)
+    pub(crate) fn begins(&self, task: Option<TaskId>) -> io::Result<NewLife> {
+        let look = self.look();
+        if look.found != ResultFile::Absent {
+            let of = match look.lives.as_slice() {
+                [one] => Some(one.clone()),
+                lives => {
+                    let mut ended = lives.iter().filter(|life| !life.alive);
+                    ended.next().filter(|_| ended.next().is_none()).cloned()
+                }
+            };
+            self.put_aside(of.as_ref(), look.found)?;
+        }
+        let new = self.lives.add(task)?;
+        self.task.write(task)?;
+        Ok(new)
+    }
+
+    /// Looks for a result, and whose it is. What ended without leaving one will leave
+    /// none: that is written down here.
+    pub(crate) fn look(&self) -> Look {
+        // Before the result: whoever ended after this may have written it.
+        let lives = self.lives.all();
+        let found = ResultFile::read(&self.result);
+        let lives = if found == ResultFile::Absent {
+            let (alive, ended): (Vec<_>, Vec<_>) = lives.into_iter().partition(|life| life.alive);
+            self.lives.remove(&ended);
+            alive
+        } else {
+            lives
+        };
+        Look { found, lives }
+    }
+
+    /// Takes a result that is not the last installer's out of the way: it is kept to be
+    /// told where its task is known, else only said here.
+    ///
+    /// # Errors
+    /// What the disk says; it is still in its place then.
+    pub(crate) fn put_aside(&self, of: Option<&Life>, found: ResultFile) -> io::Result<()> {
+        let result = found.number();
+        match of.map(|life| (life, life.task)) {
+            Some((life, Some(task))) => {
+                tracing::warn!(
+                    "upgrade_result ({result}) is that of task {task}, whose installer was late"
+                );
+                self.lives.keep_word(life, result)?;
+            }
+            Some((_, None)) => tracing::error!(
+                "upgrade_result ({result}) is that of an earlier upgrade, whose installer was late; \
+                 its manager named no task, so that it cannot be told"
+            ),
+            None => tracing::error!(
+                "upgrade_result ({result}) may be that of an earlier upgrade, whose installer still \
+                 works, or that of the last one: which cannot be told, so no manager is told; \
+                 look at logs/wpk-installer.log"
+            ),
+        }
+        home::remove(&self.result)?;
+        if let Some(life) = of {
+            self.lives.remove([life]);
+        }
+        Ok(())
+    }
+
+    /// The result of an earlier installer that waits to be told.
+    pub(crate) fn late_word(&self) -> Option<LateWord> {
+        self.lives.word()
     }
 
     /// Which task the result is of, if the manager named it.
@@ -125,12 +201,32 @@ impl State {
     }
 }
 
+/// What [`State::look`] found.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) found: ResultFile,
+    lives: Vec<Life>,
+}
+
+impl Look {
+    /// Whose the result is, if there is one.
+    pub(crate) fn whose(&self) -> Whose {
+        whose(&self.lives)
+    }
+
+    /// Whether an installer of before still works.
+    pub(crate) fn late(&self) -> bool {
+        self.lives.iter().any(|life| life.late)
+    }
+}
+
 #[cfg(test)]
 impl State {
     /// One that allows upgrades, with all its files in `folder`.
     pub(crate) fn in_folder(folder: &Path) -> Self {
         let running = Running::new(folder.join("lock"));
-        Self::new(true, folder.join("upgrade_result"), running)
+        let lives = Lives::new(folder.join("lives"));
+        Self::new(true, folder.join("upgrade_result"), running, lives)
     }
 }
 
@@ -153,7 +249,8 @@ mod tests {
         state.clear(Some(TaskId(6))).unwrap();
         assert!(state.allows_upgrades());
         assert_eq!(state.task(), None);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(!result.exists() && !result.with_file_name(TASK).exists());
+        assert_eq!(fs::read_dir(dir.path().join("lives")).unwrap().count(), 0);
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! - is the parent of everything the installer leaves running (a subreaper), also of
 //!   what began a session of its own, so that the time limit ends all of it;
 //! - holds the lock that says that an installer runs (`running.rs`), for as long as
-//!   anything of it lives, up to a longest time.
+//!   anything of it lives, up to a longest time, and another (`lives.rs`) until nothing
+//!   of it lives that may still write a result.
 //!
 //! Its standard input is the locked file; on standard output it tells, in one line,
 //! how the installer's first process ended.
@@ -20,6 +21,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::installer_log::InstallerLog;
+use crate::lives;
+use crate::platform::files;
 use crate::platform::processes::{self, End, ProcessId};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -30,6 +33,8 @@ const BUSY: Duration = Duration::from_secs(10);
 const REAP: Duration = Duration::from_secs(5);
 /// How long a stopped or killed process may be in coming before it is looked again.
 const AGAIN: Duration = Duration::from_millis(100);
+/// How often it is looked whether anybody still waits for a result.
+const LOOK: Duration = Duration::from_secs(10);
 /// What is read of an installer's output at a time, in bytes.
 const BLOCK: usize = 8 * 1024;
 
@@ -54,6 +59,9 @@ pub struct Order {
     /// How long the lock is held at most, in milliseconds.
     #[arg(long)]
     pub within: u64,
+    /// The file that is locked while anything of the installer lives (`lives.rs`).
+    #[arg(long)]
+    pub life: Option<PathBuf>,
     /// The installer.
     pub program: PathBuf,
 }
@@ -111,8 +119,12 @@ pub fn supervise(order: &Order) {
     let begin = Instant::now();
     let limit = Duration::from_millis(order.limit);
     // Without it only the process group can be watched and ended.
-    let started = processes::adopt_orphans().and_then(|()| start(order, limit.min(BUSY)));
-    let (first, output) = match started {
+    let started = processes::adopt_orphans().and_then(|()| {
+        // Not begun where nobody would know that it lives.
+        let life = order.life.as_deref().map(lives::hold).transpose()?;
+        Ok((start(order, limit.min(BUSY))?, life))
+    });
+    let ((first, output), life) = match started {
         Ok(started) => started,
         Err(error) => return tell(&Outcome::failed(format!("it cannot be started: {error}"))),
     };
@@ -136,16 +148,21 @@ pub fn supervise(order: &Order) {
     tell(&outcome);
     let end = begin + Duration::from_millis(order.within);
     loop {
-        match ended.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(_) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                // Whoever still prints needs this process.
-                release();
+        let left = end.saturating_duration_since(Instant::now());
+        let wait = if left.is_zero() { LOOK } else { left };
+        if ended.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
+            break;
+        }
+        if Instant::now() >= end {
+            release();
+            // It may still write a result, unless that was delivered.
+            if life.as_ref().is_none_or(files::is_gone) {
                 break;
             }
         }
     }
+    drop(life);
+    // Whoever still prints needs this process.
     let _ = printing.join();
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn begin(installers: &Installers) -> Option<Begun> {
         tracing::warn!("that an upgrade is being finished cannot be written down: {error}");
         None
     });
-    match installers.begin(&program, "finish", lock) {
+    match installers.begin(&program, "finish", lock, None) {
         Ok(begun) => Some(begun),
         Err(outcome) => {
             say(&outcome);

@@ -4,4 +4,5 @@
 //! than Rust's library has for all systems, so another system is another body of these
 //! three. What is decided stands elsewhere; here is only how it is done.
 
+pub(crate) mod files;
 pub(crate) mod processes;
