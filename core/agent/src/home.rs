@@ -12,7 +12,13 @@ use wpk_api::paths;
 use crate::rights::{self, Own};
 
 /// What staging folders of unpacking are called (see `wpk-package`).
-const STAGING: &str = ".wpk-";
+pub(crate) const STAGING: &str = ".wpk-";
+
+/// Locked while an agent runs.
+pub(crate) const AGENT_LOCK: &str = "var/run/wpk-agent.lock";
+
+/// Locked while an installer runs.
+pub(crate) const INSTALLER_LOCK: &str = "var/run/wpk-installer.lock";
 
 /// Why the home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +72,7 @@ impl Home {
         ours(upgrade.clone(), Own::open(&upgrade).map(drop))?;
         let home = Self {
             root: root.to_owned(),
-            _lock: lock(&root.join("var/run/wpk-agent.lock"))?,
+            _lock: lock(&root.join(AGENT_LOCK))?,
         };
         // Only plain files, because only they are left by a killed agent.
         sweep(&home.incoming(), |entry| {
@@ -106,7 +112,7 @@ impl Home {
 
     /// Locked while an installer runs.
     pub(crate) fn installer_lock(&self) -> PathBuf {
-        self.root.join("var/run/wpk-installer.lock")
+        self.root.join(INSTALLER_LOCK)
     }
 
     /// What is known of installers that were begun.

@@ -14,10 +14,12 @@
 //! again from what lies in its home.
 
 mod channel;
+pub mod cli;
 mod credentials;
 mod door;
 mod engine;
 mod enroll;
+mod facts;
 mod files;
 mod home;
 mod identity;
@@ -26,6 +28,7 @@ mod installer_log;
 mod leftovers;
 mod listener;
 mod lives;
+mod locks;
 mod notify;
 mod outbox;
 mod platform;
@@ -33,6 +36,7 @@ mod reload;
 mod result;
 mod rights;
 mod running;
+mod service;
 pub mod settings;
 mod state;
 mod supervisor;
@@ -45,6 +49,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
+use crate::facts::Facts;
 use crate::home::Home;
 use crate::identity::Identity;
 use crate::installer::Installers;
@@ -89,6 +94,7 @@ pub async fn run(live: Live, stop: CancellationToken) -> Result<(), AgentError> 
     }
     narrow_trusted(&settings)?;
     let home = Arc::new(Home::prepare(&settings.home)?);
+    let facts = tell(&home, &settings);
     let installers = Installers {
         home: home.root().to_owned(),
         log: home.installer_log(),
@@ -102,7 +108,7 @@ pub async fn run(live: Live, stop: CancellationToken) -> Result<(), AgentError> 
         Lives::new(home.installer_lives()),
     ));
     let queue = settings.listen.as_ref().map(|listen| listen.queue.clone());
-    let (outbox, acknowledgements) = Outbox::new(queue);
+    let (outbox, pending) = Outbox::new(queue);
     let bound = match &settings.listen {
         Some(listen) => Some(door::open(listen)?),
         None => None,
@@ -133,13 +139,15 @@ pub async fn run(live: Live, stop: CancellationToken) -> Result<(), AgentError> 
     };
     let dialling = async {
         match &settings.channel {
-            Some(_) => {
+            Some(channel) => {
                 let identity = Identity::new(&settings.home, &settings.agent);
-                channel::run(&live, identity, &commands, acknowledgements, &stop).await;
+                facts.dialling(&channel.address);
+                channel::run(&live, identity, &commands, pending, &facts, &stop).await;
             }
             None => stop.cancelled().await,
         }
     };
+    facts.ready();
     tracing::info!(home = %settings.home.display(), "the agent is ready");
     let ended = tokio::select! {
         // An installer that runs goes on by itself; it usually is the one who stops us.
@@ -152,9 +160,16 @@ pub async fn run(live: Live, stop: CancellationToken) -> Result<(), AgentError> 
         () = watching => Ok(()),
         () = working => Ok(()),
         () = switching => Ok(()),
+        () = service::attend(&stop) => Ok(()),
     };
     tracing::info!("the agent has stopped");
     ended.map_err(AgentError::from)
+}
+
+/// What this agent tells of itself begins.
+fn tell(home: &Home, settings: &Settings) -> Facts {
+    let socket = settings.listen.as_ref().map(|l| l.socket.as_path());
+    Facts::begin(home.root(), socket, settings.agent.version_file.as_deref())
 }
 
 /// What the agent trusts is its own to write; the CA store is looked at with each package,

@@ -87,6 +87,20 @@ fn another(path: &Path, about: &Stat) -> io::Error {
     ))
 }
 
+/// What is wrong with the rights of a file or folder that the agent trusts, in words;
+/// `None` where nothing is, or it cannot be looked at. Changes nothing.
+pub(crate) fn too_wide(path: &Path) -> Option<String> {
+    let about = stat(path).ok()?;
+    let (mode, us) = (about.st_mode & 0o7777, geteuid().as_raw());
+    if about.st_uid != us && about.st_uid != 0 {
+        return Some(another(path, &about).to_string());
+    }
+    (mode & FOREIGN != 0 && mode & STICKY == 0).then(|| {
+        let path = path.display();
+        format!("{path} may be written by others (mode {mode:o}): run `chmod go-w` on it")
+    })
+}
+
 /// Narrows a file or folder that others may write. One that is not there is none of
 /// this one's business.
 ///

@@ -18,10 +18,6 @@ use crate::result::ResultFile;
 use crate::running::Running;
 use crate::task_file::TaskFile;
 
-/// The name of the file with the task, beside the result. A pattern such as `*`
-/// of an installer does not meet it.
-const TASK: &str = ".upgrade_task";
-
 /// Shared between engine and notification loop.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -43,7 +39,7 @@ impl State {
         Self {
             enabled: AtomicBool::new(enabled),
             telling: AtomicBool::new(false),
-            task: TaskFile::new(result.with_file_name(TASK)),
+            task: TaskFile::beside(&result),
             result,
             running,
             lives,
@@ -249,7 +245,7 @@ mod tests {
         state.clear(Some(TaskId(6))).unwrap();
         assert!(state.allows_upgrades());
         assert_eq!(state.task(), None);
-        assert!(!result.exists() && !result.with_file_name(TASK).exists());
+        assert!(!result.exists() && !result.with_file_name(".upgrade_task").exists());
         assert_eq!(fs::read_dir(dir.path().join("lives")).unwrap().count(), 0);
     }
 

@@ -15,6 +15,9 @@ use wpk_api::TaskId;
 use crate::home;
 use crate::result::read_small;
 
+/// The name of the file, beside the result. A pattern such as `*` of an installer does not
+/// meet it.
+const NAME: &str = ".upgrade_task";
 /// No id is longer than this, in bytes.
 const LONGEST: u64 = 20;
 
@@ -23,8 +26,14 @@ const LONGEST: u64 = 20;
 pub(crate) struct TaskFile(PathBuf);
 
 impl TaskFile {
+    #[cfg(test)]
     pub(crate) fn new(path: PathBuf) -> Self {
         Self(path)
+    }
+
+    /// The one of this result.
+    pub(crate) fn beside(result: &Path) -> Self {
+        Self(result.with_file_name(NAME))
     }
 
     /// The task; `None` where none was named, or the file says nothing.

@@ -54,9 +54,9 @@ pub(super) async fn receive(
 ) -> Result<ChannelMessage, Ended> {
     loop {
         let frame = decoder.next_frame();
-        match frame.map_err(|error| Ended::protocol(error))? {
+        match frame.map_err(Ended::protocol)? {
             Some(payload) => {
-                return ChannelMessage::decode(&payload).map_err(|error| Ended::protocol(error));
+                return ChannelMessage::decode(&payload).map_err(Ended::protocol);
             }
             None => {
                 let buffer = decoder.buffer_mut();

@@ -11,11 +11,12 @@ mod line;
 mod session;
 mod tls;
 
-use tokio::time::sleep;
+use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::credentials::{Pair, Store};
 use crate::engine::Commands;
+use crate::facts::Facts;
 use crate::identity::Identity;
 use crate::outbox::Pending;
 use crate::reload::Live;
@@ -24,6 +25,7 @@ use backoff::Backoff;
 use ended::{Again, Ended, Refusal};
 use keeper::Keeper;
 use session::Session;
+pub(crate) use tls::connector;
 
 /// So often it is dialled again at once without a welcome in between.
 const MOST_HURRIED: u32 = 3;
@@ -34,6 +36,7 @@ pub(crate) async fn run(
     mut identity: Identity,
     commands: &Commands,
     mut pending: Pending,
+    facts: &Facts,
     stop: &CancellationToken,
 ) {
     let mut backoff = Backoff::default();
@@ -63,6 +66,7 @@ pub(crate) async fn run(
                 settings,
                 identity: &identity,
                 commands,
+                facts,
                 stop,
                 store: &store,
                 pair: &pair,
@@ -83,30 +87,37 @@ pub(crate) async fn run(
         if !ended.lasted.is_zero() {
             (attempt, hurried) = (0, 0);
         }
+        let reason = &ended.reason;
         if stop.is_cancelled() {
-            return;
+            return facts.disconnected(address, reason, None);
         }
         // A manager that lets us in and ends at once is no better than one that does not.
         backoff.lasted(ended.lasted);
         let pause = match ended.again {
             Again::AtOnce if hurried < MOST_HURRIED => {
                 (attempt, hurried) = (0, hurried + 1);
+                facts.disconnected(address, reason, None);
                 continue;
             }
             Again::Soon | Again::AtOnce => backoff.next(rand::random()),
             Again::Late => backoff.longest(rand::random()),
         };
         attempt += 1;
-        let reason = &ended.reason;
-        if matches!(ended.again, Again::Late) {
-            tracing::error!("no connection to {address}: {reason}; dialling again in {pause:?}");
-        } else {
-            tracing::warn!("no connection to {address}: {reason}; dialling again in {pause:?}");
-        }
+        facts.disconnected(address, reason, Some(pause));
+        say(address, &ended, pause);
         tokio::select! {
             () = sleep(pause) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+fn say(address: &str, ended: &Ended, pause: Duration) {
+    let reason = &ended.reason;
+    if matches!(ended.again, Again::Late) {
+        tracing::error!("no connection to {address}: {reason}; dialling again in {pause:?}");
+    } else {
+        tracing::warn!("no connection to {address}: {reason}; dialling again in {pause:?}");
     }
 }
 

@@ -15,6 +15,7 @@ use wpk_wire::{AgentRequest, AgentResponse, ChannelMessage, FrameDecoder, Welcom
 
 use crate::credentials::{Pair, Store};
 use crate::engine::Commands;
+use crate::facts::Facts;
 use crate::identity::Identity;
 use crate::outbox::Pending;
 use crate::settings::ChannelSettings;
@@ -37,6 +38,7 @@ pub(super) struct Session<'a> {
     pub(super) settings: &'a ChannelSettings,
     pub(super) identity: &'a Identity,
     pub(super) commands: &'a Commands,
+    pub(super) facts: &'a Facts,
     pub(super) stop: &'a CancellationToken,
     pub(super) store: &'a Store,
     /// What is shown.
@@ -66,6 +68,9 @@ impl Session<'_> {
             welcome.agent,
             welcome.name
         );
+        let (address, agent) = (&self.settings.address, welcome.agent.to_string());
+        self.facts
+            .connected(address, agent, &welcome.name, &version);
         if self.pair.next
             && let Err(error) = self.store.promote()
         {

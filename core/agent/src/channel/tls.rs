@@ -13,7 +13,7 @@ use crate::credentials::{CredentialsError, Pair, Store};
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TlsError {
+pub(crate) enum TlsError {
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     #[error("the identity cannot be used: {0}; enroll the agent again: wpk-agent enroll")]
@@ -23,7 +23,7 @@ pub(super) enum TlsError {
 }
 
 /// A connector that shows this certificate, and the name that the manager's must have.
-pub(super) fn connector(
+pub(crate) fn connector(
     store: &Store,
     pair: &Pair,
     server_name: &str,

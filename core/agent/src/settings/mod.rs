@@ -53,6 +53,20 @@ impl Settings {
         Self::from_table(table, folder, home).map_err(fail)
     }
 
+    /// The home that `file` names, or `home` in its place, however wrong the rest of the
+    /// file is; `None` where it cannot be told.
+    pub fn home_in(file: &Path, home: Option<&Path>) -> Option<PathBuf> {
+        if let Some(home) = home {
+            return Some(home.to_owned());
+        }
+        let table = read::text(file).ok()?.parse::<Table>().ok()?;
+        let named = match table.get("home") {
+            Some(named) => PathBuf::from(named.as_str()?),
+            None => PathBuf::from(DEFAULT_HOME),
+        };
+        Some(file.parent().unwrap_or(Path::new("")).join(named))
+    }
+
     fn from_table(table: Table, folder: &Path, home: Option<&Path>) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::default();
         let (mut settings, top) = sections(&mut reader, table);
