@@ -1,6 +1,7 @@
 //! Installers that work for long, never end, print without end, or are none.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -81,6 +82,18 @@ pub const CHECKS: &[Check] = &[
         "an installer is over its time limit",
         "a child began a session of its own",
         "code 18, the child is gone; works"
+    ),
+    check!(
+        the_end_of_its_supervisor,
+        "an installer runs",
+        "it kills the process that watches it",
+        "code 18, its fate is known: true; works"
+    ),
+    check!(
+        by_what_it_is_ended,
+        "an installer runs",
+        "there are control groups, or none",
+        "as the system has it: true; works"
     ),
     check!(
         a_hanging_finish,
@@ -245,6 +258,61 @@ async fn a_session_of_its_own() -> String {
     let pid = fs::read_to_string(stand.path("pid")).unwrap();
     stand.until("the end of the child", || is_gone(&pid)).await;
     format!("code {code}, the child is gone; {}", stand.works().await)
+}
+
+/// Whether root may make groups beside the test's own: then the agent must have done so.
+fn has_groups() -> bool {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let group = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
+    let (Some(group), Some(at)) = (group, mount.and_then(|line| line.split(' ').nth(4))) else {
+        return false;
+    };
+    let probe = Path::new(at).join(group).join("wpk-test-probe");
+    let made = fs::create_dir(&probe).is_ok();
+    let can_kill = probe.join("cgroup.kill").exists();
+    // Left where it cannot be removed it would be found at once.
+    let _ = fs::remove_dir(&probe);
+    if !(made && can_kill) {
+        eprintln!("SKIPPED: no control group can be made here: {probe:?}");
+    }
+    made && can_kill
+}
+
+async fn the_end_of_its_supervisor() -> String {
+    let stand = Stand::start("").await;
+    let script = "setsid sh -c 'echo $$ > pid; exec sleep 300' &\nuntil [ -s pid ]; do :; done\n\
+        kill -9 $PPID\nsleep 300";
+    let (code, text) = stand.install(script).await;
+    let pid = fs::read_to_string(stand.path("pid")).unwrap();
+    let known = if has_groups() {
+        stand.until("the end of the child", || is_gone(&pid)).await;
+        !text.contains("still running")
+    } else {
+        let known = text.contains("still running") && !is_gone(&pid);
+        kill(&pid);
+        known
+    };
+    format!(
+        "code {code}, its fate is known: {known}; {}",
+        stand.works().await
+    )
+}
+
+fn kill(pid: &str) {
+    let status = std::process::Command::new("kill").arg(pid.trim()).status();
+    assert!(status.unwrap().success());
+}
+
+async fn by_what_it_is_ended() -> String {
+    let stand = Stand::start("").await;
+    assert_eq!(stand.install("exit 0").await.0, 0);
+    let log = stand.process.output();
+    let group = log.contains("the installer has a control group of its own");
+    let none = log.contains("the installer has no control group of its own (");
+    let right = (group, none) == (has_groups(), !has_groups());
+    format!("as the system has it: {right}; {}", stand.works().await)
 }
 
 async fn a_hanging_finish() -> String {

@@ -17,10 +17,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{ChildStdout, Command};
 use wpk_api::words::{LONGEST_CAUSE, clean};
 
-use crate::platform::processes::{SELF, in_its_own_group};
+use crate::platform::processes::{Group, SELF, in_its_own_group};
 use crate::reload::Live;
 use crate::running::Running;
-use crate::supervisor::Outcome;
+use crate::supervisor::{Outcome, Said};
 
 /// A supervisor's word has at most so many bytes.
 const LONGEST: u64 = 16 * 1024;
@@ -96,17 +96,48 @@ impl Installers {
 impl Begun {
     /// How its first process ended.
     pub(crate) async fn ended(self) -> Outcome {
-        let mut line = Vec::new();
         let mut reader = BufReader::new(self.0.take(LONGEST));
-        if let Err(error) = reader.read_until(b'\n', &mut line).await {
-            return Outcome::failed(format!("its supervisor cannot be heard: {error}"));
+        let mut group = None;
+        loop {
+            let mut line = Vec::new();
+            if let Err(error) = reader.read_until(b'\n', &mut line).await {
+                return Outcome::failed(format!("its supervisor cannot be heard: {error}"));
+            }
+            match Said::from_line(&String::from_utf8_lossy(&line)) {
+                Some(Said::Group(path)) => {
+                    tracing::debug!("the installer has a control group of its own: {path}");
+                    group = Group::at(Path::new(&path));
+                }
+                Some(Said::NoGroup(reason)) => tracing::debug!(
+                    "the installer has no control group of its own ({reason}): what it starts \
+                     is found by its descent"
+                ),
+                Some(Said::Ended(Outcome::Failed { reason, left })) => {
+                    return Outcome::Failed {
+                        reason: clean(&reason, LONGEST_CAUSE),
+                        left: clean(&left, LONGEST_CAUSE),
+                    };
+                }
+                Some(Said::Ended(exited)) => return exited,
+                None => return lost(group.as_ref()),
+            }
         }
-        match Outcome::from_line(&String::from_utf8_lossy(&line)) {
-            Outcome::Failed { reason, left } => Outcome::Failed {
-                reason,
-                left: clean(&left, LONGEST_CAUSE),
-            },
-            exited => exited,
-        }
+    }
+}
+
+/// The supervisor ended without a word: killed, perhaps by the installer. Nobody ends
+/// that any more unless it is done here.
+fn lost(group: Option<&Group>) -> Outcome {
+    let ended = "its supervisor ended without a word";
+    match group.map(Group::kill) {
+        Some(Ok(())) => Outcome::failed(format!("{ended}; all of it was killed")),
+        Some(Err(error)) => Outcome::Failed {
+            reason: format!("{ended}, and what it started cannot be killed: {error}"),
+            left: "what the installer started".to_owned(),
+        },
+        None => Outcome::Failed {
+            reason: format!("{ended}; what it started may go on"),
+            left: "perhaps what the installer started".to_owned(),
+        },
     }
 }

@@ -4,13 +4,14 @@
 //!
 //! - takes what installers print, through a pipe, into a log that stays within its limit;
 //! - is the parent of everything the installer leaves running (a subreaper), also of
-//!   what began a session of its own, so that the time limit ends all of it;
+//!   what began a session of its own, so that the time limit ends all of it; at once
+//!   where there can be a control group for it;
 //! - holds the lock that says that an installer runs (`running.rs`), for as long as
 //!   anything of it lives, up to a longest time, and another (`lives.rs`) until nothing
 //!   of it lives that may still write a result.
 //!
-//! Its standard input is the locked file; on standard output it tells, in one line,
-//! how the installer's first process ended.
+//! Its standard input is the locked file; on standard output it says, in a line each,
+//! by what it will end the installer and how the installer's first process ended.
 
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 use crate::installer_log::InstallerLog;
 use crate::lives;
 use crate::platform::files;
-use crate::platform::processes::{self, End, ProcessId};
+use crate::platform::processes::{self, End, Family, ProcessId};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long an installer that somebody still has open for writing is waited for, of its
@@ -87,30 +88,45 @@ impl Outcome {
             left: String::new(),
         }
     }
+}
 
+/// A line of a supervisor's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// The installer has a control group, at this path.
+    Group(String),
+    /// It has none, for this reason.
+    NoGroup(String),
+    /// How it ended.
+    Ended(Outcome),
+}
+
+impl Said {
     fn to_line(&self) -> String {
+        let plain = |text: &str| text.replace(['\t', '\n'], " ");
         match self {
-            Self::Exited(status) => format!("exited\t{status}\n"),
-            Self::Failed { reason, left } => {
-                format!("failed\t{}\t{left}\n", reason.replace(['\t', '\n'], " "))
+            Self::Group(path) => format!("group\t{}\n", plain(path)),
+            Self::NoGroup(reason) => format!("no group\t{}\n", plain(reason)),
+            Self::Ended(Outcome::Exited(status)) => format!("exited\t{status}\n"),
+            Self::Ended(Outcome::Failed { reason, left }) => {
+                format!("failed\t{}\t{}\n", plain(reason), plain(left))
             }
         }
     }
 
-    /// Reads the line; what is none is a failure.
-    pub(crate) fn from_line(line: &str) -> Self {
-        let mut words = line.trim_end_matches('\n').split('\t');
-        match (words.next(), words.next(), words.next()) {
-            (Some("exited"), Some(status), None) => status.parse().map_or_else(
-                |_| Self::failed("its supervisor tells no status"),
-                Self::Exited,
-            ),
-            (Some("failed"), Some(reason), Some(left)) => Self::Failed {
-                reason: reason.to_owned(),
-                left: left.to_owned(),
-            },
-            _ => Self::failed("its supervisor ended without a word"),
-        }
+    /// Reads a line; `None` where it is none.
+    pub(crate) fn from_line(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.strip_suffix('\n')?.split('\t').collect();
+        Some(match words.as_slice() {
+            ["group", path] => Self::Group((*path).to_owned()),
+            ["no group", reason] => Self::NoGroup((*reason).to_owned()),
+            ["exited", status] => Self::Ended(Outcome::Exited(status.parse().ok()?)),
+            ["failed", reason, left] => Self::Ended(Outcome::Failed {
+                reason: (*reason).to_owned(),
+                left: (*left).to_owned(),
+            }),
+            _ => return None,
+        })
     }
 }
 
@@ -118,16 +134,20 @@ impl Outcome {
 pub fn supervise(order: &Order) {
     let begin = Instant::now();
     let limit = Duration::from_millis(order.limit);
-    // Without it only the process group can be watched and ended.
-    let started = processes::adopt_orphans().and_then(|()| {
-        // Not begun where nobody would know that it lives.
-        let life = order.life.as_deref().map(lives::hold).transpose()?;
-        Ok((start(order, limit.min(BUSY))?, life))
-    });
-    let ((first, output), life) = match started {
+    // Not begun where nobody would know that it lives.
+    let life = order.life.as_deref().map(lives::hold).transpose();
+    let started = life.and_then(|life| Ok((start(order, limit.min(BUSY))?, life)));
+    let ((family, output), life) = match started {
         Ok(started) => started,
-        Err(error) => return tell(&Outcome::failed(format!("it cannot be started: {error}"))),
+        Err(error) => {
+            let reason = format!("it cannot be started: {error}");
+            return say(&Said::Ended(Outcome::failed(reason)));
+        }
     };
+    say(&match family.group() {
+        Ok(path) => Said::Group(path.display().to_string()),
+        Err(error) => Said::NoGroup(error.to_string()),
+    });
     let log = InstallerLog::new(order.log.clone(), order.log_limit);
     let label = order.label.clone();
     let printing = thread::spawn(move || pump(output, &log, &label));
@@ -140,12 +160,12 @@ pub fn supervise(order: &Order) {
             }
         }
     });
-    let outcome = first_end(first, &ended, begin + limit, limit);
-    if !processes::any() {
+    let outcome = first_end(&family, &ended, begin + limit, limit);
+    if !family.lives() {
         // Before the word: whoever hears it may begin the next at once.
         release();
     }
-    tell(&outcome);
+    say(&Said::Ended(outcome));
     let end = begin + Duration::from_millis(order.within);
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -167,7 +187,7 @@ pub fn supervise(order: &Order) {
 }
 
 /// Starts the installer with nothing of our environment.
-fn start(order: &Order, busy: Duration) -> io::Result<(ProcessId, PipeReader)> {
+fn start(order: &Order, busy: Duration) -> io::Result<(Family, PipeReader)> {
     let mut command = Command::new(&order.program);
     command
         .env_clear()
@@ -175,27 +195,28 @@ fn start(order: &Order, busy: Duration) -> io::Result<(ProcessId, PipeReader)> {
         .env("HOME", &order.folder)
         .env("LC_ALL", "C")
         .current_dir(&order.folder);
-    processes::start(&mut command, busy)
+    Family::start(&mut command, busy)
 }
 
 /// Waits for the first process; at the time limit ends it and all that came of it.
 fn first_end(
-    first: ProcessId,
+    family: &Family,
     ended: &Receiver<(ProcessId, End)>,
     end: Instant,
     limit: Duration,
 ) -> Outcome {
     loop {
         match ended.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok((id, how)) if id == first => return judge(how),
+            Ok((id, how)) if id == family.first => return judge(how),
             Ok(_) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Outcome::failed("its end was not told by the system");
             }
             Err(RecvTimeoutError::Timeout) => {
+                let ran = family.names();
                 return Outcome::Failed {
-                    reason: format!("it ran longer than {limit:?} and was killed"),
-                    left: kill_all(ended),
+                    reason: format!("it ran longer than {limit:?} and was killed: {ran}"),
+                    left: kill_all(family, ended),
                 };
             }
         }
@@ -210,10 +231,10 @@ fn judge(how: End) -> Outcome {
 }
 
 /// Kills until nothing is left; what is left after all, by name.
-fn kill_all(ended: &Receiver<(ProcessId, End)>) -> String {
+fn kill_all(family: &Family, ended: &Receiver<(ProcessId, End)>) -> String {
     let end = Instant::now() + REAP;
     while Instant::now() < end {
-        processes::kill_all();
+        family.kill();
         let again = Instant::now() + AGAIN;
         loop {
             match ended.recv_timeout(again.saturating_duration_since(Instant::now())) {
@@ -223,7 +244,7 @@ fn kill_all(ended: &Receiver<(ProcessId, End)>) -> String {
             }
         }
     }
-    processes::left()
+    family.names()
 }
 
 /// Nothing of the installer is to hold the next one back. The lock goes with this
@@ -233,9 +254,9 @@ fn release() {
 }
 
 /// Nobody may listen any more: the installer has ended the agent.
-fn tell(outcome: &Outcome) {
+fn say(said: &Said) {
     let mut out = io::stdout();
-    let _ = out.write_all(outcome.to_line().as_bytes());
+    let _ = out.write_all(said.to_line().as_bytes());
     let _ = out.flush();
 }
 
@@ -264,25 +285,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcomes_are_told_in_a_line() {
-        let left = Outcome::Failed {
-            reason: "too\tlong\n".to_owned(),
-            left: "sleep (7)".to_owned(),
+    fn what_is_said_is_read_and_nothing_else() {
+        let failed = |reason: &str, left: &str| {
+            Said::Ended(Outcome::Failed {
+                reason: reason.to_owned(),
+                left: left.to_owned(),
+            })
         };
-        let shown = Outcome::Failed {
-            reason: "too long ".to_owned(),
-            left: "sleep (7)".to_owned(),
-        };
-        assert_eq!(Outcome::from_line(&left.to_line()), shown);
-        for outcome in [
-            Outcome::Exited(0),
-            Outcome::Exited(255),
-            Outcome::failed("x"),
+        let cut = failed("too\tlong\n", "sleep (7)").to_line();
+        assert_eq!(
+            Said::from_line(&cut),
+            Some(failed("too long ", "sleep (7)"))
+        );
+        for said in [
+            Said::Group("/sys/fs/cgroup/wpk-installer-7".to_owned()),
+            Said::NoGroup("Permission denied".to_owned()),
+            Said::Ended(Outcome::Exited(0)),
+            Said::Ended(Outcome::Exited(255)),
+            Said::Ended(Outcome::failed("x")),
         ] {
-            assert_eq!(Outcome::from_line(&outcome.to_line()), outcome);
+            assert_eq!(Said::from_line(&said.to_line()), Some(said));
         }
-        for none in ["", "exited\n", "exited\tx\n", "failed\tx\n"] {
-            assert!(matches!(Outcome::from_line(none), Outcome::Failed { .. }));
+        for none in ["", "exited\n", "exited\tx\n", "failed\tx\n", "exited\t0"] {
+            assert_eq!(Said::from_line(none), None, "{none:?}");
         }
     }
 }

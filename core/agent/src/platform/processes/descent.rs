@@ -14,7 +14,7 @@ pub(super) const MOST_NAMED: usize = 10;
 const ROUNDS: usize = 20;
 
 /// Stops all, so that none can begin another, then kills all.
-pub(crate) fn kill_all() {
+pub(super) fn kill_all() {
     let mut stopped = HashSet::new();
     for _ in 0..ROUNDS {
         let before = stopped.len();
@@ -32,15 +32,9 @@ pub(crate) fn kill_all() {
     }
 }
 
-/// Whether anything of the installer lives.
-pub(crate) fn any() -> bool {
-    !descendants().is_empty()
-}
-
-/// `NAME (ID)` of those that are still there.
-pub(crate) fn left() -> String {
-    let named = descendants().into_iter().take(MOST_NAMED).map(name);
-    named.collect::<Vec<_>>().join(", ")
+/// This process.
+pub(super) fn own_id() -> i32 {
+    getpid().as_raw_nonzero().get()
 }
 
 /// `NAME (ID)`.
@@ -57,6 +51,12 @@ pub(super) fn numbers(folder: &Path) -> impl Iterator<Item = i32> + use<> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
+/// A file with one number a line; what is none is passed over.
+pub(super) fn lines_of_numbers(file: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
 fn signal(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {
         // One that has just ended, or that is not ours to end.
@@ -64,7 +64,7 @@ fn signal(pid: i32, signal: Signal) {
     }
 }
 
-fn descendants() -> Vec<i32> {
+pub(super) fn descendants() -> Vec<i32> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for pid in numbers(Path::new("/proc")) {
         if let Some(parent) = fs::read(format!("/proc/{pid}/stat"))
@@ -75,7 +75,7 @@ fn descendants() -> Vec<i32> {
         }
     }
     let mut found = Vec::new();
-    let mut open = vec![getpid().as_raw_nonzero().get()];
+    let mut open = vec![own_id()];
     while let Some(pid) = open.pop() {
         if let Some(of) = children.remove(&pid) {
             found.extend(&of);

@@ -1,6 +1,7 @@
 //! Processes: starting an installer, being the parent of all that comes of it, ending
 //! all of that. The supervisor enters, and `installer` starts the supervisor here.
 
+mod cgroup;
 mod descent;
 mod writers;
 
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, set_child_subreaper, wait};
 
-pub(crate) use descent::{any, kill_all, left};
+pub(crate) use cgroup::Group;
+use descent::{MOST_NAMED, descendants, name};
 
 /// This very program, also when another was put in its place.
 pub(crate) const SELF: &str = "/proc/self/exe";
@@ -35,12 +37,87 @@ pub(crate) enum End {
     Otherwise(String),
 }
 
+/// An installer and all that came of it, as its parent sees it.
+#[derive(Debug)]
+pub(crate) struct Family {
+    /// Of its first process.
+    pub(crate) first: ProcessId,
+    group: io::Result<Group>,
+}
+
+impl Family {
+    /// Starts `command` in a process group of its own, with nothing to read and all its
+    /// output in the pipe that is returned; in a control group of its own where there can
+    /// be one. This process must have no other thread yet. A program that is open for
+    /// writing is waited for `within` this time.
+    ///
+    /// # Errors
+    /// Those of the system; of a file that stays open, with the processes that have it
+    /// so. Only what the kernel runs is run: a text without `#!` is no program, whatever
+    /// shells make of it.
+    pub(crate) fn start(command: &mut Command, within: Duration) -> io::Result<(Self, PipeReader)> {
+        // Without it only the process group could be watched and ended.
+        adopt_orphans()?;
+        let begin = Instant::now();
+        let mut start = || {
+            start_when_free(command, || {
+                thread::sleep(AGAIN);
+                begin.elapsed() < within
+            })
+        };
+        let (started, group) = match Group::make() {
+            Ok((group, own)) => {
+                let (started, moved) = group.while_in(&own, &mut start);
+                (started, moved.map(|()| group))
+            }
+            Err(error) => (start(), Err(error)),
+        };
+        let (first, output) = started?;
+        Ok((Self { first, group }, output))
+    }
+
+    /// The path of its control group, or why it has none.
+    pub(crate) fn group(&self) -> Result<&Path, &io::Error> {
+        self.group.as_ref().map(Group::path)
+    }
+
+    /// Whether anything of it lives.
+    pub(crate) fn lives(&self) -> bool {
+        !self.members().is_empty()
+    }
+
+    /// Kills all of it, as far as it is seen.
+    pub(crate) fn kill(&self) {
+        if let Ok(group) = &self.group {
+            // What is left is found by descent.
+            let _ = group.kill();
+        }
+        descent::kill_all();
+    }
+
+    /// `NAME (ID)` of what lives.
+    pub(crate) fn names(&self) -> String {
+        let named = self.members().into_iter().take(MOST_NAMED).map(name);
+        named.collect::<Vec<_>>().join(", ")
+    }
+
+    fn members(&self) -> Vec<i32> {
+        let mut members = descendants();
+        if let Ok(group) = &self.group {
+            members.extend(group.members());
+            members.sort_unstable();
+            members.dedup();
+        }
+        members
+    }
+}
+
 /// From now on whatever loses its parent among what this process starts gets this
 /// process as its parent.
 ///
 /// # Errors
 /// Those of the system.
-pub(crate) fn adopt_orphans() -> io::Result<()> {
+fn adopt_orphans() -> io::Result<()> {
     set_child_subreaper(Some(getpid())).map_err(Into::into)
 }
 
@@ -50,30 +127,10 @@ pub(crate) fn in_its_own_group(command: &mut Command) -> &mut Command {
     command.process_group(0)
 }
 
-/// Starts `command` in a process group of its own, with nothing to read and all its
-/// output in the pipe that is returned.
-///
 /// A program that somebody still has open for writing cannot be run. None of ours has
 /// when it comes to that; a process that was forked meanwhile may still hold a copy of
 /// our descriptor until it runs its own program, which is a matter of milliseconds. So
-/// it is tried again until `within` is over.
-///
-/// # Errors
-/// Those of the system; of a file that stays open, with the processes that have it so.
-/// Only what the kernel runs is run: a text without `#!` is no program, whatever shells
-/// make of it.
-pub(crate) fn start(
-    command: &mut Command,
-    within: Duration,
-) -> io::Result<(ProcessId, PipeReader)> {
-    let begin = Instant::now();
-    start_when_free(command, || {
-        thread::sleep(AGAIN);
-        begin.elapsed() < within
-    })
-}
-
-/// As [`start`], as long as `again`, which waits a little, says so.
+/// it is tried as long as `again`, which waits a little, says so.
 fn start_when_free(
     command: &mut Command,
     mut again: impl FnMut() -> bool,
