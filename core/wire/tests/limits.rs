@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use wpk_api::AgentId;
 use wpk_wire::agent::request::MAX_FILE_NAME;
-use wpk_wire::channel::{MAX_PAYLOAD, PROTOCOL};
+use wpk_wire::channel::{EnrollToken, MAX_PAYLOAD, PROTOCOL};
 use wpk_wire::frame::{self, FrameDecoder, FrameError};
 use wpk_wire::task::request::MAX_TEXT;
 use wpk_wire::{
@@ -159,13 +159,31 @@ fn kinds_and_streams_belong_together() {
         "ping",
         "pong",
         "goodbye",
+        "enroll",
+        "enrolled",
+        "renew",
+        "renewed",
+        "authorities",
+        "trusts",
     ];
+    let token = EnrollToken {
+        id: [1; 8],
+        secret: [2; 32],
+        ca: [3; 32],
+    };
+    let enroll = format!(r#"{{"protocol":1,"token":"{token}","name":"n","csr":"c"}}"#);
     for (kind, name) in (1..).zip(names) {
         let has_stream = matches!(kind, 3 | 4);
         let body: &[u8] = match kind {
             1 => br#"{"protocol":1,"platform":"p","version":"v1.0.0"}"#,
             2 => br#"{"protocol":1,"agent":1,"name":"n","keepalive_seconds":1}"#,
             8 => br#"{"reason":"r"}"#,
+            9 => enroll.as_bytes(),
+            10 => br#"{"protocol":1,"agent":1,"name":"n","certificate":"c","ca":"c"}"#,
+            11 => br#"{"protocol":1,"csr":"c"}"#,
+            12 => br#"{"protocol":1,"certificate":"c"}"#,
+            13 => br#"{"ca":"c"}"#,
+            14 => br#"{"trusts":[]}"#,
             _ => b"",
         };
         let message = decode(kind, u32::from(has_stream), body).unwrap();
@@ -181,7 +199,7 @@ fn kinds_and_streams_belong_together() {
             other => panic!("{other:?}"),
         }
     }
-    for kind in [0, 11, 255] {
+    for kind in [0, 15, 255] {
         assert!(matches!(decode(kind, 0, b""), Err(ChannelError::Kind(found)) if found == kind));
     }
     for length in 0..PREFIX {

@@ -26,10 +26,32 @@ pub const MANAGER_NAME: &str = "wpkd-manager";
 
 const CA_NAME: &str = "wpkd agent channel CA";
 /// The CA outlives whatever it signs; agents hold it as their trust anchor.
-const CA_DAYS: u32 = 36_500;
-/// Certificates are valid from a little before now: clocks differ.
-const CLOCK_SKEW: i64 = 86_400;
+const CA_DAYS: i64 = 36_500;
 pub(crate) const DAY: i64 = 86_400;
+/// Certificates are valid from a little before now: clocks differ. One that lives shorter
+/// begins a tenth of its life before.
+const CLOCK_SKEW: i64 = DAY;
+/// An agent that does not renew its certificate is given one for so long, at least.
+const LONG_LIFE: i64 = 3_650 * DAY;
+
+/// How long certificates are valid, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lives {
+    /// Those that are renewed.
+    pub(crate) renewed: i64,
+    /// Those that nobody renews.
+    pub(crate) long: i64,
+}
+
+impl Lives {
+    pub(crate) fn new(renewed: Duration) -> Self {
+        let renewed = i64::try_from(renewed.as_secs()).unwrap_or(i64::MAX);
+        Self {
+            renewed,
+            long: LONG_LIFE.max(renewed),
+        }
+    }
+}
 
 /// SHA-256 over a certificate in DER form: who an agent is.
 pub(crate) type Fingerprint = [u8; 32];
@@ -50,33 +72,36 @@ pub(crate) struct Issued {
     pub(crate) certificate_pem: String,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) not_after: UnixTime,
+    /// Of the CA.
+    pub(crate) issuer: Fingerprint,
 }
 
 /// The certificate the manager shows to agents.
 pub(crate) struct ManagerCertificate {
     pub(crate) certified: Arc<CertifiedKey>,
-    not_after: UnixTime,
-    days: u32,
+    pub(crate) not_after: UnixTime,
+    life: i64,
 }
 
 impl ManagerCertificate {
     /// Whether it is time for the next one: the last third of its life, at most
     /// the last 30 days.
     pub(crate) fn is_near_its_end(&self, now: UnixTime) -> bool {
-        let margin = (i64::from(self.days) * DAY / 3).min(30 * DAY);
+        let margin = (self.life / 3).min(30 * DAY);
         self.not_after - now < margin
     }
 
     /// Reads certificate and key (PEM), which must belong together and be the
-    /// work of `ca`; `days` is how long such certificates are made for.
+    /// work of the first of `authorities`; `life` is how long such certificates are made
+    /// for, in seconds.
     ///
     /// # Errors
     /// Why they cannot be used.
     pub(crate) fn load(
         certificate: &str,
         key: &str,
-        ca: &CertificateDer<'_>,
-        days: u32,
+        authorities: &[CertificateDer<'static>],
+        life: i64,
         provider: &CryptoProvider,
     ) -> Result<Self, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
@@ -84,6 +109,7 @@ impl ManagerCertificate {
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| text(&e))?;
         let not_after = {
             let (_, parsed) = X509Certificate::from_der(&der).map_err(|e| text(&e))?;
+            let ca = authorities.first().map_or(&[][..], |ca| ca);
             let (_, ca) = X509Certificate::from_der(ca).map_err(|e| text(&e))?;
             parsed
                 .verify_signature(Some(ca.public_key()))
@@ -91,13 +117,13 @@ impl ManagerCertificate {
             parsed.validity().not_after.timestamp()
         };
         // `from_der` of rustls also compares the key with the certificate.
-        // The CA goes along for those that enroll, who know nothing but its digest.
-        let chain = vec![der, ca.clone().into_owned()];
+        // The CAs go along for those that enroll, who know nothing but a digest.
+        let chain = [&[der], authorities].concat();
         let certified = CertifiedKey::from_der(chain, key, provider).map_err(|e| text(&e))?;
         Ok(Self {
             certified: Arc::new(certified),
             not_after,
-            days,
+            life,
         })
     }
 }
@@ -108,7 +134,7 @@ pub(crate) fn ca_params() -> CertificateParams {
     params.distinguished_name = common_name(CA_NAME);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    set_validity(&mut params, CA_DAYS);
+    set_validity(&mut params, CA_DAYS * DAY);
     params
 }
 
@@ -117,7 +143,7 @@ pub(crate) fn own_params(
     subject: &str,
     dns_names: Vec<String>,
     usage: ExtendedKeyUsagePurpose,
-    days: u32,
+    life: i64,
 ) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(dns_names)?;
     params.distinguished_name = common_name(subject);
@@ -125,7 +151,7 @@ pub(crate) fn own_params(
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
-    set_validity(&mut params, days);
+    set_validity(&mut params, life);
     Ok(params)
 }
 
@@ -135,12 +161,12 @@ fn common_name(name: &str) -> DistinguishedName {
     subject
 }
 
-fn set_validity(params: &mut CertificateParams, days: u32) {
+fn set_validity(params: &mut CertificateParams, life: i64) {
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     let now = now();
     let from_epoch = |at: i64| Duration::from_secs(u64::try_from(at).unwrap_or(0));
-    params.not_before = epoch + from_epoch(now - CLOCK_SKEW);
-    params.not_after = epoch + from_epoch(now + i64::from(days) * DAY);
+    params.not_before = epoch + from_epoch(now - if life < DAY { life / 10 } else { CLOCK_SKEW });
+    params.not_after = epoch + from_epoch(now.saturating_add(life));
 }
 
 /// The CA certificate in `pem` if it is the one that was made for `key`.

@@ -22,7 +22,7 @@ use crate::listener;
 use crate::pki::Authority;
 use crate::registry::Registry;
 use crate::settings::Settings;
-use crate::tls::{self, Identity};
+use crate::tls::{self, Identity, Judge};
 
 /// Connections the kernel may hold until they are accepted.
 const BACKLOG: u32 = 4_096;
@@ -65,14 +65,16 @@ impl Channel {
             BuildError::Failed(format!("the certificates of the agent channel: {error}"))
         };
         let folder = context.path(&settings.state);
-        let authority = Authority::open(&folder, settings.certificate_days, provider)
+        let authority = Authority::open(&folder, settings.lives(), Arc::clone(&provider))
             .map_err(|error| failed(&error))?;
         let identity = Identity::new(
             authority
                 .manager_certificate()
                 .map_err(|error| failed(&error))?,
         );
-        let acceptor = tls::acceptor(&authority, Arc::clone(&identity))?;
+        let judge = Judge::new(&authority.now().certificates(), &provider)
+            .map_err(|error| failed(&error))?;
+        let acceptor = tls::acceptor(Arc::clone(&judge), Arc::clone(&identity))?;
         let registry = Registry::open(&context.path(&settings.database), &folder.join("revoked"))?;
         let (listener, address) = bind(listen).map_err(|error| {
             BuildError::Failed(format!(
@@ -89,6 +91,7 @@ impl Channel {
             settings,
             authority,
             identity,
+            judge,
             acceptor,
             registry,
             links: Links::default(),

@@ -8,18 +8,19 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use wpk_api::{CancellationToken, RequestService};
 
-use crate::limits::{Quiet, Tries};
+use crate::limits::{Quiet, Renewals, Tries};
 use crate::links::Links;
 use crate::pki::Authority;
 use crate::registry::Registry;
 use crate::settings::Settings;
-use crate::tls::Identity;
+use crate::tls::{Identity, Judge};
 
 /// What the listener and the sessions share with the channel.
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) authority: Authority,
     pub(crate) identity: Arc<Identity>,
+    pub(crate) judge: Arc<Judge>,
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) registry: Registry,
     pub(crate) links: Links,
@@ -37,6 +38,8 @@ pub(crate) struct Serving {
     pub(crate) tries: Tries,
     /// Enrolments under way at a time.
     pub(crate) enrolling: Semaphore,
+    /// Renewals of each agent.
+    pub(crate) renewals: Renewals,
     /// Log lines about connections that never became an agent's.
     pub(crate) quiet: Quiet,
 }

@@ -137,7 +137,7 @@ impl AgentDirectory for Channel {
             name: name.to_owned(),
             key_pem,
             certificate_pem: issued.certificate_pem,
-            ca_pem: self.core.authority.ca_pem().to_owned(),
+            ca_pem: self.core.authority.ca_pem(),
             address: Some(self.advertised.clone()),
         })
     }
@@ -177,7 +177,7 @@ impl AgentDirectory for Channel {
             let mut token = EnrollToken {
                 id: [0; 8],
                 secret: [0; 32],
-                ca: fingerprint(core.authority.ca()),
+                ca: fingerprint(&core.authority.ca()),
             };
             let random = core.authority.provider().secure_random;
             random

@@ -68,21 +68,25 @@ async fn answer(
     let enrolled = tokio::task::spawn_blocking(move || {
         let labels = core.registry.redeem(&enroll.token, now())?;
         let Enroll {
-            token, name, csr, ..
+            token,
+            name,
+            csr,
+            renews,
+            ..
         } = enroll;
         let agent = NewAgent {
             name: &name,
             labels,
             token: Some(&token.id),
         };
-        let issue = |id: AgentId| core.authority.issue_for_request(id, &csr);
+        let issue = |id: AgentId| core.authority.issue_for_request(id, &csr, renews);
         let (agent, issued) = core.registry.enroll(agent, now(), issue)?;
         Ok(Enrolled {
             protocol: PROTOCOL,
             agent,
             name,
             certificate: issued.certificate_pem,
-            ca: core.authority.ca_pem().to_owned(),
+            ca: core.authority.ca_pem(),
         })
     });
     match enrolled.await {

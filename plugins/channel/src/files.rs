@@ -53,8 +53,16 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
         .open(&temporary)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(folder)?.sync_all()
+    rename(&temporary, path)
+}
+
+/// Renames, and has that on disk before this returns.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    match to.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// The text of a small file; `None` where there is no such file.

@@ -48,6 +48,11 @@ impl Goodbye {
         )
     }
 
+    /// It has ended.
+    pub(crate) fn expired(text: impl Into<String>) -> Self {
+        Self::new("expired", text)
+    }
+
     /// Nothing was heard, or nothing was read, for too long.
     pub(crate) fn silent(text: impl Into<String>) -> Self {
         Self::new("silent", text)

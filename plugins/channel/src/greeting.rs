@@ -1,7 +1,6 @@
 //! The beginning of a connection: TLS, whose certificate it is, Hello. Until then it is
 //! nobody's and has little time and room. Sessions enter.
 
-use std::io;
 use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
@@ -18,6 +17,7 @@ use crate::limits::Place;
 use crate::reader::{LONGEST_FIRST, Stream, read_first};
 use crate::record::Dialled;
 use crate::registry::Known;
+use crate::renewal::{self, Left, Shown};
 use crate::writer::dismiss;
 
 /// An agent that has introduced itself.
@@ -26,7 +26,9 @@ pub(crate) struct Greeted {
     pub(crate) decoder: FrameDecoder,
     pub(crate) agent: AgentId,
     pub(crate) name: String,
-    pub(crate) names_tasks: bool,
+    pub(crate) hello: Hello,
+    /// When its certificate ends.
+    pub(crate) end: Option<UnixTime>,
 }
 
 /// TLS, the registry, Hello; `None` if it ends before the Welcome.
@@ -49,31 +51,45 @@ pub(crate) async fn greet(
         enrolment::serve(serving, stream, peer, deadline).await;
         return None;
     }
-    let (agent, name, certificate_end) = match identify(serving, &stream, place) {
-        Ok(known) => known,
+    let shown = match identify(serving, &stream, place) {
+        Ok(shown) => shown,
         Err((reason, goodbye)) => {
             refuse(serving, peer, reason);
             dismiss(stream, goodbye).await;
             return None;
         }
     };
+    let agent = shown.agent;
     let mut decoder = FrameDecoder::new(LONGEST_FIRST);
-    let goodbye = match timeout_at(deadline, read_hello(&mut stream, &mut decoder)).await {
-        Ok(Ok(Ok(hello))) => {
-            place.known();
-            let dialled = Dialled {
-                address: Some(peer.ip().to_canonical().to_string()),
-                certificate_end,
-            };
-            core.registry.greet(agent, &hello, dialled, now());
-            return Some(Greeted {
-                stream,
-                decoder,
-                agent,
-                name,
-                names_tasks: hello.names_tasks,
-            });
+    let goodbye = match timeout_at(deadline, read_first(&mut stream, &mut decoder)).await {
+        Ok(Ok(Ok(ChannelMessage::Hello(hello)))) => match renewal::left(&shown, now()) {
+            Left::Life => {
+                place.known();
+                let dialled = Dialled {
+                    shown: shown.fingerprint,
+                    address: Some(peer.ip().to_canonical().to_string()),
+                    certificate_end: shown.end,
+                };
+                core.registry.greet(agent, &hello, dialled, now());
+                return Some(Greeted {
+                    stream,
+                    decoder,
+                    agent,
+                    name: shown.name,
+                    hello,
+                    end: shown.end,
+                });
+            }
+            Left::Renewal(goodbye) => goodbye,
+        },
+        Ok(Ok(Ok(ChannelMessage::Renew(renew)))) => {
+            renewal::serve(serving, stream, peer, shown, renew, deadline).await;
+            return None;
         }
+        Ok(Ok(Ok(other))) => Goodbye::protocol(format!(
+            "`{}` came where `hello` must be first",
+            other.name()
+        )),
         Ok(Ok(Err(goodbye))) => goodbye,
         Ok(Err(error)) => {
             tracing::debug!(%agent, %peer, %error, "the agent left before its Hello");
@@ -109,14 +125,19 @@ fn identify(
     serving: &Serving,
     stream: &Stream,
     place: &mut Place,
-) -> Result<(AgentId, String, Option<UnixTime>), (String, Goodbye)> {
+) -> Result<Shown, (String, Goodbye)> {
     let (_, tls) = stream.get_ref();
     let certificates = tls.peer_certificates().unwrap_or_default();
-    let shown = certificates.first();
-    let known = shown.map(|one| serving.core.registry.identify(&fingerprint(one)));
-    match known {
-        Some(Known::Agent(agent, name)) => match place.shown(agent) {
-            true => Ok((agent, name, shown.and_then(|one| end(one)))),
+    let certificate = certificates.first().map_or(&[][..], |one| one);
+    let fingerprint = fingerprint(certificate);
+    match serving.core.registry.identify(&fingerprint) {
+        Known::Agent(agent, name) => match place.shown(agent) {
+            true => Ok(Shown {
+                agent,
+                name,
+                fingerprint,
+                end: end(certificate),
+            }),
             false => Err((
                 format!(
                     "agent {agent} has too many connections already; if this repeats, its key may \
@@ -125,11 +146,11 @@ fn identify(
                 Goodbye::crowded(),
             )),
         },
-        Some(Known::Revoked(agent)) => Err((
+        Known::Revoked(agent) => Err((
             format!("the certificate of agent {agent} was revoked"),
             Goodbye::revoked(),
         )),
-        Some(Known::Stranger) | None => Err((
+        Known::Stranger => Err((
             "its certificate is signed by our CA but belongs to no enrolled agent".to_owned(),
             Goodbye::unknown(),
         )),
@@ -141,18 +162,4 @@ fn refuse(serving: &Serving, peer: SocketAddr, reason: String) {
     if let Some(left_out) = serving.quiet.may_speak() {
         tracing::warn!(%peer, reason, left_out, "a connection was refused");
     }
-}
-
-async fn read_hello(
-    stream: &mut Stream,
-    decoder: &mut FrameDecoder,
-) -> io::Result<Result<Hello, Goodbye>> {
-    Ok(match read_first(stream, decoder).await? {
-        Ok(ChannelMessage::Hello(hello)) => Ok(hello),
-        Ok(other) => Err(Goodbye::protocol(format!(
-            "`{}` came where `hello` must be first",
-            other.name()
-        ))),
-        Err(goodbye) => Err(goodbye),
-    })
 }

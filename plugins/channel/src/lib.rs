@@ -89,6 +89,7 @@
 //! [`AgentDirectory`]: wpk_api::AgentDirectory
 //! [`RequestSource`]: wpk_api::RequestSource
 
+mod authorities;
 mod certificate;
 mod channel;
 mod clock;
@@ -109,6 +110,7 @@ mod plugin;
 mod reader;
 mod record;
 mod registry;
+mod renewal;
 mod revocations;
 mod session;
 mod settings;

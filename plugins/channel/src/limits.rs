@@ -114,6 +114,28 @@ impl Tries {
     }
 }
 
+/// Bounds how often one certificate is renewed: each renewal makes the disk work. What is
+/// remembered is bounded by the number of agents.
+#[derive(Debug, Default)]
+pub(crate) struct Renewals(Mutex<HashMap<AgentId, Bucket>>);
+
+impl Renewals {
+    /// At once; then one in half a minute.
+    const BURST: u32 = 8;
+
+    /// Whether this agent may renew its certificate now.
+    pub(crate) fn may(&self, agent: AgentId) -> bool {
+        let mut renewals = lock(&self.0);
+        let bucket = renewals.entry(agent);
+        bucket
+            .or_insert_with(|| Bucket {
+                per_second: 1.0 / 30.0,
+                ..Bucket::new(Self::BURST, 1)
+            })
+            .take()
+    }
+}
+
 /// How many connections there are, and from where those that have not yet
 /// proved who they are.
 #[derive(Debug)]

@@ -34,6 +34,8 @@ pub(crate) struct Link {
     pub(crate) agent: AgentId,
     /// Whether it says in its acknowledgements which task they are about.
     pub(crate) names_tasks: bool,
+    /// Whether the agent renews its certificate and learns new CAs.
+    pub(crate) renews: bool,
     outgoing: mpsc::Sender<Bytes>,
     streams: Mutex<Streams>,
     over: CancellationToken,
@@ -62,11 +64,16 @@ pub(crate) struct Acknowledging(Arc<Link>);
 impl Link {
     /// A link and the end of its queue that the session writes from; `names_tasks`
     /// is what the agent's Hello says.
-    pub(crate) fn new(agent: AgentId, names_tasks: bool) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
+    pub(crate) fn new(
+        agent: AgentId,
+        names_tasks: bool,
+        renews: bool,
+    ) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
         let (outgoing, queue) = mpsc::channel(QUEUE);
         let link = Self {
             agent,
             names_tasks,
+            renews,
             outgoing,
             streams: Mutex::default(),
             over: CancellationToken::new(),
@@ -224,7 +231,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn link() -> (Arc<Link>, mpsc::Receiver<Bytes>) {
-        Link::new(AgentId::new(7).unwrap(), false)
+        Link::new(AgentId::new(7).unwrap(), false, false)
     }
 
     fn stream_of(frame: &Bytes) -> u32 {

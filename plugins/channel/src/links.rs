@@ -24,6 +24,14 @@ impl Links {
         self.read(|links| links.get(&agent).filter(|link| link.is_live()).cloned())
     }
 
+    /// All that are live.
+    pub(crate) fn all(&self) -> Vec<Arc<Link>> {
+        self.read(|links| {
+            let live = links.values().filter(|link| link.is_live());
+            live.cloned().collect()
+        })
+    }
+
     /// Shows which agents are connected.
     pub(crate) fn with_connected<T>(&self, view: impl FnOnce(&dyn Fn(AgentId) -> bool) -> T) -> T {
         self.read(|links| view(&|agent| links.get(&agent).is_some_and(|link| link.is_live())))
@@ -86,7 +94,7 @@ mod tests {
     use super::*;
 
     fn link() -> Arc<Link> {
-        Link::new(AgentId::new(7).unwrap(), false).0
+        Link::new(AgentId::new(7).unwrap(), false, false).0
     }
 
     #[test]

@@ -16,7 +16,7 @@ use wpk_api::{CancellationToken, RequestService};
 use crate::core::{Core, Serving};
 use crate::database::DatabaseError;
 use crate::goodbye::Goodbye;
-use crate::limits::{Admission, GRACE, Quiet, Tries};
+use crate::limits::{Admission, GRACE, Quiet, Renewals, Tries};
 use crate::session;
 
 /// Enrolments over the network at a time: each makes the disk work; others wait.
@@ -51,6 +51,7 @@ pub(crate) async fn serve(
         service,
         tasks: TaskTracker::new(),
         stop: stop.clone(),
+        renewals: Renewals::default(),
         quiet: Quiet::new(),
         tries: Tries::default(),
         enrolling: Semaphore::new(ENROLLING),
@@ -111,7 +112,10 @@ async fn accept(serving: &Arc<Serving>, listener: &TcpListener, kill: &Cancellat
 }
 
 async fn chores(core: &Arc<Core>) {
-    let mut renewal = interval(RENEWAL);
+    // A life of seconds is one of a test.
+    let life = core.authority.lives().renewed.clamp(20, 20 * 3_600);
+    let life = Duration::from_secs(life.unsigned_abs());
+    let mut renewal = interval(RENEWAL.min(life / 20));
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -24,15 +24,33 @@ pub(crate) struct Record {
     pub(crate) address: Option<String>,
     /// When the certificate that it last showed, or was given, ends.
     pub(crate) certificate_end: Option<UnixTime>,
+    /// The CA that issued it; `None` where that was not written down: the first there was.
+    pub(crate) issuer: Option<Fingerprint>,
+    /// A newer certificate that it has not shown yet.
+    pub(crate) next: Option<Next>,
+    /// Whether it said that it renews its certificate.
+    pub(crate) renews: bool,
+    /// The CAs that it said it trusts, SHA-256 in hexadecimal.
+    pub(crate) trusts: Vec<String>,
     pub(crate) platform: Platform,
     pub(crate) os_version: Option<String>,
     pub(crate) version: Option<String>,
     pub(crate) last_seen: Option<UnixTime>,
 }
 
+/// A certificate that was issued and not shown yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Next {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) end: UnixTime,
+    pub(crate) issuer: Fingerprint,
+}
+
 /// How an agent dialled in: what the connection says, not the agent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dialled {
+    /// The certificate that was shown.
+    pub(crate) shown: Fingerprint,
     pub(crate) address: Option<String>,
     pub(crate) certificate_end: Option<UnixTime>,
 }
@@ -55,6 +73,10 @@ impl Record {
             labels: Labels::new(),
             address: None,
             certificate_end: None,
+            issuer: None,
+            next: None,
+            renews: false,
+            trusts: Vec::new(),
             platform: Platform::default(),
             os_version: None,
             version: None,
@@ -62,12 +84,28 @@ impl Record {
         }
     }
 
-    /// The line of the list of revoked agents about it.
-    pub(crate) fn revocation(&self, at: UnixTime) -> Revocation {
-        Revocation {
+    /// The lines of the list of revoked agents about it.
+    pub(crate) fn revocations(&self, at: UnixTime) -> Vec<Revocation> {
+        let one = |fingerprint: Fingerprint| Revocation {
             agent: self.id,
-            fingerprint: self.fingerprint,
+            fingerprint,
             at,
+        };
+        self.fingerprints().map(one).collect()
+    }
+
+    /// The certificates by which it is known.
+    pub(crate) fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> + use<> {
+        let next = self.next.as_ref().map(|next| next.fingerprint);
+        std::iter::once(self.fingerprint).chain(next)
+    }
+
+    /// It has shown the newer certificate: the one before is worth nothing any more.
+    pub(crate) fn take_next(&mut self) {
+        if let Some(next) = self.next.take() {
+            self.fingerprint = next.fingerprint;
+            self.certificate_end = Some(next.end);
+            self.issuer = Some(next.issuer);
         }
     }
 
@@ -89,6 +127,8 @@ impl Record {
     pub(crate) fn greet(&mut self, hello: &Hello, dialled: Dialled, now: UnixTime) {
         self.address = dialled.address;
         self.certificate_end = dialled.certificate_end;
+        self.renews = hello.renews;
+        self.trusts.clone_from(&hello.trusts);
         let (major, minor) = os_numbers(hello);
         self.platform = Platform {
             name: some(&hello.platform),

@@ -11,10 +11,11 @@ use bytes::Bytes;
 use tokio::io::ReadHalf;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
-use wpk_api::{AgentId, Endpoint, Peer, Request};
+use wpk_api::{AgentId, Endpoint, Peer, Request, UnixTime};
 use wpk_wire::channel::{MAX_PAYLOAD, PROTOCOL};
 use wpk_wire::{Acknowledgement, ChannelMessage, FrameDecoder, Welcome};
 
+use crate::authorities;
 use crate::clock::now;
 use crate::core::Serving;
 use crate::goodbye::{Ending, Goodbye};
@@ -45,10 +46,11 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
         decoder: mut early,
         agent,
         name,
-        names_tasks,
+        hello,
+        end,
     } = greeted;
     let core = &serving.core;
-    let (link, queue) = Link::new(agent, names_tasks);
+    let (link, queue) = Link::new(agent, hello.names_tasks, hello.renews);
     let seconds = core.settings.keepalive.0.as_millis().div_ceil(1_000).max(1);
     // First in the queue, before anybody can find the link.
     link.send(&ChannelMessage::Welcome(Welcome {
@@ -56,9 +58,11 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
         agent,
         name: name.clone(),
         keepalive_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
-        certificate_seconds: None,
+        certificate_seconds: u64::try_from(core.authority.lives().renewed).ok(),
     }));
     let again = core.links.insert(Arc::clone(&link));
+    // Once the link can be found: a CA that is replaced now is announced to it as well.
+    authorities::announce(core, &link, &hello.trusts);
     if serving.stop.is_cancelled() {
         link.end(Ending::Ours(Goodbye::stopping()));
     }
@@ -80,7 +84,7 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
     let mut decoder = FrameDecoder::new(MAX_PAYLOAD);
     decoder.push(&early.buffer_mut().split());
     let ending = {
-        let listening = listen(serving, &link, &mut reading, &mut decoder, agent);
+        let listening = listen(serving, &link, &mut reading, &mut decoder, end);
         let silence = core.settings.silence();
         let writing = writer::write(&link, queue, writing, silence);
         let (ended, ()) = tokio::join!(
@@ -113,14 +117,20 @@ async fn listen(
     link: &Arc<Link>,
     reading: &mut ReadHalf<Stream>,
     decoder: &mut FrameDecoder,
-    agent: AgentId,
+    end: Option<UnixTime>,
 ) -> Ending {
+    let agent = link.agent;
     let settings = &serving.core.settings;
     let (keepalive, silence) = (settings.keepalive.0, settings.silence());
     let mut unasked = Bucket::new(UNASKED.0, UNASKED.1);
     let mut heard = Instant::now();
     let mut asked = heard;
     loop {
+        if end.is_some_and(|end| end <= now()) {
+            return Ending::Ours(Goodbye::expired(
+                "the certificate of this connection has ended",
+            ));
+        }
         loop {
             let message = match decoder.next_frame() {
                 Ok(None) => break,
@@ -140,6 +150,10 @@ async fn listen(
                     false
                 }
                 Ok(ChannelMessage::Pong) => false,
+                Ok(ChannelMessage::Trusts(trusts)) => {
+                    serving.core.registry.trusts(agent, trusts.trusts);
+                    false
+                }
                 Ok(ChannelMessage::Goodbye { reason }) => {
                     return Ending::Theirs(format!("the agent said goodbye: {reason}"));
                 }
@@ -151,7 +165,6 @@ async fn listen(
                     | ChannelMessage::Renew(_)
                     | ChannelMessage::Renewed(_)
                     | ChannelMessage::Authorities(_)
-                    | ChannelMessage::Trusts(_)
                     | ChannelMessage::Command { .. }),
                 ) => return protocol(format!("`{}` is not an agent's to send now", other.name())),
             };

@@ -13,6 +13,8 @@ use wpk_api::section::Section;
 use wpk_api::settings::{Problem, Problems, Span};
 use wpk_api::{Context, Demands, Outlook, Resource};
 
+use crate::certificate::Lives;
+
 /// Settings of the channel; every key has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -37,8 +39,15 @@ pub struct Settings {
     pub max_connections: usize,
     /// From the accepted connection to the agent's Hello. 10 ms to 10 m.
     pub handshake_timeout: Span,
-    /// How long certificates of agents and of the manager are valid. 1 to 36,500.
+    /// How long certificates are valid of the manager and of agents that renew theirs, as
+    /// they do at two thirds of it. 1 to 36,500. An agent of which that is not known is given
+    /// one for 3,650 days at least.
     pub certificate_days: u32,
+    /// For how long after its end a certificate may still be renewed. 0 s to 36,500 d.
+    pub renew_within: Span,
+    /// For tests: in the place of `certificate_days`.
+    #[serde(skip)]
+    pub certificate_life: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -52,7 +61,9 @@ impl Default for Settings {
             request_timeout: Span(Duration::from_secs(75)),
             max_connections: 60_000,
             handshake_timeout: Span(Duration::from_secs(10)),
-            certificate_days: 3_650,
+            certificate_days: 90,
+            renew_within: Span::seconds(365 * 86_400),
+            certificate_life: None,
         }
     }
 }
@@ -93,6 +104,12 @@ impl Section for Settings {
         );
         problems.in_range("max_connections", self.max_connections, 1..=1_000_000);
         problems.in_range("certificate_days", self.certificate_days, 1..=36_500);
+        let longest = Span::seconds(36_500 * 86_400);
+        problems.in_range(
+            "renew_within",
+            self.renew_within,
+            Span::seconds(0)..=longest,
+        );
         problems.found()
     }
 
@@ -128,6 +145,12 @@ impl Settings {
         self.listen.parse().ok()
     }
 
+    /// How long certificates are valid.
+    pub(crate) fn lives(&self) -> Lives {
+        let days = Duration::from_secs(u64::from(self.certificate_days) * 86_400);
+        Lives::new(self.certificate_life.unwrap_or(days))
+    }
+
     /// How long a connection may be silent before it is lost.
     pub(crate) fn silence(&self) -> Duration {
         self.keepalive.0 * 3
@@ -158,13 +181,14 @@ mod tests {
         let problems = Settings::read(&json!({
             "listen": "here", "advertise": "host", "state": "", "keepalive": "1ms",
             "request_timeout": "2h", "handshake_timeout": "0s", "max_connections": 0,
-            "certificate_days": 40_000,
+            "certificate_days": 40_000, "renew_within": "40000d",
         }))
         .unwrap_err();
         let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
         assert_eq!(
             keys,
             [
+                "renew_within",
                 "listen",
                 "advertise",
                 "state",

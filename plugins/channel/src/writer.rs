@@ -128,7 +128,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_agent_that_does_not_read_is_given_up() {
-        let (link, queue) = Link::new(AgentId::new(7).unwrap(), false);
+        let (link, queue) = Link::new(AgentId::new(7).unwrap(), false, false);
         let (ours, _theirs) = tokio::io::duplex(16);
         let limit = Duration::from_secs(30);
         let (answer, ()) = tokio::join!(
@@ -143,7 +143,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_goodbye_is_the_last_frame() {
-        let (link, queue) = Link::new(AgentId::new(7).unwrap(), false);
+        let (link, queue) = Link::new(AgentId::new(7).unwrap(), false, false);
         let (ours, mut theirs) = tokio::io::duplex(4_096);
         link.send(&ChannelMessage::Ping);
         let mut read = Vec::new();

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{
 };
 use wpk_api::Enrollment;
 use wpk_wire::ChannelMessage;
-use wpk_wire::channel::{Enroll, EnrollToken, PROTOCOL};
+use wpk_wire::channel::{Enroll, EnrollToken, PROTOCOL, Renew};
 
 use crate::channel_agent::ChannelAgent;
 
@@ -147,5 +147,32 @@ pub async fn enroll_with(address: &str, wish: Enroll, key_pem: String) -> io::Re
             Err(io::Error::new(io::ErrorKind::ConnectionRefused, reason))
         }
         other => Err(io::Error::other(format!("no enrolment but {other:?}"))),
+    }
+}
+
+/// Has the certificate of an enrolment renewed, with a new key.
+///
+/// # Errors
+/// As [`enroll`].
+pub async fn renew(enrollment: &Enrollment) -> io::Result<Enrollment> {
+    let (key_pem, csr) = request()?;
+    let address = enrollment.address.as_deref().unwrap_or_default();
+    let config = crate::channel_agent::client_config(enrollment)?;
+    let mut agent = ChannelAgent::dial(address, config).await?;
+    let wish = Renew {
+        protocol: PROTOCOL,
+        csr,
+    };
+    agent.send(&ChannelMessage::Renew(wish)).await?;
+    match agent.recv().await? {
+        Some(ChannelMessage::Renewed(renewed)) => Ok(Enrollment {
+            key_pem,
+            certificate_pem: renewed.certificate,
+            ..enrollment.clone()
+        }),
+        Some(ChannelMessage::Goodbye { reason }) => {
+            Err(io::Error::new(io::ErrorKind::ConnectionRefused, reason))
+        }
+        other => Err(io::Error::other(format!("no renewal but {other:?}"))),
     }
 }

@@ -11,12 +11,12 @@ use wpk_api::{AgentId, Labels, Platform, UnixTime};
 use wpk_sqlite_file::{Moved, Place};
 
 use crate::files;
-use crate::record::Record;
+use crate::record::{Next, Record};
 
 pub(crate) use tokens::{Token, TokenId};
 
 /// `user_version` of the layout below.
-const LAYOUT: i64 = 3;
+const LAYOUT: i64 = 4;
 
 /// Rows are never deleted: that an id and a certificate were once given out
 /// must not be forgotten.
@@ -57,6 +57,17 @@ const TO_3: &str = "
         labels TEXT NOT NULL
     ) WITHOUT ROWID;
     PRAGMA user_version = 3;
+";
+
+/// From layout 3 to 4.
+const TO_4: &str = "
+    ALTER TABLE agents ADD COLUMN issuer BLOB;
+    ALTER TABLE agents ADD COLUMN next_fingerprint BLOB;
+    ALTER TABLE agents ADD COLUMN next_end INTEGER;
+    ALTER TABLE agents ADD COLUMN next_issuer BLOB;
+    ALTER TABLE agents ADD COLUMN renews INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE agents ADD COLUMN trusts TEXT NOT NULL DEFAULT '';
+    PRAGMA user_version = 4;
 ";
 
 /// The file is not there, not ours or not to be written.
@@ -106,9 +117,10 @@ impl Database {
         let transaction = connection.transaction()?;
         let layout = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let steps = match layout {
-            0 => &[TABLES, TO_2, TO_3][..],
-            1 => &[TO_2, TO_3],
-            2 => &[TO_3],
+            0 => &[TABLES, TO_2, TO_3, TO_4][..],
+            1 => &[TO_2, TO_3, TO_4],
+            2 => &[TO_3, TO_4],
+            3 => &[TO_4],
             LAYOUT => &[],
             other => return Err(DatabaseError::Layout(other)),
         };
@@ -134,7 +146,7 @@ impl Database {
         let mut statement = self.connection.prepare(
             "SELECT id, name, fingerprint, revoked, platform, os_version, os_major, os_minor,
                     os_arch, version, last_seen, enrolled, removed, address, certificate_end,
-                    labels
+                    labels, issuer, next_fingerprint, next_end, next_issuer, renews, trusts
              FROM agents ORDER BY id",
         )?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(15)?, record(row)?)))?;
@@ -172,8 +184,9 @@ impl Database {
         }
         transaction
             .execute(
-                "INSERT INTO agents (id, name, fingerprint, enrolled, certificate_end, labels)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO agents (id, name, fingerprint, enrolled, certificate_end, labels,
+                        issuer)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 params![
                     i64::from(id),
                     record.name,
@@ -181,6 +194,7 @@ impl Database {
                     at,
                     record.certificate_end,
                     as_json(&record.labels),
+                    record.issuer,
                 ],
             )
             .map_err(sqlite)?;
@@ -196,7 +210,9 @@ impl Database {
             let mut statement = transaction.prepare_cached(
                 "UPDATE agents SET platform = ?2, os_version = ?3, os_major = ?4, os_minor = ?5,
                         os_arch = ?6, version = ?7, last_seen = ?8, address = ?9,
-                        certificate_end = ?10
+                        certificate_end = ?10, fingerprint = ?11, issuer = ?12,
+                        next_fingerprint = ?13, next_end = ?14, next_issuer = ?15,
+                        renews = ?16, trusts = ?17
                  WHERE id = ?1",
             )?;
             for record in records {
@@ -211,6 +227,13 @@ impl Database {
                     record.last_seen,
                     record.address,
                     record.certificate_end,
+                    record.fingerprint,
+                    record.issuer,
+                    record.next.as_ref().map(|next| next.fingerprint),
+                    record.next.as_ref().map(|next| next.end),
+                    record.next.as_ref().map(|next| next.issuer),
+                    record.renews,
+                    record.trusts.join(" "),
                 ])?;
             }
         }
@@ -290,6 +313,19 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         removed: row.get::<_, Option<i64>>(12)?.is_some(),
         address: row.get(13)?,
         certificate_end: row.get(14)?,
+        issuer: row.get(16)?,
+        next: match (row.get(17)?, row.get(18)?, row.get(19)?) {
+            (Some(fingerprint), Some(end), Some(issuer)) => Some(Next {
+                fingerprint,
+                end,
+                issuer,
+            }),
+            _ => None,
+        },
+        renews: row.get(20)?,
+        trusts: (row.get::<_, String>(21)?.split_whitespace())
+            .map(str::to_owned)
+            .collect(),
         // And the labels.
         labels: Labels::new(),
         platform: Platform {

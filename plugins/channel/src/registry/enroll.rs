@@ -46,6 +46,7 @@ impl Registry {
                 let made = issue(id)?;
                 let mut record = Record::new(id, name, made.fingerprint, now);
                 record.certificate_end = Some(made.not_after);
+                record.issuer = Some(made.issuer);
                 record.labels = labels;
                 issued = Some(made);
                 Ok::<_, EnrollError>(record)

@@ -38,16 +38,18 @@ impl Registry {
         id: AgentId,
         now: UnixTime,
     ) -> Result<bool, DirectoryError> {
-        let found = self.read(|agents| agents.by_id.get(&id).map(|one| one.revocation(now)));
-        let Some(entry) = found else {
+        let found = self.read(|agents| agents.by_id.get(&id).map(|one| one.revocations(now)));
+        let Some(entries) = found else {
             return Ok(false);
         };
-        (self.revocations.append(&[entry]))
+        (self.revocations.append(&entries))
             .map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
         self.write(|agents| {
             if let Some(mut record) = agents.by_id.remove(&id) {
                 agents.by_name.remove(&record.name);
-                agents.by_fingerprint.remove(&record.fingerprint);
+                for fingerprint in record.fingerprints() {
+                    agents.by_fingerprint.remove(&fingerprint);
+                }
                 record.revoked = Some(now);
                 agents.insert(record);
             }
@@ -100,7 +102,7 @@ impl Registry {
         Ok(())
     }
 
-    fn enrolled(&self, id: AgentId) -> Result<Record, DirectoryError> {
+    pub(super) fn enrolled(&self, id: AgentId) -> Result<Record, DirectoryError> {
         let found = self.read(|agents| agents.by_id.get(&id).cloned());
         found.ok_or_else(|| nobody(id))
     }

@@ -7,6 +7,7 @@
 
 mod enroll;
 mod manage;
+mod renew;
 
 pub(crate) use enroll::NewAgent;
 pub(crate) use manage::nobody;
@@ -60,13 +61,17 @@ struct Agents {
 impl Agents {
     fn insert(&mut self, record: Record) {
         if record.revoked.is_some() {
-            self.revoked.insert(record.fingerprint, record.id);
+            for fingerprint in record.fingerprints() {
+                self.revoked.insert(fingerprint, record.id);
+            }
             if !record.removed {
                 self.gone.insert(record.id, record);
             }
             return;
         }
-        self.by_fingerprint.insert(record.fingerprint, record.id);
+        for fingerprint in record.fingerprints() {
+            self.by_fingerprint.insert(fingerprint, record.id);
+        }
         self.by_name.insert(record.name.clone(), record.id);
         self.by_id.insert(record.id, record);
     }
@@ -99,7 +104,7 @@ impl Registry {
                     database.revoke(record.id, entry.at).map_err(failed)?;
                     record.revoked = Some(entry.at);
                 }
-                (None, Some(at)) => unlisted.push(record.revocation(at)),
+                (None, Some(at)) => unlisted.extend(record.revocations(at)),
                 _ => {}
             }
             agents.insert(record);
@@ -146,6 +151,7 @@ impl Registry {
 
     /// Keeps what an agent says of itself, and how it came.
     pub(crate) fn greet(&self, id: AgentId, hello: &Hello, dialled: Dialled, now: UnixTime) {
+        self.shown(id, &dialled.shown);
         self.change(id, |record| record.greet(hello, dialled, now));
     }
 
@@ -204,8 +210,10 @@ impl Registry {
         if ids.is_empty() {
             return Ok(());
         }
+        // First, so that nothing newer is on disk than what is in memory.
+        let mut database = lock(&self.database);
         let records = self.lookup(&ids, Record::clone);
-        let result = lock(&self.database).update(&records);
+        let result = database.update(&records);
         if result.is_err() {
             lock(&self.changed).extend(ids);
         }

@@ -1,7 +1,7 @@
 //! The registry by itself, over a folder of its own.
 
 use super::*;
-use crate::certificate::Issued;
+use crate::certificate::{Issued, Lives};
 use crate::pki::Authority;
 use std::sync::Arc;
 use wpk_api::DirectoryError;
@@ -15,8 +15,9 @@ struct Home {
 impl Home {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let lives = Lives::new(std::time::Duration::from_secs(100 * 86_400));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let authority = Authority::open(&folder.path().join("ca"), 100, provider).unwrap();
+        let authority = Authority::open(&folder.path().join("ca"), lives, provider).unwrap();
         Self { folder, authority }
     }
 
@@ -43,6 +44,7 @@ fn enroll(
 
 fn dialled() -> Dialled {
     Dialled {
+        shown: [0; 32],
         address: Some("192.0.2.7".into()),
         certificate_end: Some(9),
     }

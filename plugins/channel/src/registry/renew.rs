@@ -1,0 +1,131 @@
+//! A newer certificate for an agent that is enrolled. It is on disk before the agent gets
+//! it; until the agent shows it, the one before is good as well.
+
+use wpk_api::{AgentId, DirectoryError};
+
+use super::manage::unavailable;
+use super::{Registry, lock};
+use crate::certificate::{Fingerprint, Issued};
+use crate::pki::PkiError;
+use crate::record::{Next, Record};
+
+/// Who would be left behind by a change of CAs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Behind {
+    /// They do not trust the CA, as far as they said.
+    pub(crate) distrust: Vec<AgentId>,
+    /// Their certificate is of another one.
+    pub(crate) others: Vec<AgentId>,
+}
+
+impl Registry {
+    /// An agent showed this certificate: where it is the newer one, the one before is worth
+    /// nothing any more.
+    pub(crate) fn shown(&self, id: AgentId, fingerprint: &Fingerprint) {
+        let before = self.write(|agents| {
+            let record = agents.by_id.get_mut(&id)?;
+            let next = record.next.as_ref().map(|next| next.fingerprint);
+            (next.as_ref() == Some(fingerprint)).then(|| {
+                let before = record.fingerprint;
+                record.take_next();
+                agents.by_fingerprint.remove(&before);
+            })
+        });
+        if before.is_some() {
+            tracing::info!(agent = %id, "the agent shows its new certificate; the one before is worth nothing now");
+            lock(&self.changed).insert(id);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Has `issue` make another certificate for an agent that showed `shown`. Writes to
+    /// disk: not for an async thread.
+    pub(crate) fn renew(
+        &self,
+        id: AgentId,
+        shown: &Fingerprint,
+        issue: impl FnOnce() -> Result<Issued, PkiError>,
+    ) -> Result<Issued, DirectoryError> {
+        self.shown(id, shown);
+        let mut database = lock(&self.database);
+        let mut record = self.enrolled(id)?;
+        if record.fingerprint != *shown {
+            return Err(replaced());
+        }
+        let issued = issue().map_err(|error| match error {
+            PkiError::Request(_) => DirectoryError::Refused(error.to_string()),
+            _ => DirectoryError::Unavailable(error.to_string()),
+        })?;
+        let before = record.next.replace(Next {
+            fingerprint: issued.fingerprint,
+            end: issued.not_after,
+            issuer: issued.issuer,
+        });
+        database
+            .update(std::slice::from_ref(&record))
+            .map_err(unavailable)?;
+        let kept = self.write(|agents| {
+            let kept = agents.by_id.get_mut(&id)?;
+            // It may have shown the newer one meanwhile.
+            (kept.fingerprint == *shown).then(|| {
+                kept.next.clone_from(&record.next);
+                if let Some(before) = before {
+                    // It never reached the agent, or the agent lost it.
+                    agents.by_fingerprint.remove(&before.fingerprint);
+                }
+                agents.by_fingerprint.insert(issued.fingerprint, id);
+            })
+        });
+        // What is in memory goes to disk again in any case.
+        lock(&self.changed).insert(id);
+        self.wake.notify_one();
+        kept.map(|()| issued).ok_or_else(replaced)
+    }
+
+    /// Keeps which CAs an agent trusts.
+    pub(crate) fn trusts(&self, id: AgentId, digests: Vec<String>) {
+        self.change(id, |record| record.trusts = digests);
+    }
+
+    /// The CA that issued an agent's certificate, the newest it has; `None` where that was
+    /// not written down.
+    pub(crate) fn issuer(&self, id: AgentId) -> Option<Fingerprint> {
+        self.read(|agents| {
+            let record = agents.by_id.get(&id)?;
+            let next = record.next.as_ref().map(|next| next.issuer);
+            next.or(record.issuer)
+        })
+    }
+
+    /// Who does not trust the CA with this digest, and whose certificate it did not issue.
+    pub(crate) fn behind(&self, digest: &str, ca: &Fingerprint) -> Behind {
+        self.read(|agents| {
+            let ids = |behind: &dyn Fn(&Record) -> bool| {
+                let records = agents.by_id.values().filter(|one| behind(one));
+                records.map(|record| record.id).collect()
+            };
+            Behind {
+                distrust: ids(&|record| !record.trusts.iter().any(|one| one == digest)),
+                others: ids(&|record| record.issuer.as_ref() != Some(ca)),
+            }
+        })
+    }
+
+    /// Agents whose certificate ends before `time`, with its end, at most `most`, and how
+    /// many there are in all. One whose newer certificate waits is none of them.
+    pub(crate) fn ending(&self, time: i64, most: usize) -> (Vec<(AgentId, i64)>, usize) {
+        self.read(|agents| {
+            let ends = agents.by_id.values().filter_map(|record| {
+                let end = record.certificate_end?;
+                (end < time && record.next.is_none()).then_some((record.id, end))
+            });
+            let all: Vec<_> = ends.collect();
+            let count = all.len();
+            (all.into_iter().take(most).collect(), count)
+        })
+    }
+}
+
+fn replaced() -> DirectoryError {
+    DirectoryError::Refused("this certificate was replaced by a newer one".to_owned())
+}
