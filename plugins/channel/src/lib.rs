@@ -20,6 +20,9 @@
 //! without a certificate may send `enroll` with a token, within `handshake_timeout`, and
 //! nothing else.
 //!
+//! **Renewal**, and how agents learn of a new CA, is told there as well. In the place of
+//! Hello an agent may send `renew`; with a certificate that has ended it may do nothing else.
+//!
 //! **TLS.** Version 1.3 only, a client certificate is required for all but enrolment,
 //! sessions are not resumed, there is no ALPN. With TLS 1.3 an agent's handshake ends before
 //! the manager has judged its certificate: a certificate of another CA shows as
@@ -77,6 +80,7 @@
 //! | `replaced` | the same certificate dialled in again | dial again after the longest pause: another machine may be using the same key |
 //! | `unknown` | the CA signed the certificate, but it belongs to no enrolled agent | log it as an error, dial again after the longest pause |
 //! | `revoked` | the certificate was taken back | the same |
+//! | `expired` | the certificate has ended, or could be renewed until some time ago | renew it; where that is refused too: a fresh token |
 //! | `silent` | no Hello, no sign of life, or nothing read, for too long | dial again |
 //! | `protocol` | the agent broke these rules; the text says how | log it, dial again after the longest pause |
 //! | `refused` | an enrolment was refused; the text says why | tell whoever enrolls it |

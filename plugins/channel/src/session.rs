@@ -157,16 +157,9 @@ async fn listen(
                 Ok(ChannelMessage::Goodbye { reason }) => {
                     return Ending::Theirs(format!("the agent said goodbye: {reason}"));
                 }
-                Ok(
-                    other @ (ChannelMessage::Hello(_)
-                    | ChannelMessage::Welcome(_)
-                    | ChannelMessage::Enroll(_)
-                    | ChannelMessage::Enrolled(_)
-                    | ChannelMessage::Renew(_)
-                    | ChannelMessage::Renewed(_)
-                    | ChannelMessage::Authorities(_)
-                    | ChannelMessage::Command { .. }),
-                ) => return protocol(format!("`{}` is not an agent's to send now", other.name())),
+                Ok(other) => {
+                    return protocol(format!("`{}` is not an agent's to send now", other.name()));
+                }
             };
             if !expected && !unasked.take() {
                 return Ending::Ours(Goodbye::flood());
