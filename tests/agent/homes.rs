@@ -1,7 +1,7 @@
 //! Homes that others made, folders that are gone, settings that are wrong.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 
 use serde_json::json;
@@ -33,6 +33,30 @@ pub const CHECKS: &[Check] = &[
         "a package comes",
         "the CA store belongs to another user",
         "code 13, said: true; works"
+    ),
+    check!(
+        the_folder_of_the_store,
+        "a package comes",
+        "the folder of the CA store may be written by all",
+        "775, said: true; works"
+    ),
+    check!(
+        a_folder_above_the_store,
+        "a package comes",
+        "a folder outside the home, on the way to the CA store, may be written by all",
+        "code 13, said: true; works"
+    ),
+    check!(
+        a_link_of_another,
+        "a package comes",
+        "the CA store is another user's link to root's file",
+        "code 13, said: true; works"
+    ),
+    check!(
+        folders_of_a_real_agent,
+        "the agent starts",
+        "its daemons write etc and var/run by their group",
+        "770 770; works"
     ),
     check!(
         folders_that_are_gone,
@@ -97,6 +121,69 @@ async fn the_store_of_another() -> Option<String> {
         "code {code}, said: {said}; {}",
         stand.works().await
     ))
+}
+
+async fn the_folder_of_the_store() -> String {
+    let stand = Stand::start("").await;
+    set(&stand.path("etc"), 0o777);
+    let works = stand.works().await;
+    let said = stand
+        .process
+        .output()
+        .contains("etc could be written by others");
+    format!("{}, said: {said}; {works}", mode(&stand.path("etc")))
+}
+
+async fn a_folder_above_the_store() -> String {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let folder = elsewhere.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    set(&folder, 0o777);
+    let store = folder.join("ca.pem");
+    let setting = format!("[upgrade.ca_verification]\nca_store = [{store:?}]\n");
+    let stand = Stand::start_after(&setting, |home| {
+        fs::copy(home.join("etc/wpk_root.pem"), &store).unwrap();
+    })
+    .await;
+    let (code, _) = stand.install("exit 0").await;
+    let said = stand
+        .process
+        .output()
+        .contains("folder may be written by others");
+    set(&folder, 0o755);
+    format!("code {code}, said: {said}; {}", stand.works().await)
+}
+
+/// Only root can bring it about.
+async fn a_link_of_another() -> Option<String> {
+    let stand = Stand::start("").await;
+    let store = stand.path("etc/wpk_root.pem");
+    let kept = stand.path("etc/kept.pem");
+    fs::rename(&store, &kept).unwrap();
+    symlink(&kept, &store).unwrap();
+    lchown(&store, Some(65_534), None).ok()?;
+    let (code, _) = stand.install("exit 0").await;
+    let said = stand
+        .process
+        .output()
+        .contains("wpk_root.pem belongs to user 65534");
+    lchown(&store, Some(0), None).unwrap();
+    Some(format!(
+        "code {code}, said: {said}; {}",
+        stand.works().await
+    ))
+}
+
+async fn folders_of_a_real_agent() -> String {
+    let stand = Stand::start_after("", |home| {
+        fs::create_dir_all(home.join("var/run")).unwrap();
+        set(&home.join("etc"), 0o770);
+        set(&home.join("var/run"), 0o770);
+    })
+    .await;
+    let works = stand.works().await;
+    let modes = ["etc", "var/run"].map(|name| mode(&stand.path(name)));
+    format!("{}; {works}", modes.join(" "))
 }
 
 async fn folders_that_are_gone() -> String {

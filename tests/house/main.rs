@@ -8,6 +8,7 @@
 mod circles;
 mod imports;
 mod modules;
+mod platform;
 mod sizes;
 mod style;
 mod text;

@@ -164,7 +164,7 @@ impl Engine {
         task: Option<TaskId>,
     ) -> AgentResponse {
         let settings = self.live.now();
-        let rules = Rules::new(&settings.upgrade.ca_verification, &settings.limits);
+        let rules = Rules::new(&settings);
         let home = Arc::clone(&self.home);
         let (state, running) = (Arc::clone(&self.state), self.installers.running.clone());
         let name = file.clone();

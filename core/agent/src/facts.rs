@@ -8,13 +8,13 @@
 //! the process that it names lives ([`Told::is_alive`]).
 
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
+
+use crate::platform::files;
 
 /// The file, seen from the home.
 pub(crate) const FILE: &str = "var/run/wpk-agent.state";
@@ -79,11 +79,7 @@ impl Told {
     /// # Errors
     /// It is not there, cannot be read, or says something else.
     pub(crate) fn read(home: &Path) -> io::Result<Self> {
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits().cast_signed())
-            .open(home.join(FILE))?;
+        let file = files::unlinked(0).read(true).open(home.join(FILE))?;
         let mut bytes = Vec::new();
         file.take(LONGEST).read_to_end(&mut bytes)?;
         serde_json::from_slice(&bytes).map_err(io::Error::other)

@@ -7,18 +7,15 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, Mode, OFlags, open, openat, unlinkat};
-use rustix::io::Errno;
 use sha1::{Digest, Sha1};
 use wpk_wire::AgentResponse;
 use wpk_wire::codes::AgentCode;
 
 use crate::home::make_folder;
 use crate::leftovers::{remove_oldest, used_by_others};
+use crate::platform::files::{open_folder, read_in, remove_in, write_in};
 
 /// As the C library's, so that a digest of an open file is what a 4.x agent
 /// tells; larger writes pass it by.
@@ -79,26 +76,7 @@ impl Incoming {
         let room = self
             .limit
             .saturating_sub(used_by_others(&self.folder, name)?);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // Not blocking: the open of a pipe would wait for a reader for ever.
-        let mode = Mode::from_raw_mode(0o640);
-        let mut file = File::from(
-            openat(&folder, name, flags | OFlags::NONBLOCK, mode).map_err(|error| match error {
-                Errno::LOOP => io::Error::other("the path is a symbolic link"),
-                error => error.into(),
-            })?,
-        );
-        let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Err(io::Error::from_raw_os_error(Errno::NXIO.raw_os_error()));
-        }
-        if meta.nlink() > 1 {
-            // Another name of a file elsewhere: that one must not be changed.
-            unlinkat(&folder, name, AtFlags::empty())?;
-            file = File::from(openat(&folder, name, flags | OFlags::EXCL, mode)?);
-        }
-        file.set_len(0)?;
-        rustix::fs::fchmod(&file, mode)?;
+        let file = write_in(&folder, name, 0o640)?;
         Ok(OpenFile {
             name: name.to_owned(),
             writer: BufWriter::with_capacity(BUFFER, file),
@@ -192,8 +170,7 @@ impl Incoming {
     }
 
     fn digest(&self, name: &str) -> io::Result<String> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(openat(self.folder()?, name, flags, Mode::empty())?);
+        let file = read_in(&self.folder()?, name)?;
         let meta = file.metadata()?;
         let mut hash = Sha1::new();
         if meta.is_file() {
@@ -232,9 +209,7 @@ impl Incoming {
     /// Removes a file, or a link itself; none there is fine.
     pub(crate) fn remove(&mut self, name: &str) {
         self.settle(name);
-        let removed = self
-            .folder()
-            .and_then(|folder| unlinkat(folder, name, AtFlags::empty()).map_err(io::Error::from));
+        let removed = self.folder().and_then(|folder| remove_in(&folder, name));
         match removed {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -243,14 +218,13 @@ impl Incoming {
     }
 
     /// The folder itself, never through a link in its place; made where it is missing.
-    fn folder(&self) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match open(&self.folder, flags, Mode::empty()) {
-            Err(Errno::NOENT) => {
+    fn folder(&self) -> io::Result<File> {
+        match open_folder(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_folder(&self.folder).map_err(io::Error::other)?;
-                open(&self.folder, flags, Mode::empty()).map_err(Into::into)
+                open_folder(&self.folder)
             }
-            opened => opened.map_err(Into::into),
+            opened => opened,
         }
     }
 }

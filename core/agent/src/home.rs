@@ -1,14 +1,13 @@
 //! The folders of the agent's home: made where they are missing, rid of what a
 //! killed agent left behind, and locked so that no second agent works in them.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
 use wpk_api::paths;
 
+use crate::platform::files;
 use crate::rights::{self, Own};
 
 /// What staging folders of unpacking are called (see `wpk-package`).
@@ -46,8 +45,9 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Makes the folders and cleans them.
-    pub(crate) fn prepare(root: &Path) -> Result<Self, HomeError> {
+    /// Makes the folders and cleans them. `beside`: the daemons of a real agent work in
+    /// `var/run` too, by their group.
+    pub(crate) fn prepare(root: &Path, beside: bool) -> Result<Self, HomeError> {
         for folder in [
             "var/run",
             paths::INCOMING_FOLDER,
@@ -66,7 +66,8 @@ impl Home {
         };
         for folder in ["", "var", "var/run"] {
             let path = root.join(folder);
-            ours(path.clone(), rights::narrow(&path))?;
+            let shared = beside && folder == "var/run";
+            ours(path.clone(), rights::narrow_to(&path, shared))?;
         }
         let upgrade = root.join(paths::UPGRADE_FOLDER);
         ours(upgrade.clone(), Own::open(&upgrade).map(drop))?;
@@ -140,11 +141,9 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), HomeError> {
             "use as a folder",
             io::Error::from(io::ErrorKind::NotADirectory),
         )),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(path)
-            .map_err(|source| fail("create the folder", source)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            files::make_folders(path, 0o750).map_err(|source| fail("create the folder", source))
+        }
         Err(source) => Err(fail("look at", source)),
     }
 }
@@ -155,18 +154,16 @@ fn lock(path: &Path) -> Result<File, HomeError> {
         action,
         source,
     };
-    let file = OpenOptions::new()
+    let file = files::unlinked(0o600)
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)
         .map_err(|source| fail("open", source))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(HomeError::Locked(path.to_owned())),
-        Err(error) => Err(fail("lock", error.into())),
+        Err(TryLockError::WouldBlock) => Err(HomeError::Locked(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(fail("lock", error)),
     }
 }
 
@@ -216,16 +213,16 @@ mod tests {
         ] {
             fs::write(at(file), "0\n").unwrap();
         }
-        let home = Home::prepare(dir.path()).unwrap();
+        let home = Home::prepare(dir.path(), false).unwrap();
         assert!(!at("var/incoming/half.wpk").exists());
         assert!(!at("var/upgrade/.wpk-x").exists());
         assert!(at("var/upgrade/upgrade_result").exists() && at("tmp/of-others").exists());
         assert!(matches!(
-            Home::prepare(dir.path()),
+            Home::prepare(dir.path(), false),
             Err(HomeError::Locked(_))
         ));
         drop(home);
-        Home::prepare(dir.path()).unwrap();
+        Home::prepare(dir.path(), false).unwrap();
     }
 
     #[test]
@@ -233,7 +230,7 @@ mod tests {
         let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::create_dir(dir.path().join("var")).unwrap();
         std::os::unix::fs::symlink(outside.path(), dir.path().join("var/upgrade")).unwrap();
-        let error = Home::prepare(dir.path()).unwrap_err().to_string();
+        let error = Home::prepare(dir.path(), false).unwrap_err().to_string();
         assert!(error.contains("var/upgrade"), "{error}");
     }
 }

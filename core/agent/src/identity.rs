@@ -1,17 +1,15 @@
 //! What the agent says of itself in its Hello: operating system and version,
 //! read afresh at each connect, because upgrades change them.
 
-use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::OFlags;
 use wpk_wire::Hello;
 use wpk_wire::channel::{MOST_CAS, PROTOCOL};
 
 use crate::credentials::{Store, hexadecimal};
+use crate::platform::files;
 use crate::settings::AgentSettings;
 
 const OS_RELEASE: &str = "/etc/os-release";
@@ -119,10 +117,7 @@ impl Identity {
 fn read(path: &Path) -> io::Result<String> {
     let mut text = Vec::new();
     // The open of a pipe would wait for a writer for ever.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)?;
+    let file = files::unblocked(0).read(true).open(path)?;
     file.take(LONGEST).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
@@ -215,8 +210,7 @@ mod tests {
             assert_eq!(identity.version_or_last(), "v4.14.0", "{fault:?}");
         }
         std::fs::remove_file(&file).unwrap();
-        let mode = rustix::fs::Mode::RUSR;
-        rustix::fs::mkfifoat(rustix::fs::CWD, &file, mode).unwrap();
+        files::make_pipe(&file);
         assert_eq!(identity.version_or_last(), "v4.14.0", "a pipe");
     }
 

@@ -1,15 +1,13 @@
 //! The file that takes what installers print: `logs/wpk-installer.log`, never past its
 //! limit. The supervisor of an installer writes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
-
 use crate::home;
+use crate::platform::files;
 
 /// Stands where something is missing.
 const CUT: &[u8] = b"\n[...]\n";
@@ -34,12 +32,9 @@ impl InstallerLog {
     pub(crate) fn open(&self, label: &str) -> io::Result<File> {
         home::make_folder(self.path.parent().unwrap_or(Path::new(".")))
             .map_err(io::Error::other)?;
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let mut file = OpenOptions::new()
+        let mut file = files::unlinked(0o640)
             .append(true)
             .create(true)
-            .mode(0o640)
-            .custom_flags(flags.bits().cast_signed())
             .open(&self.path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("no regular file"));
@@ -60,9 +55,9 @@ impl InstallerLog {
     /// What the disk says.
     pub(crate) fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
         // Another installer may still print.
-        flock(&*file, FlockOperation::LockExclusive)?;
+        file.lock()?;
         let written = self.write_locked(file, bytes);
-        flock(&*file, FlockOperation::Unlock)?;
+        file.unlock()?;
         written
     }
 

@@ -6,8 +6,6 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, CWD, unlinkat};
-
 /// Files that may lie in the folder at a time.
 const MOST_FILES: usize = 1_000;
 
@@ -69,7 +67,7 @@ fn others(folder: &Path, name: &str) -> io::Result<Vec<Old>> {
 
 fn remove(folder: &Path, old: &Old) -> io::Result<()> {
     let path = folder.join(&old.name);
-    unlinkat(CWD, &path, AtFlags::empty())?;
+    fs::remove_file(&path)?;
     tracing::warn!("{path:?} was left by a failed delivery: removed, its room is needed");
     Ok(())
 }

@@ -36,7 +36,6 @@ mod reload;
 mod result;
 mod rights;
 mod running;
-mod service;
 pub mod settings;
 mod state;
 mod supervisor;
@@ -56,13 +55,14 @@ use crate::installer::Installers;
 use crate::listener::Listener;
 use crate::lives::Lives;
 use crate::outbox::Outbox;
+use crate::platform::service;
+use crate::rights::{Guard, narrow};
 use crate::running::Running;
 use crate::state::State;
 
 pub use crate::enroll::{EnrollArgs, EnrollError, enroll};
 pub use crate::home::HomeError;
 pub use crate::reload::{Live, Renew};
-pub use crate::rights::narrow;
 pub use crate::settings::{Problem, Problems, Settings};
 pub use crate::supervisor::{Order, supervise};
 pub use wpk_socket_file::SocketError;
@@ -93,7 +93,7 @@ pub async fn run(live: Live, stop: CancellationToken) -> Result<(), AgentError> 
         tracing::warn!("{warning}");
     }
     narrow_trusted(&settings)?;
-    let home = Arc::new(Home::prepare(&settings.home)?);
+    let home = Arc::new(Home::prepare(&settings.home, settings.listen.is_some())?);
     let facts = tell(&home, &settings);
     let installers = Installers {
         home: home.root().to_owned(),
@@ -173,11 +173,15 @@ fn tell(home: &Home, settings: &Settings) -> Facts {
 }
 
 /// What the agent trusts is its own to write; the CA store is looked at with each package,
-/// the folders of the home where they are prepared.
+/// the folders of the home where they are prepared. What is wrong with the ways to these,
+/// or with the program, is said: an agent that does not start could not be mended from afar.
 fn narrow_trusted(settings: &Settings) -> Result<(), AgentError> {
+    let mut guard = Guard::new(settings);
+    let say = |error| tracing::error!("{error}");
     if let Some(channel) = &settings.channel {
         for path in [&channel.ca, &channel.certificate, &channel.key] {
             narrow(path).map_err(AgentError::Rights)?;
+            let _ = guard.trust(path).map_err(say);
         }
     }
     let program = std::env::current_exe().unwrap_or_default();
@@ -185,10 +189,8 @@ fn narrow_trusted(settings: &Settings) -> Result<(), AgentError> {
         .into_iter()
         .flatten()
     {
-        if let Err(error) = narrow(path) {
-            // Whoever put it there may be whoever runs it.
-            tracing::error!("{error}");
-        }
+        let _ = narrow(path).map_err(say);
     }
+    let _ = guard.trust(&program).map_err(say);
     Ok(())
 }

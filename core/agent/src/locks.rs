@@ -2,15 +2,16 @@
 //! one whose it is. The kernel lists all of them in `/proc/locks`.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use crate::platform::files;
 
 const LOCKS: &str = "/proc/locks";
 
 /// The process that locked this file; it may have ended and left the lock to another.
 /// `None`: nobody holds it, or that cannot be seen.
 pub(crate) fn holder(file: &Path) -> Option<u32> {
-    let inode = fs::symlink_metadata(file).ok()?.ino();
+    let (_, inode) = files::about(file).ok()?.identity;
     of_inode(&fs::read_to_string(LOCKS).ok()?, inode)
 }
 
@@ -32,7 +33,6 @@ fn of_inode(locks: &str, inode: u64) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{FlockOperation, flock};
 
     #[test]
     fn the_kernels_list_is_read() {
@@ -48,9 +48,9 @@ mod tests {
     fn a_lock_is_seen_while_it_is_held() {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(holder(file.path()), None);
-        flock(&file, FlockOperation::LockExclusive).unwrap();
+        file.as_file().lock().unwrap();
         assert_eq!(holder(file.path()), Some(std::process::id()));
-        flock(&file, FlockOperation::Unlock).unwrap();
+        file.as_file().unlock().unwrap();
         assert_eq!(holder(file.path()), None);
     }
 }

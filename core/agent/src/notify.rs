@@ -294,7 +294,7 @@ mod tests {
             "an empty file" => fs::write(result, "").unwrap(),
             "other words" => fs::write(result, "10\n").unwrap(),
             "a folder" => fs::create_dir_all(result.join("deep")).unwrap(),
-            _ => rustix::fs::mkfifoat(rustix::fs::CWD, result, rustix::fs::Mode::RUSR).unwrap(),
+            _ => crate::platform::files::make_pipe(result),
         }
     }
 

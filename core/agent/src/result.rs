@@ -1,12 +1,10 @@
 //! What an installer leaves in `var/upgrade/upgrade_result` (section 7): `0`,
 //! `1` or `2` and a newline.
 
-use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use crate::platform::files;
 
 /// No result is longer than this, in bytes.
 const LONGEST: u64 = 16;
@@ -76,11 +74,7 @@ impl ResultFile {
 /// # Errors
 /// Those of opening and reading it.
 pub(crate) fn read_small(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
+    let file = files::unlinked(0).read(true).open(path)?;
     let mut bytes = Vec::new();
     file.take(longest + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -1,25 +1,25 @@
 //! Who may write where the agent trusts what it reads: a member of a group, or anybody,
-//! who can change settings, the CA store, the agent's own program or `var/upgrade` can
-//! run what he likes as the agent's user. What is too wide is narrowed, and said; what
-//! belongs to somebody else is refused. `home`, `upgrade` and the start enter.
+//! who can change settings, the CA store, the agent's own program or `var/upgrade`, or
+//! put others in their place, can run what he likes as the agent's user. What is too wide
+//! is narrowed, and said; what belongs to somebody else is refused. `home`, `upgrade`,
+//! `unfinished` and the start enter; the checks for the administrator ask.
 
+use std::collections::HashSet;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, Stat, fchmod, fchown, fstat, open, stat};
-use rustix::process::{Uid, geteuid};
+use crate::platform::files::{self, About};
+use crate::settings::Settings;
 
-/// Rights of others to write.
-const FOREIGN: u32 = 0o022;
-/// A folder in which everybody may only touch what is his own.
-const STICKY: u32 = 0o1000;
+/// Folders of a home that the daemons of a real agent write as well, by their group.
+const SHARED: [&str; 2] = ["etc", "var/run"];
 
 /// A folder that belongs to the agent alone, held open: whatever is put in its place
 /// meanwhile, this one is worked in.
 #[derive(Debug)]
 pub(crate) struct Own {
-    folder: OwnedFd,
+    folder: File,
     path: PathBuf,
 }
 
@@ -30,24 +30,17 @@ impl Own {
     /// # Errors
     /// Another's folder, which is refused, and those of the system.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = open(path, flags, Mode::empty())?;
-        let about = fstat(&folder)?;
-        if about.st_uid != geteuid().as_raw() {
-            give_to_us(&folder).map_err(|_| another(path, &about))?;
-            tracing::warn!(
-                "{} belonged to user {}; it is the agent's now",
-                path.display(),
-                about.st_uid
-            );
+        let folder = files::open_folder(path)?;
+        let about = files::about_open(&folder)?;
+        let (shown, mode) = (path.display(), about.mode);
+        if about.owner != files::user() {
+            files::take(&folder).map_err(|_| another(path, &about))?;
+            let owner = about.owner;
+            tracing::warn!("{shown} belonged to user {owner}; it is the agent's now");
         }
-        if about.st_mode & 0o7777 != 0o700 {
-            fchmod(&folder, Mode::RWXU)?;
-            tracing::info!(
-                "{} had mode {:o}; it is the agent's alone now, 0700",
-                path.display(),
-                about.st_mode & 0o7777
-            );
+        if mode != 0o700 {
+            files::set_mode(&folder, 0o700)?;
+            tracing::info!("{shown} had mode {mode:o}; it is the agent's alone now, 0700");
         }
         Ok(Self {
             folder,
@@ -57,48 +50,34 @@ impl Own {
 
     /// A path that leads into the folder wherever it is.
     pub(crate) fn inside(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", self.folder.as_fd().as_raw_fd()))
+        files::path_of(&self.folder)
     }
 
     /// Whether it is still what is at its path: from there the installer is run.
     pub(crate) fn is_in_place(&self) -> bool {
-        let same = |a: &Stat, b: &Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
-        match (fstat(&self.folder), stat(&self.path)) {
-            (Ok(held), Ok(there)) => same(&held, &there),
+        match (files::about_open(&self.folder), files::about(&self.path)) {
+            (Ok(held), Ok(there)) => held.identity == there.identity,
             _ => false,
         }
     }
 }
 
-/// Only root may.
-fn give_to_us(folder: &OwnedFd) -> io::Result<()> {
-    if !geteuid().is_root() {
-        return Err(io::ErrorKind::PermissionDenied.into());
-    }
-    fchown(folder, Some(Uid::ROOT), None).map_err(Into::into)
-}
-
-fn another(path: &Path, about: &Stat) -> io::Error {
+fn another(path: &Path, about: &About) -> io::Error {
     io::Error::other(format!(
         "{} belongs to user {}, who could have the agent run anything: run `chown {}` on it",
         path.display(),
-        about.st_uid,
-        geteuid().as_raw()
+        about.owner,
+        files::user()
     ))
 }
 
-/// What is wrong with the rights of a file or folder that the agent trusts, in words;
-/// `None` where nothing is, or it cannot be looked at. Changes nothing.
-pub(crate) fn too_wide(path: &Path) -> Option<String> {
-    let about = stat(path).ok()?;
-    let (mode, us) = (about.st_mode & 0o7777, geteuid().as_raw());
-    if about.st_uid != us && about.st_uid != 0 {
-        return Some(another(path, &about).to_string());
-    }
-    (mode & FOREIGN != 0 && mode & STICKY == 0).then(|| {
-        let path = path.display();
-        format!("{path} may be written by others (mode {mode:o}): run `chmod go-w` on it")
-    })
+fn wide(path: &Path, about: &About) -> io::Error {
+    io::Error::other(format!(
+        "{} may be written by others (mode {:o}), who could have the agent run anything: \
+         run `chmod go-w` on it",
+        path.display(),
+        about.mode
+    ))
 }
 
 /// Narrows a file or folder that others may write. One that is not there is none of
@@ -106,40 +85,130 @@ pub(crate) fn too_wide(path: &Path) -> Option<String> {
 ///
 /// # Errors
 /// It belongs to another user, or cannot be narrowed.
-pub fn narrow(path: &Path) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let Ok(file) = open(path, flags, Mode::empty()) else {
+pub(crate) fn narrow(path: &Path) -> io::Result<()> {
+    narrow_to(path, false)
+}
+
+/// As [`narrow`]; with `group` its group keeps its rights.
+pub(crate) fn narrow_to(path: &Path, group: bool) -> io::Result<()> {
+    let Ok(file) = files::unblocked(0).read(true).open(path) else {
         return Ok(());
     };
-    let about = fstat(&file)?;
-    let us = geteuid().as_raw();
-    if about.st_uid != us && about.st_uid != 0 {
+    let about = files::about_open(&file)?;
+    if !about.is_trusted() {
         return Err(another(path, &about));
     }
-    let mode = about.st_mode & 0o7777;
-    if mode & FOREIGN == 0 || mode & STICKY != 0 {
+    let narrowed = about.narrowed(group);
+    if !about.is_wide() || narrowed == about.mode {
         return Ok(());
     }
-    fchmod(&file, Mode::from_raw_mode(mode & !FOREIGN)).map_err(|error| {
-        let path = path.display();
-        io::Error::other(format!(
-            "{path} may be written by others, who could have the agent run anything: \
-             run `chmod go-w` on it ({error})"
-        ))
-    })?;
+    files::set_mode(&file, narrowed)
+        .map_err(|error| io::Error::other(format!("{} ({error})", wide(path, &about))))?;
     tracing::warn!(
-        "{} could be written by others (mode {mode:o}), who could have had the agent run \
+        "{} could be written by others (mode {:o}), who could have had the agent run \
          anything; that was taken from them",
-        path.display()
+        path.display(),
+        about.mode
     );
     Ok(())
+}
+
+/// Looks at files that are trusted, and at all that leads to them: whoever may write a
+/// folder on the way can put another file in its place, and so can whose link it is.
+///
+/// Inside the home too wide folders are narrowed, outside of it nothing is changed. Beside
+/// a real agent the group of `etc` and `var/run` keeps its rights: its daemons work there.
+/// What they could do is bounded: a file that is not root's or the agent's own is refused,
+/// as is a link of theirs.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    home: PathBuf,
+    shared: Vec<PathBuf>,
+    seen: HashSet<PathBuf>,
+}
+
+impl Guard {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self::of(&settings.home, settings.listen.is_some())
+    }
+
+    /// `beside`: a real agent works in the home as well.
+    pub(crate) fn of(home: &Path, beside: bool) -> Self {
+        let shared: &[&str] = if beside { &SHARED } else { &[] };
+        Self {
+            home: home.to_owned(),
+            shared: shared.iter().map(|inside| home.join(inside)).collect(),
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Looks at one file or folder.
+    ///
+    /// # Errors
+    /// The first thing that cannot be trusted, and what to do.
+    pub(crate) fn trust(&mut self, path: &Path) -> io::Result<()> {
+        let way = files::way(path);
+        let last = way.len().saturating_sub(1);
+        for (index, (step, about)) in way.into_iter().enumerate() {
+            if !self.seen.insert(step.clone()) {
+                continue;
+            }
+            let outside = index < last && !step.starts_with(&self.home);
+            let shared = self.shared.contains(&step);
+            if !about.is_trusted() {
+                if !shared {
+                    return Err(another(&step, &about));
+                }
+                tracing::warn!("{}", elsewhere(&step, path));
+            } else if about.is_wide() && outside {
+                return Err(wide(&step, &about));
+            } else if about.is_wide() {
+                narrow_to(&step, shared)?;
+                if shared {
+                    tracing::warn!("{}", elsewhere(&step, path));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What [`Guard::trust`] would complain of or put right, a line each; changes nothing.
+    pub(crate) fn complaints(&mut self, path: &Path) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (step, about) in files::way(path) {
+            if !self.seen.insert(step.clone()) {
+                continue;
+            }
+            let shared = self.shared.contains(&step) && !about.is_for_everybody();
+            if shared && step == path {
+                // Only of what is trusted in it there is something to say.
+                self.seen.remove(&step);
+            } else if shared && (about.is_wide() || !about.is_trusted()) {
+                lines.push(elsewhere(&step, path));
+            } else if !about.is_trusted() {
+                lines.push(another(&step, &about).to_string());
+            } else if about.is_wide() {
+                lines.push(wide(&step, &about).to_string());
+            }
+        }
+        lines
+    }
+}
+
+fn elsewhere(folder: &Path, file: &Path) -> String {
+    format!(
+        "{} may be written by the daemons of the real agent, who could take {} away or put \
+         another of root's files in its place: keep it in a folder that only root may write",
+        folder.display(),
+        file.display()
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -160,6 +229,9 @@ mod tests {
         assert!(own.is_in_place());
         fs::rename(&path, dir.path().join("away")).unwrap();
         assert!(!own.is_in_place());
+        symlink("away", &path).unwrap();
+        assert!(!own.is_in_place(), "a link to it is not it");
+        fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(!own.is_in_place());
         fs::write(own.inside().join("file"), "").unwrap();
@@ -190,9 +262,70 @@ mod tests {
         let path = dir.path().join("file");
         fs::write(&path, "").unwrap();
         // Only root can give it away.
-        if std::os::unix::fs::chown(&path, Some(65_534), None).is_ok() {
+        if lchown(&path, Some(65_534), None).is_ok() {
             let error = narrow(&path).unwrap_err().to_string();
             assert!(error.contains("belongs to user 65534"), "{error}");
         }
+    }
+
+    /// A home in a folder, with a CA store in its `etc`.
+    fn store() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("above/home");
+        fs::create_dir_all(home.join("etc")).unwrap();
+        let store = home.join("etc/wpk_root.pem");
+        fs::write(&store, "").unwrap();
+        for folder in ["above", "above/home", "above/home/etc"] {
+            set(&dir.path().join(folder), 0o755);
+        }
+        (dir, home, store)
+    }
+
+    #[test]
+    fn folders_on_the_way_are_narrowed_inside_the_home_and_refused_outside() {
+        let (dir, home, store) = store();
+        let etc = home.join("etc");
+        for (beside, after) in [(false, 0o755), (true, 0o775)] {
+            set(&etc, 0o777);
+            let lines = Guard::of(&home, beside).complaints(&store);
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            assert_eq!(mode(&etc), 0o777, "it only looks");
+            Guard::of(&home, beside).trust(&store).unwrap();
+            assert_eq!(mode(&etc), after, "beside a real agent: {beside}");
+        }
+        let lines = Guard::of(&home, true).complaints(&store);
+        assert!(lines[0].contains("daemons of the real agent"), "{lines:?}");
+        set(&dir.path().join("above"), 0o775);
+        let error = Guard::of(&home, true).trust(&store).unwrap_err();
+        assert!(
+            error.to_string().contains("above may be written"),
+            "{error}"
+        );
+        set(&dir.path().join("above"), 0o1777);
+        Guard::of(&home, true).trust(&store).unwrap();
+    }
+
+    #[test]
+    fn folders_and_links_of_others_lead_to_nothing_trusted() {
+        let (dir, home, store) = store();
+        let real = dir.path().join("real.pem");
+        fs::write(&real, "").unwrap();
+        fs::remove_file(&store).unwrap();
+        symlink(&real, &store).unwrap();
+        Guard::of(&home, true).trust(&store).unwrap();
+        // Only root can give it away.
+        if lchown(&store, Some(65_534), None).is_err() {
+            return;
+        }
+        let error = Guard::of(&home, true).trust(&store).unwrap_err();
+        assert!(
+            error.to_string().contains("wpk_root.pem belongs to user"),
+            "{error}"
+        );
+        lchown(&store, Some(0), None).unwrap();
+        lchown(home.join("etc"), Some(65_534), None).unwrap();
+        Guard::of(&home, true).trust(&store).unwrap();
+        let error = Guard::of(&home, false).trust(&store).unwrap_err();
+        assert!(error.to_string().contains("etc belongs to user"), "{error}");
     }
 }

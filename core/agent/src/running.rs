@@ -3,15 +3,12 @@
 //! lives. A lock needs no reading and outlives no process, so it says the truth after a
 //! crash, a restart of the agent and a reboot alike.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::io::Errno;
-
 use crate::home;
+use crate::platform::files;
 
 /// The file.
 #[derive(Debug, Clone)]
@@ -31,10 +28,10 @@ impl Running {
         let folder = self.0.parent().unwrap_or(Path::new("."));
         home::make_folder(folder).map_err(io::Error::other)?;
         let file = self.open(true)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match file.try_lock() {
             Ok(()) => Ok(Some(file)),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
@@ -44,7 +41,7 @@ impl Running {
             Ok(file) => file,
             Err(_) => return false,
         };
-        flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// The result of the one that runs was delivered: what still lives of it, a
@@ -59,13 +56,10 @@ impl Running {
     }
 
     fn open(&self, create: bool) -> io::Result<File> {
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        OpenOptions::new()
+        files::unlinked(0o600)
             .read(true)
             .write(true)
             .create(create)
-            .mode(0o600)
-            .custom_flags(flags.bits().cast_signed())
             .open(&self.0)
     }
 }

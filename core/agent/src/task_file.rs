@@ -4,15 +4,14 @@
 //! there at its end (this agent after a crash, or the one it was upgraded to)
 //! says whose result it is.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use wpk_api::TaskId;
 
 use crate::home;
+use crate::platform::files;
 use crate::result::read_small;
 
 /// The name of the file, beside the result. A pattern such as `*` of an installer does not
@@ -53,11 +52,9 @@ impl TaskFile {
     pub(crate) fn write(&self, task: Option<TaskId>) -> io::Result<()> {
         self.remove()?;
         let Some(task) = task else { return Ok(()) };
-        let mut file = OpenOptions::new()
+        let mut file = files::unlinked(0o640)
             .write(true)
             .create_new(true)
-            .mode(0o640)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&self.0)?;
         file.write_all(format!("{task}\n").as_bytes())?;
         file.sync_all()?;

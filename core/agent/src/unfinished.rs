@@ -3,12 +3,12 @@
 //! rolls back or completes what the journal describes and reports the result.
 //! A start of the agent is when that is due.
 
-use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::installer::{Begun, Installers};
+use crate::platform::files;
+use crate::rights::Guard;
 use crate::supervisor::Outcome;
 
 const FOLDER: &str = "var/installer";
@@ -18,7 +18,13 @@ const FOLDER: &str = "var/installer";
 pub(crate) fn begin(installers: &Installers) -> Option<Begun> {
     let folder = installers.home.join(FOLDER);
     let program = folder.join("finish");
-    match is_due(&folder, &program) {
+    let mut guard = Guard::new(&installers.live.now());
+    let due = is_due(&folder, &program).and_then(|due| {
+        // Whoever may write a folder on the way could have put it there.
+        guard.trust(if due { &program } else { Path::new("/") })?;
+        Ok(due)
+    });
+    match due {
         Ok(false) => return None,
         Ok(true) => {}
         Err(error) => {
@@ -68,8 +74,8 @@ fn is_due(folder: &Path, program: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     for path in [folder, program] {
-        let about = path.symlink_metadata()?;
-        if !is_ours(&about) || about.is_symlink() {
+        let about = files::about(path)?;
+        if !about.is_trusted() || about.narrowed(false) != about.mode || about.is_link {
             return Err(io::Error::other(format!(
                 "{} must belong to the agent's user and be writable by nobody else",
                 path.display()
@@ -77,11 +83,6 @@ fn is_due(folder: &Path, program: &Path) -> io::Result<bool> {
         }
     }
     Ok(true)
-}
-
-fn is_ours(about: &Metadata) -> bool {
-    let user = rustix::process::geteuid().as_raw();
-    (about.uid() == user || about.uid() == 0) && about.mode() & 0o022 == 0
 }
 
 #[cfg(test)]

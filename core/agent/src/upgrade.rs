@@ -8,14 +8,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::{Mode, OFlags, fchmod, open};
 use wpk_api::words::{LONGEST_CAUSE, clean};
 use wpk_package::{CaStore, Modes, Package, PackageError, Stage, Trust, UnpackOptions, unmerge};
 use wpk_wire::codes::AgentCode;
 
 use crate::home::{self, Home};
-use crate::rights::{self, Own};
-use crate::settings::{CaVerification, Limits};
+use crate::platform::files;
+use crate::rights::{Guard, Own};
+use crate::settings::{CaVerification, Settings};
 
 /// As 4.x agents leave unpacked files; the installer gets 0750 later.
 const MODES: Modes = Modes {
@@ -30,11 +30,14 @@ const LONGEST_NAME: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     pub(crate) ca: CaVerification,
+    /// Whether a real agent works in the home as well.
+    beside: bool,
     pub(crate) limits: wpk_package::Limits,
 }
 
 impl Rules {
-    pub(crate) fn new(ca: &CaVerification, limits: &Limits) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let (ca, limits) = (&settings.upgrade.ca_verification, &settings.limits);
         let limits = wpk_package::Limits {
             certificate: usize::try_from(limits.certificate.0).unwrap_or(usize::MAX),
             entries: limits.entries,
@@ -44,6 +47,7 @@ impl Rules {
         };
         Self {
             ca: ca.clone(),
+            beside: settings.listen.is_some(),
             limits,
         }
     }
@@ -129,8 +133,9 @@ pub(crate) fn prepare(
 fn open_verified(home: &Home, rules: &Rules, path: &Path) -> Result<File, Failure> {
     let store;
     let trust = if rules.ca.enabled {
+        let mut guard = Guard::of(home.root(), rules.beside);
         for place in &rules.ca.ca_store {
-            narrow_store(place)
+            narrow_store(&mut guard, place)
                 .map_err(|error| Failure::new(AgentCode::Signature, error.to_string()))?;
         }
         store = CaStore::load(&rules.ca.ca_store).map_err(PackageError::from)?;
@@ -156,11 +161,11 @@ fn open_verified(home: &Home, rules: &Rules, path: &Path) -> Result<File, Failur
 }
 
 /// A file of CA certificates, or a folder with what lies in it. Whoever may write there
-/// could sign for the agent.
-fn narrow_store(place: &Path) -> io::Result<()> {
-    rights::narrow(place)?;
+/// could sign for the agent, or on the way to it.
+fn narrow_store(guard: &mut Guard, place: &Path) -> io::Result<()> {
+    guard.trust(place)?;
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-        rights::narrow(&entry.path())?;
+        guard.trust(&entry.path())?;
     }
     Ok(())
 }
@@ -177,10 +182,8 @@ fn empty(folder: &Path) -> io::Result<Own> {
 }
 
 fn make_runnable(program: &Path) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = open(program, flags, Mode::empty())?;
-    fchmod(&file, Mode::from_raw_mode(0o750))?;
-    Ok(())
+    let file = files::unlinked(0).read(true).open(program)?;
+    files::set_mode(&file, 0o750)
 }
 
 #[cfg(test)]

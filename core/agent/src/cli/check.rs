@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::doctor::certificate;
 use super::exit::WRONG_SETTINGS;
-use crate::rights;
+use crate::rights::Guard;
 use crate::settings::Settings;
 
 /// The settings are good; says the rest.
@@ -71,8 +71,9 @@ pub(super) fn too_wide(settings: &Settings, config: &Path) -> Vec<String> {
     trusted.push(program);
     trusted.sort();
     trusted.dedup();
+    let mut guard = Guard::new(settings);
     trusted
         .iter()
-        .filter_map(|path| rights::too_wide(path))
+        .flat_map(|path| guard.complaints(path))
         .collect()
 }

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::exit::WRONG_SETTINGS;
+use crate::platform::service::{Asked, Asking};
 use crate::reload::{Live, Renew};
-use crate::rights::narrow;
+use crate::rights::{Guard, narrow};
 use crate::settings::Settings;
 
 /// Runs the agent.
@@ -27,6 +27,9 @@ pub(super) fn run(settings: Settings, config: &Path, home: Option<&Path>) -> Exi
         tracing::error!("{error}");
         return ExitCode::from(WRONG_SETTINGS);
     }
+    if let Err(error) = Guard::new(&settings).trust(config) {
+        tracing::error!("{error}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -40,23 +43,13 @@ pub(super) fn run(settings: Settings, config: &Path, home: Option<&Path>) -> Exi
     };
     let ended = runtime.block_on(async {
         let stop = CancellationToken::new();
-        let (mut terminate, mut interrupt) = (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        );
-        let mut hangup = signal(SignalKind::hangup())?;
+        let mut asking = Asking::begin()?;
         let (renew, live) = Live::new(settings);
         let (config, home) = (config.to_owned(), home.map(Path::to_owned));
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                reload(&renew, &config, home.as_deref());
-            }
-        });
         let asked = stop.clone();
         tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            while asking.next().await == Asked::Reload {
+                reload(&renew, &config, home.as_deref());
             }
             asked.cancel();
         });

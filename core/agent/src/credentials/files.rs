@@ -1,10 +1,11 @@
 //! Files of an identity: written whole or not at all, and on disk before anything is
 //! built on them.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
+
+use crate::platform::files;
 
 /// A PEM file longer than this, in bytes, is none of ours.
 const LONGEST: u64 = 256 * 1024;
@@ -32,20 +33,16 @@ pub(crate) fn put(path: &Path, content: &[u8], mode: u32, owner: Owner) -> io::R
     hidden.push(".new");
     let temporary = folder.join(hidden);
     remove(&temporary)?;
-    let mut file = OpenOptions::new()
+    let mut file = files::unlinked(0o600)
         .write(true)
         .create_new(true)
-        .mode(0o600)
         .open(&temporary)?;
-    let whose = match owner {
-        Owner::File if path.exists() => fs::metadata(path)?,
-        _ => fs::metadata(folder)?,
+    let as_of = match owner {
+        Owner::File if path.exists() => path,
+        _ => folder,
     };
-    let ours = file.metadata()?;
-    if (whose.uid(), whose.gid()) != (ours.uid(), ours.gid()) && ours.uid() == 0 {
-        fchown(&file, Some(whose.uid()), Some(whose.gid()))?;
-    }
-    file.set_permissions(Permissions::from_mode(mode))?;
+    files::give_as(&file, as_of)?;
+    files::set_mode(&file, mode)?;
     file.write_all(content)?;
     file.sync_all()?;
     rename(&temporary, path)

@@ -1,15 +1,14 @@
 //! Where an identity goes: what the settings say, if there are any, else a home with
 //! settings that are made for it.
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, value};
 use wpk_api::paths;
 
 use crate::credentials::{Owner, Store, put};
+use crate::platform::files;
 use crate::settings::DEFAULT_HOME;
 
 /// The place.
@@ -90,7 +89,7 @@ impl Place {
             if let Some(above) = folder.parent() {
                 std::fs::create_dir_all(above)?;
             }
-            match DirBuilder::new().mode(0o700).create(folder) {
+            match files::make_folder(folder, 0o700) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 _ => {}
             }
@@ -114,8 +113,8 @@ impl Place {
             Some(channel) => channel.insert("address", value(address)),
             None => return Err(io::Error::other("`channel` in the settings is no table")),
         };
-        let mode = match std::fs::metadata(&self.settings) {
-            Ok(there) => there.permissions().mode() & 0o755,
+        let mode = match files::mode(&self.settings) {
+            Ok(mode) => mode & 0o755,
             Err(_) => 0o640,
         };
         put(
@@ -192,7 +191,7 @@ mod tests {
         let after = std::fs::read_to_string(home.path().join("etc/wpk-agent.toml")).unwrap();
         assert_eq!(after, "home = \"..\"\n\n[channel]\naddress = \"new:2\"\n");
         let folder = home.path().join("etc/channel");
-        let mode = folder.metadata().unwrap().permissions().mode();
+        let mode = files::mode(&folder).unwrap();
         assert_eq!(mode & 0o777, 0o700);
         let elsewhere = tempfile::tempdir().unwrap();
         let error = Place::find(Some(&elsewhere.path().join("a.toml")), None).unwrap_err();

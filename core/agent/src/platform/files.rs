@@ -1,24 +1,295 @@
 //! Files: opened without following links, held, locked, and who may write them.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::collections::VecDeque;
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statvfs, unlinkat};
+use rustix::io::Errno;
+
+/// Rights of others than the owner to write.
+const FOREIGN: u32 = 0o022;
+/// Those of everybody.
+const EVERYBODY: u32 = 0o002;
+/// A folder in which everybody may only touch what is his own.
+const STICKY: u32 = 0o1000;
+/// Links that are followed at most.
+const MOST_LINKS: usize = 40;
+
+/// What is known of a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct About {
+    /// The user whose it is.
+    pub(crate) owner: u32,
+    /// Its rights, as `chmod` has them.
+    pub(crate) mode: u32,
+    /// It, and nothing else, whatever its name.
+    pub(crate) identity: (u64, u64),
+    /// How many names it has.
+    pub(crate) names: u64,
+    pub(crate) is_link: bool,
+    pub(crate) is_folder: bool,
+}
+
+impl From<&Metadata> for About {
+    fn from(about: &Metadata) -> Self {
+        Self {
+            owner: about.uid(),
+            mode: about.mode() & 0o7777,
+            identity: (about.dev(), about.ino()),
+            names: about.nlink(),
+            is_link: about.is_symlink(),
+            is_folder: about.is_dir(),
+        }
+    }
+}
+
+impl About {
+    /// Whether it is this user's, or root's, who may do anything anyhow.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.owner == user() || self.owner == 0
+    }
+
+    /// Whether others may write it, or what is in it. A link's rights mean nothing.
+    pub(crate) fn is_wide(&self) -> bool {
+        let sticky = self.is_folder && self.mode & STICKY != 0;
+        !self.is_link && !sticky && self.mode & FOREIGN != 0
+    }
+
+    /// Whether everybody may.
+    pub(crate) fn is_for_everybody(&self) -> bool {
+        self.is_wide() && self.mode & EVERYBODY != 0
+    }
+
+    /// The rights without those of others to write; `group`: the group keeps its.
+    pub(crate) fn narrowed(&self, group: bool) -> u32 {
+        self.mode & !(if group { EVERYBODY } else { FOREIGN })
+    }
+}
+
+/// The user as whom this process works.
+pub(crate) fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Of what is at the path; of a link of the link itself.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn about(path: &Path) -> io::Result<About> {
+    fs::symlink_metadata(path).map(|about| About::from(&about))
+}
+
+/// Of an open file.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn about_open(file: &File) -> io::Result<About> {
+    file.metadata().map(|about| About::from(&about))
+}
+
+/// All that is passed on the way to a file, and itself: each folder, each link, and what
+/// those lead to. It ends where there is nothing.
+pub(crate) fn way(path: &Path) -> Vec<(PathBuf, About)> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut open: VecDeque<PathBuf> = parts(&path);
+    let (mut at, mut passed, mut links) = (PathBuf::from("/"), Vec::new(), 0);
+    while let Some(part) = open.pop_front() {
+        if part.as_os_str() == ".." {
+            at.pop();
+            continue;
+        }
+        let next = at.join(&part);
+        let Ok(about) = about(&next) else { break };
+        passed.push((next.clone(), about));
+        if !about.is_link {
+            at = next;
+            continue;
+        }
+        links += 1;
+        let Ok(target) = fs::read_link(&next) else {
+            break;
+        };
+        if links > MOST_LINKS {
+            break;
+        }
+        if target.is_absolute() {
+            at = PathBuf::from("/");
+        }
+        for part in parts(&target).into_iter().rev() {
+            open.push_front(part);
+        }
+    }
+    passed
+}
+
+fn parts(path: &Path) -> VecDeque<PathBuf> {
+    path.components()
+        .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
+        .map(|part| PathBuf::from(part.as_os_str()))
+        .collect()
+}
 
 /// How to open a file that is not reached through a link, and at which nothing waits
 /// (the open of a pipe would). One that is made gets `mode`.
 pub(crate) fn unlinked(mode: u32) -> OpenOptions {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    with(mode, OFlags::NOFOLLOW | OFlags::NONBLOCK)
+}
+
+/// As [`unlinked`], but through links.
+pub(crate) fn unblocked(mode: u32) -> OpenOptions {
+    with(mode, OFlags::NONBLOCK)
+}
+
+fn with(mode: u32, flags: OFlags) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(mode).custom_flags(flags.bits().cast_signed());
     options
 }
 
+/// Opens a folder, never through a link in its place.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    in_folder_at(CWD, path, flags, 0)
+}
+
+/// Opens a file for reading by its name in a folder, never through a link.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn read_in(folder: &File, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    in_folder_at(folder, Path::new(name), flags, 0)
+}
+
+/// Opens a regular file for writing by its name in a folder, empty, with this mode; made
+/// where there is none. Never through a link, and a file that has another name as well
+/// loses this one: that elsewhere must not be changed.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn write_in(folder: &File, name: &str, mode: u32) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let path = Path::new(name);
+    // Not blocking: the open of a pipe would wait for a reader for ever.
+    let opened = in_folder_at(folder, path, flags | OFlags::NONBLOCK, mode);
+    let mut file =
+        opened.map_err(
+            |error| match error.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::LOOP) => io::Error::other("the path is a symbolic link"),
+                _ => error,
+            },
+        )?;
+    if !file.metadata()?.is_file() {
+        return Err(Errno::NXIO.into());
+    }
+    if about_open(&file)?.names > 1 {
+        remove_in(folder, name)?;
+        file = in_folder_at(folder, path, flags | OFlags::EXCL, mode)?;
+    }
+    file.set_len(0)?;
+    set_mode(&file, mode)?;
+    Ok(file)
+}
+
+fn in_folder_at(
+    folder: impl std::os::fd::AsFd,
+    path: &Path,
+    flags: OFlags,
+    mode: u32,
+) -> io::Result<File> {
+    let opened: OwnedFd = openat(folder, path, flags, Mode::from_raw_mode(mode))?;
+    Ok(File::from(opened))
+}
+
+/// Removes a file, or a link itself, by its name in a folder.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn remove_in(folder: &File, name: &str) -> io::Result<()> {
+    unlinkat(folder, name, AtFlags::empty()).map_err(Into::into)
+}
+
+/// A path that leads to an open folder wherever it is.
+pub(crate) fn path_of(folder: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+}
+
+/// Makes a folder, and those above it that are missing, with this mode.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn make_folders(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(mode).create(path)
+}
+
+/// Changes the rights of an open file.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(mode))
+}
+
+/// Makes an open file this user's. Only root may.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn take(file: &File) -> io::Result<()> {
+    if user() == 0 {
+        fchown(file, Some(0), None)
+    } else {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+}
+
+/// Makes an open file that of the user and group whose `as_of` is, where root asks;
+/// others only make files of their own.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn give_as(file: &File, as_of: &Path) -> io::Result<()> {
+    let (whose, ours) = (fs::metadata(as_of)?, file.metadata()?);
+    if (whose.uid(), whose.gid()) != (ours.uid(), ours.gid()) && ours.uid() == 0 {
+        fchown(file, Some(whose.uid()), Some(whose.gid()))?;
+    }
+    Ok(())
+}
+
+/// The rights of what is at the path, through links, as `chmod` has them.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn mode(path: &Path) -> io::Result<u32> {
+    fs::metadata(path).map(|about| about.mode() & 0o7777)
+}
+
+/// Makes a folder with this mode.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().mode(mode).create(path)
+}
+
+/// Bytes that may still be written in the file system of this path.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn room(path: &Path) -> io::Result<u64> {
+    let about = statvfs(path)?;
+    Ok(about.f_bavail.saturating_mul(about.f_frsize))
+}
+
 /// Whether an open file has no name any more.
 pub(crate) fn is_gone(file: &File) -> bool {
-    file.metadata().is_ok_and(|about| about.nlink() == 0)
+    about_open(file).is_ok_and(|about| about.names == 0)
 }
 
 /// Whether somebody holds a lock on the file, shared or not.
@@ -31,5 +302,56 @@ pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Makes a named pipe.
+#[cfg(test)]
+pub(crate) fn make_pipe(path: &Path) {
+    rustix::fs::mkfifoat(CWD, path, Mode::RUSR).unwrap();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn the_way_passes_links_and_what_they_lead_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("real/deep")).unwrap();
+        fs::write(at("real/file"), "").unwrap();
+        symlink("real/deep", at("short")).unwrap();
+        symlink(at("short"), at("long")).unwrap();
+        let passed = way(&at("long/../file"));
+        let names: Vec<_> = passed
+            .iter()
+            .filter_map(|(path, _)| path.strip_prefix(dir.path()).ok())
+            .filter_map(Path::to_str)
+            .collect();
+        // The folder itself is passed once by the path and once by the absolute link.
+        let expected = ["", "long", "", "short", "real", "real/deep", "real/file"];
+        assert!(names == expected, "{names:?}");
+        symlink("round", at("round")).unwrap();
+        assert!(way(&at("round")).len() < 200);
+    }
+
+    #[test]
+    fn rights_of_others_are_seen_unless_sticky() {
+        let about = |mode, is_folder| About {
+            owner: user(),
+            mode,
+            identity: (0, 0),
+            names: 1,
+            is_link: false,
+            is_folder,
+        };
+        assert!(about(0o664, false).is_wide() && !about(0o664, false).is_for_everybody());
+        assert!(about(0o777, true).is_for_everybody());
+        assert!(!about(0o1777, true).is_wide());
+        assert!(about(0o1777, false).is_wide(), "of a file it says nothing");
+        assert_eq!(about(0o777, true).narrowed(true), 0o775);
+        assert_eq!(about(0o777, true).narrowed(false), 0o755);
     }
 }

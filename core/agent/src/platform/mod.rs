@@ -6,3 +6,4 @@
 
 pub(crate) mod files;
 pub(crate) mod processes;
+pub(crate) mod service;

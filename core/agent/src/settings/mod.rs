@@ -9,7 +9,6 @@ mod check;
 mod read;
 mod sections;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -22,6 +21,7 @@ pub use sections::{
 };
 pub use wpk_api::settings::{ByteSize, Span};
 
+use crate::platform::files;
 use check::{VERSION_FILE, check};
 use read::Reader;
 
@@ -114,7 +114,7 @@ impl Settings {
         let mut warnings = Vec::new();
         let ca = &self.upgrade.ca_verification;
         if let Some(channel) = &self.channel {
-            let mode = std::fs::metadata(&channel.key).map_or(0, |meta| meta.permissions().mode());
+            let mode = files::mode(&channel.key).unwrap_or_default();
             let version = self.agent.version_file.as_deref();
             let told = |file: &Path| file.metadata().is_ok_and(|meta| meta.len() > 0);
             if let (None, Some(file)) = (&self.agent.version, version)

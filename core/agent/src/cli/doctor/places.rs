@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::fs::statvfs;
 use wpk_api::examine::Check;
 use wpk_api::paths;
 use wpk_api::settings::ByteSize;
 
 use crate::home::STAGING;
 use crate::locks;
+use crate::platform::files;
 
 /// Bytes below which an upgrade may fail, and below which it does.
 const LITTLE: u64 = 512 << 20;
@@ -25,8 +25,8 @@ pub(super) fn look(home: &Path) -> Vec<Check> {
 fn room(home: &Path) -> Check {
     const NAME: &str = "disk";
     let shown = home.display();
-    let free = match statvfs(home) {
-        Ok(about) => about.f_bavail.saturating_mul(about.f_frsize),
+    let free = match files::room(home) {
+        Ok(free) => free,
         Err(error) => return Check::failure(NAME, format!("{shown}: {error}"), ""),
     };
     let detail = format!("{} free in {shown}", ByteSize(free >> 20 << 20));
