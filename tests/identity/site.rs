@@ -13,7 +13,7 @@ use wpk_testkit::{Home, Process, binary};
 pub(crate) struct Site {
     pub(crate) home: Home,
     pub(crate) address: String,
-    pub(crate) daemon: Process,
+    _daemon: Process,
 }
 
 /// How a program ended.
@@ -26,12 +26,20 @@ pub(crate) struct Ended {
 
 impl Site {
     pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these settings of the channel.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let home = Home::new().unwrap();
         let mut command = Command::new(binary("wpkd").unwrap());
         command.arg("--home").arg(home.path("m"));
         command
             .env("WPKD_TRANSPORT__TYPE", "channel")
             .env("WPKD_TRANSPORT__LISTEN", "127.0.0.1:0");
+        for (key, value) in settings {
+            command.env(format!("WPKD_TRANSPORT__{key}"), value);
+        }
         let mut daemon = Process::start(command, home.path("wpkd.log")).unwrap();
         let line = daemon
             .wait_for_line("agent channel listening", PATIENCE)
@@ -45,7 +53,7 @@ impl Site {
         Self {
             home,
             address,
-            daemon,
+            _daemon: daemon,
         }
     }
 

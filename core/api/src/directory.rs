@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentChange, AgentDetails, AgentId, AgentInfo, IssuedToken, TokenInfo, TokenWish};
+use crate::{
+    AgentChange, AgentDetails, AgentId, AgentInfo, CaReport, CaWish, IssuedToken, TokenInfo,
+    TokenWish,
+};
 
 /// Who the agents are: platform, version, connection (PROTOCOL.md, section 9).
 ///
@@ -86,6 +89,18 @@ pub trait AgentDirectory: Send + Sync {
     /// no such token.
     async fn revoke_token(&self, id: &str) -> Result<(), DirectoryError> {
         let _ = id;
+        Err(DirectoryError::NotSupported)
+    }
+
+    /// Takes a step of the replacement of the CA that certifies agents, on disk before
+    /// this returns, and tells how things stand then.
+    ///
+    /// # Errors
+    /// [`DirectoryError::NotSupported`] where agents have no certificates of ours (this is
+    /// the default), [`DirectoryError::Refused`] where it is not the step to take, or
+    /// agents would be cut off and the wish does not say that they may.
+    async fn authority(&self, wish: CaWish) -> Result<CaReport, DirectoryError> {
+        let _ = wish;
         Err(DirectoryError::NotSupported)
     }
 }

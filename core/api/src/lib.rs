@@ -43,6 +43,7 @@
 //! ```
 
 mod agent;
+mod authority;
 pub mod border;
 mod change;
 mod dialect;
@@ -70,6 +71,7 @@ mod version;
 pub mod words;
 
 pub use agent::{AgentInfo, ConnectionStatus, Platform};
+pub use authority::{CaCertificate, CaReport, CaStep, CaWish};
 pub use change::{Change, Changed, Revision};
 pub use dialect::Dialect;
 pub use digest::{ParseSha1Error, Sha1};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::agent::ca::CaArgs;
 use crate::agent::token::TokenArgs;
 use crate::agent::{LabelArgs, OutArgs, RenameArgs, ShowArgs};
 use crate::agent_upgrade::args::ToolArgs;
@@ -79,6 +80,9 @@ pub(crate) enum AgentCommand {
     Remove(OutArgs),
     /// Issue a token with which agents enroll over the network; or list them, or revoke one.
     Token(TokenArgs),
+    /// Show the CA that certifies agents, or replace it in three steps by which nobody is
+    /// cut off.
+    Ca(CaArgs),
     /// Give an agent another name.
     Rename(RenameArgs),
     /// Set labels of agents, and take some away.

@@ -105,6 +105,7 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
             AgentCommand::Revoke(args) => block_on(agent::put_out(&global, args, false, out)),
             AgentCommand::Remove(args) => block_on(agent::put_out(&global, args, true, out)),
             AgentCommand::Token(args) => block_on(agent::token::run(&global, args, out)),
+            AgentCommand::Ca(args) => block_on(agent::ca::run(&global, args, out)),
             AgentCommand::Rename(args) => block_on(agent::rename(&global, args, out)),
             AgentCommand::Label(args) => block_on(agent::label(&global, args, out)),
         },

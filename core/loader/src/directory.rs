@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use wpk_abi::Operation;
 use wpk_api::border::{Agents, ChangeAgent, Name, Nothing, Opened, Page};
 use wpk_api::{
-    AgentChange, AgentDetails, AgentDirectory, AgentId, AgentInfo, AgentPage, DirectoryError,
-    Enrollment, IssuedToken, TokenInfo, TokenWish,
+    AgentChange, AgentDetails, AgentDirectory, AgentId, AgentInfo, AgentPage, CaReport, CaWish,
+    DirectoryError, Enrollment, IssuedToken, TokenInfo, TokenWish,
 };
 
 use crate::failure::CallError;
@@ -76,5 +76,10 @@ impl AgentDirectory for Directory {
         let name = id.to_owned();
         let answer = self.0.ask_for(Operation::RevokeToken, &Name { name }).await;
         answer.map(|Nothing {}| ()).map_err(CallError::directory)
+    }
+
+    async fn authority(&self, wish: CaWish) -> Result<CaReport, DirectoryError> {
+        let answer = self.0.ask_for(Operation::Authority, &wish).await;
+        answer.map_err(CallError::directory)
     }
 }

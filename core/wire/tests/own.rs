@@ -3,15 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use wpk_api::{
-    AgentChange, AgentId, AgentInfo, Cause, Confirmation, ConnectionStatus, Enrollment, Labels,
-    Platform, Target, TaskId, TimelineEntry, TimelineStep, Version,
+    AgentChange, AgentId, AgentInfo, CaStep, Cause, Confirmation, ConnectionStatus, Enrollment,
+    Labels, Platform, Target, TaskId, TimelineEntry, TimelineStep, Version,
 };
+use wpk_wire::own::{AskCa, IssueToken, ListTokens, NewToken, RevokeToken};
 use wpk_wire::own::{
     AskProgress, AskTimeline, ChangeAgent, Delivery, DeliveryStep, EnrollAgent, EnrolledAgent,
     Forecast, IncompleteEnrolment, ListAgents, ListedAgent, ShowAgent, TaskTimeline, TimelineLine,
     VersionFilter,
 };
-use wpk_wire::own::{IssueToken, ListTokens, NewToken, RevokeToken};
 use wpk_wire::task::TaskCommand;
 use wpk_wire::{
     Dialect, Item, OwnRequest, Refusal, Response, Step, UpgradeCode, UpgradeCommand, UpgradeRequest,
@@ -68,7 +68,7 @@ fn requests_are_printed_as_before_and_read_back() {
         set: [site].into(),
         unset: vec!["rack".into()],
     };
-    let cases: [(OwnRequest, &str); 16] = [
+    let cases: [(OwnRequest, &str); 17] = [
         (
             IssueToken {
                 uses: 5,
@@ -81,6 +81,14 @@ fn requests_are_printed_as_before_and_read_back() {
         (
             ListTokens {}.into(),
             r#"agent_token_list","origin":{"module":"api"},"parameters":{}}"#,
+        ),
+        (
+            AskCa {
+                step: CaStep::Switch,
+                force: true,
+            }
+            .into(),
+            r#"agent_ca","origin":{"module":"api"},"parameters":{"force":true,"step":"switch"}}"#,
         ),
         (
             RevokeToken { token: "a7".into() }.into(),
@@ -647,6 +655,7 @@ fn every_command_has_its_word() {
             "agent_token",
             "agent_token_list",
             "agent_token_revoke",
+            "agent_ca",
             "upgrade_progress",
             "upgrade_timeline"
         ]

@@ -1,15 +1,17 @@
 //! Tells agents which CAs to trust: one that renews and trusts others than ours hears of it
 //! with its welcome, all of them when a CA is replaced. Sessions and the directory enter.
 
-use std::sync::Arc;
-
+use wpk_api::{CaCertificate, CaReport, CaStep, CaWish, DirectoryError};
 use wpk_wire::ChannelMessage;
 use wpk_wire::channel::Authorities;
 
-use crate::certificate::fingerprint;
+use crate::certificate::{end, fingerprint};
 use crate::core::Core;
 use crate::link::Link;
 use crate::pki::{PkiError, Step};
+
+/// Agents that are named in a report.
+const MOST_BEHIND: usize = 1_000;
 
 /// Announces our CAs where the agent trusts others, or has a certificate of one that goes.
 pub(crate) fn announce(core: &Core, link: &Link, trusts: &[String]) {
@@ -29,17 +31,94 @@ pub(crate) fn announce(core: &Core, link: &Link, trusts: &[String]) {
     }
 }
 
-/// Takes a step of a replacement, and has everything follow from it. Writes to disk: not
-/// for an async thread.
-pub(crate) fn step(core: &Arc<Core>, step: Step) -> Result<(), PkiError> {
-    core.authority.step(step)?;
+/// Takes a step of a replacement, has everything follow from it, and tells how things
+/// stand. Writes to disk: not for an async thread.
+///
+/// # Errors
+/// It is not the step to take, or agents would be cut off by it.
+pub(crate) fn carry_out(core: &Core, wish: CaWish) -> Result<CaReport, DirectoryError> {
+    let before = report(core);
+    let (step, verb) = match wish.step {
+        CaStep::Show => return Ok(before),
+        CaStep::Replace => (Step::Replace, "made"),
+        CaStep::Switch => (Step::Switch, "in use"),
+        CaStep::Finish => (Step::Finish, "the only one"),
+    };
+    core.authority.may(step).map_err(refused)?;
+    if !wish.force && step != Step::Replace && before.behind_count > 0 {
+        let shown: Vec<String> = before
+            .behind
+            .iter()
+            .take(20)
+            .map(ToString::to_string)
+            .collect();
+        return Err(DirectoryError::Refused(format!(
+            "{} of {} agents would be cut off, among them {}: wait until they have connected, or \
+             give --force and enroll them again",
+            before.behind_count,
+            before.agents,
+            shown.join(", ")
+        )));
+    }
+    core.authority.step(step).map_err(refused)?;
     let trusted = core.authority.now().certificates();
-    core.judge.trust(&trusted).map_err(PkiError::Step)?;
-    core.identity.replace(core.authority.manager_certificate()?);
+    core.judge
+        .trust(&trusted)
+        .map_err(DirectoryError::Unavailable)?;
+    let certificate = core.authority.manager_certificate().map_err(refused)?;
+    core.identity.replace(certificate);
+    let ca = digest(&core.authority.now().signer().certificate);
+    tracing::info!(
+        ca,
+        cut_off = before.behind_count,
+        "the new CA of agents is {verb}"
+    );
     for link in core.links.all() {
         announce(core, &link, &[]);
     }
-    Ok(())
+    Ok(report(core))
+}
+
+fn refused(error: PkiError) -> DirectoryError {
+    match error {
+        PkiError::Step(text) => DirectoryError::Refused(text),
+        error => DirectoryError::Unavailable(error.to_string()),
+    }
+}
+
+/// How things stand: which CAs there are, and who would be cut off by the next step.
+fn report(core: &Core) -> CaReport {
+    let now = core.authority.now();
+    let one = |certificate: &[u8], state: &str| CaCertificate {
+        sha256: digest(certificate),
+        state: state.to_owned(),
+        end: end(certificate).unwrap_or_default(),
+    };
+    let mut authorities = vec![one(&now.current.certificate, "in use")];
+    let behind = if let Some(next) = &now.next {
+        authorities.push(one(&next.certificate, "new"));
+        core.registry.distrusting(&digest(&next.certificate))
+    } else if let Some((old, _)) = &now.old {
+        authorities.push(one(old, "old"));
+        core.registry
+            .not_issued_by(&fingerprint(&now.current.certificate))
+    } else {
+        Vec::new()
+    };
+    let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    CaReport {
+        authorities,
+        manager_end: core.identity.end(),
+        agents: count(core.registry.len()),
+        behind_count: count(behind.len()),
+        behind: behind.into_iter().take(MOST_BEHIND).collect(),
+    }
+}
+
+/// The CAs of the moment: what an agent trusts that enrolls now.
+pub(crate) fn trusted(core: &Core) -> Vec<String> {
+    let certificates = core.authority.now().certificates();
+    certificates.iter().map(|one| digest(one)).collect()
 }
 
 /// SHA-256 of a certificate (DER), hexadecimal.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rcgen::KeyPair;
 use wpk_api::{
-    AgentChange, AgentDetails, AgentDirectory, AgentId, AgentInfo, AgentPage, ConnectionStatus,
-    DirectoryError, Enrollment, IssuedToken, Labels, Platform, TokenInfo, TokenWish,
+    AgentChange, AgentDetails, AgentDirectory, AgentId, AgentInfo, AgentPage, CaReport, CaWish,
+    ConnectionStatus, DirectoryError, Enrollment, IssuedToken, Labels, Platform, TokenInfo,
+    TokenWish,
 };
 use wpk_wire::channel::EnrollToken;
 
+use crate::authorities;
 use crate::certificate::fingerprint;
 use crate::channel::Channel;
 use crate::clock::now;
@@ -125,6 +127,7 @@ impl AgentDirectory for Channel {
                 name: &wanted,
                 labels: Labels::new(),
                 token: None,
+                trusts: authorities::trusted(&core),
             };
             let issue = |id: AgentId| core.authority.issue_for_key(id, &key);
             let (id, issued) = core.registry.enroll(agent, now(), issue)?;
@@ -211,6 +214,11 @@ impl AgentDirectory for Channel {
         blocking(move || core.registry.revoke_token(&token, now())).await?;
         tracing::info!(token = id, "an enrolment token was revoked");
         Ok(())
+    }
+
+    async fn authority(&self, wish: CaWish) -> Result<CaReport, DirectoryError> {
+        let core = Arc::clone(&self.core);
+        blocking(move || authorities::carry_out(&core, wish)).await
     }
 }
 

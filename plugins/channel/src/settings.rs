@@ -45,9 +45,9 @@ pub struct Settings {
     pub certificate_days: u32,
     /// For how long after its end a certificate may still be renewed. 0 s to 36,500 d.
     pub renew_within: Span,
-    /// For tests: in the place of `certificate_days`.
-    #[serde(skip)]
-    pub certificate_life: Option<Duration>,
+    /// In the place of `certificate_days` where it is set: for lives shorter than a day.
+    /// 1 s to 36,500 d.
+    pub certificate_life: Option<Span>,
 }
 
 impl Default for Settings {
@@ -105,6 +105,10 @@ impl Section for Settings {
         problems.in_range("max_connections", self.max_connections, 1..=1_000_000);
         problems.in_range("certificate_days", self.certificate_days, 1..=36_500);
         let longest = Span::seconds(36_500 * 86_400);
+        if let Some(life) = self.certificate_life {
+            problems.in_range("certificate_life", life, Span::seconds(1)..=longest);
+        }
+        let longest = Span::seconds(36_500 * 86_400);
         problems.in_range(
             "renew_within",
             self.renew_within,
@@ -147,8 +151,8 @@ impl Settings {
 
     /// How long certificates are valid.
     pub(crate) fn lives(&self) -> Lives {
-        let days = Duration::from_secs(u64::from(self.certificate_days) * 86_400);
-        Lives::new(self.certificate_life.unwrap_or(days))
+        let days = Span::seconds(u64::from(self.certificate_days) * 86_400);
+        Lives::new(self.certificate_life.unwrap_or(days).0)
     }
 
     /// How long a connection may be silent before it is lost.
@@ -181,7 +185,7 @@ mod tests {
         let problems = Settings::read(&json!({
             "listen": "here", "advertise": "host", "state": "", "keepalive": "1ms",
             "request_timeout": "2h", "handshake_timeout": "0s", "max_connections": 0,
-            "certificate_days": 40_000, "renew_within": "40000d",
+            "certificate_days": 40_000, "certificate_life": "1ms", "renew_within": "40000d",
         }))
         .unwrap_err();
         let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
@@ -196,7 +200,8 @@ mod tests {
                 "request_timeout",
                 "handshake_timeout",
                 "max_connections",
-                "certificate_days"
+                "certificate_days",
+                "certificate_life"
             ]
         );
         assert!(Settings::read(&json!({"lisen": "x"})).is_err());

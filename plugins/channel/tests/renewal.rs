@@ -3,9 +3,8 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{Manager, settings};
+use wpk_api::settings::Span;
 use wpk_api::{AgentDirectory, Enrollment, Labels, TokenWish};
 use wpk_plugin_channel::Settings;
 use wpk_testkit::channel_agent::{ChannelAgent, DEADLINE, client_config, hello};
@@ -20,7 +19,7 @@ const LIFE: u64 = 4;
 
 fn living(life: u64) -> Settings {
     Settings {
-        certificate_life: Some(Duration::from_secs(life)),
+        certificate_life: Some(Span::seconds(life)),
         ..settings()
     }
 }

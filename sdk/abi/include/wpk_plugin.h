@@ -198,6 +198,11 @@ enum {
     WPK_OP_TOKENS = 38,
     /* {"name": id} -> {}, or WPK_NOT_SUPPORTED. */
     WPK_OP_REVOKE_TOKEN = 39,
+    /* {"step": "show" | "replace" | "switch" | "finish", "force": bool}
+     *   -> {"authorities": [{"sha256": hex, "state": "in use" | "new" | "old",
+     *   "end": unix}], "manager_end": unix, "agents": n, "behind": [id], "behind_count": n},
+     *   or WPK_NOT_SUPPORTED. */
+    WPK_OP_AUTHORITY = 40,
 
     /* Provider: Wanted -> true or false: whether this provider is the one to ask.
      * No input or output; must answer within 5 seconds and always the same,

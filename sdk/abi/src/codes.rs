@@ -116,6 +116,8 @@ operations! {
     Tokens = 38, "tokens";
     /// Directory: makes an enrolment token worthless. Since minor version 2.
     RevokeToken = 39, "revoke_token";
+    /// Directory: the CA that certifies agents. Since minor version 2.
+    Authority = 40, "authority";
     /// Provider: whether it is the one to ask.
     Serves = 48, "serves";
     /// Provider: which file answers a wish.

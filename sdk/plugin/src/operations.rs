@@ -11,7 +11,7 @@ use wpk_api::border::{
     OneTask, Opened, Page, Purge, Reader, Section, SetPlace, Tasks, TasksAfter, TasksNow,
 };
 use wpk_api::{
-    AgentDirectory, Context, RequestSource, TaskObserver, TaskStore, TokenWish, Transport,
+    AgentDirectory, CaWish, Context, RequestSource, TaskObserver, TaskStore, TokenWish, Transport,
     WpkProvider,
 };
 
@@ -175,6 +175,10 @@ async fn ask_directory(
             let Name { name } = question.read()?;
             directory.revoke_token(&name).await?;
             Answer::json(Nothing {})
+        }
+        Operation::Authority => {
+            let wish: CaWish = question.read()?;
+            Answer::json(directory.authority(wish).await?)
         }
         other => Err(unknown(other.code())),
     }

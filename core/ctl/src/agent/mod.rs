@@ -1,6 +1,7 @@
 //! `wpkctl agent revoke | remove | rename | label | show`: single agents of the embedded
 //! manager. Each is one command of the socket; a 4.x manager's directory refuses them.
 
+pub(crate) mod ca;
 mod show;
 pub(crate) mod token;
 

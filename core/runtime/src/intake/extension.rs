@@ -8,7 +8,7 @@ use wpk_wire::own::{
 };
 use wpk_wire::{Item, OwnRequest, Refusal, Response};
 
-use super::{manage, timeline, tokens};
+use super::{authority, manage, timeline, tokens};
 use crate::workshop::Workshop;
 
 /// Answers one of our own commands.
@@ -25,6 +25,7 @@ pub(super) async fn answer(
         OwnRequest::AgentToken(asked) => tokens::issue(workshop, peer, asked).await,
         OwnRequest::AgentTokenList(_) => tokens::list(workshop, peer).await,
         OwnRequest::AgentTokenRevoke(asked) => tokens::revoke(workshop, peer, asked).await,
+        OwnRequest::AgentCa(asked) => authority::answer(workshop, peer, asked).await,
         OwnRequest::UpgradeProgress(asked) => Ok(progress(workshop, asked)),
         OwnRequest::UpgradeTimeline(asked) => timeline::answer(workshop, asked).await,
     }

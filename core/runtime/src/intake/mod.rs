@@ -3,6 +3,7 @@
 
 mod acknowledge;
 mod asked;
+mod authority;
 mod dry_run;
 mod extension;
 mod manage;

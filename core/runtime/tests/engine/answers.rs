@@ -166,7 +166,7 @@ async fn only_root_may_change_agents() {
         "origin": {"module": "api"}, "command": "agent_revoke", "parameters": {"agent": 1},
     });
     let mut texts = Vec::new();
-    for command in ["agent_token", "agent_token_list"] {
+    for command in ["agent_token", "agent_token_list", "agent_ca"] {
         let request = json!({"origin": {"module": "api"}, "command": command});
         let peer = Peer::Local { uid: u32::MAX };
         let answer = stand.call(Endpoint::Upgrade, peer, &request).await;

@@ -9,6 +9,7 @@
 //! tool and a daemon of different releases understand each other; for that, a
 //! member once sent keeps its name and its type.
 
+pub mod agent_ca;
 pub mod agent_change;
 pub mod agent_enroll;
 pub mod agent_list;
@@ -23,6 +24,7 @@ use crate::codes::UpgradeCode;
 use crate::refusal::Refusal;
 use crate::upgrade::command::UpgradeCommand;
 
+pub use agent_ca::{AskCa, CaState};
 pub use agent_change::{ChangeAgent, ShowAgent};
 pub use agent_enroll::{EnrollAgent, EnrolledAgent, IncompleteEnrolment};
 pub use agent_list::{ListAgents, ListedAgent, ListedDetails, VersionFilter};
@@ -48,6 +50,8 @@ pub enum OwnRequest {
     AgentTokenList(ListTokens),
     /// `agent_token_revoke`.
     AgentTokenRevoke(RevokeToken),
+    /// `agent_ca`.
+    AgentCa(AskCa),
     /// `upgrade_progress`.
     UpgradeProgress(AskProgress),
     /// `upgrade_timeline`.
@@ -65,6 +69,7 @@ impl OwnRequest {
             Self::AgentToken(_) => UpgradeCommand::AgentToken,
             Self::AgentTokenList(_) => UpgradeCommand::AgentTokenList,
             Self::AgentTokenRevoke(_) => UpgradeCommand::AgentTokenRevoke,
+            Self::AgentCa(_) => UpgradeCommand::AgentCa,
             Self::UpgradeProgress(_) => UpgradeCommand::UpgradeProgress,
             Self::UpgradeTimeline(_) => UpgradeCommand::UpgradeTimeline,
         }
@@ -95,6 +100,7 @@ impl OwnRequest {
             UpgradeCommand::AgentTokenRevoke => {
                 |p| RevokeToken::read(p).map(Self::AgentTokenRevoke)
             }
+            UpgradeCommand::AgentCa => |p| AskCa::read(p).map(Self::AgentCa),
             UpgradeCommand::UpgradeProgress => |p| AskProgress::read(p).map(Self::UpgradeProgress),
             UpgradeCommand::UpgradeTimeline => |p| AskTimeline::read(p).map(Self::UpgradeTimeline),
             UpgradeCommand::Upgrade
@@ -116,6 +122,7 @@ impl OwnRequest {
             Self::AgentToken(asked) => json!(asked),
             Self::AgentTokenList(asked) => json!(asked),
             Self::AgentTokenRevoke(asked) => json!(asked),
+            Self::AgentCa(asked) => json!(asked),
             Self::UpgradeProgress(asked) => json!(asked),
             Self::UpgradeTimeline(asked) => json!(asked),
         };
@@ -147,6 +154,7 @@ requests! {
     IssueToken => AgentToken,
     ListTokens => AgentTokenList,
     RevokeToken => AgentTokenRevoke,
+    AskCa => AgentCa,
     AskProgress => UpgradeProgress,
     AskTimeline => UpgradeTimeline,
 }

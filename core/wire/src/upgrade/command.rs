@@ -34,6 +34,8 @@ words! {
         AgentTokenList = "agent_token_list",
         /// Ours: an enrolment token is made worthless.
         AgentTokenRevoke = "agent_token_revoke",
+        /// Ours: the CA that certifies agents.
+        AgentCa = "agent_ca",
         /// Ours: how far deliveries are.
         UpgradeProgress = "upgrade_progress",
         /// Ours: what happened to tasks, step by step.

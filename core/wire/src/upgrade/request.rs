@@ -180,6 +180,7 @@ impl UpgradeRequest {
             | UpgradeCommand::AgentToken
             | UpgradeCommand::AgentTokenList
             | UpgradeCommand::AgentTokenRevoke
+            | UpgradeCommand::AgentCa
             | UpgradeCommand::UpgradeProgress
             | UpgradeCommand::UpgradeTimeline => return Err(unknown()),
         })

@@ -185,8 +185,8 @@ impl Database {
         transaction
             .execute(
                 "INSERT INTO agents (id, name, fingerprint, enrolled, certificate_end, labels,
-                        issuer)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                        issuer, trusts)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params![
                     i64::from(id),
                     record.name,
@@ -195,6 +195,7 @@ impl Database {
                     record.certificate_end,
                     as_json(&record.labels),
                     record.issuer,
+                    record.trusts.join(" "),
                 ],
             )
             .map_err(sqlite)?;

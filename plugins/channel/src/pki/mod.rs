@@ -74,6 +74,14 @@ impl Authority {
         Ok(())
     }
 
+    /// Whether this step is the one to take; changes nothing.
+    ///
+    /// # Errors
+    /// [`PkiError::Step`] where it is not.
+    pub(crate) fn may(&self, step: Step) -> Result<(), PkiError> {
+        self.now().may(step)
+    }
+
     /// How long certificates are valid.
     pub(crate) fn lives(&self) -> Lives {
         self.lives

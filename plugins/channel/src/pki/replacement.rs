@@ -99,36 +99,46 @@ impl Authorities {
         all.map(|pem| format!("{}\n", pem.trim_end())).collect()
     }
 
+    /// Whether this step is the one to take.
+    pub(super) fn may(&self, step: Step) -> Result<(), PkiError> {
+        let text = match (step, &self.next, &self.old) {
+            (Step::Replace, None, None)
+            | (Step::Switch, Some(_), _)
+            | (Step::Finish, _, Some(_)) => {
+                return Ok(());
+            }
+            (Step::Replace, Some(_), _) => {
+                "a new CA is announced already: `switch` is the next step"
+            }
+            (Step::Replace, None, Some(_)) => {
+                "the CA before is trusted still: `finish` is the next step"
+            }
+            (Step::Switch, None, _) => "there is no new CA: `replace` makes one",
+            (Step::Finish, _, None) => {
+                "no CA but the one in use is trusted: there is nothing to finish"
+            }
+        };
+        Err(PkiError::Step(text.to_owned()))
+    }
+
     /// What they are after a step.
     pub(super) fn step(&self, step: Step, folder: &Path) -> Result<Self, PkiError> {
+        self.may(step)?;
         let [ca, key] = ["ca.pem", "ca.key"].map(|name| folder.join(name));
         let [next, next_key] = ["ca-next.pem", "ca-next.key"].map(|name| folder.join(name));
         let old = folder.join("ca-old.pem");
-        let not_now = |text: &str| Err(PkiError::Step(text.to_owned()));
-        match (step, &self.next, &self.old) {
-            (Step::Replace, None, None) => {
+        match step {
+            Step::Replace => {
                 Signer::make(&next, &next_key)?;
             }
-            (Step::Replace, Some(_), _) => {
-                return not_now("a new CA is announced already: `switch` is the next step");
-            }
-            (Step::Replace, None, Some(_)) => {
-                return not_now("the CA before is trusted still: `finish` is the next step");
-            }
-            (Step::Switch, None, _) => {
-                return not_now("there is no new CA: `replace` makes one");
-            }
-            (Step::Switch, Some(_), _) => {
+            Step::Switch => {
                 files::write_private(&old, self.current.pem.as_bytes())
                     .map_err(PkiError::at(&old))?;
                 // From here on it is taken: what is left is done by the next start.
                 files::rename(&next_key, &key).map_err(PkiError::at(&key))?;
                 files::rename(&next, &ca).map_err(PkiError::at(&ca))?;
             }
-            (Step::Finish, _, None) => {
-                return not_now("no CA but the one in use is trusted: there is nothing to finish");
-            }
-            (Step::Finish, _, Some(_)) => match std::fs::remove_file(&old) {
+            Step::Finish => match std::fs::remove_file(&old) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(PkiError::at(&old)(error));
                 }

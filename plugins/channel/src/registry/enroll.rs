@@ -20,6 +20,8 @@ pub(crate) struct NewAgent<'a> {
     pub(crate) labels: Labels,
     /// The token it pays with.
     pub(crate) token: Option<&'a TokenId>,
+    /// The CAs that it is given, SHA-256 in hexadecimal.
+    pub(crate) trusts: Vec<String>,
 }
 
 impl Registry {
@@ -35,6 +37,7 @@ impl Registry {
             name,
             labels,
             token,
+            trusts,
         } = agent;
         check_name(name)?;
         // Held to the end, so that two enrolments cannot pass the check together.
@@ -47,6 +50,7 @@ impl Registry {
                 let mut record = Record::new(id, name, made.fingerprint, now);
                 record.certificate_end = Some(made.not_after);
                 record.issuer = Some(made.issuer);
+                record.trusts = trusts;
                 record.labels = labels;
                 issued = Some(made);
                 Ok::<_, EnrollError>(record)

@@ -9,15 +9,6 @@ use crate::certificate::{Fingerprint, Issued};
 use crate::pki::PkiError;
 use crate::record::{Next, Record};
 
-/// Who would be left behind by a change of CAs.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Behind {
-    /// They do not trust the CA, as far as they said.
-    pub(crate) distrust: Vec<AgentId>,
-    /// Their certificate is of another one.
-    pub(crate) others: Vec<AgentId>,
-}
-
 impl Registry {
     /// An agent showed this certificate: where it is the newer one, the one before is worth
     /// nothing any more.
@@ -97,17 +88,20 @@ impl Registry {
         })
     }
 
-    /// Who does not trust the CA with this digest, and whose certificate it did not issue.
-    pub(crate) fn behind(&self, digest: &str, ca: &Fingerprint) -> Behind {
+    /// Who does not trust the CA with this digest, as far as they said. Ascending.
+    pub(crate) fn distrusting(&self, digest: &str) -> Vec<AgentId> {
+        self.those(|record| !record.trusts.iter().any(|one| one == digest))
+    }
+
+    /// Whose certificate this CA did not issue. Ascending.
+    pub(crate) fn not_issued_by(&self, ca: &Fingerprint) -> Vec<AgentId> {
+        self.those(|record| record.issuer.as_ref() != Some(ca))
+    }
+
+    fn those(&self, which: impl Fn(&Record) -> bool) -> Vec<AgentId> {
         self.read(|agents| {
-            let ids = |behind: &dyn Fn(&Record) -> bool| {
-                let records = agents.by_id.values().filter(|one| behind(one));
-                records.map(|record| record.id).collect()
-            };
-            Behind {
-                distrust: ids(&|record| !record.trusts.iter().any(|one| one == digest)),
-                others: ids(&|record| record.issuer.as_ref() != Some(ca)),
-            }
+            let records = agents.by_id.values().filter(|one| which(one));
+            records.map(|record| record.id).collect()
         })
     }
 

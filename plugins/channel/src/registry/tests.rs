@@ -38,6 +38,7 @@ fn enroll(
         name,
         labels: Labels::new(),
         token: None,
+        trusts: Vec::new(),
     };
     registry.enroll(agent, now, |id| authority.issue_for_key(id, &key))
 }
