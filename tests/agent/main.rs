@@ -14,6 +14,7 @@
     unreachable_pub
 )]
 
+mod beside;
 mod homes;
 mod installers;
 mod results;
@@ -26,7 +27,12 @@ use std::process::ExitCode;
 use table::Check;
 
 fn main() -> ExitCode {
-    let rooms = [results::CHECKS, installers::CHECKS, homes::CHECKS];
+    let rooms = [
+        results::CHECKS,
+        installers::CHECKS,
+        beside::CHECKS,
+        homes::CHECKS,
+    ];
     let checks: Vec<&'static Check> = rooms.into_iter().flatten().collect();
     table::main("agent", &checks)
 }

@@ -92,8 +92,9 @@ impl Engine {
             Ok(_) => false,
             Err(refusal) => matches!(refusal.step, Some(Step::Open | Step::Upgrade)),
         };
-        if begins && self.state.installer_runs() {
-            tracing::warn!("the installer before still runs: no other upgrade begins");
+        let within = self.live.now().upgrade.result_within.0;
+        if begins && let Some(running) = self.state.installer_runs(within) {
+            tracing::warn!("{running}: no other upgrade begins");
             return AgentResponse::failure(AgentCode::Disabled);
         }
         match request {

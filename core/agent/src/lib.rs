@@ -23,6 +23,7 @@ mod facts;
 mod files;
 mod home;
 mod identity;
+mod in_progress;
 mod installer;
 mod installer_log;
 mod leftovers;

@@ -7,12 +7,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use wpk_api::TaskId;
 
 use crate::home;
+use crate::in_progress::{self, InProgress};
 use crate::lives::{LateWord, Life, Lives, NewLife, Whose, whose};
 use crate::result::ResultFile;
 use crate::running::Running;
@@ -28,6 +30,7 @@ pub(crate) struct State {
     task: TaskFile,
     running: Running,
     lives: Lives,
+    in_progress: InProgress,
     changed: Notify,
 }
 
@@ -39,6 +42,7 @@ impl State {
         Self {
             enabled: AtomicBool::new(enabled),
             telling: AtomicBool::new(false),
+            in_progress: InProgress::new(result.with_file_name(in_progress::NAME)),
             task: TaskFile::beside(&result),
             result,
             running,
@@ -60,10 +64,16 @@ impl State {
         self.enabled.store(enabled, Ordering::Relaxed);
     }
 
-    /// Whether an installer still works: no other may be begun then, nor its package
-    /// be brought.
-    pub(crate) fn installer_runs(&self) -> bool {
-        self.running.holds()
+    /// Whether an installer still works, for the log: no other may be begun then, nor its
+    /// package be brought. `within`: how long one of a 4.x package that says so itself is
+    /// believed.
+    pub(crate) fn installer_runs(&self, within: Duration) -> Option<String> {
+        if self.running.holds() {
+            return Some("the installer before still runs".to_owned());
+        }
+        let process = self.in_progress.process(within)?;
+        let name = in_progress::NAME;
+        Some(format!("process {process} works, says var/upgrade/{name}"))
     }
 
     /// Whether a result is being told: it then holds the next upgrade back, also

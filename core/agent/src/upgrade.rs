@@ -13,6 +13,7 @@ use wpk_package::{CaStore, Modes, Package, PackageError, Stage, Trust, UnpackOpt
 use wpk_wire::codes::AgentCode;
 
 use crate::home::{self, Home};
+use crate::in_progress;
 use crate::platform::files;
 use crate::rights::{Guard, Own};
 use crate::settings::{CaVerification, Settings};
@@ -120,8 +121,10 @@ pub(crate) fn prepare(
             "the installer's name is not allowed",
         ));
     };
+    // Of a package it would say that an installer works which does not.
+    let _ = home::remove(&inside.join(in_progress::NAME));
     let program = target.join(installer);
-    make_runnable(&inside.join(installer)).map_err(|error| {
+    make_runnable(&inside, installer).map_err(|error| {
         let text = format!("{}: cannot be made runnable: {error}", program.display());
         Failure::new(AgentCode::Chmod, text)
     })?;
@@ -181,7 +184,14 @@ fn empty(folder: &Path) -> io::Result<Own> {
     Ok(own)
 }
 
-fn make_runnable(program: &Path) -> io::Result<()> {
+/// Never through a link, in the folders on the way neither.
+fn make_runnable(folder: &Path, installer: &str) -> io::Result<()> {
+    let program = folder.join(installer);
+    for above in program.ancestors().skip(1) {
+        if above.starts_with(folder) && above != folder {
+            files::open_folder(above)?;
+        }
+    }
     let file = files::unlinked(0).read(true).open(program)?;
     files::set_mode(&file, 0o750)
 }
@@ -222,7 +232,12 @@ mod tests {
         fs::write(&file, "x").unwrap();
         symlink(&file, dir.path().join("link")).unwrap();
         let before = fs::metadata(&file).unwrap().permissions();
-        assert!(make_runnable(&dir.path().join("link")).is_err());
+        assert!(make_runnable(dir.path(), "link").is_err());
+        fs::create_dir_all(dir.path().join("sub/dir")).unwrap();
+        symlink("..", dir.path().join("sub/up")).unwrap();
+        assert!(make_runnable(dir.path(), "sub/up/file").is_err());
         assert_eq!(fs::metadata(&file).unwrap().permissions(), before);
+        fs::write(dir.path().join("sub/dir/in"), "x").unwrap();
+        make_runnable(dir.path(), "./sub/dir/in").unwrap();
     }
 }

@@ -145,6 +145,37 @@ fn refusals_tell_the_agent_what_to_clean_up() {
     assert_eq!(refusal.code, AgentCode::FileName);
     assert_eq!(refusal.file.as_deref(), Some("a.wpk"));
 
+    let upgrade = |installer: &str| {
+        let parameters = format!(r#"{{"file":"a.wpk","installer":"{installer}"}}"#);
+        let text = format!(r#"{{"command":"upgrade","parameters":{parameters}}}"#);
+        AgentRequest::parse(text.as_bytes())
+    };
+    for inside in [
+        "upgrade.sh",
+        "sub/dir/upgrade.sh",
+        "./upgrade.sh",
+        "a/./b",
+        "...",
+    ] {
+        assert!(upgrade(inside).is_ok(), "{inside}");
+    }
+    for not in [
+        "",
+        ".",
+        "..",
+        "/a",
+        "a/",
+        "a//b",
+        "a/..",
+        "a/.",
+        "../a",
+        "a/../b",
+        "a/../../b",
+        "//",
+    ] {
+        assert_eq!(upgrade(not).unwrap_err().code, AgentCode::FileName, "{not}");
+    }
+
     let refusal = AgentRequest::parse(br#"{"command":"nope"}"#).unwrap_err();
     assert!(refusal.named);
     assert!(!AgentRequest::parse(b"{}").unwrap_err().named);

@@ -50,7 +50,7 @@ pub enum AgentRequest {
     Upgrade {
         /// The WPK.
         file: String,
-        /// The installer, a bare name too.
+        /// The installer: a path inside the package, never above it.
         installer: String,
         /// The manager's task, to be named in the acknowledgement (section 16);
         /// `None` from one that names none.
@@ -161,7 +161,7 @@ impl AgentRequest {
             Step::Close => Self::Close { file },
             Step::Sha1 => Self::Sha1 { file },
             Step::Upgrade => match parameters.get("installer").and_then(Value::as_str) {
-                Some(installer) if is_bare_name(installer) => Self::Upgrade {
+                Some(installer) if is_inside(installer) => Self::Upgrade {
                     file,
                     installer: installer.to_owned(),
                     task: task(&parameters),
@@ -197,6 +197,14 @@ fn is_bare_name(name: &str) -> bool {
         && name != ".."
         && !name.contains(['/', '\0'])
         && (cfg!(unix) || !name.contains('\\'))
+}
+
+/// Whether a path stays inside the folder that it starts from, and names a file there.
+fn is_inside(path: &str) -> bool {
+    let mut parts = path.split('/').rev();
+    path.len() <= MAX_FILE_NAME
+        && parts.next().is_some_and(is_bare_name)
+        && parts.all(|part| part == "." || is_bare_name(part))
 }
 
 /// A command as it arrives on the agent's end of a channel, after the address.

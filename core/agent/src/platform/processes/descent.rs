@@ -85,15 +85,25 @@ pub(super) fn descendants() -> Vec<i32> {
     found
 }
 
-/// The parent in a line of `/proc/ID/stat`; `None` for one that is dead already. A
-/// name may hold anything, also brackets.
+/// When the process began, in ticks since the system did; `None` where none of this
+/// number lives.
+pub(super) fn ticks(pid: u32) -> Option<u64> {
+    living(&fs::read(format!("/proc/{pid}/stat")).ok()?, 22 - 3)
+}
+
+/// The parent in a line of `/proc/ID/stat`.
 fn living_parent(stat: &[u8]) -> Option<i32> {
+    living(stat, 4 - 3)
+}
+
+/// What stands in a line of `/proc/ID/stat`, so far behind the state; `None` for a process
+/// that is dead already. A name may hold anything, also brackets.
+fn living<T: std::str::FromStr>(stat: &[u8], at: usize) -> Option<T> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
-    let mut words = rest.split_ascii_whitespace();
-    let state = words.next()?;
-    let parent = words.next()?.parse().ok()?;
-    (!matches!(state, "Z" | "X")).then_some(parent)
+    let words: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let dead = matches!(words.first(), None | Some(&("Z" | "X")));
+    words.get(at)?.parse().ok().filter(|_| !dead)
 }
 
 #[cfg(test)]

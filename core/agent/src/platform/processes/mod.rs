@@ -11,9 +11,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::io::Errno;
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, set_child_subreaper, wait};
 
 pub(crate) use cgroup::Group;
@@ -196,6 +197,16 @@ fn end(status: WaitStatus) -> End {
 
 fn raw(pid: Pid) -> i32 {
     pid.as_raw_nonzero().get()
+}
+
+/// When a process began, by the system's clock; `None` where none of this number lives.
+pub(crate) fn began(id: u32) -> Option<SystemTime> {
+    let ticks = descent::ticks(id)?;
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let up = text.lines().find_map(|line| line.strip_prefix("btime "))?;
+    let since = Duration::from_secs(up.trim().parse().ok()?);
+    let milliseconds = ticks.checked_mul(1_000)? / clock_ticks_per_second().max(1);
+    SystemTime::UNIX_EPOCH.checked_add(since.checked_add(Duration::from_millis(milliseconds))?)
 }
 
 /// The file that this process got as its standard input.
