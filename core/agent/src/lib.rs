@@ -33,6 +33,7 @@ mod locks;
 mod notify;
 mod outbox;
 mod platform;
+mod reason;
 mod reload;
 mod result;
 mod rights;

@@ -4,6 +4,7 @@
 //! It runs from start to end of the agent, because an installer may restart the
 //! agent or not, and may take longer than anybody thought.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use wpk_wire::Acknowledgement;
 
 use crate::lives::{LateWord, Life, Whose};
 use crate::outbox::Outbox;
+use crate::reason;
 use crate::result::ResultFile;
 use crate::settings::UpgradeSettings;
 use crate::state::State;
@@ -195,7 +197,7 @@ async fn deliver(
         let acknowledgement = match (look.found, first) {
             (ResultFile::Absent, _) => return,
             (_, Some(first)) if look.late() => Acknowledgement::for_result(first),
-            (found, _) => report(found),
+            (found, _) => report(found, state.result_path()),
         };
         if let Some(acknowledgement) = acknowledgement {
             outbox.send(&acknowledgement.about(state.task())).await;
@@ -205,16 +207,20 @@ async fn deliver(
     }
 }
 
-fn report(found: ResultFile) -> Option<Acknowledgement> {
-    match found {
-        ResultFile::Result(result) => Acknowledgement::for_result(result),
-        none => failed(none.trouble().unwrap_or_default()),
+fn report(found: ResultFile, path: &Path) -> Option<Acknowledgement> {
+    match (found, found.trouble()) {
+        (ResultFile::Result(0), _) => Acknowledgement::for_result(0),
+        (ResultFile::Result(result), _) => match reason::read(path) {
+            Some(reason) => failed(result, &reason),
+            None => Acknowledgement::for_result(result),
+        },
+        (_, trouble) => failed(2, trouble.unwrap_or_default()),
     }
 }
 
-/// The report of a failure that the installer did not write itself.
-fn failed(reason: &str) -> Option<Acknowledgement> {
-    let mut acknowledgement = Acknowledgement::for_result(2)?;
+/// The report of a failure with its reason, the installer's or ours.
+fn failed(result: u8, reason: &str) -> Option<Acknowledgement> {
+    let mut acknowledgement = Acknowledgement::for_result(result)?;
     acknowledgement.message = acknowledgement
         .message
         .map(|message| format!("{message}: {reason}"));
@@ -323,6 +329,19 @@ mod tests {
             assert!(!result.exists(), "{what}");
             running.abort();
         }
+    }
+
+    #[test]
+    fn the_installers_reason_is_told_with_a_failure_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("upgrade_result");
+        let message = |result| report(ResultFile::Result(result), &path)?.message;
+        assert_eq!(message(2).as_deref(), Some("Upgrade failed"));
+        fs::write(dir.path().join("upgrade_reason"), "no room\n").unwrap();
+        assert_eq!(message(2).as_deref(), Some("Upgrade failed: no room"));
+        let missing = "Upgrade failed due missing dependency: no room";
+        assert_eq!(message(1).as_deref(), Some(missing));
+        assert_eq!(message(0).as_deref(), Some("Upgrade was successful"));
     }
 
     #[tokio::test(start_paused = true)]

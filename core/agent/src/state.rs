@@ -16,6 +16,7 @@ use wpk_api::TaskId;
 use crate::home;
 use crate::in_progress::{self, InProgress};
 use crate::lives::{LateWord, Life, Lives, NewLife, Whose, whose};
+use crate::reason;
 use crate::result::ResultFile;
 use crate::running::Running;
 use crate::task_file::TaskFile;
@@ -103,6 +104,7 @@ impl State {
         if let Err(error) = self.task.remove() {
             tracing::warn!("the note of the upgrade's task cannot be removed: {error}");
         }
+        reason::forget(&self.result);
         self.running.forget();
         let lives = self.lives.all();
         self.lives.remove(lives.iter().filter(|life| !life.late));

@@ -21,6 +21,8 @@
 
 wpk_state=var/installer
 wpk_result=var/upgrade/upgrade_result
+wpk_reason_file=var/upgrade/upgrade_reason
+wpk_reason=
 wpk_tab=$(printf '\t')
 wpk_number=0
 wpk_plan=
@@ -81,6 +83,7 @@ wpk_begin() {
     fi
     wpk_run=$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
     wpk_planned='' wpk_ready='' wpk_verdict='' wpk_restored=''
+    rm -f "$wpk_reason_file"
     echo 2 >"$wpk_state/result-$wpk_run" && wpk_sync "$wpk_state/result-$wpk_run" || exit 2
     wpk_step
     cp "$wpk_own/wpk-installer.sh" "$wpk_state/finish.new" && chmod 700 "$wpk_state/finish.new" &&
@@ -126,7 +129,7 @@ wpk_detach() {
 }
 
 wpk_require() {
-    command -v "$1" >/dev/null || { wpk_say "$1 is missing"; wpk_conclude 1; }
+    command -v "$1" >/dev/null || { wpk_reason="$1 is missing"; wpk_say "$wpk_reason"; wpk_conclude 1; }
 }
 
 # Adds a target with the word for what becomes of it.
@@ -317,6 +320,7 @@ wpk_clean() {
 }
 
 wpk_fail() {
+    wpk_reason=$*
     wpk_say "$*"
     wpk_conclude 2
 }
@@ -334,6 +338,11 @@ wpk_conclude() {
     [ $wpk_back = 1 ] || wpk_clean "$wpk_state/journal" "$wpk_decided"
     wpk_step
     wpk_digit=$wpk_state/result-$wpk_run
+    if [ "$wpk_decided" != 0 ] && [ -n "$wpk_reason" ] && [ -e "$wpk_digit" ]; then
+        # Where the disk is full it is told without.
+        printf '%s\n' "$wpk_reason" >"$wpk_state/reason.new" && mv -f "$wpk_state/reason.new" "$wpk_reason_file"
+        rm -f "$wpk_state/reason.new"
+    fi
     if [ -e "$wpk_digit" ]; then
         # In place, so that a full disk does not matter.
         echo "$wpk_decided" | dd of="$wpk_digit" conv=notrunc 2>/dev/null && wpk_sync "$wpk_digit" || exit 2
@@ -389,6 +398,7 @@ wpk_finish() {
     [ ! -e "$wpk_state/previous" ] || wpk_settle "$wpk_state/previous" || exit 2
     [ -e "$wpk_state/journal" ] || exit 0
     wpk_read "$wpk_state/journal" || exit 2
+    [ -n "$wpk_verdict" ] || wpk_reason="the installer was killed, or the machine went down, before its end"
     wpk_conclude "${wpk_verdict:-2}"
 }
 

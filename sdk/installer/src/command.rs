@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use crate::background;
 use crate::error::InstallError;
+use crate::guard;
 use crate::place::plain;
 
 /// What a command gets when its author gives no limit.
@@ -134,6 +135,7 @@ impl Command {
             .args(arguments)
             .current_dir(home)
             .env_remove(background::MARK)
+            .env_remove(guard::MARK)
             .stdin(Stdio::null())
             .process_group(0);
         loop {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::background::{self, Starter};
 use crate::command::Command;
 use crate::error::InstallError;
+use crate::guard;
 use crate::health::Health;
 use crate::home;
 use crate::log::say;
@@ -18,6 +19,7 @@ use crate::requirement::Requirement;
 use crate::sequence::Sequence;
 use crate::state::State;
 use crate::verdict::{Step, Verdict};
+use crate::watchdog;
 use crate::work::{Hook, Work, settle};
 
 /// An upgrade: what to replace, how to see that it went well.
@@ -31,6 +33,7 @@ pub struct Installer {
     outside: Vec<PathBuf>,
     items: Vec<Item>,
     sequence: Sequence,
+    watched: bool,
     hook: Hook,
 }
 
@@ -56,6 +59,7 @@ impl Installer {
             outside: Vec::new(),
             items: Vec::new(),
             sequence: Sequence::default(),
+            watched: false,
             hook: Box::new(|_| {}),
         })
     }
@@ -171,6 +175,19 @@ impl Installer {
         self
     }
 
+    /// Leaves a watchdog behind, a second process of this program: if the installer is
+    /// killed, it brings the work to its end at once, which means that the old version
+    /// comes back unless the new one was found healthy already. It also ends an installer
+    /// that takes ten minutes longer than all its time limits together.
+    ///
+    /// For whatever upgrades the agent itself: without it a killed installer waits for the
+    /// next start of an agent that may not start any more.
+    #[must_use]
+    pub fn watchdog(mut self) -> Self {
+        self.watched = true;
+        self
+    }
+
     /// Calls `hook` after each step, in the process that does it: to log, or to
     /// have tests kill it there.
     #[must_use]
@@ -188,6 +205,12 @@ impl Installer {
     /// [`recover`](crate::recover()) does.
     #[must_use]
     pub fn run(self) -> ExitCode {
+        if guard::order().is_some() {
+            return match self.run_here() {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(error) => refuse(error.exit_status(), &error),
+            };
+        }
         if background::is_background() {
             return match Starter::detach() {
                 Ok(starter) => self.run_detached(starter),
@@ -233,13 +256,17 @@ impl Installer {
         mut self,
         ready: &mut dyn FnMut() -> Result<(), InstallError>,
     ) -> Result<Option<Verdict>, InstallError> {
+        if let Some((run, limit)) = guard::order() {
+            return watchdog::watch(&self.home, &run, limit, &mut self.hook);
+        }
         let resolved = self.check()?;
         let state = State::open(&self.home)?;
         if home::is_finish(&self.home) {
             ready()?;
             return recover::finish(state, &mut self.hook);
         }
-        let (mut work, previous) = Work::begin(state, &mut self.hook)?;
+        let watch = self.watched.then(|| self.sequence.longest());
+        let (mut work, previous) = Work::begin(state, watch, &mut self.hook)?;
         if let Err(error) = ready() {
             // Nobody heard that it goes on: nothing is owed to anybody.
             work.state.withdraw(&work.journal.record.run);
@@ -260,14 +287,15 @@ impl Installer {
             }
             Err(reason) => Err((Verdict::Failed, reason)),
         };
-        let verdict = verdict.map_or_else(
-            |(verdict, reason)| {
-                say(reason);
-                verdict
-            },
-            |()| Verdict::Installed,
-        );
-        work.end(verdict, &mut self.hook).map(Some)
+        let (verdict, reason) = match verdict {
+            Ok(()) => (Verdict::Installed, None),
+            Err((verdict, reason)) => {
+                say(&reason);
+                (verdict, Some(reason))
+            }
+        };
+        work.end(verdict, reason.as_deref(), &mut self.hook)
+            .map(Some)
     }
 
     /// What can be found wrong without touching anything.

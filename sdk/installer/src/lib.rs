@@ -35,6 +35,7 @@ mod background;
 mod change;
 mod command;
 mod error;
+mod guard;
 mod health;
 mod home;
 mod installer;
@@ -48,6 +49,7 @@ mod requirement;
 mod sequence;
 mod state;
 mod verdict;
+mod watchdog;
 mod work;
 
 pub use command::Command;

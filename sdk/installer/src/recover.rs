@@ -26,5 +26,5 @@ pub(crate) fn finish(state: State, hook: &mut Hook) -> Result<Option<Verdict>, I
         return Ok(None);
     };
     let verdict = work.journal.record.verdict.unwrap_or(Verdict::Failed);
-    work.end(verdict, hook).map(Some)
+    work.end(verdict, None, hook).map(Some)
 }

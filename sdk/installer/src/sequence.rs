@@ -18,6 +18,9 @@ use crate::work::{Hook, Work};
 /// How long all health checks together may take by default.
 const HEALTH_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long all files may take.
+const FILES: Duration = Duration::from_secs(600);
+
 /// What there is to do besides the targets themselves.
 #[derive(Debug)]
 pub(crate) struct Sequence {
@@ -49,6 +52,14 @@ impl Sequence {
         self.health.iter().try_for_each(Health::check)
     }
 
+    /// How long a run may take before something must be wrong with it: the limits of all
+    /// that has one, the commands twice for a roll back, and plenty for the files.
+    pub(crate) fn longest(&self) -> Duration {
+        let commands = self.stop.iter().chain(&self.start);
+        let commands: Duration = commands.map(|command| command.limit * 2).sum();
+        FILES + commands + self.health_limit
+    }
+
     /// Does it. After an error the run's end brings the old version back.
     ///
     /// # Errors
@@ -63,7 +74,7 @@ impl Sequence {
             if !requirement.is_met(work.state.home()) {
                 return Err((
                     Verdict::MissingDependency,
-                    format!("{requirement:?} is missing"),
+                    format!("{requirement} is missing"),
                 ));
             }
         }

@@ -30,6 +30,15 @@ pub(crate) struct State {
 impl State {
     /// Makes the folder where it is missing, and locks it.
     pub(crate) fn open(home: &Path) -> Result<Self, InstallError> {
+        Self::locked(home, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// The same, once whoever holds the lock has ended.
+    pub(crate) fn wait(home: &Path) -> Result<Self, InstallError> {
+        Self::locked(home, FlockOperation::LockExclusive)
+    }
+
+    fn locked(home: &Path, how: FlockOperation) -> Result<Self, InstallError> {
         let folder = home.join(FOLDER);
         make_folder(home, &folder)?;
         let path = folder.join(LOCK);
@@ -42,7 +51,7 @@ impl State {
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)
             .map_err(fail)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        match flock(&lock, how) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(InstallError::Locked(path)),
             Err(error) => return Err(fail(error.into())),
@@ -62,7 +71,17 @@ impl State {
 
     /// The journal of the run at work.
     pub(crate) fn journal(&self) -> PathBuf {
-        self.folder.join("journal")
+        Self::journal_in(&self.home)
+    }
+
+    /// The same, for who does not hold the lock.
+    pub(crate) fn journal_in(home: &Path) -> PathBuf {
+        home.join(FOLDER).join("journal")
+    }
+
+    /// This very program, kept while there is something to finish.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.folder.join(FINISH)
     }
 
     /// The journal of an unfinished run that a new one has set aside.
@@ -99,6 +118,7 @@ impl State {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             if name.starts_with("result-")
+                || name.starts_with("reason")
                 || [FINISH, "finish.new", "journal.new"].contains(&&*name)
             {
                 fs::remove_file(entry.path()).map_err(fail)?;
@@ -176,6 +196,41 @@ impl State {
     pub(crate) fn withdraw(&self, run: &str) {
         // Mostly it is not there any more.
         let _ = fs::remove_file(self.prepared(run));
+        let _ = fs::remove_file(self.noted(run));
+    }
+
+    fn noted(&self, run: &str) -> PathBuf {
+        self.folder.join(format!("reason-{run}"))
+    }
+
+    fn told(&self) -> PathBuf {
+        self.result().with_file_name("upgrade_reason")
+    }
+
+    /// Why the run fails, kept for whoever reports it. Where the disk has no room the
+    /// report goes without.
+    pub(crate) fn note_reason(&self, run: &str, reason: &str) {
+        let _ = write_text(&self.noted(run), reason);
+    }
+
+    /// What was noted of this run.
+    pub(crate) fn reason(&self, run: &str) -> Option<String> {
+        fs::read_to_string(self.noted(run)).ok()
+    }
+
+    /// Puts the reason where the agent looks, before the result. `None`: there is none, and
+    /// what a package may have put there is none either.
+    pub(crate) fn tell_reason(&self, reason: Option<&str>) {
+        let (path, temporary) = (self.told(), self.folder.join("reason.new"));
+        let _ = fs::remove_file(&path);
+        if let Some(reason) = reason {
+            let _ = write_text(&temporary, reason).and_then(|()| fs::rename(&temporary, &path));
+        }
+    }
+
+    /// It was told.
+    pub(crate) fn forget_reason(&self, run: &str) {
+        let _ = fs::remove_file(self.noted(run));
     }
 
     /// Removes `finish`: nothing is left to do for it.
@@ -217,6 +272,18 @@ fn make_folder(home: &Path, folder: &Path) -> Result<(), InstallError> {
         });
     }
     Ok(())
+}
+
+/// A line, whatever was in its place. Not synced: what a crash takes is told without it.
+fn write_text(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)?;
+    writeln!(file, "{}", text.replace(char::is_control, " "))
 }
 
 fn write_digit(path: &Path, verdict: Verdict, create: bool) -> io::Result<()> {

@@ -4,13 +4,17 @@
 //!
 //! [`recover`]: crate::recover
 
+use std::time::Duration;
+
 use rand::RngExt;
 
 use crate::change;
 use crate::error::InstallError;
+use crate::guard::{self, Watched};
 use crate::journal::Journal;
 use crate::log::say;
 use crate::place::Place;
+use crate::record::Record;
 use crate::state::State;
 use crate::verdict::{Step, Verdict};
 
@@ -23,14 +27,21 @@ pub(crate) struct Work {
     pub(crate) journal: Journal,
     /// Whether this process knows that nothing was reported yet.
     fresh: bool,
+    _watched: Option<Watched>,
 }
+
+/// Why a run that was killed has failed.
+const KILLED: &str = "the installer was killed, or the machine went down, before it had found \
+                      the new version healthy";
 
 impl Work {
     /// Begins a new run. An unfinished one is set aside and answered too: it
     /// must be settled before anything is changed. Its result is withdrawn: the
-    /// manager waits for that of the new one.
+    /// manager waits for that of the new one. `watch`: a watchdog is left behind first,
+    /// which gives the run so long.
     pub(crate) fn begin(
         state: State,
+        watch: Option<Duration>,
         hook: &mut Hook,
     ) -> Result<(Self, Option<Journal>), InstallError> {
         hook(Step::Locked);
@@ -54,6 +65,10 @@ impl Work {
         state.prepare_result(&run)?;
         hook(Step::ResultPrepared);
         state.keep_program()?;
+        state.tell_reason(None);
+        let watched = watch
+            .map(|limit| guard::leave(state.home(), &state.program(), &run, limit))
+            .transpose()?;
         let journal = Journal::create(&state.journal(), &run)?;
         hook(Step::Begun);
         say(format_args!("run {run} begins"));
@@ -61,6 +76,7 @@ impl Work {
             state,
             journal,
             fresh: true,
+            _watched: watched,
         };
         Ok((work, previous))
     }
@@ -77,6 +93,7 @@ impl Work {
                 state,
                 journal,
                 fresh: false,
+                _watched: None,
             })),
             None => {
                 state.sweep()?;
@@ -85,19 +102,27 @@ impl Work {
         }
     }
 
-    /// Decides, rolls back unless installed, tidies up, reports, and ends.
-    /// Answers the verdict that was reported.
+    /// Decides, rolls back unless installed, tidies up, reports, and ends. `reason` says
+    /// why it is not installed; of a run that was killed it is known, if at all, from
+    /// before. Answers the verdict that was reported.
     pub(crate) fn end(
         mut self,
         mut verdict: Verdict,
+        reason: Option<&str>,
         hook: &mut Hook,
     ) -> Result<Verdict, InstallError> {
+        let run = self.journal.record.run.clone();
+        if let Some(reason) = reason {
+            self.state.note_reason(&run, reason);
+        }
         if self.journal.record.verdict.is_none() {
             if let Err(error) = self.journal.decide(verdict) {
                 say(format_args!("the journal cannot be written: {error}"));
                 if verdict == Verdict::Installed {
                     // Whoever comes next could not know, and would roll back.
                     verdict = Verdict::Failed;
+                    let reason = format!("the journal cannot be written: {error}");
+                    self.state.note_reason(&run, &reason);
                 }
             }
             hook(Step::Decided);
@@ -110,13 +135,18 @@ impl Work {
         if restored.is_ok() {
             tidy(&self.journal, verdict, hook);
         }
-        let run = self.journal.record.run.clone();
+        let reason = (verdict != Verdict::Installed).then(|| {
+            let noted = self.state.reason(&run);
+            told(noted.as_deref(), &self.journal.record, &restored)
+        });
+        self.state.tell_reason(reason.as_deref());
         if self.state.report(&run, verdict, self.fresh)? {
             say(format_args!(
                 "run {run} ends with result {}",
                 verdict.digit()
             ));
         }
+        self.state.forget_reason(&run);
         hook(Step::Reported);
         // With the journal in place the next start tries again to restore.
         restored?;
@@ -124,6 +154,16 @@ impl Work {
         self.journal.remove()?;
         hook(Step::Ended);
         Ok(verdict)
+    }
+}
+
+/// Why it failed, and what is there now.
+fn told(reason: Option<&str>, record: &Record, restored: &Result<(), InstallError>) -> String {
+    let reason = reason.unwrap_or(KILLED).trim();
+    match restored {
+        Err(error) => format!("{reason}; the old version could not be put back: {error}"),
+        Ok(()) if record.ready => format!("{reason}; the old version is back"),
+        Ok(()) => format!("{reason}; nothing was changed"),
     }
 }
 

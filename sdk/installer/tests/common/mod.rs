@@ -213,6 +213,9 @@ pub fn child() {
             "replace" => installer.replace(value, "sensor"),
             "outside" => installer.allow_outside(value),
             "look" => installer.start(["sh", "-c", LOOK]),
+            "watchdog" => installer.watchdog(),
+            // Only the installer itself.
+            "kill" if std::env::var_os("WPK_INSTALLER_WATCHDOG").is_some() => installer,
             "kill" => {
                 let mut left: u32 = value.parse().unwrap();
                 installer.observe(move |_| {
