@@ -13,7 +13,7 @@ use wpk_testkit::{Home, Process, binary};
 pub(crate) struct Site {
     pub(crate) home: Home,
     pub(crate) address: String,
-    _daemon: Process,
+    daemon: Process,
 }
 
 /// How a program ended.
@@ -53,7 +53,7 @@ impl Site {
         Self {
             home,
             address,
-            _daemon: daemon,
+            daemon,
         }
     }
 
@@ -93,6 +93,11 @@ impl Site {
             .map(|line| serde_json::from_str(line).unwrap());
         let mut agents = agents.filter(|agent: &Value| agent["name"] == name);
         agents.next()
+    }
+
+    /// What the manager said.
+    pub(crate) fn log(&self) -> String {
+        self.daemon.output()
     }
 
     /// An empty folder.

@@ -100,6 +100,7 @@ mod clock;
 mod core;
 mod database;
 mod directory;
+mod ends;
 mod enrolment;
 mod files;
 mod goodbye;

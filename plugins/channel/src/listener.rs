@@ -13,8 +13,11 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::task::TaskTracker;
 use wpk_api::{CancellationToken, RequestService};
 
+use crate::certificate::end;
+use crate::clock::now;
 use crate::core::{Core, Serving};
 use crate::database::DatabaseError;
+use crate::ends;
 use crate::goodbye::Goodbye;
 use crate::limits::{Admission, GRACE, Quiet, Renewals, Tries};
 use crate::session;
@@ -24,6 +27,9 @@ const ENROLLING: usize = 4;
 
 /// How often the manager's certificate is looked at.
 const RENEWAL: Duration = Duration::from_secs(3_600);
+
+/// How often the log says which certificates end soon.
+const LOOKING: Duration = Duration::from_secs(86_400);
 
 /// Changes of this long go to disk together.
 const GATHER: Duration = Duration::from_millis(500);
@@ -117,6 +123,8 @@ async fn chores(core: &Arc<Core>) {
     let life = Duration::from_secs(life.unsigned_abs());
     let mut renewal = interval(RENEWAL.min(life / 20));
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looking = interval(LOOKING);
+    looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = core.registry.changed() => {
@@ -126,6 +134,7 @@ async fn chores(core: &Arc<Core>) {
                 }
             }
             _ = renewal.tick() => renew(core).await,
+            _ = looking.tick() => tell_ends(core),
         }
     }
 }
@@ -157,5 +166,23 @@ async fn renew(core: &Arc<Core>) {
         Ok(Ok(certificate)) => core.identity.replace(certificate),
         Ok(Err(error)) => tracing::warn!(%error, "the manager's certificate was not renewed"),
         Err(error) => tracing::warn!(%error, "the manager's certificate was not renewed"),
+    }
+}
+
+/// Says in the log what ends soon.
+fn tell_ends(core: &Arc<Core>) {
+    let now = now();
+    let ca = end(&core.authority.ca()).and_then(|end| ends::ca(end, now));
+    let life = core.authority.lives().renewed;
+    let manager = ends::manager(core.identity.end(), life, now);
+    let ending = core.registry.ending(now, ends::SOON, ends::overdue(life));
+    let agents = ends::agents(&ending, now);
+    for ending in [ca, manager, agents].into_iter().flatten() {
+        tracing::warn!(
+            detail = ending.detail,
+            advice = ending.advice,
+            "{}",
+            ending.what
+        );
     }
 }

@@ -14,6 +14,7 @@ use wpk_api::settings::{Problem, Problems, Span};
 use wpk_api::{Context, Demands, Outlook, Resource};
 
 use crate::certificate::Lives;
+use crate::ends;
 
 /// Settings of the channel; every key has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -135,11 +136,14 @@ impl Section for Settings {
         looked.await.unwrap_or_default()
     }
 
-    /// Whether the registry lies where it was opened.
+    /// Whether the registry lies where it was opened, and what ends soon.
     async fn examine(&self, context: &Context, _asked: &Examine) -> Vec<Check> {
         let registry = context.path(&self.database);
         let moved = wpk_sqlite_file::examine("registry of agents", &registry);
-        moved.into_iter().collect()
+        let (state, life) = (context.path(&self.state), self.lives().renewed);
+        let looking = tokio::task::spawn_blocking(move || ends::examine(&state, &registry, life));
+        let ends = looking.await.unwrap_or_default();
+        moved.into_iter().chain(ends).collect()
     }
 }
 

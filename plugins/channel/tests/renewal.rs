@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Manager, settings};
+use wpk_api::section::Section;
 use wpk_api::settings::Span;
 use wpk_api::{AgentDirectory, Enrollment, Labels, TokenWish};
 use wpk_plugin_channel::Settings;
@@ -247,5 +248,48 @@ async fn nobody_renews_without_end_or_with_what_is_no_request() {
         }
     }
     assert!(last.starts_with("flood: "), "{last}");
+    manager.stop().await;
+}
+
+#[tokio::test]
+async fn the_doctor_and_the_log_name_what_ends_soon() {
+    let home = tempfile::tempdir().unwrap();
+    // An agent of ten years ago that never renewed; one that should have.
+    let manager = Manager::with(home.path(), living(60));
+    let old = manager.enroll("old").await;
+    let renews = enroll(&manager, "new").await;
+    ChannelAgent::connect_as(&renews, renewing()).await.unwrap();
+    manager.stop().await;
+    let examine = async |home: &std::path::Path| {
+        let asked = wpk_api::examine::Examine::default();
+        let checks = living(60).examine(&common::context(home), &asked).await;
+        let lines = checks.iter().map(ToString::to_string);
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let said = examine(home.path()).await;
+    assert!(said.contains("ok       CA of agents"), "{said}");
+    assert!(!said.contains("certificates of agents"), "{said}");
+    let registry = home.path().join("queue/channel/agents.db");
+    let soon = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 5 * 86_400;
+    let connection = rusqlite::Connection::open(&registry).unwrap();
+    let sql = format!("UPDATE agents SET certificate_end = {soon} WHERE name = 'old'");
+    connection.execute(&sql, []).unwrap();
+    drop(connection);
+    let said = examine(home.path()).await;
+    let id = old.id;
+    assert!(
+        said.contains(&format!("agents {id}: the first ends in")),
+        "{said}"
+    );
+    assert!(said.contains("enroll --again"), "{said}");
+    let log = Log::of("wpk_plugin_channel");
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let manager = Manager::with(home.path(), living(60));
+    let told = wait_until(DEADLINE, async || {
+        let said = format!("{:?}", log.events());
+        said.contains(&format!("agents {id}: the first"))
+            .then_some(())
+    });
+    told.await.expect("a line in the log");
     manager.stop().await;
 }

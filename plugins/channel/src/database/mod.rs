@@ -1,6 +1,7 @@
 //! The enrolled agents on disk: one SQLite file of mode 0600. Only the registry
 //! enters; it holds everything in memory and writes changes here.
 
+mod ends;
 mod tokens;
 
 use std::path::Path;
@@ -13,6 +14,7 @@ use wpk_sqlite_file::{Moved, Place};
 use crate::files;
 use crate::record::{Next, Record};
 
+pub(crate) use ends::ends_in;
 pub(crate) use tokens::{Token, TokenId};
 
 /// `user_version` of the layout below.

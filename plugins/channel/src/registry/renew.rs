@@ -105,17 +105,18 @@ impl Registry {
         })
     }
 
-    /// Agents whose certificate ends before `time`, with its end, at most `most`, and how
-    /// many there are in all. One whose newer certificate waits is none of them.
-    pub(crate) fn ending(&self, time: i64, most: usize) -> (Vec<(AgentId, i64)>, usize) {
+    /// Agents whose certificate ends after `now` and within `soon` seconds, or, of those
+    /// that renew theirs, within `overdue`; with its end, ascending. One whose newer
+    /// certificate waits is none of them.
+    pub(crate) fn ending(&self, now: i64, soon: i64, overdue: i64) -> Vec<(AgentId, i64)> {
         self.read(|agents| {
             let ends = agents.by_id.values().filter_map(|record| {
                 let end = record.certificate_end?;
-                (end < time && record.next.is_none()).then_some((record.id, end))
+                let near = if record.renews { overdue } else { soon };
+                let is_near = end > now && end < now.saturating_add(near);
+                (is_near && record.next.is_none()).then_some((record.id, end))
             });
-            let all: Vec<_> = ends.collect();
-            let count = all.len();
-            (all.into_iter().take(most).collect(), count)
+            ends.collect()
         })
     }
 }
