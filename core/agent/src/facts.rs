@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::platform::files;
+use crate::platform::{files, processes, service};
 
 /// The file, seen from the home.
 pub(crate) const FILE: &str = "var/run/wpk-agent.state";
@@ -87,7 +87,7 @@ impl Told {
 
     /// Whether the process that told it still runs.
     pub(crate) fn is_alive(&self) -> bool {
-        ticks(&self.pid.to_string()).is_some_and(|ticks| ticks == self.ticks)
+        processes::ticks(self.pid).is_some_and(|ticks| ticks == self.ticks)
     }
 
     /// Of this very process.
@@ -97,44 +97,17 @@ impl Told {
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
             program: std::env::current_exe().unwrap_or_default(),
             pid: std::process::id(),
-            ticks: ticks("self").unwrap_or_default(),
+            ticks: processes::ticks(std::process::id()).unwrap_or_default(),
             since: now(),
             arguments: arguments
                 .map(|argument| argument.to_string_lossy().into_owned())
                 .collect(),
             folder: std::env::current_dir().unwrap_or_default(),
-            log: std::fs::read_link("/proc/self/fd/2")
-                .ok()
-                .filter(|path| path.is_file()),
-            unit: std::fs::read_to_string("/proc/self/cgroup")
-                .ok()
-                .and_then(|text| unit(&text)),
+            log: service::log(),
+            unit: service::unit(),
             ..Self::default()
         }
     }
-}
-
-/// When a process began; `None` where there is none.
-fn ticks(pid: &str) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // PID (NAME) STATE ...; a name may hold anything, also `)`.
-    let (_, after) = stat.rsplit_once(')')?;
-    let mut fields = after.split_whitespace();
-    // A dead one that nobody has waited for yet runs no more.
-    if matches!(fields.next(), Some("Z" | "X")) {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
-}
-
-/// The service in the process's group, in a line such as
-/// `0::/system.slice/wpk-agent.service`.
-fn unit(cgroup: &str) -> Option<String> {
-    let last = cgroup.lines().find_map(|line| line.rsplit('/').next());
-    let name = last.filter(|name| name.ends_with(".service"))?;
-    // Those of a session manager are no services of the system's.
-    let good = |c: char| c.is_ascii_alphanumeric() || "-_.@:\\".contains(c);
-    (name.chars().all(good) && !name.starts_with("user@")).then(|| name.to_owned())
 }
 
 pub(crate) fn now() -> u64 {
@@ -284,21 +257,5 @@ mod tests {
         std::fs::rename(&file, home.path().join("other")).unwrap();
         std::os::unix::fs::symlink(home.path().join("other"), &file).unwrap();
         assert!(Told::read(home.path()).is_err());
-    }
-
-    #[test]
-    fn units_are_services_of_the_system() {
-        for (text, found) in [
-            (
-                "0::/system.slice/wpk-agent.service\n",
-                Some("wpk-agent.service"),
-            ),
-            ("0::/user.slice/user-0.slice/session-1.scope\n", None),
-            ("0::/user.slice/user@0.service\n", None),
-            ("0::/\n", None),
-            ("0::/a;b.service\n", None),
-        ] {
-            assert_eq!(unit(text).as_deref(), found, "{text}");
-        }
     }
 }

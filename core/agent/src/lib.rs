@@ -29,7 +29,6 @@ mod installer_log;
 mod leftovers;
 mod listener;
 mod lives;
-mod locks;
 mod notify;
 mod outbox;
 mod platform;

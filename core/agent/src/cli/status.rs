@@ -13,7 +13,7 @@ use wpk_api::words::{LONGEST_CAUSE, clean};
 use super::exit::{NOT_RUNNING, WRONG_SETTINGS};
 use crate::facts::{self, Channel, Told, now};
 use crate::home::{AGENT_LOCK, INSTALLER_LOCK};
-use crate::locks;
+use crate::platform::files;
 use crate::result::ResultFile;
 use crate::settings::Settings;
 use crate::task_file::TaskFile;
@@ -95,7 +95,7 @@ pub(super) fn look(home: &Path) -> io::Result<Status> {
     // Where it could not tell (a full disk), or has not yet.
     let running = match alive {
         Some(told) => Some(told.pid),
-        None => locks::holder(&home.join(AGENT_LOCK)),
+        None => files::holder(&home.join(AGENT_LOCK)),
     };
     let result = home.join(paths::UPGRADE_RESULT);
     let found = match ResultFile::read(&result) {
@@ -110,7 +110,7 @@ pub(super) fn look(home: &Path) -> io::Result<Status> {
         running,
         told,
         upgrade: Upgrade {
-            installer_runs: locks::holder(&home.join(INSTALLER_LOCK)).is_some(),
+            installer_runs: files::holder(&home.join(INSTALLER_LOCK)).is_some(),
             task: task.map(|task| task.0),
             result: found,
         },

@@ -194,15 +194,14 @@ fn token(args: &EnrollArgs) -> Result<String, EnrollError> {
 
 /// This machine's name, as far as an agent may have it.
 fn machine_name() -> Result<String, EnrollError> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
+    let name = crate::platform::service::machine_name();
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() || name == "(none)" || !name.chars().all(allowed) {
         return Err(EnrollError::Before(
             "this machine's name is none for an agent: give one with --name".to_owned(),
         ));
     }
-    Ok(name.to_owned())
+    Ok(name)
 }
 
 impl Trust {

@@ -8,7 +8,6 @@ use wpk_api::paths;
 use wpk_api::settings::ByteSize;
 
 use crate::home::STAGING;
-use crate::locks;
 use crate::platform::files;
 
 /// Bytes below which an upgrade may fail, and below which it does.
@@ -76,7 +75,7 @@ fn unfinished(home: &Path) -> Option<Check> {
     let journal = ["journal", "previous"]
         .iter()
         .any(|name| folder.join(name).exists());
-    if !journal || locks::holder(&folder.join("lock")).is_some() {
+    if !journal || files::holder(&folder.join("lock")).is_some() {
         return None;
     }
     Some(Check::warning(

@@ -5,13 +5,18 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal,
+};
 use wpk_api::words::clean;
 
 /// Processes that are named at most.
 pub(super) const MOST_NAMED: usize = 10;
 /// Rounds of stopping; each finds what was begun during the one before.
 const ROUNDS: usize = 20;
+/// Generations that are followed upwards.
+const MOST_ABOVE: usize = 100_000;
 
 /// Stops all, so that none can begin another, then kills all.
 pub(super) fn kill_all() {
@@ -54,14 +59,35 @@ pub(super) fn numbers(folder: &Path) -> impl Iterator<Item = i32> + use<> {
 /// A file with one number a line; what is none is passed over.
 pub(super) fn lines_of_numbers(file: &Path) -> Vec<i32> {
     let text = fs::read_to_string(file).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).collect()
+    // 0 is one that this process does not see.
+    let numbers = text.lines().filter_map(|line| line.parse().ok());
+    numbers.filter(|number| *number > 0).collect()
 }
 
+/// To one that was seen among the descendants. It may have ended since, and its number be
+/// somebody else's.
 fn signal(pid: i32, signal: Signal) {
-    if let Some(pid) = Pid::from_raw(pid) {
-        // One that has just ended, or that is not ours to end.
-        let _ = kill_process(pid, signal);
+    let Some(raw) = Some(pid).filter(|pid| *pid > 0).and_then(Pid::from_raw) else {
+        return;
+    };
+    match pidfd_open(raw, PidfdFlags::empty()) {
+        // Whoever that is stays the one that is meant, so now it can be looked at.
+        Ok(held) if descends(pid) => {
+            // One that has just ended, or that is not ours to end.
+            let _ = pidfd_send_signal(held, signal);
+        }
+        Err(Errno::NOSYS) if descends(pid) => {
+            let _ = kill_process(raw, signal);
+        }
+        _ => {}
     }
+}
+
+/// Whether a process came of this one.
+fn descends(pid: i32) -> bool {
+    let parent = |pid: i32| living_parent(&fs::read(format!("/proc/{pid}/stat")).ok()?);
+    let above = std::iter::successors(parent(pid), |pid| parent(*pid));
+    above.take(MOST_ABOVE).any(|pid| pid == own_id())
 }
 
 pub(super) fn descendants() -> Vec<i32> {
@@ -87,7 +113,7 @@ pub(super) fn descendants() -> Vec<i32> {
 
 /// When the process began, in ticks since the system did; `None` where none of this
 /// number lives.
-pub(super) fn ticks(pid: u32) -> Option<u64> {
+pub(crate) fn ticks(pid: u32) -> Option<u64> {
     living(&fs::read(format!("/proc/{pid}/stat")).ok()?, 22 - 3)
 }
 
@@ -109,6 +135,22 @@ fn living<T: std::str::FromStr>(stat: &[u8], at: usize) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn only_what_came_of_this_process_is_signalled() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let id = i32::try_from(child.id()).unwrap();
+        assert!(descends(id) && descendants().contains(&id));
+        for other in [own_id(), 1, 0, -1, i32::MAX] {
+            assert!(!descends(other), "{other}");
+            // Would end this test.
+            signal(other, Signal::KILL);
+        }
+        signal(id, Signal::KILL);
+        assert!(!child.wait().unwrap().success());
+        assert!(!descends(id));
+    }
 
     #[test]
     fn a_parent_is_found_behind_any_name() {

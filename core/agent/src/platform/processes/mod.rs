@@ -18,6 +18,7 @@ use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, set_child_subreaper, wait};
 
 pub(crate) use cgroup::Group;
+pub(crate) use descent::ticks;
 use descent::{MOST_NAMED, descendants, name};
 
 /// This very program, also when another was put in its place.
@@ -201,7 +202,7 @@ fn raw(pid: Pid) -> i32 {
 
 /// When a process began, by the system's clock; `None` where none of this number lives.
 pub(crate) fn began(id: u32) -> Option<SystemTime> {
-    let ticks = descent::ticks(id)?;
+    let ticks = ticks(id)?;
     let text = std::fs::read_to_string("/proc/stat").ok()?;
     let up = text.lines().find_map(|line| line.strip_prefix("btime "))?;
     let since = Duration::from_secs(up.trim().parse().ok()?);

@@ -4,14 +4,14 @@
 use std::fs;
 use std::path::Path;
 
-use crate::platform::files;
+use super::about;
 
 const LOCKS: &str = "/proc/locks";
 
 /// The process that locked this file; it may have ended and left the lock to another.
 /// `None`: nobody holds it, or that cannot be seen.
 pub(crate) fn holder(file: &Path) -> Option<u32> {
-    let (_, inode) = files::about(file).ok()?.identity;
+    let (_, inode) = about(file).ok()?.identity;
     of_inode(&fs::read_to_string(LOCKS).ok()?, inode)
 }
 

@@ -1,5 +1,7 @@
 //! Files: opened without following links, held, locked, and who may write them.
 
+mod locks;
+
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -9,6 +11,8 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statvfs, unlinkat};
 use rustix::io::Errno;
+
+pub(crate) use locks::holder;
 
 /// Rights of others than the owner to write.
 const FOREIGN: u32 = 0o022;
