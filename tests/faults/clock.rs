@@ -148,7 +148,7 @@ fn settings(home: &tempfile::TempDir) -> Settings {
         observers: Vec::new(),
         cache: CacheSettings::default(),
         delivery: DeliverySettings {
-            max_concurrent: 1,
+            max_concurrent: 1.into(),
             ..DeliverySettings::default()
         },
         tasks: TaskSettings::default(),

@@ -114,7 +114,7 @@ impl Life {
             observers: Vec::new(),
             cache: CacheSettings::default(),
             delivery: DeliverySettings {
-                max_concurrent: self.slots,
+                max_concurrent: self.slots.into(),
                 attempts: self.attempts,
                 ..DeliverySettings::default()
             },

@@ -42,8 +42,8 @@ pub use ossec::OssecConf;
 pub use plugins::Plugins;
 pub use reading::Reading;
 pub use sections::{
-    CacheSettings, ChunkSize, DeliverySettings, LogSettings, OnRestart, PluginSection, Settings,
-    TaskSettings,
+    CacheSettings, ChunkSize, Concurrency, DeliverySettings, LogSettings, OnRestart, PluginSection,
+    Settings, TaskSettings,
 };
 
 /// One mistake in the configuration.

@@ -2,7 +2,7 @@
 //! not fit together. Pure; whether the files that are named exist is seen at the
 //! start.
 
-use wpk_api::settings::{Problem, Problems, Span};
+use wpk_api::settings::{ByteSize, Problem, Problems, Span};
 
 use crate::sections::{DeliverySettings, Settings, TaskSettings};
 
@@ -24,7 +24,8 @@ pub(crate) fn check(settings: &Settings) -> Vec<Problem> {
 
 fn delivery(delivery: &DeliverySettings) -> Problems {
     let mut problems = Problems::new();
-    problems.in_range("max_concurrent", delivery.max_concurrent, 0..=100_000);
+    let memory = ByteSize(1 << 20)..=ByteSize(1 << 40);
+    problems.in_range("max_memory", delivery.max_memory, memory);
     problems.in_range("attempts", delivery.attempts, 1..=100);
     problems.in_range("timeout", delivery.timeout, Span::seconds(60)..=LONGEST);
     let ready_within = Span::seconds(0)..=Span::seconds(3_600);

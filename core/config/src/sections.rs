@@ -178,10 +178,14 @@ impl Default for CacheSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeliverySettings {
-    /// How many agents are written to at the same time; 0: the number of cores.
-    pub max_concurrent: usize,
-    /// Bytes of the file per write command.
-    pub chunk_size: ChunkSize,
+    /// How many agents are written to at the same time.
+    pub max_concurrent: Concurrency,
+    /// Bytes of the file per write command. Absent: 32768, as recorded, where the agents
+    /// are those of a 4.x manager; as `"auto"` on a channel of our own.
+    pub chunk_size: Option<ChunkSize>,
+    /// What is read of the files that are being sent, and of the commands with it, in
+    /// bytes of memory; 1 MiB at least. Deliveries that are near each other share it.
+    pub max_memory: ByteSize,
     /// Whole deliveries per task, 1 to 100.
     pub attempts: u32,
     /// All deliveries together, in bytes of WPK per second; absent: no limit.
@@ -196,8 +200,9 @@ pub struct DeliverySettings {
 impl Default for DeliverySettings {
     fn default() -> Self {
         Self {
-            max_concurrent: 8,
-            chunk_size: ChunkSize::Bytes(32_768),
+            max_concurrent: Concurrency::Auto,
+            chunk_size: None,
+            max_memory: ByteSize(32 << 20),
             attempts: 1,
             max_bandwidth: None,
             timeout: Span(Duration::from_secs(6 * 3_600)),
@@ -206,13 +211,45 @@ impl Default for DeliverySettings {
     }
 }
 
-impl DeliverySettings {
-    /// [`max_concurrent`](Self::max_concurrent) with 0 replaced by the number of cores.
-    pub fn concurrency(&self) -> usize {
-        match self.max_concurrent {
-            0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            n => n,
+/// How many agents are written to at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concurrency {
+    /// As many as answer as quickly as fewer do, from 8 to 1024.
+    Auto,
+    /// This many, to 100000; 0: the number of cores.
+    Number(usize),
+}
+
+impl Concurrency {
+    /// The number, with 0 replaced by the number of cores; `None` for [`Auto`](Self::Auto).
+    pub fn number(self) -> Option<usize> {
+        match self {
+            Self::Auto => None,
+            Self::Number(0) => {
+                let cores = std::thread::available_parallelism();
+                Some(cores.map_or(1, NonZeroUsize::get))
+            }
+            Self::Number(n) => Some(n),
         }
+    }
+}
+
+impl From<usize> for Concurrency {
+    fn from(number: usize) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl<'de> Deserialize<'de> for Concurrency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = match Value::deserialize(deserializer)? {
+            Value::String(word) if word == "auto" => return Ok(Self::Auto),
+            Value::Number(number) => number.as_u64(),
+            _ => None,
+        };
+        (number.filter(|number| *number <= 100_000))
+            .map(|number| Self::Number(number as usize))
+            .ok_or_else(|| D::Error::custom("must be 0 to 100000 (agents), or \"auto\""))
     }
 }
 

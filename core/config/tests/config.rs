@@ -10,7 +10,9 @@ use tempfile::TempDir;
 use wpk_api::Dialect;
 use wpk_api::settings::Problem;
 use wpk_api::{Context, Demands, Need, NodeInfo, Occupied, PluginKind, Resource, Role};
-use wpk_config::{ChunkSize, Finding, OnRestart, PluginSection, Plugins, Settings, Sources};
+use wpk_config::{
+    ChunkSize, Concurrency, Finding, OnRestart, PluginSection, Plugins, Settings, Sources,
+};
 
 /// Made-up plugins: `door` serves one path, `diary` writes to one, `line` carries, and the directory
 /// `line` needs it. Settings of all of them are fine but for the key `wrong`.
@@ -121,7 +123,8 @@ fn no_file_is_the_embedded_manager() {
     assert_eq!(types(&settings, PluginKind::Directory), ["line"]);
     assert_eq!(types(&settings, PluginKind::Store), ["book"]);
     assert_eq!(settings.dialect, Dialect::Documented);
-    assert_eq!(settings.delivery.chunk_size, ChunkSize::Bytes(32_768));
+    assert_eq!(settings.delivery.chunk_size, None);
+    assert_eq!(settings.delivery.max_concurrent, Concurrency::Auto);
     assert_eq!(settings.tasks.task_timeout.0, Duration::from_secs(900));
     assert_eq!(settings.tasks.on_restart, OnRestart::Resume);
     assert_eq!(types(&settings, PluginKind::Provider), ["shelf", "file"]);
@@ -184,8 +187,8 @@ fn the_whole_example_of_the_house_plan_is_read() {
     assert_eq!(settings.dialect, Dialect::Wazuh4);
     assert_eq!(settings.node.version.unwrap().to_string(), "v4.14.0");
     assert_eq!(settings.sources[0].settings["upgrade"], "queue/tasks/other");
-    assert_eq!(settings.delivery.chunk_size, ChunkSize::Auto);
-    assert!(settings.delivery.concurrency() >= 1);
+    assert_eq!(settings.delivery.chunk_size, Some(ChunkSize::Auto));
+    assert!(settings.delivery.max_concurrent.number() >= Some(1));
     assert_eq!(settings.delivery.max_bandwidth.unwrap().0, 100 << 20);
     assert_eq!(settings.tasks.on_restart, OnRestart::Cancel);
     assert_eq!(settings.transport.unwrap().settings["timeout"], "75s");
@@ -249,6 +252,7 @@ fn ranges_are_checked() {
         attempts = 101
         max_concurrent = 1000000
         max_bandwidth = "10B/s"
+        max_memory = "1KiB"
         [tasks]
         task_timeout = "2h"
         cleanup_time = "1h"
@@ -266,6 +270,7 @@ fn ranges_are_checked() {
             "delivery.attempts",
             "delivery.max_bandwidth",
             "delivery.max_concurrent",
+            "delivery.max_memory",
             "directory.type",
             "provider",
             "source",
@@ -353,8 +358,8 @@ fn a_managers_ossec_conf_lies_below_our_own_file() {
     );
     std::fs::write(&file, &ours).unwrap();
     let settings = load(Some(&file)).unwrap();
-    assert_eq!(settings.delivery.chunk_size, ChunkSize::Bytes(2048));
-    assert_eq!(settings.delivery.max_concurrent, 3);
+    assert_eq!(settings.delivery.chunk_size, Some(ChunkSize::Bytes(2048)));
+    assert_eq!(settings.delivery.max_concurrent, 3.into());
     assert_eq!(settings.node.name, "m1");
     assert_eq!(types(&settings, PluginKind::Provider), ["shelf", "file"]);
     let context = settings.context();

@@ -108,13 +108,18 @@ fn every_number_means_what_it_means_to_a_manager() {
         let (tasks, delivery) = (&settings.tasks, &settings.delivery);
         let role = means.role.as_ref().map(|_| settings.node.role);
         let chunk = match delivery.chunk_size {
-            wpk_config::ChunkSize::Bytes(bytes) => bytes as u64,
-            wpk_config::ChunkSize::Auto => 32_768,
+            Some(wpk_config::ChunkSize::Bytes(bytes)) => bytes as u64,
+            Some(wpk_config::ChunkSize::Auto) | None => 32_768,
+        };
+        // Where nobody says how many, we take as many as answer quickly; a manager 8.
+        let threads = match delivery.max_concurrent {
+            wpk_config::Concurrency::Number(number) => number,
+            wpk_config::Concurrency::Auto => 8,
         };
         assert_eq!(
             json!([
                 chunk,
-                delivery.max_concurrent,
+                threads,
                 tasks.task_timeout.0.as_secs(),
                 tasks.cleanup_time.0.as_secs(),
                 role

@@ -153,7 +153,8 @@ fn fixed(section: &PluginSection) -> String {
 /// Whether a key outside `[[provider]]` and `[log]` counts at the start alone.
 fn needs_restart(key: &str) -> bool {
     let taken = match key.split_once('.') {
-        Some(("delivery", _)) => true,
+        // The room for what is read is made at the start.
+        Some(("delivery", key)) => key != "max_memory",
         Some(("tasks", key)) => key != "on_restart",
         Some(("cache", key)) => matches!(key, "max_size" | "max_total"),
         _ => false,

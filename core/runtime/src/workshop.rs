@@ -13,6 +13,7 @@ use crate::bandwidth::Bandwidth;
 use crate::cache::Cache;
 use crate::clears::Clears;
 use crate::clock::SharedClock;
+use crate::delivery::Pieces;
 use crate::in_hand::TasksInHand;
 use crate::manager_version::ManagerVersion;
 use crate::parts::{Components, StartError};
@@ -47,6 +48,7 @@ pub(crate) struct Workshop {
     pub(crate) resolver: Resolver,
     pub(crate) cache: Cache,
     pub(crate) bandwidth: Bandwidth,
+    pub(crate) pieces: Pieces,
     pub(crate) in_hand: Arc<TasksInHand>,
     /// Wakes the queue.
     pub(crate) new_tasks: Notify,
@@ -76,6 +78,7 @@ impl Workshop {
             resolver: Resolver::new(parts.providers.clone()),
             cache: Cache::open(folder, &settings.cache, signers)?,
             bandwidth: Bandwidth::new(settings.delivery.max_bandwidth.map(|rate| rate.0)),
+            pieces: Pieces::new(settings.delivery.max_memory.0),
             manager: ManagerVersion::new(settings.node.version),
             in_hand: Arc::default(),
             new_tasks: Notify::new(),

@@ -6,7 +6,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use wpk_api::Sha1;
 
 /// A WPK ready to be sent. Holds the open file: what was checked is what is
@@ -26,7 +25,7 @@ pub(crate) struct WpkFile {
 
 impl WpkFile {
     /// An open file whose length and digest are known.
-    pub(super) fn new(file: File, path: PathBuf, name: String, len: u64, sha1: Sha1) -> Self {
+    pub(crate) fn new(file: File, path: PathBuf, name: String, len: u64, sha1: Sha1) -> Self {
         Self {
             file: Arc::new(file),
             path: path.into(),
@@ -49,28 +48,20 @@ impl WpkFile {
         }
     }
 
-    /// Up to `len` bytes at `offset`; shorter only at the end of the file.
-    pub(crate) async fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        let file = self.file.clone();
-        let read = move || {
-            let mut block = BytesMut::zeroed(len);
-            let mut filled = 0;
-            while filled < len {
-                match file.read_at(
-                    block.get_mut(filled..).unwrap_or_default(),
-                    offset + filled as u64,
-                ) {
-                    Ok(0) => break,
-                    Ok(n) => filled += n,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
+    /// Up to `len` bytes at `offset`; shorter only at the end of the file. Blocks.
+    pub(crate) fn read_at(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut block = vec![0; len];
+        let mut filled = 0;
+        while filled < len {
+            let rest = block.get_mut(filled..).unwrap_or_default();
+            match self.file.read_at(rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            block.truncate(filled);
-            Ok(block.freeze())
-        };
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(io::Error::other)?
+        }
+        block.truncate(filled);
+        Ok(block)
     }
 }

@@ -2,9 +2,11 @@
 //! [`run_queue`]; bytes leave to agents through the
 //! [`Transport`](wpk_api::Transport).
 //!
-//! `queue.rs` claims tasks as slots (`slots.rs`, `awaited.rs`) become free. `carry_out.rs` takes
+//! `queue.rs` claims tasks as slots (`slots.rs`, `awaited.rs`) become free,
+//! of which there are as many as `pace.rs` finds good. `carry_out.rs` takes
 //! one task to its end: an attempt (`attempt.rs`) finds the file (`find.rs`) and
-//! speaks with the agent (`session.rs`), `outcome.rs` decides what becomes of the
+//! speaks with the agent (`session.rs`), with the commands that `pieces.rs` reads for all,
+//! `outcome.rs` decides what becomes of the
 //! task then, `ledger.rs` writes it down, `pauses.rs` says how long to wait before
 //! anything is tried again.
 
@@ -14,9 +16,12 @@ mod carry_out;
 mod find;
 mod ledger;
 mod outcome;
+mod pace;
 mod pauses;
+mod pieces;
 mod queue;
 mod session;
 mod slots;
 
+pub(crate) use pieces::Pieces;
 pub(crate) use queue::run as run_queue;

@@ -36,7 +36,7 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut limits = workshop.limits.subscribe();
-    let slots = Slots::new(limits.borrow_and_update().delivery.concurrency());
+    let slots = Slots::new(limits.borrow_and_update().delivery.max_concurrent);
     let queue = Queue {
         slots: slots.clone(),
         places: Arc::new(Semaphore::new(MOST_CLAIMED)),
@@ -47,7 +47,7 @@ pub(crate) async fn run(
     };
     let resize = async {
         while limits.changed().await.is_ok() {
-            slots.resize(limits.borrow_and_update().delivery.concurrency());
+            slots.resize(limits.borrow_and_update().delivery.max_concurrent);
         }
         // Nobody can change them any more.
         std::future::pending().await

@@ -31,9 +31,10 @@ const BREATH: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(100);
 /// How often the timeline is told how far the file is.
 const TELL_EVERY: Duration = Duration::from_secs(60);
-/// How much of the file is read at once, in bytes. Several chunks come out of
-/// one block, so that a disk is not asked for each.
-const BLOCK: usize = 1 << 20;
+/// And how much more of it is there then, at least, in bytes.
+const TELL_OF: u64 = 1 << 20;
+/// What 4.x managers put into a command, in bytes (section 5).
+const RECORDED_CHUNK: usize = 32_768;
 /// More than the head and tail of any command, in bytes.
 const COMMAND_ROOM: usize = 1024;
 
@@ -60,6 +61,8 @@ pub(super) struct Session<'a> {
     installer: &'a str,
     chunk: usize,
     in_hand: &'a mut InHand,
+    /// The quickest answer so far.
+    quickest: Duration,
 }
 
 impl<'a> Session<'a> {
@@ -105,8 +108,11 @@ impl<'a> Session<'a> {
         let fits = max_chunk(form, &file.name, agent)
             .min(carried(form, workshop.parts.transport.max_command()));
         let chunk = match workshop.delivery().chunk_size {
-            ChunkSize::Auto => fits,
-            ChunkSize::Bytes(bytes) => bytes.min(fits),
+            Some(ChunkSize::Auto) => fits,
+            Some(ChunkSize::Bytes(bytes)) => bytes.min(fits),
+            // A channel of ours has no recorded form to keep to.
+            None if workshop.parts.transport.takes_json(agent) => fits,
+            None => RECORDED_CHUNK.min(fits),
         };
         if chunk == 0 {
             return Err(Failure::new(
@@ -123,6 +129,7 @@ impl<'a> Session<'a> {
             installer,
             chunk,
             in_hand,
+            quickest: Duration::MAX,
         })
     }
 
@@ -144,7 +151,7 @@ impl<'a> Session<'a> {
         ledger.went_well(TimelineStep::LockRestart, None);
         self.open(slot).await?;
         ledger.went_well(TimelineStep::Open, Some(name.clone()));
-        self.write().await?;
+        self.write(slot).await?;
         let sent = format!("{} bytes, {} at a time", self.file.len, self.chunk);
         ledger.went_well(TimelineStep::Write, Some(sent));
         self.step(AgentCommand::Close { file: name }).await?;
@@ -152,6 +159,7 @@ impl<'a> Session<'a> {
         let digest = self.step(AgentCommand::Sha1 { file: name }).await?;
         digest.check_sha1(self.file.sha1).map_err(|error| {
             self.workshop.cache.doubt(self.file);
+            self.workshop.pieces.forget(self.file.sha1);
             Failure::new(UpgradeCode::SendSha1, error.to_string())
         })?;
         ledger.went_well(TimelineStep::Sha1, Some(self.file.sha1.to_string()));
@@ -233,42 +241,35 @@ impl<'a> Session<'a> {
         })
     }
 
-    async fn write(&mut self) -> Result<(), Failure> {
+    async fn write(&mut self, slot: &Slot) -> Result<(), Failure> {
         if self.file.len == 0 {
             return Err(Failure::new(UpgradeCode::SendWrite, "the WPK is empty"));
         }
-        // A whole number of chunks per block keeps every chunk but the last full.
-        let block_len = (BLOCK / self.chunk).max(1) * self.chunk;
-        let (mut sent, mut told) = (0u64, Instant::now());
+        let sender = (self.workshop.pieces).send(self.file, self.form, self.chunk);
+        let (mut sent, mut told) = (0u64, (0, Instant::now()));
         while sent < self.file.len {
-            if told.elapsed() >= TELL_EVERY {
-                told = Instant::now();
+            if told.1.elapsed() >= TELL_EVERY && sent - told.0 >= TELL_OF {
+                told = (sent, Instant::now());
                 let far = format!("{sent} of {} bytes", self.file.len);
                 let entry = TimelineEntry::new(self.workshop.now(), TimelineStep::Write);
                 self.ledger.note([entry.detail(&far)]).await;
             }
-            let block = self.file.read_at(sent, block_len).await.map_err(|error| {
+            let command = sender.command(sent).await.map_err(|error| {
                 Failure::new(
                     UpgradeCode::SendWrite,
                     format!("the WPK cannot be read: {error}"),
                 )
             })?;
-            if block.is_empty() {
-                return Err(Failure::new(
-                    UpgradeCode::SendWrite,
-                    "the WPK became shorter meanwhile",
-                ));
-            }
-            for chunk in block.chunks(self.chunk) {
-                self.workshop.bandwidth.take(chunk.len()).await;
-                self.step(AgentCommand::Write {
-                    file: &self.file.name,
-                    chunk,
-                })
-                .await?;
-                sent += chunk.len() as u64;
-                self.in_hand.bytes(sent, self.file.len);
-            }
+            let chunk = (self.file.len - sent).min(self.chunk as u64);
+            self.workshop.bandwidth.take(chunk as usize).await;
+            let asked = Instant::now();
+            let answer = self.send_bytes(Step::Write, command).await;
+            let took = asked.elapsed();
+            self.quickest = self.quickest.min(took);
+            slot.answered(took, self.quickest, answer.is_ok());
+            self.judge(Step::Write, &answer.map_err(|unheard| unheard.failure)?)?;
+            sent += chunk;
+            self.in_hand.bytes(sent, self.file.len);
         }
         Ok(())
     }
@@ -284,12 +285,16 @@ impl<'a> Session<'a> {
 
     /// Sends one command; what the agent says, whatever it is.
     async fn ask(&mut self, command: &AgentCommand<'_>) -> Result<Bytes, Unheard> {
-        let step = command.step();
-        self.in_hand.step(step);
         let mut bytes = BytesMut::with_capacity(COMMAND_ROOM);
         command.encode(self.form, &mut bytes);
+        self.send_bytes(command.step(), bytes.freeze()).await
+    }
+
+    /// Sends one command that is encoded already.
+    async fn send_bytes(&mut self, step: Step, command: Bytes) -> Result<Bytes, Unheard> {
+        self.in_hand.step(step);
         let transport = &self.workshop.parts.transport;
-        (transport.request(self.agent, bytes.freeze()).await).map_err(|error| Unheard {
+        (transport.request(self.agent, command).await).map_err(|error| Unheard {
             silent: is_silence(&error),
             timed_out: matches!(error, wpk_api::TransportError::TimedOut(_)),
             failure: failure_of(step, error.to_string()),

@@ -8,9 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tracing::debug;
 use wpk_api::{CancellationToken, Wanted};
+use wpk_config::Concurrency;
 
 use super::awaited::Awaited;
+use super::pace::{self, Answered, Pace};
 
 /// What is there within this time is not worth giving the slot away for, and another
 /// task taken from the queue: a small file from near by takes less.
@@ -29,30 +33,66 @@ struct Size {
     slots: usize,
     /// Of these, how many too many are in use: they vanish when they are given back.
     surplus: usize,
+    /// Who says how many; `None` where the settings do.
+    pace: Option<Pace>,
+}
+
+impl Size {
+    fn resize(&mut self, slots: usize, free: &Semaphore) {
+        if slots >= self.slots {
+            let more = slots - self.slots;
+            let kept = more.min(self.surplus);
+            self.surplus -= kept;
+            free.add_permits(more - kept);
+        } else {
+            let fewer = self.slots - slots;
+            self.surplus += fewer - free.forget_permits(fewer);
+        }
+        self.slots = slots;
+    }
 }
 
 impl Slots {
-    pub(super) fn new(slots: usize) -> Self {
+    /// As many as `concurrency` says, or as answers allow.
+    pub(super) fn new(concurrency: Concurrency) -> Self {
+        let slots = concurrency.number().unwrap_or(pace::FEWEST);
         Self {
             free: Arc::new(Semaphore::new(slots)),
             awaited: Arc::default(),
-            size: Arc::new(Mutex::new(Size { slots, surplus: 0 })),
+            size: Arc::new(Mutex::new(Size {
+                slots,
+                surplus: 0,
+                pace: concurrency.number().is_none().then(Pace::new),
+            })),
         }
     }
 
     /// Changes how many there are; those in use stay so until they are given back.
-    pub(super) fn resize(&self, slots: usize) {
+    pub(super) fn resize(&self, concurrency: Concurrency) {
         let mut size = self.size();
-        if slots >= size.slots {
-            let more = slots - size.slots;
-            let kept = more.min(size.surplus);
-            size.surplus -= kept;
-            self.free.add_permits(more - kept);
-        } else {
-            let fewer = size.slots - slots;
-            size.surplus += fewer - self.free.forget_permits(fewer);
+        match concurrency.number() {
+            Some(slots) => {
+                size.pace = None;
+                size.resize(slots, &self.free);
+            }
+            // From where it is.
+            None if size.pace.is_none() => {
+                size.pace = Some(Pace::new());
+                let slots = size.slots.clamp(pace::FEWEST, pace::MOST);
+                size.resize(slots, &self.free);
+            }
+            None => {}
         }
-        size.slots = slots;
+    }
+
+    fn answered(&self, answered: Answered) {
+        let mut size = self.size();
+        let (slots, all_in_use) = (size.slots, self.free.available_permits() == 0);
+        let Some(pace) = &mut size.pace else { return };
+        if let Some(wanted) = pace.answer(answered, Instant::now(), slots, all_in_use) {
+            debug!(slots = wanted, before = slots, "deliveries at a time");
+            size.resize(wanted, &self.free);
+        }
     }
 
     fn give_back(&self, permit: Option<OwnedSemaphorePermit>) {
@@ -143,6 +183,18 @@ impl Slot {
     }
 }
 
+impl Slot {
+    /// The agent answered a command, or did not (`came`). `quickest`: how long the
+    /// quickest answer of this delivery took.
+    pub(super) fn answered(&self, took: Duration, quickest: Duration, came: bool) {
+        self.slots.answered(Answered {
+            took,
+            quickest,
+            came,
+        });
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         self.slots.give_back(self.permit.take());
@@ -165,7 +217,7 @@ mod tests {
     /// A file that does not come, and another one that is here.
     #[tokio::test(start_paused = true)]
     async fn only_the_first_who_waits_for_a_file_keeps_its_slot_for_a_moment() {
-        let (slots, stop) = (Slots::new(1), CancellationToken::new());
+        let (slots, stop) = (Slots::new(1.into()), CancellationToken::new());
         let began = tokio::time::Instant::now();
         for _ in 0..500 {
             let mut slot = slots.next(&stop).await.unwrap();
@@ -182,7 +234,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_file_that_came_is_no_longer_waited_for() {
-        let (slots, stop) = (Slots::new(1), CancellationToken::new());
+        let (slots, stop) = (Slots::new(1.into()), CancellationToken::new());
         let mut slot = slots.next(&stop).await.unwrap();
         let late = tokio::time::sleep(Duration::from_secs(1));
         slot.for_file(&wish("/late"), late).await;
@@ -192,7 +244,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_long_steps_aside_and_comes_back_in_its_turn() {
-        let (slots, stop) = (Slots::new(1), CancellationToken::new());
+        let (slots, stop) = (Slots::new(1.into()), CancellationToken::new());
         let mut first = slots.next(&stop).await.unwrap();
         assert!(slots.another().is_none());
         let (tell, told) = oneshot::channel();
@@ -213,7 +265,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_gives_its_slot_away_for_a_moment() {
-        let (slots, stop) = (Slots::new(1), CancellationToken::new());
+        let (slots, stop) = (Slots::new(1.into()), CancellationToken::new());
         let mut slot = slots.next(&stop).await.unwrap();
         let watched = async {
             tokio::time::sleep(NOT_WORTH_IT / 2).await;
@@ -224,19 +276,19 @@ mod tests {
 
     #[tokio::test]
     async fn slots_can_become_more_and_fewer_while_they_are_in_use() {
-        let (slots, stop) = (Slots::new(3), CancellationToken::new());
+        let (slots, stop) = (Slots::new(3.into()), CancellationToken::new());
         let mut used = Vec::new();
         for _ in 0..2 {
             used.push(slots.next(&stop).await.unwrap());
         }
-        slots.resize(1);
+        slots.resize(1.into());
         assert!(slots.another().is_none());
         drop(used.pop());
         assert!(slots.another().is_none(), "one too many is in use");
-        slots.resize(2);
+        slots.resize(2.into());
         let second = slots.another().unwrap();
         assert!(slots.another().is_none());
-        slots.resize(4);
+        slots.resize(4.into());
         used.extend([slots.another().unwrap(), slots.another().unwrap()]);
         assert!(slots.another().is_none());
         drop((used, second));
@@ -251,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_daemon_that_stops_hands_out_none() {
-        let (slots, stop) = (Slots::new(1), CancellationToken::new());
+        let (slots, stop) = (Slots::new(1.into()), CancellationToken::new());
         stop.cancel();
         assert!(slots.next(&stop).await.is_none());
     }

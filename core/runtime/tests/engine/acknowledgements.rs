@@ -77,7 +77,7 @@ async fn a_word_between_two_attempts_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_word_while_a_task_waits_changes_nothing() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
     stand.rule(1, "open", Say::Hang);
     stand.upgrade(&[1, 2]).await;
     stand.came(1, "open", 1).await;

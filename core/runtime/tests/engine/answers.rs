@@ -84,7 +84,7 @@ async fn results_are_told_in_the_order_asked_and_in_the_words_of_the_dialect() {
     ] {
         let stand = Stand::with(|settings| {
             settings.dialect = dialect;
-            settings.delivery.max_concurrent = 1;
+            settings.delivery.max_concurrent = 1.into();
         })
         .await;
         stand.provider.publish(Version::new(4, 0, 4), vec![1; 10]);

@@ -280,7 +280,7 @@ async fn old_agents_take_no_names_with_spaces() {
 async fn chunks_are_as_long_as_the_settings_say() {
     for (chunk, writes) in [(64, 1563), (32_768, 4), (60_000, 3)] {
         let stand = Stand::with(|settings| {
-            settings.delivery.chunk_size = wpk_config::ChunkSize::Bytes(chunk);
+            settings.delivery.chunk_size = Some(wpk_config::ChunkSize::Bytes(chunk));
         })
         .await;
         stand.upgrade(&[1]).await;
@@ -294,7 +294,7 @@ async fn chunks_are_as_long_as_the_settings_say() {
 async fn a_transport_that_carries_less_gets_less() {
     let transport = MemoryTransport::carrying(8_192);
     let stand = Stand::over(transport, |settings| {
-        settings.delivery.chunk_size = wpk_config::ChunkSize::Auto;
+        settings.delivery.chunk_size = Some(wpk_config::ChunkSize::Auto);
     })
     .await;
     stand.upgrade(&[1, 10]).await;

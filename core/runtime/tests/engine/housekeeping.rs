@@ -125,7 +125,7 @@ async fn a_clock_that_was_put_back_between_two_runs_keeps_nobody_waiting() {
 async fn only_what_has_ended_is_deleted() {
     let stand = Stand::with(|settings| {
         settings.tasks.cleanup_time = wpk_api::settings::Span(60 * MINUTE);
-        settings.delivery.max_concurrent = 1;
+        settings.delivery.max_concurrent = 1.into();
     })
     .await;
     stand.upgrade(&[1]).await;

@@ -11,7 +11,7 @@ use crate::stand::{Stand, id};
 
 #[tokio::test(start_paused = true)]
 async fn no_more_agents_are_written_to_than_there_are_slots() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 2).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 2.into()).await;
     for agent in 1..=4 {
         stand.rule(agent, "open", Say::Hang);
     }
@@ -27,7 +27,7 @@ async fn no_more_agents_are_written_to_than_there_are_slots() {
 
 #[tokio::test(start_paused = true)]
 async fn tasks_go_in_the_order_they_were_asked_for() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
     stand.upgrade(&[5, 2, 8]).await;
     stand.delivered(5).await;
     assert_eq!(stand.task(5).id.0, 1);
@@ -37,7 +37,7 @@ async fn tasks_go_in_the_order_they_were_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_repository_is_in_nobodys_way() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
     stand.upgrade(&[9]).await;
     stand.delivered(9).await;
     stand
@@ -59,7 +59,7 @@ async fn who_waits_for_a_repository_is_in_nobodys_way() {
 /// However many wait: they hold nothing but memory.
 #[tokio::test(start_paused = true)]
 async fn thousands_that_wait_for_a_repository_do_not_delay_a_file_that_is_here() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 2).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 2.into()).await;
     let many: Vec<u32> = (1_001..=4_000).collect();
     let agents = many.iter().map(|id| agent(*id, "Wazuh v4.7.0"));
     stand.directory.put(agents);
@@ -96,7 +96,7 @@ async fn a_store_that_cannot_be_read_is_asked_again() {
 /// order, so it is carried out.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_somebody_moved_is_carried_out() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
     stand.rule(1, "write", Say::Hang);
     stand.upgrade(&[1, 2]).await;
     stand.came(1, "write", 1).await;
@@ -117,7 +117,7 @@ async fn a_task_that_somebody_moved_is_carried_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_leaves_what_waits() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
     stand.rule(1, "open", Say::Hang);
     stand.upgrade(&[1, 2]).await;
     stand.came(1, "open", 1).await;
@@ -132,7 +132,7 @@ const NOT_READY: Say =
 
 #[tokio::test(start_paused = true)]
 async fn silent_agents_cost_the_others_one_time_out() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 4).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 4.into()).await;
     for agent in 1..=4 {
         stand.rule(agent, "open", Say::TimeOut);
     }
@@ -153,7 +153,7 @@ async fn silent_agents_cost_the_others_one_time_out() {
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_is_not_ready_yet_is_asked_for_half_a_minute_aside() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
     stand.rule(1, "open", NOT_READY);
     stand.rule_times(2, "open", NOT_READY, 5);
     let start = Instant::now();
@@ -173,7 +173,7 @@ async fn an_agent_that_is_not_ready_yet_is_asked_for_half_a_minute_aside() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_between_attempts_costs_nobody_a_slot() {
     let stand = Stand::with(|settings| {
-        settings.delivery.max_concurrent = 1;
+        settings.delivery.max_concurrent = 1.into();
         settings.delivery.attempts = 100;
     })
     .await;
@@ -194,7 +194,7 @@ async fn a_pause_between_attempts_costs_nobody_a_slot() {
 async fn an_agent_that_is_slow_for_ever_is_given_up() {
     let stand = Stand::with(|settings| {
         settings.delivery.timeout = wpk_api::settings::Span(Duration::from_secs(600));
-        settings.delivery.chunk_size = wpk_config::ChunkSize::Bytes(64);
+        settings.delivery.chunk_size = Some(wpk_config::ChunkSize::Bytes(64));
     })
     .await;
     stand.rule(1, "write", Say::After(Duration::from_secs(70)));
@@ -210,7 +210,7 @@ async fn an_agent_that_is_slow_for_ever_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_long_delivery_tells_how_far_it_is() {
     let stand = Stand::with(|settings| {
-        settings.delivery.chunk_size = wpk_config::ChunkSize::Bytes(32_768);
+        settings.delivery.chunk_size = Some(wpk_config::ChunkSize::Bytes(32_768));
     })
     .await;
     stand
@@ -237,7 +237,7 @@ async fn a_long_delivery_tells_how_far_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn slots_are_never_exceeded_and_given_in_the_order_asked() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
     stand.upgrade(&[5, 4]).await;
     stand.upgrade(&[9]).await;
     stand.upgrade(&[1, 2]).await;
@@ -259,7 +259,7 @@ async fn a_request_wakes_the_queue_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn who_comes_back_from_aside_waits_for_a_slot_again() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
     stand.upgrade(&[9]).await;
     stand.delivered(9).await;
     let other = Version::new(4, 14, 8);
@@ -280,7 +280,7 @@ async fn who_comes_back_from_aside_waits_for_a_slot_again() {
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_dials_in_late_holds_no_slot_meanwhile() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
     stand.transport.disconnect(id(1));
     stand.upgrade(&[1, 2]).await;
     stand.delivered(2).await;

@@ -12,7 +12,7 @@ use crate::stand::{EPOCH, Parts, Stand, id};
 async fn three(on_restart: OnRestart) -> Stand {
     let stand = Stand::with(|settings| {
         settings.tasks.on_restart = on_restart;
-        settings.delivery.max_concurrent = 1;
+        settings.delivery.max_concurrent = 1.into();
     })
     .await;
     stand.upgrade(&[1]).await;
@@ -142,7 +142,7 @@ async fn what_was_interrupted_comes_first() {
 async fn what_was_interrupted_is_not_timed_out_while_it_waits_for_a_slot() {
     let stand = Stand::with(|settings| {
         settings.tasks.task_timeout = wpk_api::settings::Span(Duration::from_secs(60));
-        settings.delivery.max_concurrent = 3;
+        settings.delivery.max_concurrent = 3.into();
     })
     .await;
     for agent in [1, 2, 3] {
@@ -152,7 +152,7 @@ async fn what_was_interrupted_is_not_timed_out_while_it_waits_for_a_slot() {
     stand.came(3, "write", 1).await;
     let mut parts = stand.kill().await;
     parts.transport.release();
-    parts.settings.delivery.max_concurrent = 1;
+    parts.settings.delivery.max_concurrent = 1.into();
     let slow = Say::After(Duration::from_secs(300));
     parts.transport.rule(id(1), "close", slow, 1);
     let stand = parts.start().await;
@@ -164,7 +164,7 @@ async fn what_was_interrupted_is_not_timed_out_while_it_waits_for_a_slot() {
 /// A claim whose answer was lost with the process.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_was_taken_and_never_carried_out_is_found_again() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
     stand.rule(1, "open", Say::Hang);
     stand.upgrade(&[1, 2]).await;
     stand.came(1, "open", 1).await;

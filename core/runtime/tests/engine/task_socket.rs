@@ -104,7 +104,7 @@ async fn waiting_tasks_of_a_node_are_cancelled_when_it_asks_for_it() {
 /// the master and on a worker.
 #[tokio::test(start_paused = true)]
 async fn a_module_that_starts_anew_cancels_nothing_that_a_daemon_of_ours_carries_out() {
-    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1).await;
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
     stand.rule(1, "open", Say::Hang);
     stand.upgrade(&[1, 2]).await;
     stand.came(1, "open", 1).await;

@@ -15,7 +15,7 @@ const OLDER: Version = Version::new(4, 13, 0);
 async fn without_a_version_the_latest_at_that_moment_is_meant() {
     let stand = Stand::with(|settings| {
         settings.node.version = None;
-        settings.delivery.max_concurrent = 1;
+        settings.delivery.max_concurrent = 1.into();
     })
     .await;
     stand.rule(9, "write", Say::Hang);

@@ -217,7 +217,7 @@ async fn files_of_one_name_are_not_mixed_up() {
             let (file, offer) = asked.unwrap();
             let file = file.unwrap();
             assert_eq!(Some(file.sha1), offer.offer.sha1);
-            let bytes = file.read_at(0, 100).await.unwrap();
+            let bytes = file.read_at(0, 100).unwrap();
             assert_eq!(Some(sha1(&bytes)), offer.offer.sha1);
         }
     }
@@ -322,7 +322,7 @@ async fn a_file_that_was_changed_in_place_is_fetched_anew_once_it_is_doubted() {
     cache.doubt(&file);
     let file = cache.get(&holder.offer()).await.unwrap();
     assert_eq!(holder.fetched(), 2);
-    let bytes = file.read_at(0, 1000).await.unwrap();
+    let bytes = file.read_at(0, 1000).unwrap();
     assert_eq!(sha1(&bytes), sha1(&holder.content));
 }
 
