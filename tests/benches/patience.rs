@@ -7,6 +7,9 @@
 //! time taken as a share of what it may be.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "common/mod.rs"]
+mod common;
+
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -160,7 +163,7 @@ async fn clients_that_do_not_read() {
     assert!(matches!(answered, Ok(Some(_))), "no answer in {PATIENCE:?}");
     let what = format!("1 client beside {} that do not read", clients.len());
     report(&what, 30.0, 1.0, took(began));
-    let mib = memory(pid);
+    let mib = common::memory(pid, "VmRSS:");
     println!(
         "{:62} {:>5} MiB {:>5} MiB {mib:5.0} MiB {:6.2}",
         "    the daemon's memory then",
@@ -173,14 +176,4 @@ async fn clients_that_do_not_read() {
 
 fn took(began: Instant) -> f64 {
     began.elapsed().as_secs_f64()
-}
-
-/// MiB of memory that a process has now.
-fn memory(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib = line
-        .and_then(|line| line.split_whitespace().nth(1))
-        .unwrap();
-    kib.parse::<f64>().unwrap() / 1024.0
 }

@@ -8,11 +8,12 @@
 //! is the daemon's alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+#[path = "common/mod.rs"]
+mod common;
+
 use std::time::{Duration, Instant};
 
+use common::{hammer, processor_time};
 use serde_json::json;
 use wpk_testkit::Manager;
 use wpk_testkit::manager::PATIENCE;
@@ -61,9 +62,8 @@ async fn run() {
         ("task socket", manager.home.task_socket(), 5_900.0),
     ] {
         let cpu = processor_time(pid);
-        let answers = hammer(socket.clone(), request, false).await;
+        let rate = hammer(socket.clone(), request, CLIENTS, SPAN, false).await;
         let used = processor_time(pid) - cpu;
-        let rate = answers as f64 / SPAN.as_secs_f64();
         report(
             &format!("{name}, answers a second, one each connection"),
             rate,
@@ -71,9 +71,9 @@ async fn run() {
         );
         println!(
             "    {:.1} µs of the daemon's processor time each",
-            used * 1e6 / answers as f64
+            used * 1e6 / (rate * SPAN.as_secs_f64())
         );
-        let kept = hammer(socket, request, true).await as f64 / SPAN.as_secs_f64();
+        let kept = hammer(socket, request, CLIENTS, SPAN, true).await;
         report(
             &format!("{name}, answers a second, kept connections"),
             kept,
@@ -112,55 +112,4 @@ async fn run() {
 
 fn report(name: &str, value: f64, ratio: f64) {
     println!("{name:55} {value:12.3}   {ratio:7.1} x 4.x");
-}
-
-/// Answers that [`CLIENTS`] threads got within [`SPAN`].
-async fn hammer(socket: PathBuf, request: &'static [u8], keep: bool) -> usize {
-    let clients = (0..CLIENTS).map(|_| {
-        let socket = socket.clone();
-        tokio::task::spawn_blocking(move || client(&socket, request, keep))
-    });
-    let mut answers = 0;
-    for client in clients.collect::<Vec<_>>() {
-        answers += client.await.unwrap();
-    }
-    answers
-}
-
-fn client(socket: &Path, request: &[u8], keep: bool) -> usize {
-    let mut frame = (request.len() as u32).to_le_bytes().to_vec();
-    frame.extend_from_slice(request);
-    let mut kept = UnixStream::connect(socket).unwrap();
-    let (mut answers, end) = (0, Instant::now() + SPAN);
-    let mut answer = vec![0; 4096];
-    while Instant::now() < end {
-        if keep {
-            exchange(&mut kept, &frame, &mut answer);
-        } else {
-            exchange(
-                &mut UnixStream::connect(socket).unwrap(),
-                &frame,
-                &mut answer,
-            );
-        }
-        answers += 1;
-    }
-    answers
-}
-
-fn exchange(stream: &mut UnixStream, frame: &[u8], answer: &mut [u8]) {
-    stream.write_all(frame).unwrap();
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).unwrap();
-    let length = u32::from_le_bytes(length) as usize;
-    stream.read_exact(&mut answer[..length]).unwrap();
-}
-
-/// Seconds of processor time a process has used.
-fn processor_time(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    // The kernel counts in hundredths of a second for every program.
-    ticks as f64 / 100.0
 }

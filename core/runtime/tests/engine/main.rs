@@ -16,6 +16,7 @@ mod intake;
 mod left;
 mod mirrors;
 mod observers;
+mod pace;
 mod queue;
 mod restart;
 mod stand;

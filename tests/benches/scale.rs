@@ -1,0 +1,240 @@
+//! Many agents at once: what a daemon with its settings at their defaults takes of time,
+//! memory and processor, each beside its bar, and beside what the same work takes without
+//! a daemon where there is such a thing.
+//!
+//! `cargo bench -p wpk-tests --bench scale [-- NAME]`. Clients and fakes share the cores
+//! with the daemon. The last column is what was measured as a share of the bar: good up
+//! to 1, and where more is better from 1 on (marked `+`).
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "common/mod.rs"]
+mod common;
+
+use std::io::Read;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use common::{exchange, framed, hammer, processor_time, report};
+use serde_json::{Value, json};
+use wpk_testkit::Manager;
+use wpk_testkit::manager::PATIENCE;
+use wpk_testkit::wdb::agent_row;
+
+const MIB: usize = 1 << 20;
+const SPAN: Duration = Duration::from_secs(3);
+const CLIENTS: usize = 32;
+
+fn main() {
+    let wanted: Option<String> = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    common::head();
+    let is = |name: &str| wanted.as_deref().is_none_or(|wanted| name.contains(wanted));
+    runtime.block_on(async {
+        if is("request") {
+            requests().await;
+        }
+        if is("queue") {
+            long_queue().await;
+        }
+        if is("latency") {
+            answers_that_take_5_ms().await;
+        }
+        if is("rate") {
+            no_latency().await;
+        }
+        if is("result") {
+            results().await;
+        }
+    });
+}
+
+/// A manager that knows so many agents, all of v4.7.0.
+async fn manager(settings: &str, agents: u32) -> (Manager, u32) {
+    let mut manager = Manager::prepare(settings).await.unwrap();
+    manager.log = "warn,wpkd=info".to_owned();
+    manager.boot().await.unwrap();
+    let rows = (1..=i64::from(agents)).map(|id| agent_row(id, "Wazuh v4.7.0"));
+    manager.wdb.set_agents(rows);
+    manager.remoted.keep_bytes(false);
+    let pid = manager.daemon().unwrap().id().unwrap();
+    (manager, pid)
+}
+
+fn wpk(manager: &Manager, bytes: usize) -> Value {
+    let file = manager.home.path("file.wpk");
+    std::fs::write(&file, vec![0x5a; bytes]).unwrap();
+    json!({"file_path": file})
+}
+
+async fn all_told(manager: &Manager, agents: u32) {
+    for agent in 1..=agents {
+        let told = manager.remoted.wait_for(agent, "upgrade", PATIENCE).await;
+        told.unwrap_or_else(|| panic!("agent {agent} waits for ever\n{}", manager.output()));
+    }
+}
+
+/// `upgrade` for 1,000 and 50,000 agents; no repository is there, so nothing is sent.
+async fn requests() {
+    const SMALL: u32 = 1_000;
+    const LARGE: u32 = 50_000;
+    let (manager, pid) = manager("[delivery]\nmax_concurrent = 1", LARGE).await;
+    // Nobody answers there, and nothing is tried for long.
+    let parameters = json!({"version": "v4.14.8", "wpk_repo": "http://127.0.0.1:9/"});
+    let small: Vec<u32> = (1..=SMALL).collect();
+    let began = Instant::now();
+    assert_eq!(
+        manager.upgrade(&small, parameters.clone()).await.len(),
+        SMALL as usize
+    );
+    report("upgrade, 1,000 agents, ms", 12.0, took(began) * 1e3);
+    let large: Vec<u32> = (1..=LARGE).collect();
+    reset_peak(pid);
+    let began = Instant::now();
+    assert_eq!(
+        manager.upgrade(&large, parameters).await.len(),
+        LARGE as usize
+    );
+    report("upgrade, 50,000 agents, s", 0.8, took(began));
+    report("    the daemon's peak memory, MiB", 64.0, peak(pid));
+}
+
+/// 50,000 tasks wait while 256 agents get the same 10 MiB.
+async fn long_queue() {
+    const WAITING: u32 = 50_000;
+    let (manager, pid) = manager("[delivery]\nmax_concurrent = 256", WAITING).await;
+    manager.remoted.set_latency(Duration::from_millis(5));
+    let file = wpk(&manager, 10 * MIB);
+    let agents: Vec<u32> = (1..=WAITING).collect();
+    for some in agents.chunks(10_000) {
+        manager.upgrade_custom(some, file.clone()).await;
+    }
+    reset_peak(pid);
+    all_told(&manager, 256).await;
+    report(
+        "256 deliveries and 50,000 that wait, peak MiB",
+        64.0,
+        peak(pid),
+    );
+}
+
+/// All settings at their defaults.
+async fn answers_that_take_5_ms() {
+    const AGENTS: u32 = 256;
+    let (manager, pid) = manager("", AGENTS).await;
+    manager.remoted.set_latency(Duration::from_millis(5));
+    let file = wpk(&manager, 10 * MIB);
+    let agents: Vec<u32> = (1..=AGENTS).collect();
+    let began = Instant::now();
+    manager.upgrade_custom(&agents, file).await;
+    all_told(&manager, AGENTS).await;
+    report("256 x 10 MiB, 5 ms each command, s", 6.0, took(began));
+    report("    the daemon's peak memory, MiB", 64.0, peak(pid));
+}
+
+async fn no_latency() {
+    const AGENTS: u32 = 64;
+    let (manager, pid) = manager("", AGENTS).await;
+    let file = wpk(&manager, 10 * MIB);
+    let agents: Vec<u32> = (1..=AGENTS).collect();
+    let bytes = AGENTS as usize * 10 * MIB;
+    let cpu = processor_time(pid);
+    let began = Instant::now();
+    manager.upgrade_custom(&agents, file).await;
+    all_told(&manager, AGENTS).await;
+    let rate = bytes as f64 / took(began) / 1e6;
+    let used = (processor_time(pid) - cpu) * (1u64 << 30) as f64 / bytes as f64;
+    let bare = bare_writers(manager.remoted.path(), bytes).await;
+    common::report_more(
+        "64 x 10 MiB, share of eight bare clients",
+        0.75,
+        rate / bare,
+    );
+    println!("    {rate:.0} of {bare:.0} MB/s");
+    report("    processor seconds per GiB", 1.0, used);
+    drop(manager);
+}
+
+/// MB/s of eight clients that write the same bytes, a connection for each command.
+async fn bare_writers(socket: &Path, bytes: usize) -> f64 {
+    const WRITERS: usize = 8;
+    const CHUNK: usize = 32_768;
+    let each = bytes / WRITERS / CHUNK;
+    let began = Instant::now();
+    let writers = (0..WRITERS).map(|writer| {
+        let socket = socket.to_owned();
+        tokio::task::spawn_blocking(move || {
+            let agent = writer + 1;
+            let buffer = base64_simd::STANDARD.encode_to_string(vec![0x5a; CHUNK]);
+            let command = format!(
+                "{agent:03} upgrade {{\"command\":\"write\",\"parameters\":{{\"buffer\":\"{buffer}\",\
+                 \"length\":{CHUNK},\"file\":\"file.wpk\"}}}}"
+            );
+            let (frame, mut answer) = (framed(command.as_bytes()), vec![0; 4096]);
+            for _ in 0..each {
+                let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+                exchange(&mut stream, &frame, &mut answer);
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    (each * CHUNK * WRITERS) as f64 / took(began) / 1e6
+}
+
+/// `upgrade_result` on kept connections, beside a thread for each client that answers the
+/// same bytes without looking at anything.
+async fn results() {
+    const REQUEST: &[u8] =
+        br#"{"origin":{"module":"api"},"command":"upgrade_result","parameters":{"agents":[1]}}"#;
+    let (manager, _) = manager("", 1).await;
+    let daemon = hammer(manager.home.upgrade_socket(), REQUEST, CLIENTS, SPAN, true).await;
+    let answer = manager.ask(REQUEST).await.unwrap().to_string();
+    let bare = manager.home.path("bare");
+    answer_barely(bare.clone(), answer.into_bytes());
+    let bare = hammer(bare, REQUEST, CLIENTS, SPAN, true).await;
+    common::report_more(
+        "upgrade_result, 32 kept connections, share of bare",
+        0.6,
+        daemon / bare,
+    );
+    println!("    {daemon:.0} of {bare:.0} a second");
+}
+
+/// Answers every frame with the same, a thread for each connection.
+fn answer_barely(socket: PathBuf, answer: Vec<u8>) {
+    let listener = UnixListener::bind(socket).unwrap();
+    let frame = framed(&answer);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, frame) = (stream.unwrap(), frame.clone());
+            std::thread::spawn(move || {
+                let mut length = [0; 4];
+                let mut question = vec![0; 4096];
+                while stream.read_exact(&mut length).is_ok() {
+                    let length = u32::from_le_bytes(length) as usize;
+                    stream.read_exact(&mut question[..length]).unwrap();
+                    std::io::Write::write_all(&mut stream, &frame).unwrap();
+                }
+            });
+        }
+    });
+}
+
+fn took(began: Instant) -> f64 {
+    began.elapsed().as_secs_f64()
+}
+
+/// From now on the peak is counted anew.
+fn reset_peak(pid: u32) {
+    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+}
+
+/// The most memory that a process had, in MiB.
+fn peak(pid: u32) -> f64 {
+    common::memory(pid, "VmHWM:")
+}
