@@ -79,7 +79,7 @@ pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
 pub use id::{AgentId, InvalidAgentId, TaskId};
 pub use manage::{AgentChange, AgentDetails, IssuedToken, Labels, TokenInfo, TokenWish};
 pub use observer::{ObserverError, TaskObserver};
-pub use order::{Order, Target, Wanted, WantedFile, WantedRelease};
+pub use order::{KeptOrder, Order, Target, Wanted, WantedFile, WantedRelease};
 pub use outlook::Outlook;
 pub use plugin::{
     BuildError, Context, Demands, Factory, Need, NodeInfo, Occupied, PluginKind, Resource, Role,

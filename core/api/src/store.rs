@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, Change, Command, Confirmation, Mover, Order, Revision, Status, Task, TaskId,
-    TimelineEntry, UnixTime, Version,
+    AgentId, Change, Command, Confirmation, KeptOrder, Mover, Order, Revision, Status, Task,
+    TaskId, TimelineEntry, UnixTime, Version,
 };
 
 /// What a call of a store comes to.
@@ -250,7 +250,7 @@ pub struct NewTask {
     pub created: UnixTime,
     /// What is needed to carry it out; `None` for a task that only the task
     /// socket knows: nobody will ever claim it.
-    pub order: Option<Order>,
+    pub order: Option<KeptOrder>,
     /// Refuse it if the agent already has a live task.
     pub exclusive: bool,
     /// Its node holds the order and carries it out, which is not ours to know: no order

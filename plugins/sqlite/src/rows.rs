@@ -61,17 +61,11 @@ fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault>
     ])?;
     let id = TaskId(connection.last_insert_rowid());
     if let Some(order) = &task.order {
-        let json = serde_json::to_string(order).map_err(|error| {
-            Fault::Nonsense(format!(
-                "the order for agent {} cannot be stored: {error}",
-                task.agent
-            ))
-        })?;
         prepared(
             connection,
             "INSERT OR REPLACE INTO WPKD_ORDERS (TASK_ID, TASK_ORDER) VALUES (?1, ?2)",
         )?
-        .execute(params![id.0, json])?;
+        .execute(params![id.0, order.as_str()])?;
     }
     if task.held {
         prepared(

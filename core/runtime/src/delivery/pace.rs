@@ -102,7 +102,8 @@ mod tests {
         for _ in 0..rounds {
             let took = base * u32::try_from(slots.div_ceil(fit)).unwrap();
             tokio::time::advance(took.max(WINDOW / 4)).await;
-            for _ in 0..slots {
+            let now = slots;
+            for _ in 0..now {
                 let answered = Answered {
                     took,
                     quickest: base,
@@ -149,7 +150,8 @@ mod tests {
         let (mut pace, mut slots) = (Pace::new(), 64);
         for _ in 0..20 {
             tokio::time::advance(WINDOW).await;
-            for _ in 0..slots {
+            let now = slots;
+            for _ in 0..now {
                 let silent = Answered {
                     took: Duration::ZERO,
                     quickest: Duration::ZERO,
@@ -167,7 +169,8 @@ mod tests {
         let (mut pace, mut slots) = (Pace::new(), FEWEST);
         for round in 0..200 {
             tokio::time::advance(WINDOW).await;
-            for agent in 0..slots {
+            let now = slots;
+            for agent in 0..now {
                 let slow = agent == 0 && round % 2 == 0;
                 let took = Duration::from_millis(if slow { 5_000 } else { 10 });
                 let answered = Answered {

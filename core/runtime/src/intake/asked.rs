@@ -4,7 +4,7 @@
 //! answers a list with a list, is [`at_once`].
 
 use wpk_api::AgentId;
-use wpk_wire::AskedId;
+use wpk_wire::{AskedId, UpgradeCode};
 
 /// One id of a request, and what was found out about it so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,9 @@ pub(super) struct Asked<T> {
     pub(super) id: AskedId,
     pub(super) found: T,
 }
+
+/// What the checks found about an id: something, or why it is refused.
+pub(super) type Checked<T> = Asked<Result<T, UpgradeCode>>;
 
 impl<T> Asked<T> {
     /// The same id, and something else about it.

@@ -11,7 +11,6 @@ use wpk_api::{AgentId, OfferSource, Order, ProviderError, Status, Target, Task, 
 use wpk_wire::own::Forecast;
 use wpk_wire::{AskedId, Item, Response, UpgradeCode};
 
-use super::asked::Asked;
 use crate::failure::Failure;
 use crate::workshop::Workshop;
 
@@ -21,7 +20,7 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(30);
 const ASKED_AT_ONCE: usize = 8;
 
 /// An id and what the rules said: an order, or why it is refused.
-type Checked = Asked<Result<Order, UpgradeCode>>;
+type Checked = super::asked::Checked<Order>;
 
 /// What would become of each id, in the order asked.
 pub(super) async fn answer(workshop: &Workshop, orders: Vec<Checked>) -> Response {

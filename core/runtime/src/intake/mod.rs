@@ -6,6 +6,8 @@ mod asked;
 mod authority;
 mod dry_run;
 mod extension;
+mod fleet;
+mod latest;
 mod manage;
 mod result;
 mod task;

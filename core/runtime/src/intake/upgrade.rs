@@ -5,32 +5,25 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tracing::{error, info, warn};
-use wpk_api::words::clean;
 use wpk_api::{
-    AgentId, AgentInfo, Command, ConnectionStatus, Created, NewTask, Order, PackageType, Target,
-    TaskId, Version, Wanted, WantedFile, WantedRelease,
+    AgentId, AgentInfo, Command, Created, KeptOrder, NewTask, Order, PackageType, Target, TaskId,
+    Version, Wanted, WantedFile, WantedRelease,
 };
 use wpk_wire::{AskedId, CustomParams, Dialect, Item, Response, UpgradeCode, UpgradeParams, task};
 
-use wpk_config::OssecConf;
-
-use super::asked::{Asked, at_once, distinct, each};
+use super::asked::{Asked, Checked, at_once, each};
 use super::dry_run;
+use super::fleet::Fleet;
+use super::latest::Latest;
 use crate::failure::Failure;
 use crate::rules::{self, Wish};
 use crate::workshop::Workshop;
 
-/// How long a request waits to learn the latest version of a repository. The
-/// delivery asks again, without the caller waiting.
-const LATEST_WITHIN: Duration = Duration::from_secs(5);
-/// The longest name of a node that is repeated, in bytes.
-const LONGEST_NAME: usize = 255;
 /// How long a request waits for a file of this machine.
 const FILE_WITHIN: Duration = Duration::from_secs(1);
-/// Agents of one request differ in platform, but not in thousands of ways.
-const MOST_QUESTIONS: usize = 64;
+/// Agents that are looked up and checked at a time.
+const SLICE: usize = 4_096;
 
 /// Answers `upgrade`.
 pub(super) async fn from_repository(
@@ -41,15 +34,14 @@ pub(super) async fn from_repository(
     if params.names_file {
         warn!("an `upgrade` names a file_path, which it passes over; `upgrade_custom` takes one");
     }
-    let fleet = lookup(workshop, ids).await;
     let target = params.target();
-    let target = target.unwrap_or_else(|| default_target(workshop, fleet.manager));
     let asked = params.package_type;
     let force = params.force_upgrade;
-    let wanted = |agent: &AgentInfo, own: Option<PackageType>| {
+    let wanted = |agent: &AgentInfo, own: Option<PackageType>, manager| {
+        let target = target.clone();
         Wanted::Release(WantedRelease {
             platform: agent.platform.clone(),
-            target: target.clone(),
+            target: target.unwrap_or_else(|| default_target(workshop, manager)),
             repository: params
                 .wpk_repo
                 .clone()
@@ -64,7 +56,7 @@ pub(super) async fn from_repository(
         force,
         dry_run: params.dry_run,
     };
-    create(workshop, ids, &fleet, plan, wanted).await
+    create(workshop, ids, plan, wanted).await
 }
 
 /// Answers `upgrade_custom`.
@@ -83,12 +75,11 @@ pub(super) async fn from_file(
         force: true,
         dry_run: params.dry_run,
     };
-    let fleet = lookup(workshop, ids).await;
     if !plan.dry_run {
         look_for(workshop, &file).await;
     }
-    let wanted = |_: &AgentInfo, _| Wanted::File(file.clone());
-    create(workshop, ids, &fleet, plan, wanted).await
+    let wanted = |_: &AgentInfo, _, _| Wanted::File(file.clone());
+    create(workshop, ids, plan, wanted).await
 }
 
 /// Says in the log why a file cannot be sent, before a task is made that fails for it:
@@ -119,40 +110,44 @@ fn default_target(workshop: &Workshop, manager: Option<Version>) -> Target {
     }
 }
 
-/// What the checks found about an id: something, or why it is refused.
-type Checked<T> = Asked<Result<T, UpgradeCode>>;
-
+/// A slice of the request after the other is looked up, checked and written as it will be
+/// stored: what is known of an agent takes much more room than its order. All are stored
+/// together.
 async fn create(
     workshop: &Workshop,
     ids: &[AskedId],
-    fleet: &Fleet,
     plan: Plan,
-    wanted: impl Fn(&AgentInfo, Option<PackageType>) -> Wanted,
+    wanted: impl Fn(&AgentInfo, Option<PackageType>, Option<Version>) -> Wanted,
 ) -> Response {
-    let passed: Vec<Checked<(&AgentInfo, Wanted)>> = each(ids, |id| {
-        let id = id.agent().map_err(|_| UpgradeCode::AgentNotFound)?;
-        let (agent, own) = rules::check_agent(id, fleet.agents.get(&id))?;
-        if fleet.elsewhere.contains_key(&id) {
-            return Err(UpgradeCode::AgentNotActive);
-        }
-        Ok((agent, wanted(agent, own)))
-    });
-    let latest = latest_versions(workshop, &passed).await;
-    let order = |pair| check_version(&plan, fleet.manager, &latest, pair);
-    let orders = passed
-        .into_iter()
-        .map(|asked| asked.map(|passed| passed.and_then(order)))
-        .collect();
+    let mut orders: Vec<Checked<Accepted>> = Vec::with_capacity(ids.len());
+    let (mut elsewhere, mut latest) = (HashMap::new(), Latest::default());
+    for slice in ids.chunks(SLICE) {
+        let fleet = Fleet::lookup(workshop, slice).await;
+        let passed: Vec<Checked<(&AgentInfo, Wanted)>> = each(slice, |id| {
+            let id = id.agent().map_err(|_| UpgradeCode::AgentNotFound)?;
+            let (agent, own) = rules::check_agent(id, fleet.agents.get(&id))?;
+            if fleet.elsewhere.contains_key(&id) {
+                return Err(UpgradeCode::AgentNotActive);
+            }
+            Ok((agent, wanted(agent, own, fleet.manager)))
+        });
+        latest.ask(workshop, &passed).await;
+        let order = |pair| keep(&check_version(&plan, fleet.manager, &latest, pair)?);
+        let slice = passed.into_iter();
+        orders.extend(slice.map(|asked| asked.map(|passed| passed.and_then(order))));
+        elsewhere.extend(fleet.elsewhere);
+    }
+    if let Some((agent, reason)) = elsewhere.iter().min() {
+        warn!(%agent, reason, agents = elsewhere.len(), "agents of other nodes are refused");
+    }
     let mut response = match plan.dry_run {
-        true => dry_run::answer(workshop, orders).await,
+        true => dry_run::answer(workshop, read(orders)).await,
         false => answer(store(workshop, &plan, orders).await),
     };
     let refused = Some(UpgradeCode::AgentNotActive);
     let items = response.data.iter_mut();
     for item in items.filter(|item| item.error.upgrade() == refused) {
-        let reason = item
-            .agent_id()
-            .and_then(|agent| fleet.elsewhere.get(&agent));
+        let reason = item.agent_id().and_then(|agent| elsewhere.get(&agent));
         if let Some(reason) = reason {
             *item = std::mem::take(item).because(reason);
         }
@@ -160,120 +155,35 @@ async fn create(
     response
 }
 
-/// What the directory knows of a request.
-struct Fleet {
-    agents: HashMap<AgentId, AgentInfo>,
-    /// The manager's version.
-    manager: Option<Version>,
-    /// Agents that another node of the cluster has, and what to do then.
-    elsewhere: HashMap<AgentId, String>,
-}
+/// An agent that passed, and what it is to get.
+type Accepted = (AgentId, KeptOrder);
 
-/// All agents of the request in one question, and the manager's version with them
-/// where it is not in the settings.
-async fn lookup(workshop: &Workshop, ids: &[AskedId]) -> Fleet {
-    let mut wanted = distinct(ids);
-    if let Some(manager) = workshop.manager.asks()
-        && wanted.first() != Some(&manager)
-    {
-        wanted.insert(0, manager);
-    }
-    match workshop.parts.directory.lookup(&wanted).await {
-        Ok(agents) => {
-            let agents = agents.into_iter().map(|agent| (agent.id, agent));
-            let agents: HashMap<_, _> = agents.collect();
-            let manager = workshop.manager.learn(agents.get(&AgentId::MANAGER));
-            let elsewhere = elsewhere(workshop, &agents);
-            Fleet {
-                agents,
-                manager,
-                elsewhere,
-            }
-        }
+fn keep(order: &Order) -> Result<Accepted, UpgradeCode> {
+    let agent = order.agent.id;
+    match KeptOrder::of(order) {
+        Ok(kept) => Ok((agent, kept)),
         Err(error) => {
-            // 4.x tells the caller the same as for an unknown agent.
-            error!(%error, "agents cannot be looked up");
-            Fleet {
-                agents: HashMap::new(),
-                manager: None,
-                elsewhere: HashMap::new(),
-            }
+            error!(%agent, %error, "an order cannot be stored");
+            Err(UpgradeCode::TaskManagerCommunication)
         }
     }
 }
 
-/// Those among the agents that are connected to another node of the cluster.
-fn elsewhere(
-    workshop: &Workshop,
-    agents: &HashMap<AgentId, AgentInfo>,
-) -> HashMap<AgentId, String> {
-    let ossec = workshop.settings.ossec.as_ref();
-    let Some(ours) = ossec.and_then(OssecConf::cluster_node) else {
-        return HashMap::new();
-    };
-    let connected = |agent: &&AgentInfo| agent.connection == ConnectionStatus::Active;
-    let others = agents.values().filter(connected).filter_map(|agent| {
-        let node = clean(rules::elsewhere(agent, Some(ours))?, LONGEST_NAME);
-        let reason = format!(
-            "the agent is connected to node {node}, and this is node {ours}: ask on that node"
-        );
-        Some((agent.id, reason))
-    });
-    let others: HashMap<AgentId, String> = others.collect();
-    if let Some((agent, reason)) = others.iter().min() {
-        warn!(%agent, reason, agents = others.len(), "agents of other nodes are refused");
-    }
-    others
-}
-
-/// The latest version for each distinct wish that does not name one. What
-/// cannot be found out in time is left to the delivery.
-async fn latest_versions(
-    workshop: &Workshop,
-    passed: &[Checked<(&AgentInfo, Wanted)>],
-) -> HashMap<Wanted, Version> {
-    let mut questions: Vec<&Wanted> = Vec::new();
-    for (_, wanted) in passed.iter().flat_map(|asked| &asked.found) {
-        let open = matches!(wanted, Wanted::Release(release) if release.target == Target::Latest);
-        if open && questions.len() < MOST_QUESTIONS && !questions.contains(&wanted) {
-            questions.push(wanted);
-        }
-    }
-    let ask = |wanted: &Wanted| {
-        let wanted = wanted.clone();
-        async move {
-            let resolved = workshop.resolver.resolve(&wanted);
-            match tokio::time::timeout(LATEST_WITHIN, resolved).await {
-                Ok(Ok(resolved)) => resolved.offer.version.map(|version| (wanted, version)),
-                Ok(Err(error)) => {
-                    // In a failure the provider's words are fit for a log.
-                    let failure = Failure::from(error);
-                    warn!(%failure, "the latest version is not known; the delivery will ask again");
-                    None
-                }
-                Err(_) => {
-                    warn!(
-                        "the repository is slow to name its latest version; the delivery will ask again"
-                    );
-                    None
-                }
-            }
-        }
-    };
-    join_all(questions.into_iter().map(ask))
-        .await
-        .into_iter()
-        .flatten()
+fn read(orders: Vec<Checked<Accepted>>) -> Vec<Checked<Order>> {
+    let read = |(_, kept): Accepted| kept.read().map_err(|_| UpgradeCode::Unknown);
+    let orders = orders.into_iter();
+    orders
+        .map(|asked| asked.map(|kept| kept.and_then(read)))
         .collect()
 }
 
 fn check_version(
     plan: &Plan,
     manager: Option<Version>,
-    latest: &HashMap<Wanted, Version>,
+    latest: &Latest,
     (agent, mut wanted): (&AgentInfo, Wanted),
 ) -> Result<Order, UpgradeCode> {
-    let found = latest.get(&wanted).copied();
+    let found = latest.of(&wanted);
     if let (Wanted::Release(release), Some(version)) = (&mut wanted, found) {
         // From here on it is this version, whatever is published meanwhile.
         release.target = Target::Exactly(version);
@@ -296,9 +206,9 @@ fn check_version(
     })
 }
 
-fn new_task(workshop: &Workshop, plan: &Plan, order: Order) -> NewTask {
+fn new_task(workshop: &Workshop, plan: &Plan, (agent, order): Accepted) -> NewTask {
     NewTask {
-        agent: order.agent.id,
+        agent,
         node: workshop.node().to_owned(),
         module: task::UPGRADE_MODULE.to_owned(),
         command: plan.command.clone(),
@@ -336,8 +246,12 @@ impl Fate {
 }
 
 /// Stores the new tasks in one transaction and wakes the queue.
-async fn store(workshop: &Workshop, plan: &Plan, orders: Vec<Checked<Order>>) -> Vec<Asked<Fate>> {
-    let split = |order: Result<Order, UpgradeCode>| match order {
+async fn store(
+    workshop: &Workshop,
+    plan: &Plan,
+    orders: Vec<Checked<Accepted>>,
+) -> Vec<Asked<Fate>> {
+    let split = |order: Result<Accepted, UpgradeCode>| match order {
         Ok(order) => (None, Some(new_task(workshop, plan, order))),
         Err(code) => (Some(code), None),
     };

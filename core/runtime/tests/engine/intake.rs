@@ -271,3 +271,39 @@ async fn a_result_shows_the_newest_task() {
     assert_eq!(items[0]["create_time"], "2023/11/14 22:13:20");
     assert_eq!(items[1]["error"], 3);
 }
+
+/// The agents of a long request are looked up a slice after the other, and answered as
+/// if they had been at once.
+#[tokio::test(start_paused = true)]
+async fn a_long_request_is_answered_in_its_order() {
+    let stand = Stand::new().await;
+    let known = |id: u32| !id.is_multiple_of(7);
+    let agents: Vec<u32> = (1..=10_000).rev().collect();
+    let directory = agents.iter().filter(|id| known(**id));
+    stand
+        .directory
+        .put(directory.map(|id| agent(*id, "Wazuh v4.7.0")));
+    let asked = stand.directory.asked();
+    let parameters = json!({"agents": agents, "version": "v4.14.9"});
+    let items = stand.items("upgrade", parameters).await;
+    assert_eq!(stand.directory.asked() - asked, 3);
+    let told: Vec<(u64, u64)> = (items.iter())
+        .map(|item| {
+            (
+                item["agent"].as_u64().unwrap(),
+                item["error"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    // 1 to 10 are known to the stand anyway.
+    let (here, away): (Vec<u32>, Vec<u32>) =
+        agents.iter().partition(|id| known(**id) || **id <= 10);
+    let away = away.iter().map(|id| (u64::from(*id), 6));
+    let here = here.iter().map(|id| (u64::from(*id), 0));
+    let wanted: Vec<(u64, u64)> = away.chain(here).collect();
+    assert_eq!(told, wanted);
+    let tasks: Vec<u64> = (items.iter())
+        .filter_map(|item| item["task_id"].as_u64())
+        .collect();
+    assert!(tasks.is_sorted() && tasks.len() > 8_000, "{}", tasks.len());
+}

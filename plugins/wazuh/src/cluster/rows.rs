@@ -5,7 +5,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wpk_api::{
-    AgentId, Claimed, Command, NewTask, Status, StoreError, Task, TaskId, UnixTime, Version,
+    AgentId, Claimed, Command, KeptOrder, NewTask, Status, StoreError, Task, TaskId, UnixTime,
+    Version,
 };
 
 use super::local::Local;
@@ -304,13 +305,6 @@ fn put(
     if let Some(id) = id {
         make_room(connection, id)?;
     }
-    let order = match &task.order {
-        Some(order) => Some(
-            serde_json::to_string(order)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?,
-        ),
-        None => None,
-    };
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO WORKER_TASKS (AGENT_ID, TASK_ID, NODE, MODULE, COMMAND, \
@@ -323,7 +317,7 @@ fn put(
             task.module,
             task.command.as_str(),
             task.created,
-            order,
+            task.order.as_ref().map(KeptOrder::as_str),
             state.word(),
         ])
         .map(|_| ())

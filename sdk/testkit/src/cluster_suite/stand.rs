@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use wpk_api::{
-    AgentId, AgentInfo, Command, ConnectionStatus, Created, Mover, NewTask, Order, Platform, Role,
-    Selector, Status, Task, TaskId, TaskStore, Transition, Wanted, WantedFile,
+    AgentId, AgentInfo, Command, ConnectionStatus, Created, KeptOrder, Mover, NewTask, Order,
+    Platform, Role, Selector, Status, Task, TaskId, TaskStore, Transition, Wanted, WantedFile,
 };
 
 use crate::Home;
@@ -53,7 +53,7 @@ pub fn upgrade(agent: i64) -> NewTask {
         module: "upgrade_module".into(),
         command: Command::UpgradeCustom,
         created: NOW,
-        order: Some(order(agent)),
+        order: KeptOrder::of(&order(agent)).ok(),
         exclusive: true,
         held: false,
     }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Changed, Claimed, Confirmation, Created, LONGEST_TIMELINE,
-    Mover, NewTask, Order, Overdue, Revision, Selector, Standing, Status, Task, TaskId,
+    AgentId, Awaiting, Cancel, Change, Changed, Claimed, Confirmation, Created, KeptOrder,
+    LONGEST_TIMELINE, Mover, NewTask, Overdue, Revision, Selector, Standing, Status, Task, TaskId,
     TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime, Version,
 };
 
@@ -13,7 +13,7 @@ use wpk_api::{
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) task: Task,
-    order: Option<Order>,
+    order: Option<KeptOrder>,
     pub(super) standing: Standing,
     /// What its installer was begun with.
     target: Option<Version>,
@@ -200,7 +200,7 @@ impl Tables {
         let row = self.rows.get(&id)?;
         Some(Claimed {
             task: row.task.clone(),
-            order: Ok(row.order.clone()?),
+            order: (row.order.as_ref()?.read()).map_err(|error| error.to_string()),
             crashes: row.crashes,
         })
     }

@@ -1,9 +1,9 @@
 //! The tasks that the stories are about, and the shortest ways to make them.
 
 use wpk_api::{
-    AgentId, AgentInfo, Command, ConnectionStatus, Created, Mover, NewTask, Order, Overdue,
-    Platform, Selector, Standing, Status, StoreError, Target, TaskId, TaskStore, Transition,
-    UnixTime, Version, Wanted, WantedRelease,
+    AgentId, AgentInfo, Command, ConnectionStatus, Created, KeptOrder, Mover, NewTask, Order,
+    Overdue, Platform, Selector, Standing, Status, StoreError, Target, TaskId, TaskStore,
+    Transition, UnixTime, Version, Wanted, WantedRelease,
 };
 
 /// The time the suite's stories start.
@@ -55,7 +55,7 @@ pub fn upgrade(id: u32, node: &str, created: UnixTime) -> NewTask {
         module: "upgrade_module".to_owned(),
         command: Command::Upgrade,
         created,
-        order: Some(order(id)),
+        order: KeptOrder::of(&order(id)).ok(),
         exclusive: true,
         held: false,
     }
