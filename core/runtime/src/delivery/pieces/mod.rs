@@ -5,7 +5,7 @@
 //! A [`Session`](super::session) asks for the command at its place of the file. Commands
 //! lie in memory of their own, each with its share of the bound, which is given back when
 //! the last delivery has sent it. Blocks of them are kept for those who come after, until
-//! the room is needed.
+//! the room is needed, or nobody sends anything.
 
 use std::collections::HashMap;
 use std::io;
@@ -85,7 +85,10 @@ pub(crate) struct Sender<'a> {
 
 impl Drop for Sender<'_> {
     fn drop(&mut self) {
-        self.pieces.senders.fetch_sub(1, Ordering::Relaxed);
+        // Nobody comes after the last one soon: the memory goes back.
+        if self.pieces.senders.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.pieces.shelf().blocks.clear();
+        }
     }
 }
 
