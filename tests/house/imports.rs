@@ -27,6 +27,7 @@ const RULES: &[(&str, Allowed)] = &[
         ]),
     ),
     ("core/daemon", All),
+    ("core/agent/installer", Only(&["sdk/installer"])),
     (
         "core/agent",
         Only(&[

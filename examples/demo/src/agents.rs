@@ -1,4 +1,4 @@
-//! The cast: six agents on three systems, and how each must end.
+//! The cast: eight agents on five systems, and how each must end.
 
 /// What the agents run before the upgrade.
 pub(crate) const OLD: &str = "v4.13.1";
@@ -37,6 +37,10 @@ pub(crate) enum Fate {
     Updated,
     /// The new program does not run; the installer put the old one back.
     InstallerFails,
+    /// What is upgraded is `wpk-agent` itself: it comes back as the new one.
+    AgentUpdated,
+    /// The new `wpk-agent` does not run; the watchdog put the old one back.
+    AgentRolledBack,
     /// The package's signer is none of those the agent trusts; nothing was run.
     SignatureRefused,
 }
@@ -69,8 +73,28 @@ const DEBIAN_ARM: System = System {
     suffix: "linux_arm64.deb",
 };
 
+/// The package for this one holds a new `wpk-agent`.
+const ROCKY_ARM: System = System {
+    platform: "rocky",
+    major: "9",
+    minor: "4",
+    arch: "aarch64",
+    folder: "linux/rpm/aarch64",
+    suffix: "linux_aarch64.rpm",
+};
+
+/// The package for this one holds a `wpk-agent` that does not run.
+const DEBIAN_32: System = System {
+    platform: "debian",
+    major: "12",
+    minor: "0",
+    arch: "i386",
+    folder: "linux/deb/i386",
+    suffix: "linux_i386.deb",
+};
+
 /// The agents, in the order of their enrolment.
-pub(crate) const CAST: [Member; 6] = [
+pub(crate) const CAST: [Member; 8] = [
     Member {
         name: "web-1",
         system: UBUNTU,
@@ -101,7 +125,24 @@ pub(crate) const CAST: [Member; 6] = [
         system: UBUNTU,
         fate: Fate::SignatureRefused,
     },
+    Member {
+        name: "self-1",
+        system: ROCKY_ARM,
+        fate: Fate::AgentUpdated,
+    },
+    Member {
+        name: "self-2",
+        system: DEBIAN_32,
+        fate: Fate::AgentRolledBack,
+    },
 ];
+
+impl Fate {
+    /// Whether it is the agent itself that is upgraded.
+    pub(crate) fn is_agents_own(self) -> bool {
+        matches!(self, Self::AgentUpdated | Self::AgentRolledBack)
+    }
+}
 
 impl System {
     /// The name of the package for a version.

@@ -1,11 +1,13 @@
-//! The agents: six homes with a program in each, and a `wpk-agent` process that
-//! runs there.
+//! The agents: a home for each with what it is upgraded, and a `wpk-agent` process that
+//! runs there. Two of them are what is upgraded themselves.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::process::Command;
 use wpk_api::{AgentId, Cause, ConnectionStatus, paths};
 use wpk_testkit::process::Process;
@@ -13,17 +15,17 @@ use wpk_testkit::wait_until;
 use wpk_wire::own::{ListAgents, ListedAgent};
 use wpk_wire::{Item, UpgradeRequest};
 
-use crate::agents::{CAST, Member};
+use crate::agents::{CAST, Member, OLD};
 use crate::error::DemoError;
 use crate::manager::{Manager, end};
 use crate::packages::{Repository, install_old_program};
-use crate::programs::{Programs, output_of};
+use crate::programs::{Programs, command_of, output_of};
 use crate::scratch::Scratch;
 
 /// How long all agents together may take to connect.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Six running agents. Killed when dropped.
+/// All running agents. Killed when dropped.
 pub(crate) struct Fleet {
     agents: Vec<Agent>,
 }
@@ -80,8 +82,16 @@ impl Fleet {
                     source,
                 )
             })?;
-            let before = ask_program(&home).await?;
-            let mut command = programs.command("wpk-agent");
+            let (before, mut command) = if member.fate.is_agents_own() {
+                // A copy of its own, which another process has written: this one may be
+                // starting a third at any moment, which would hold it open for writing.
+                let mut copy = Command::new("cp");
+                copy.arg(programs.path("wpk-agent")).arg(agent_in(&home));
+                output_of(&mut copy).await?;
+                (OLD.to_owned(), command_of(&agent_in(&home)))
+            } else {
+                (ask_program(&home).await?, programs.command("wpk-agent"))
+            };
             command
                 .arg("--config")
                 .arg(settings(&home))
@@ -134,7 +144,11 @@ impl Fleet {
     pub(crate) async fn outcomes(&self, endings: Vec<Ending>) -> Result<Vec<Outcome>, DemoError> {
         let mut outcomes = Vec::new();
         for (agent, ending) in self.agents.iter().zip(endings) {
-            let to = match ask_program(&agent.home).await {
+            let asked = match agent.member.fate.is_agents_own() {
+                true => ask_agent(&agent.home).await,
+                false => ask_program(&agent.home).await,
+            };
+            let to = match asked {
                 Ok(version) => version,
                 // A program that does not run is a result, and a bad one.
                 Err(error) => error.to_string(),
@@ -153,6 +167,10 @@ impl Fleet {
     /// Asks every agent to end, and waits for it.
     pub(crate) async fn stop(&mut self) -> Result<(), DemoError> {
         for agent in &mut self.agents {
+            if agent.member.fate.is_agents_own() {
+                agent.end_successor().await?;
+                continue;
+            }
             end(&mut agent.process, agent.member.name).await?;
         }
         Ok(())
@@ -163,6 +181,26 @@ impl Agent {
     /// `001 web-1`
     pub(crate) fn label(&self) -> String {
         label(self.id, self.member)
+    }
+
+    /// Ends the process that its installer has started in the place of ours.
+    async fn end_successor(&self) -> Result<(), DemoError> {
+        let name = self.member.name;
+        let pid = status(&self.home).await?["running"].as_i64();
+        let pid = pid.and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+        let Some(pid) = pid else {
+            return Err(DemoError::late(format_args!("{name} ran"), PATIENCE));
+        };
+        // One that has ended in between is seen below.
+        let _ = kill_process(pid, Signal::TERM);
+        let gone = async || {
+            status(&self.home).await.ok()?["running"]
+                .is_null()
+                .then_some(())
+        };
+        wait_until(PATIENCE, gone)
+            .await
+            .ok_or_else(|| DemoError::late(format_args!("{name} did not stop"), PATIENCE))
     }
 }
 
@@ -211,6 +249,42 @@ notification_wait_start = "500ms"
     );
     let mut file = OpenOptions::new().append(true).open(settings(home))?;
     file.write_all(settings_text.as_bytes())
+}
+
+/// The copy of `wpk-agent` of a home whose agent is what is upgraded.
+fn agent_in(home: &Path) -> PathBuf {
+    home.join("bin/wpk-agent")
+}
+
+/// What the program of such a home tells of the agent that runs there.
+async fn status(home: &Path) -> Result<Value, DemoError> {
+    let mut command = command_of(&agent_in(home));
+    command
+        .arg("--config")
+        .arg(settings(home))
+        .args(["status", "--json"]);
+    let output = command
+        .output()
+        .await
+        .map_err(|source| DemoError::io("wpk-agent status cannot be run", source))?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    serde_json::from_str(&printed).map_err(|_| DemoError::Answer {
+        request: "wpk-agent status".to_owned(),
+        answer: printed + &String::from_utf8_lossy(&output.stderr),
+    })
+}
+
+/// Which version did the agent that runs tell its manager, when it was welcomed?
+async fn ask_agent(home: &Path) -> Result<String, DemoError> {
+    let status = status(home).await?;
+    let channel = &status["told"]["channel"];
+    Ok(
+        match (status["running"].is_u64(), channel["connected"].as_bool()) {
+            (true, Some(true)) => channel["version"].as_str().unwrap_or_default().to_owned(),
+            (true, _) => "not connected".to_owned(),
+            (false, _) => "not running".to_owned(),
+        },
+    )
 }
 
 /// Really runs the program in an agent's home: which version is it?

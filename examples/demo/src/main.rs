@@ -1,11 +1,13 @@
-//! One upgrade of six agents, end to end: `cargo run --release -p demo`.
+//! One upgrade of eight agents, end to end: `cargo run --release -p demo`.
 //!
 //! Everything is real: the manager `wpkd` as it runs without any configuration,
-//! six `wpk-agent` processes that dial it over TLS, signed WPK files, an HTTP
+//! eight `wpk-agent` processes that dial it over TLS, signed WPK files, an HTTP
 //! repository, the documented request over the documented socket, an installer
 //! that replaces a program. Four agents are upgraded; one gets a package whose
 //! program does not run, so its installer puts the old one back; one trusts
-//! another CA, so it refuses the package.
+//! another CA, so it refuses the package. Two are upgraded themselves: one comes back as
+//! the new `wpk-agent`, and one, whose new program does not run, is brought back by the
+//! watchdog that its installer left behind.
 //!
 //! This file tells the story. `agents` is the cast, `packages` what they are
 //! upgraded with, `manager` and `fleet` run the programs, `watch` looks at them
@@ -83,13 +85,13 @@ fn run() -> Result<bool, DemoError> {
 /// The story. True if every agent ended as it should.
 async fn story(programs: &Programs, scratch: &Scratch) -> Result<bool, DemoError> {
     say("making a signing CA and the packages");
-    let repository = Repository::publish(scratch).await?;
+    let repository = Repository::publish(programs, scratch).await?;
     say(format_args!("serving them at {}", repository.url()));
 
     say("starting wpkd without any configuration");
     let mut manager = Manager::start(programs, scratch).await?;
 
-    say("enrolling and starting six agents");
+    say("enrolling and starting eight agents");
     let mut fleet = Fleet::start(programs, scratch, &manager, &repository).await?;
     fleet.wait_until_active(&manager).await?;
 

@@ -13,12 +13,17 @@ use wpk_testkit::http::HttpServer;
 
 use crate::agents::{CAST, Fate, NEW, OLD};
 use crate::error::DemoError;
+use crate::programs::Programs;
 use crate::scratch::Scratch;
 
 /// The installer, the same in every package.
 const INSTALLER: &str = include_str!("../program/upgrade.sh");
 /// The program, with its version and the digest of its rules left open.
 const PROGRAM: &str = include_str!("../program/sensor.sh");
+/// An agent that does not come back.
+const BROKEN_AGENT: &str = "#!/bin/sh\necho 'this agent is broken' >&2\nexit 1\n";
+/// How long a new agent may take to come back, in seconds.
+pub(crate) const WITHIN: u64 = 8;
 /// Bytes of the program's rules: enough that sending them can be watched.
 const RULES: usize = 6 << 20;
 
@@ -31,13 +36,14 @@ pub(crate) struct Repository {
 
 impl Repository {
     /// Makes the CA and the packages, and serves them.
-    pub(crate) async fn publish(scratch: &Scratch) -> Result<Self, DemoError> {
+    pub(crate) async fn publish(programs: &Programs, scratch: &Scratch) -> Result<Self, DemoError> {
         let folder = scratch.path("repository");
         let payloads = scratch.path("payloads");
         // Keys and packages are work for a processor, not for an event loop.
         let made = tokio::task::spawn_blocking({
             let folder = folder.clone();
-            move || fill(&folder, &payloads)
+            let own = ["wpk-agent", "wpk-agent-installer"].map(|name| programs.path(name));
+            move || fill(&folder, &payloads, &own)
         });
         let (ca_pem, stranger_pem) = made
             .await
@@ -66,14 +72,14 @@ impl Repository {
     pub(crate) fn trusted_by(&self, fate: Fate) -> &str {
         match fate {
             Fate::SignatureRefused => &self.stranger_pem,
-            Fate::Updated | Fate::InstallerFails => &self.ca_pem,
+            _ => &self.ca_pem,
         }
     }
 }
 
 /// Fills the repository. Returns the certificate of the CA, and that of another
 /// CA that signed nothing.
-fn fill(folder: &Path, payloads: &Path) -> Result<(String, String), DemoError> {
+fn fill(folder: &Path, payloads: &Path, own: &[PathBuf; 2]) -> Result<(String, String), DemoError> {
     let key = SigningKey::generate;
     let year = Validity::days(365);
     let ca = Authority::root("Demo signing CA", year, &key()?)?;
@@ -84,6 +90,12 @@ fn fill(folder: &Path, payloads: &Path) -> Result<(String, String), DemoError> {
         .map_err(|source| DemoError::io("writing the new program", source))?;
     let broken = Payload::write(&payloads.join("broken"), false)
         .map_err(|source| DemoError::io("writing the broken program", source))?;
+    let own = |name: &str, program: Option<&str>| {
+        Payload::write_agent(&payloads.join(name), own, program)
+            .map_err(|source| DemoError::io("writing the new agent", source))
+    };
+    let agent = own("agent", None)?;
+    let broken_agent = own("broken-agent", Some(BROKEN_AGENT))?;
     for member in &CAST {
         let place = folder.join(member.system.folder);
         if place.exists() {
@@ -94,6 +106,8 @@ fn fill(folder: &Path, payloads: &Path) -> Result<(String, String), DemoError> {
         let payload = match member.fate {
             Fate::InstallerFails => &broken,
             Fate::Updated | Fate::SignatureRefused => &good,
+            Fate::AgentUpdated => &agent,
+            Fate::AgentRolledBack => &broken_agent,
         };
         payload.pack(&signer, &place, &member.system.file_name(NEW))?;
     }
@@ -121,6 +135,25 @@ impl Payload {
             rules.truncate(RULES / 2);
         }
         fs::write(folder.join("rules.dat"), rules)?;
+        Ok(Self(folder.to_owned()))
+    }
+
+    /// A new `wpk-agent`, or `program` in its place, with the installer that brings it, as
+    /// `config/package --wpk` packs it.
+    fn write_agent(
+        folder: &Path,
+        [agent, installer]: &[PathBuf; 2],
+        program: Option<&str>,
+    ) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        match program {
+            Some(text) => fs::write(folder.join("wpk-agent"), text)?,
+            None => fs::copy(agent, folder.join("wpk-agent")).map(drop)?,
+        }
+        // What a manager calls an installer if nobody says another name.
+        fs::copy(installer, folder.join("upgrade.sh"))?;
+        fs::write(folder.join("VERSION"), format!("{NEW}\n"))?;
+        fs::write(folder.join("within"), format!("{WITHIN}\n"))?;
         Ok(Self(folder.to_owned()))
     }
 

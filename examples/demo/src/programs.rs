@@ -1,8 +1,8 @@
-//! The three real programs as files, and the rule that no process outlives the
+//! The real programs as files, and the rule that no process outlives the
 //! demo.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -30,31 +30,41 @@ impl Programs {
                     "release"
                 };
                 say(format_args!(
-                    "building wpkd, wpk-agent and wpkctl ({profile})..."
+                    "building wpkd, wpk-agent, its installer and wpkctl ({profile})..."
                 ));
             }
         }
-        let folder = process::build(&["wpkd", "wpk-agent", "wpkctl"])
+        let folder = process::build(&["wpkd", "wpk-agent", "wpk-agent-installer", "wpkctl"])
             .map_err(|source| DemoError::io("the programs cannot be built", source))?;
         Ok(Self { folder })
+    }
+
+    /// Where one of them is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// The command that starts one of them. It has a process group of its own,
     /// so that Ctrl-C on the terminal reaches only the demo, and ends with the
     /// demo; settings of the user's own manager do not reach it.
     pub(crate) fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(self.folder.join(name));
-        command
-            .stdin(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true);
-        for (key, _) in std::env::vars_os() {
-            if key.as_encoded_bytes().starts_with(b"WPK") {
-                command.env_remove(key);
-            }
-        }
-        command
+        command_of(&self.path(name))
     }
+}
+
+/// The same for a copy of a program.
+pub(crate) fn command_of(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .stdin(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
+    for (key, _) in std::env::vars_os() {
+        if key.as_encoded_bytes().starts_with(b"WPK") {
+            command.env_remove(key);
+        }
+    }
+    command
 }
 
 /// Runs a command to its end and returns what it printed to standard output.

@@ -7,6 +7,10 @@ use crate::agents::{Fate, NEW, OLD};
 use crate::fleet::{Ending, Outcome};
 use crate::screen::{say, scold};
 
+/// The words of the installer of a `wpk-agent` that did not come back.
+const NOT_BACK: &str = "Upgrade failed: not healthy: the agent did not come back within 8 s: it does not \
+                        run; the time limit is over; the old version is back";
+
 /// Prints the table, and what is not as it should be. True if nothing is.
 pub(crate) fn print(outcomes: &[Outcome]) -> bool {
     say(format_args!("\n{}", table(outcomes)));
@@ -17,7 +21,8 @@ pub(crate) fn print(outcomes: &[Outcome]) -> bool {
     if wrong.is_empty() {
         say(
             "\nEvery agent ended as it should: four run the new program, and two, whose upgrade\n\
-             had to fail, still run the old one.",
+             had to fail, still run the old one. One agent is a new wpk-agent itself, and one\n\
+             was brought back by the watchdog because the new one did not come back.",
         );
     }
     wrong.is_empty()
@@ -64,6 +69,13 @@ fn differences(outcome: &Outcome) -> Vec<String> {
             "Error",
             "Upgrade procedure exited with error code",
             "Upgrade failed",
+            OLD,
+        ),
+        Fate::AgentUpdated => ("Updated", "", "", NEW),
+        Fate::AgentRolledBack => (
+            "Error",
+            "Upgrade procedure exited with error code",
+            NOT_BACK,
             OLD,
         ),
         Fate::SignatureRefused => (

@@ -13,6 +13,10 @@ use wpk_testkit::process::{Process, Signal, build};
 /// Longer than the demo's own deadline.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// What the installer says of an agent whose new program does not run.
+const NOT_BACK: &str = "Upgrade failed: not healthy: the agent did not come back within 8 s: it does not \
+                        run; the time limit is over; the old version is back";
+
 /// A demo that works in a folder of its own below `place`, and writes to a log
 /// beside it.
 struct Demo {
@@ -23,7 +27,7 @@ struct Demo {
 impl Demo {
     fn start() -> Self {
         // The build is none of what is tested here, and may take its time.
-        build(&["wpkd", "wpk-agent", "wpkctl"]).unwrap();
+        build(&["wpkd", "wpk-agent", "wpk-agent-installer", "wpkctl"]).unwrap();
         let place = tempfile::Builder::new()
             .prefix("dt")
             .tempdir_in("/tmp")
@@ -114,12 +118,26 @@ async fn every_agent_ends_as_it_should_and_nothing_is_left() {
         ["v4.13.1", "v4.13.1", "Error", "Send upgrade command error"],
         "{printed}"
     );
+    let itself = row(&printed, "007 self-1");
+    assert_eq!(itself[1..4], ["v4.13.1", "v4.14.0", "Updated"], "{printed}");
+    let back = row(&printed, "008 self-2");
+    assert_eq!(
+        back[1..5],
+        [
+            "v4.13.1",
+            "v4.13.1",
+            "Error",
+            "Upgrade procedure exited with error code"
+        ],
+        "{printed}"
+    );
     // The table shows why as well: the agent's own words, and what to do.
     for cell in [
         "upgrade failed in the agent: Could not verify signature (error 13)",
         "look at the agent's words; its log may say more",
         "Upgrade failed",
         "look into the installer's log at the agent",
+        NOT_BACK,
     ] {
         assert_eq!(row(&printed, cell), [cell], "{printed}");
     }
@@ -166,7 +184,7 @@ async fn a_manager_that_dies_is_told_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_temporary_folder_with_too_long_a_path_is_refused() {
-    build(&["wpkd", "wpk-agent", "wpkctl"]).unwrap();
+    build(&["wpkd", "wpk-agent", "wpk-agent-installer", "wpkctl"]).unwrap();
     let place = TempDir::new().unwrap();
     let long = place.path().join("x".repeat(100));
     fs::create_dir(&long).unwrap();

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,11 +31,28 @@ pub struct Health {
 enum Kind {
     Command(Command),
     Port(SocketAddr),
+    Own(Own),
     File {
         path: PathBuf,
         text: Option<String>,
         fresh: bool,
     },
+}
+
+/// It is good, or why it is not.
+type Look = dyn Fn(&Path) -> Result<(), String>;
+
+/// A look of the author's.
+#[derive(Clone)]
+struct Own {
+    name: String,
+    look: Arc<Look>,
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 impl Health {
@@ -44,6 +62,21 @@ impl Health {
         Self {
             kind: Kind::Command(command.into()),
             retry: false,
+        }
+    }
+
+    /// A look of your own, in this process, at the home: repeated until it is good or the
+    /// overall limit. `complaint` begins what is told when it is not, the last error ends it.
+    pub fn own(
+        complaint: impl Into<String>,
+        look: impl Fn(&Path) -> Result<(), String> + 'static,
+    ) -> Self {
+        Self {
+            kind: Kind::Own(Own {
+                name: complaint.into(),
+                look: Arc::new(look),
+            }),
+            retry: true,
         }
     }
 
@@ -96,7 +129,7 @@ impl Health {
     pub(crate) fn check(&self) -> Result<(), InstallError> {
         match &self.kind {
             Kind::Command(command) => command.check(),
-            Kind::Port(_) => Ok(()),
+            Kind::Port(_) | Kind::Own(_) => Ok(()),
             Kind::File { path, .. } => crate::place::check(path),
         }
     }
@@ -126,6 +159,7 @@ impl Health {
     fn look(&self, home: &Path, since: SystemTime, left: Duration) -> Result<(), String> {
         match &self.kind {
             Kind::Command(command) => command.run(home, left),
+            Kind::Own(own) => (own.look)(home).map_err(|reason| format!("{self}: {reason}")),
             Kind::Port(address) => match TcpStream::connect_timeout(address, left) {
                 Ok(_) => Ok(()),
                 Err(error) => Err(format!("{self}: {error}")),
@@ -169,6 +203,7 @@ impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Command(command) => write!(f, "{command}"),
+            Kind::Own(own) => f.write_str(&own.name),
             Kind::Port(address) => write!(f, "port {address}"),
             Kind::File { path, .. } => write!(f, "file {}", path.display()),
         }

@@ -73,6 +73,19 @@ impl Installer {
         Self::new(home::of_program()?)
     }
 
+    /// The home that is worked in: absolute, without links.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Whether this process is to carry out what it describes; `false` in one that only
+    /// brings to its end what another has begun, for which the journal describes it.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        guard::order().is_none() && !home::is_finish(&self.home)
+    }
+
     /// Takes new files from another folder than `var/upgrade`; relative to the
     /// home.
     #[must_use]
