@@ -10,6 +10,10 @@ use wpk_api::paths;
 use crate::platform::files;
 use crate::rights::{self, Own};
 
+/// What is known of installers that were begun. Not in `var/run`, where the daemons of a
+/// real agent may put what they like.
+const INSTALLER_LIVES: &str = "var/wpk-installers";
+
 /// What staging folders of unpacking are called (see `wpk-package`).
 pub(crate) const STAGING: &str = ".wpk-";
 
@@ -52,6 +56,7 @@ impl Home {
             "var/run",
             paths::INCOMING_FOLDER,
             paths::UPGRADE_FOLDER,
+            INSTALLER_LIVES,
             "tmp",
             "logs",
         ] {
@@ -69,8 +74,10 @@ impl Home {
             let shared = beside && folder == "var/run";
             ours(path.clone(), rights::narrow_to(&path, shared))?;
         }
-        let upgrade = root.join(paths::UPGRADE_FOLDER);
-        ours(upgrade.clone(), Own::open(&upgrade).map(drop))?;
+        for folder in [paths::UPGRADE_FOLDER, INSTALLER_LIVES] {
+            let path = root.join(folder);
+            ours(path.clone(), Own::open(&path).map(drop))?;
+        }
         let home = Self {
             root: root.to_owned(),
             _lock: lock(&root.join(AGENT_LOCK))?,
@@ -118,7 +125,7 @@ impl Home {
 
     /// What is known of installers that were begun.
     pub(crate) fn installer_lives(&self) -> PathBuf {
-        self.root.join("var/run/wpk-installers")
+        self.root.join(INSTALLER_LIVES)
     }
 
     /// What installers print. Outside `var/upgrade`, which is emptied.
@@ -154,6 +161,7 @@ fn lock(path: &Path) -> Result<File, HomeError> {
         action,
         source,
     };
+    files::remove_anothers(path).map_err(|source| fail("replace", source))?;
     let file = files::unlinked(0o600)
         .write(true)
         .create(true)

@@ -1,4 +1,4 @@
-//! Installers that were begun and may still write a result: `var/run/wpk-installers`,
+//! Installers that were begun and may still write a result: `var/wpk-installers`,
 //! one file each, locked by its supervisor while anything of the installer lives. There
 //! is mostly one. More are there when one left no result within its time and still
 //! works while the next is begun: of a result that appears then it must be found out
@@ -18,6 +18,7 @@ use wpk_api::TaskId;
 use crate::home;
 use crate::platform::files;
 use crate::result::read_small;
+use crate::rights::Own;
 
 /// No file is longer than this, in bytes.
 const LONGEST: u64 = 32;
@@ -130,6 +131,7 @@ impl Lives {
     /// What the disk says; it must not begin then.
     pub(crate) fn add(&self, task: Option<TaskId>) -> io::Result<NewLife> {
         home::make_folder(&self.0).map_err(io::Error::other)?;
+        Own::open(&self.0)?;
         for life in self.all().iter().filter(|life| !life.late) {
             fs::rename(self.path(life.number, ""), self.path(life.number, LATE))?;
         }
@@ -234,7 +236,8 @@ fn task(text: &[u8]) -> Option<TaskId> {
 fn gone(path: &Path, removed: io::Result<()>) {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!("{}: cannot be removed: {error}", path.display());
+            // It is tried again with each look.
+            tracing::debug!("{}: cannot be removed: {error}", path.display());
         }
         _ => {}
     }

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::platform::files::{self, About};
+use crate::platform::files::{self, About, Held};
 use crate::settings::Settings;
 
 /// Folders of a home that the daemons of a real agent write as well, by their group.
@@ -98,12 +98,21 @@ pub(crate) fn narrow_to(path: &Path, group: bool) -> io::Result<()> {
     if !about.is_trusted() {
         return Err(another(path, &about));
     }
+    narrow_held(path, &about, group, |mode| files::set_mode(&file, mode))
+}
+
+fn narrow_held(
+    path: &Path,
+    about: &About,
+    group: bool,
+    set_mode: impl FnOnce(u32) -> io::Result<()>,
+) -> io::Result<()> {
     let narrowed = about.narrowed(group);
     if !about.is_wide() || narrowed == about.mode {
         return Ok(());
     }
-    files::set_mode(&file, narrowed)
-        .map_err(|error| io::Error::other(format!("{} ({error})", wide(path, &about))))?;
+    set_mode(narrowed)
+        .map_err(|error| io::Error::other(format!("{} ({error})", wide(path, about))))?;
     tracing::warn!(
         "{} could be written by others (mode {:o}), who could have had the agent run \
          anything; that was taken from them",
@@ -124,7 +133,8 @@ pub(crate) fn narrow_to(path: &Path, group: bool) -> io::Result<()> {
 pub(crate) struct Guard {
     home: PathBuf,
     shared: Vec<PathBuf>,
-    seen: HashSet<PathBuf>,
+    /// What was looked at, by its path: another in its place was not.
+    seen: HashSet<(PathBuf, (u64, u64))>,
 }
 
 impl Guard {
@@ -144,13 +154,16 @@ impl Guard {
 
     /// Looks at one file or folder.
     ///
+    /// What is returned is what was looked at, whatever has its place by now; `None` where
+    /// there is nothing.
+    ///
     /// # Errors
     /// The first thing that cannot be trusted, and what to do.
-    pub(crate) fn trust(&mut self, path: &Path) -> io::Result<()> {
-        let way = files::way(path);
-        let last = way.len().saturating_sub(1);
-        for (index, (step, about)) in way.into_iter().enumerate() {
-            if !self.seen.insert(step.clone()) {
+    pub(crate) fn trust(&mut self, path: &Path) -> io::Result<Option<Held>> {
+        let way = files::walk(path);
+        let last = way.passed.len().saturating_sub(1);
+        for (index, (step, about, held)) in way.passed.into_iter().enumerate() {
+            if !self.seen.insert((step.clone(), about.identity)) {
                 continue;
             }
             let outside = index < last && !step.starts_with(&self.home);
@@ -163,26 +176,31 @@ impl Guard {
             } else if about.is_wide() && outside {
                 return Err(wide(&step, &about));
             } else if about.is_wide() {
-                narrow_to(&step, shared)?;
+                narrow_held(&step, &about, shared, |mode| held.set_mode(mode))?;
                 if shared {
                     tracing::warn!("{}", elsewhere(&step, path));
                 }
             }
         }
-        Ok(())
+        Ok(way.end)
+    }
+
+    /// Whether the daemons of a real agent write this folder as well.
+    pub(crate) fn is_shared(&self, folder: &Path) -> bool {
+        self.shared.iter().any(|shared| shared == folder)
     }
 
     /// What [`Guard::trust`] would complain of or put right, a line each; changes nothing.
     pub(crate) fn complaints(&mut self, path: &Path) -> Vec<String> {
         let mut lines = Vec::new();
-        for (step, about) in files::way(path) {
-            if !self.seen.insert(step.clone()) {
+        for (step, about, _) in files::walk(path).passed {
+            if !self.seen.insert((step.clone(), about.identity)) {
                 continue;
             }
             let shared = self.shared.contains(&step) && !about.is_for_everybody();
             if shared && step == path {
                 // Only of what is trusted in it there is something to say.
-                self.seen.remove(&step);
+                self.seen.remove(&(step, about.identity));
             } else if shared && (about.is_wide() || !about.is_trusted()) {
                 lines.push(elsewhere(&step, path));
             } else if !about.is_trusted() {

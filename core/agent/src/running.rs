@@ -27,6 +27,7 @@ impl Running {
     pub(crate) fn begin(&self) -> io::Result<Option<File>> {
         let folder = self.0.parent().unwrap_or(Path::new("."));
         home::make_folder(folder).map_err(io::Error::other)?;
+        files::remove_anothers(&self.0)?;
         let file = self.open(true)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
@@ -41,7 +42,8 @@ impl Running {
             Ok(file) => file,
             Err(_) => return false,
         };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+        let ours = files::about_open(&file).is_ok_and(|about| about.is_trusted());
+        ours && matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// The result of the one that runs was delivered: what still lives of it, a

@@ -14,7 +14,7 @@ use wpk_wire::codes::AgentCode;
 
 use crate::home::{self, Home};
 use crate::in_progress;
-use crate::platform::files;
+use crate::platform::files::{self, Held};
 use crate::rights::{Guard, Own};
 use crate::settings::{CaVerification, Settings};
 
@@ -136,12 +136,7 @@ pub(crate) fn prepare(
 fn open_verified(home: &Home, rules: &Rules, path: &Path) -> Result<File, Failure> {
     let store;
     let trust = if rules.ca.enabled {
-        let mut guard = Guard::of(home.root(), rules.beside);
-        for place in &rules.ca.ca_store {
-            narrow_store(&mut guard, place)
-                .map_err(|error| Failure::new(AgentCode::Signature, error.to_string()))?;
-        }
-        store = CaStore::load(&rules.ca.ca_store).map_err(PackageError::from)?;
+        store = load_store(home, rules)?;
         Trust::Store(&store)
     } else {
         Trust::AnySigner
@@ -163,14 +158,46 @@ fn open_verified(home: &Home, rules: &Rules, path: &Path) -> Result<File, Failur
     Ok(merged)
 }
 
-/// A file of CA certificates, or a folder with what lies in it. Whoever may write there
-/// could sign for the agent, or on the way to it.
-fn narrow_store(guard: &mut Guard, place: &Path) -> io::Result<()> {
-    guard.trust(place)?;
-    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-        guard.trust(&entry.path())?;
+/// Whoever may write the store, or on the way to it, could sign for the agent. So what is
+/// read is what was looked at.
+fn load_store(home: &Home, rules: &Rules) -> Result<CaStore, Failure> {
+    let mut guard = Guard::of(home.root(), rules.beside);
+    let (mut places, mut held) = (Vec::new(), Vec::new());
+    for place in &rules.ca.ca_store {
+        let found = trusted(&mut guard, place)
+            .map_err(|error| Failure::new(AgentCode::Signature, error.to_string()))?;
+        match found.is_empty() {
+            // It is told as missing.
+            true => places.push(place.clone()),
+            false => held.extend(found.into_iter().map(|found| (found, place.clone()))),
+        }
     }
-    Ok(())
+    places.extend(held.iter().map(|(held, _)| held.path()));
+    CaStore::load(&places).map_err(|error| {
+        let mut text = PackageError::from(error).to_string();
+        for (held, place) in &held {
+            let (path, place) = (held.path(), place.display());
+            text = text.replace(&*path.to_string_lossy(), &place.to_string());
+        }
+        Failure::new(AgentCode::Signature, text)
+    })
+}
+
+/// A file of CA certificates, or a folder with what lies in it.
+fn trusted(guard: &mut Guard, place: &Path) -> io::Result<Vec<Held>> {
+    let Some(held) = guard.trust(place)? else {
+        return Ok(Vec::new());
+    };
+    let entries = fs::read_dir(held.path()).into_iter().flatten().flatten();
+    let mut inside = Vec::new();
+    for entry in entries {
+        inside.extend(guard.trust(&place.join(entry.file_name()))?);
+    }
+    // In a folder that nobody else may write nothing changes any more.
+    Ok(match guard.is_shared(place) {
+        true => inside,
+        false => vec![held],
+    })
 }
 
 /// Removes everything in the folder, never through a link; makes it, and the agent's
@@ -239,5 +266,50 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions(), before);
         fs::write(dir.path().join("sub/dir/in"), "x").unwrap();
         make_runnable(dir.path(), "./sub/dir/in").unwrap();
+    }
+
+    /// Only root can bring it about. A daemon of the real agent's, which may rename in
+    /// `etc`, has a file of its own change places with the store for as long as packages
+    /// come.
+    #[test]
+    fn a_store_that_changes_places_with_anothers_is_never_read() {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let dir = tempfile::tempdir().unwrap();
+        let (good, evil) = (
+            dir.path().join("etc/wpk_root.pem"),
+            dir.path().join("etc/evil"),
+        );
+        let home = Home::prepare(dir.path(), true).unwrap();
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        let ca = || wpk_testkit::wpk::SigningCa::new().unwrap();
+        let (ours, theirs) = (ca(), ca());
+        fs::write(&good, ours.certificate_pem()).unwrap();
+        fs::write(&evil, theirs.certificate_pem()).unwrap();
+        if std::os::unix::fs::lchown(&evil, Some(65_534), None).is_err() {
+            return;
+        }
+        let file = dir.path().join("agent.toml");
+        fs::write(&file, "[listen]\n").unwrap();
+        let rules = Rules::new(&Settings::load(&file, Some(dir.path())).unwrap());
+        let expected = CaStore::from_pem(ours.certificate_pem().as_bytes()).unwrap();
+        let stop = AtomicBool::new(false);
+        let (mut read, mut refused) = (0, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    renameat_with(CWD, &good, CWD, &evil, RenameFlags::EXCHANGE).unwrap();
+                }
+            });
+            while read + refused < 2_000 || read.min(refused) == 0 {
+                match load_store(&home, &rules) {
+                    Ok(store) if store.certificates() == expected.certificates() => read += 1,
+                    Ok(_) => break,
+                    Err(_) => refused += 1,
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert!(read + refused >= 2_000, "after {read} and {refused}");
     }
 }

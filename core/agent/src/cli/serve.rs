@@ -10,7 +10,7 @@ use super::exit::WRONG_SETTINGS;
 use crate::platform::service::{Asked, Asking};
 use crate::reload::{Live, Renew};
 use crate::rights::{Guard, narrow};
-use crate::settings::Settings;
+use crate::settings::{Problem, Problems, Settings};
 
 /// Runs the agent.
 pub(super) fn run(settings: Settings, config: &Path, home: Option<&Path>) -> ExitCode {
@@ -27,9 +27,13 @@ pub(super) fn run(settings: Settings, config: &Path, home: Option<&Path>) -> Exi
         tracing::error!("{error}");
         return ExitCode::from(WRONG_SETTINGS);
     }
-    if let Err(error) = Guard::new(&settings).trust(config) {
-        tracing::error!("{error}");
-    }
+    let settings = match trusted(settings, config, home) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            tracing::error!("{problems}");
+            return ExitCode::from(WRONG_SETTINGS);
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -66,9 +70,30 @@ pub(super) fn run(settings: Settings, config: &Path, home: Option<&Path>) -> Exi
     }
 }
 
+/// The settings once more, as they stand in the file that was looked at: what was read
+/// before may have been another's. Where only the way to it is bad that is said: an agent
+/// that does not start could not be mended from afar.
+fn trusted(settings: Settings, config: &Path, home: Option<&Path>) -> Result<Settings, Problems> {
+    match Guard::new(&settings).trust(config) {
+        Ok(Some(held)) => Settings::load_from(&held.path(), config, home),
+        Ok(None) => Settings::load(config, home),
+        Err(error) => {
+            tracing::error!("{error}");
+            Ok(settings)
+        }
+    }
+}
+
 /// Reads the settings again; with a mistake in them those from before count.
 fn reload(renew: &Renew, config: &Path, home: Option<&Path>) {
-    let settings = match Settings::load(config, home) {
+    let own = narrow(config).map_err(|error| Problems {
+        file: config.to_owned(),
+        problems: vec![Problem::new("", error.to_string())],
+    });
+    let loaded = own
+        .and_then(|()| Settings::load(config, home))
+        .and_then(|settings| trusted(settings, config, home));
+    let settings = match loaded {
         Ok(settings) => settings,
         Err(problems) => {
             for line in problems.to_string().lines() {

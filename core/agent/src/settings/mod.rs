@@ -40,12 +40,21 @@ impl Settings {
     /// # Errors
     /// All mistakes at once.
     pub fn load(file: &Path, home: Option<&Path>) -> Result<Self, Problems> {
+        Self::load_from(file, file, home)
+    }
+
+    /// As [`Settings::load`], with the text of `content`, which is that file.
+    pub(crate) fn load_from(
+        content: &Path,
+        file: &Path,
+        home: Option<&Path>,
+    ) -> Result<Self, Problems> {
         let fail = |problems| Problems {
             file: file.to_owned(),
             problems,
         };
         let whole = |message: String| fail(vec![Problem::new("", message)]);
-        let text = read::text(file).map_err(whole)?;
+        let text = read::text(content).map_err(whole)?;
         let table = text
             .parse::<Table>()
             .map_err(|error| whole(error.to_string()))?;

@@ -1,18 +1,19 @@
 //! Files: opened without following links, held, locked, and who may write them.
 
 mod locks;
+mod way;
 
-use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statvfs, unlinkat};
 use rustix::io::Errno;
 
 pub(crate) use locks::holder;
+pub(crate) use way::{Held, walk};
 
 /// Rights of others than the owner to write.
 const FOREIGN: u32 = 0o022;
@@ -20,8 +21,6 @@ const FOREIGN: u32 = 0o022;
 const EVERYBODY: u32 = 0o002;
 /// A folder in which everybody may only touch what is his own.
 const STICKY: u32 = 0o1000;
-/// Links that are followed at most.
-const MOST_LINKS: usize = 40;
 
 /// What is known of a file or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,48 +92,6 @@ pub(crate) fn about(path: &Path) -> io::Result<About> {
 /// Those of the system.
 pub(crate) fn about_open(file: &File) -> io::Result<About> {
     file.metadata().map(|about| About::from(&about))
-}
-
-/// All that is passed on the way to a file, and itself: each folder, each link, and what
-/// those lead to. It ends where there is nothing.
-pub(crate) fn way(path: &Path) -> Vec<(PathBuf, About)> {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut open: VecDeque<PathBuf> = parts(&path);
-    let (mut at, mut passed, mut links) = (PathBuf::from("/"), Vec::new(), 0);
-    while let Some(part) = open.pop_front() {
-        if part.as_os_str() == ".." {
-            at.pop();
-            continue;
-        }
-        let next = at.join(&part);
-        let Ok(about) = about(&next) else { break };
-        passed.push((next.clone(), about));
-        if !about.is_link {
-            at = next;
-            continue;
-        }
-        links += 1;
-        let Ok(target) = fs::read_link(&next) else {
-            break;
-        };
-        if links > MOST_LINKS {
-            break;
-        }
-        if target.is_absolute() {
-            at = PathBuf::from("/");
-        }
-        for part in parts(&target).into_iter().rev() {
-            open.push_front(part);
-        }
-    }
-    passed
-}
-
-fn parts(path: &Path) -> VecDeque<PathBuf> {
-    path.components()
-        .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
-        .map(|part| PathBuf::from(part.as_os_str()))
-        .collect()
 }
 
 /// How to open a file that is not reached through a link, and at which nothing waits
@@ -218,6 +175,18 @@ fn in_folder_at(
 /// Those of the system.
 pub(crate) fn remove_in(folder: &File, name: &str) -> io::Result<()> {
     unlinkat(folder, name, AtFlags::empty()).map_err(Into::into)
+}
+
+/// Removes what another user put at a path where only this one has to put anything; a
+/// folder of his cannot be removed.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn remove_anothers(path: &Path) -> io::Result<()> {
+    match about(path) {
+        Ok(about) if !about.is_trusted() => fs::remove_file(path),
+        _ => Ok(()),
+    }
 }
 
 /// A path that leads to an open folder wherever it is.
@@ -318,28 +287,6 @@ pub(crate) fn make_pipe(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
-
-    #[test]
-    fn the_way_passes_links_and_what_they_lead_to() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        fs::create_dir_all(at("real/deep")).unwrap();
-        fs::write(at("real/file"), "").unwrap();
-        symlink("real/deep", at("short")).unwrap();
-        symlink(at("short"), at("long")).unwrap();
-        let passed = way(&at("long/../file"));
-        let names: Vec<_> = passed
-            .iter()
-            .filter_map(|(path, _)| path.strip_prefix(dir.path()).ok())
-            .filter_map(Path::to_str)
-            .collect();
-        // The folder itself is passed once by the path and once by the absolute link.
-        let expected = ["", "long", "", "short", "real", "real/deep", "real/file"];
-        assert!(names == expected, "{names:?}");
-        symlink("round", at("round")).unwrap();
-        assert!(way(&at("round")).len() < 200);
-    }
 
     #[test]
     fn rights_of_others_are_seen_unless_sticky() {

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::descent::{lines_of_numbers, own_id};
+use super::descent::{lines_of_numbers, own_id, ticks};
 
 /// What groups are called, before a number.
 const NAME: &str = "wpk-installer-";
@@ -35,7 +35,9 @@ impl Group {
                 let _ = fs::remove_dir(entry.path());
             }
         }
-        let folder = beside.join(format!("{NAME}{}", own_id()));
+        // One of the same number may be left in which something lives.
+        let begun = ticks(std::process::id()).unwrap_or_default();
+        let folder = beside.join(format!("{NAME}{}-{begun}", own_id()));
         fs::create_dir(&folder)?;
         let group = Self(folder);
         if group.0.join("cgroup.kill").exists() {

@@ -5,50 +5,21 @@
 //! agent or not, and may take longer than anybody thought.
 
 use std::path::Path;
+mod late;
+mod schedule;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use wpk_wire::Acknowledgement;
 
-use crate::lives::{LateWord, Life, Whose};
+use crate::lives::{LateWord, Whose};
 use crate::outbox::Outbox;
 use crate::reason;
 use crate::result::ResultFile;
-use crate::settings::UpgradeSettings;
 use crate::state::State;
 
-/// The pauses of the loop.
-#[derive(Debug, Clone)]
-pub(crate) struct Schedule {
-    start: Duration,
-    max: Duration,
-    factor: f64,
-    /// How long, after something happened, a result is looked for closely.
-    wait: Duration,
-    check: Duration,
-    /// How long a result may say nothing.
-    grace: Duration,
-}
-
-impl Schedule {
-    pub(crate) fn new(settings: &UpgradeSettings) -> Self {
-        Self {
-            start: settings.notification_wait_start.0,
-            max: settings.notification_wait_max.0,
-            factor: settings.notification_wait_factor,
-            wait: settings.result_wait.0,
-            check: settings.result_check.0,
-            grace: settings.result_grace.0,
-        }
-    }
-
-    fn longer(&self, pause: Duration) -> Duration {
-        Duration::try_from_secs_f64(pause.as_secs_f64() * self.factor)
-            .unwrap_or(self.max)
-            .min(self.max)
-    }
-}
+pub(crate) use schedule::Schedule;
 
 /// Runs for ever; `schedule` is asked again now and then.
 pub(crate) async fn run(state: Arc<State>, schedule: impl Fn() -> Schedule, outbox: Outbox) {
@@ -64,7 +35,7 @@ pub(crate) async fn run(state: Arc<State>, schedule: impl Fn() -> Schedule, outb
                 state.result_path().display()
             ),
             Found::Late(word) => {
-                deliver_late(&state, &schedule, &outbox, word).await;
+                late::deliver(&state, &schedule, &outbox, word).await;
                 outbox.clear();
                 continue;
             }
@@ -98,13 +69,13 @@ async fn look(state: &State, current: &impl Fn() -> Schedule) -> Found {
             Whose::Last => true,
             Whose::Earlier(life) => {
                 // Where the disk refuses, it is tried again with the next look.
-                put_aside(state, Some(&life), look.found);
+                late::put_aside(state, Some(&life), look.found);
                 false
             }
             // Whoever ends first has written it.
             Whose::Unclear if now < *unclear.get_or_insert(now + schedule.grace) => false,
             Whose::Unclear => {
-                put_aside(state, None, look.found);
+                late::put_aside(state, None, look.found);
                 false
             }
         };
@@ -137,42 +108,6 @@ async fn look(state: &State, current: &impl Fn() -> Schedule) -> Found {
                 closely = Instant::now() + schedule.wait;
                 troubled = None;
             }
-        }
-    }
-}
-
-fn put_aside(state: &State, of: Option<&Life>, found: ResultFile) {
-    if let Err(error) = state.put_aside(of, found) {
-        let path = state.result_path().display();
-        tracing::error!("{path}: the result of an earlier upgrade cannot be put aside: {error}");
-    }
-}
-
-/// Acknowledges the result of an earlier installer, by its task, until the manager knows
-/// or there is a result of the last one. Not to a real agent daemon: its manager would
-/// take it for the last one's.
-async fn deliver_late(
-    state: &State,
-    current: &impl Fn() -> Schedule,
-    outbox: &Outbox,
-    word: LateWord,
-) {
-    let mut schedule = current();
-    let mut pause = schedule.start;
-    let mut next = Instant::now() + pause;
-    let acknowledgement = Acknowledgement::for_result(word.result);
-    while state.late_word() == Some(word) && state.look().found == ResultFile::Absent {
-        if Instant::now() >= next {
-            if let Some(acknowledgement) = acknowledgement.clone() {
-                outbox.send_named(&acknowledgement.about(Some(word.task)));
-            }
-            next = Instant::now() + pause;
-            schedule = current();
-            pause = schedule.longer(pause);
-        }
-        tokio::select! {
-            () = sleep(schedule.check.min(next - Instant::now())) => {}
-            () = state.changed() => {}
         }
     }
 }
@@ -230,9 +165,11 @@ fn failed(result: u8, reason: &str) -> Option<Acknowledgement> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::UpgradeSettings;
     use std::fs;
+    use std::time::Duration;
 
-    fn schedule() -> Schedule {
+    pub(super) fn schedule() -> Schedule {
         Schedule::new(&UpgradeSettings {
             notification_wait_max: crate::settings::Span::seconds(300),
             ..UpgradeSettings::default()
@@ -357,44 +294,6 @@ mod tests {
         let told = pending.borrow_and_update().clone().unwrap();
         let told = Acknowledgement::parse(&told).unwrap();
         assert_eq!(told.error, Some(0));
-        running.abort();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_late_result_is_told_as_its_own_tasks() {
-        let dir = tempfile::tempdir().unwrap();
-        let result = dir.path().join("upgrade_result");
-        let state = Arc::new(State::in_folder(dir.path()));
-        let (outbox, mut pending) = Outbox::new(None);
-        let running = tokio::spawn(run(Arc::clone(&state), schedule, outbox));
-        let told = async |pending: &mut crate::outbox::Pending| {
-            loop {
-                pending.changed().await.unwrap();
-                if let Some(bytes) = pending.borrow_and_update().clone() {
-                    let told = Acknowledgement::parse(&bytes).unwrap();
-                    return (told.error, told.task.map(|task| task.0));
-                }
-            }
-        };
-        let late = state.begins(Some(wpk_api::TaskId(7))).unwrap();
-        let last = state.begins(Some(wpk_api::TaskId(8))).unwrap();
-        fs::write(&result, "1\n").unwrap();
-        drop(late);
-        assert_eq!(told(&mut pending).await, (Some(1), Some(7)));
-        assert!(state.allows_upgrades(), "its place is free");
-        // The answer to a word about another task.
-        state.clear(Some(wpk_api::TaskId(6))).unwrap();
-        assert_eq!(told(&mut pending).await, (Some(1), Some(7)));
-        fs::write(&result, "0\n").unwrap();
-        drop(last);
-        assert_eq!(told(&mut pending).await, (Some(0), Some(8)));
-        state.clear(Some(wpk_api::TaskId(8))).unwrap();
-        assert_eq!(told(&mut pending).await, (Some(1), Some(7)));
-        state.clear(Some(wpk_api::TaskId(7))).unwrap();
-        while state.late_word().is_some() {
-            tokio::task::yield_now().await;
-        }
-        assert!(!result.exists());
         running.abort();
     }
 }
