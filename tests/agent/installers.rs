@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use wpk_testkit::process::Signal;
 
-use crate::stand::{DEADLINE, Stand};
+use crate::stand::{DEADLINE, Stand, is_gone};
 use crate::table::{Check, check};
 
 pub const CHECKS: &[Check] = &[
@@ -82,6 +82,12 @@ pub const CHECKS: &[Check] = &[
         "an installer is over its time limit",
         "a child began a session of its own",
         "code 18, the child is gone; works"
+    ),
+    check!(
+        a_chain_of_processes,
+        "an installer is over its time limit",
+        "each process of it begins the next and ends",
+        "code 18, the chain is gone: true; works"
     ),
     check!(
         the_end_of_its_supervisor,
@@ -246,11 +252,6 @@ async fn output_that_nobody_can_keep() -> String {
     format!("code {code}; {}", stand.works().await)
 }
 
-fn is_gone(pid: &str) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    stat.is_empty() || stat.contains(") Z ")
-}
-
 async fn a_session_of_its_own() -> String {
     let stand = Stand::start("execution_timeout = \"1s\"").await;
     let script = "setsid sh -c 'echo $$ > pid; exec sleep 300' &\nsleep 300";
@@ -258,6 +259,19 @@ async fn a_session_of_its_own() -> String {
     let pid = fs::read_to_string(stand.path("pid")).unwrap();
     stand.until("the end of the child", || is_gone(&pid)).await;
     format!("code {code}, the child is gone; {}", stand.works().await)
+}
+
+async fn a_chain_of_processes() -> String {
+    let stand = Stand::start("execution_timeout = \"1s\"").await;
+    // Where it is not ended it ends with the home.
+    let link = "[ -e etc ] || exit\n: >> beat\nsh ./link &\n";
+    fs::write(stand.path("link"), link).unwrap();
+    let (code, text) = stand.install("setsid sh ./link\nsleep 300").await;
+    assert!(!text.contains("still running"), "{text}");
+    fs::remove_file(stand.path("beat")).unwrap();
+    let works = stand.works().await;
+    let gone = !stand.path("beat").exists();
+    format!("code {code}, the chain is gone: {gone}; {works}")
 }
 
 /// Whether root may make groups beside the test's own: then the agent must have done so.

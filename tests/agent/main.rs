@@ -19,6 +19,7 @@ mod homes;
 mod installers;
 mod results;
 mod stand;
+mod system;
 #[path = "../faults/table.rs"]
 mod table;
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         installers::CHECKS,
         beside::CHECKS,
         homes::CHECKS,
+        system::CHECKS,
     ];
     let checks: Vec<&'static Check> = rooms.into_iter().flatten().collect();
     table::main("agent", &checks)

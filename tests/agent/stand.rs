@@ -52,11 +52,42 @@ impl Stand {
         let config = home.path().join("etc/agent.toml");
         fs::write(&config, format!("{SETTINGS}{more}\n[listen]\n")).unwrap();
         fault(home.path());
-        let process = run(home.path(), &config).await;
+        let program = build(&["wpk-agent"]).unwrap().join("wpk-agent");
+        Self::run(home, queue, config, Command::new(program)).await
+    }
+
+    /// As [`Stand::start`], by the user that owns nothing, whose the home is then.
+    pub async fn start_as_nobody(more: &str) -> Self {
+        let stand = Self::start(more).await;
+        let Self {
+            home,
+            mut process,
+            queue,
+            config,
+            ..
+        } = stand;
+        process.kill().await.unwrap();
+        // Where it was built he may not look.
+        let program = home.path().join("etc/wpk-agent");
+        let built = build(&["wpk-agent"]).unwrap().join("wpk-agent");
+        let copied = std::process::Command::new("cp")
+            .arg(built)
+            .arg(&program)
+            .status();
+        assert!(copied.unwrap().success());
+        crate::system::give_to_nobody(home.path());
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        command.arg(program);
+        Self::run(home, queue, config, command).await
+    }
+
+    async fn run(home: TempDir, queue: UnixDatagram, config: PathBuf, agent: Command) -> Self {
+        let process = run(agent, home.path(), &config).await;
         Self {
             home,
             process,
-            ca,
+            ca: CA.get_or_init(|| SigningCa::new().unwrap()),
             queue,
             config,
         }
@@ -65,7 +96,8 @@ impl Stand {
     /// Kills the agent and starts it again.
     pub async fn restart(&mut self) {
         self.process.kill().await.unwrap();
-        self.process = run(self.home.path(), &self.config).await;
+        let program = build(&["wpk-agent"]).unwrap().join("wpk-agent");
+        self.process = run(Command::new(program), self.home.path(), &self.config).await;
     }
 
     pub fn path(&self, inside: &str) -> PathBuf {
@@ -176,9 +208,12 @@ impl Stand {
     }
 }
 
-async fn run(home: &Path, config: &Path) -> Process {
-    let program = build(&["wpk-agent"]).unwrap().join("wpk-agent");
-    let mut command = Command::new(program);
+pub fn is_gone(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z ")
+}
+
+async fn run(mut command: Command, home: &Path, config: &Path) -> Process {
     command.arg("--config").arg(config).arg("--home").arg(home);
     command.env("WPK_AGENT_LOG", "debug");
     let log = home.join("agent.log");
