@@ -19,7 +19,7 @@ use wpk_api::{
 use crate::core::Core;
 use crate::links::Links;
 use crate::listener;
-use crate::pki::Authority;
+use crate::pki::{Authority, Vault};
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::tls::{self, Identity, Judge};
@@ -65,7 +65,12 @@ impl Channel {
             BuildError::Failed(format!("the certificates of the agent channel: {error}"))
         };
         let folder = context.path(&settings.state);
-        let authority = Authority::open(&folder, settings.lives(), Arc::clone(&provider))
+        let passphrase = settings.ca_passphrase_file.as_deref();
+        let passphrase = passphrase.map(|file| context.path(file));
+        let authority = Vault::open(passphrase.as_deref())
+            .and_then(|vault| {
+                Authority::open(&folder, settings.lives(), vault, Arc::clone(&provider))
+            })
             .map_err(|error| failed(&error))?;
         let identity = Identity::new(
             authority

@@ -76,8 +76,13 @@ pub(crate) fn read_text(path: &Path) -> io::Result<Option<String>> {
     Ok(Some(text))
 }
 
+/// The permission bits.
+pub(crate) fn mode(path: &Path) -> io::Result<u32> {
+    Ok(fs::metadata(path)?.permissions().mode() & 0o777)
+}
+
 /// The permission bits if anyone but the owner has any.
 pub(crate) fn too_open(path: &Path) -> io::Result<Option<u32>> {
-    let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+    let mode = mode(path)?;
     Ok((mode & 0o077 != 0).then_some(mode))
 }

@@ -29,6 +29,10 @@ pub struct Settings {
     /// The folder of the CA, the manager's certificate and the list of revoked agents,
     /// mode 0700.
     pub state: PathBuf,
+    /// A file whose first line is the passphrase that seals the CA's keys, for example a
+    /// credential of systemd. A key that is not sealed yet is at the next start. Absent: the
+    /// keys are protected by their mode alone.
+    pub ca_passphrase_file: Option<PathBuf>,
     /// The file with the enrolled agents, mode 0600.
     pub database: PathBuf,
     /// After this long without a word the manager asks an agent for a sign of
@@ -57,6 +61,7 @@ impl Default for Settings {
             listen: "0.0.0.0:1517".to_owned(),
             advertise: None,
             state: PathBuf::from(paths::CHANNEL_FOLDER),
+            ca_passphrase_file: None,
             database: PathBuf::from("queue/channel/agents.db"),
             keepalive: Span(Duration::from_secs(10)),
             request_timeout: Span(Duration::from_secs(75)),

@@ -23,6 +23,16 @@ pub(crate) enum PkiError {
         "{0} is there but its key ca.key is not: put it back from a backup, or delete the folder and enroll all agents again"
     )]
     NoKey(PathBuf),
+    #[error("ca_passphrase_file: {path}: {reason}")]
+    Passphrase { path: PathBuf, reason: String },
+    #[error(
+        "{0} is sealed with a passphrase: name the file that holds it, `ca_passphrase_file` in [transport]"
+    )]
+    Sealed(PathBuf),
+    #[error("{0} is sealed with another passphrase than that in `ca_passphrase_file`")]
+    WrongPassphrase(PathBuf),
+    #[error("a key cannot be sealed with the passphrase: {0}")]
+    Sealing(String),
     #[error("making a certificate failed: {0}")]
     Making(#[from] rcgen::Error),
     #[error("the request for a certificate cannot be used: {0}; an ECDSA P-256 key is expected")]

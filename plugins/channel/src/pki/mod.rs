@@ -8,9 +8,11 @@
 mod error;
 mod replacement;
 mod signer;
+mod vault;
 
 pub(crate) use error::PkiError;
 pub(crate) use replacement::Step;
+pub(crate) use vault::Vault;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -33,6 +35,7 @@ use replacement::Authorities;
 /// The CA.
 pub(crate) struct Authority {
     folder: PathBuf,
+    vault: Vault,
     authorities: RwLock<Arc<Authorities>>,
     lives: Lives,
     provider: Arc<CryptoProvider>,
@@ -43,11 +46,13 @@ impl Authority {
     pub(crate) fn open(
         folder: &Path,
         lives: Lives,
+        vault: Vault,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, PkiError> {
         files::private_folder(folder).map_err(PkiError::at(folder))?;
-        let authorities = Authorities::open(folder)?;
+        let authorities = Authorities::open(folder, &vault)?;
         Ok(Self {
+            vault,
             folder: folder.to_owned(),
             authorities: RwLock::new(Arc::new(authorities)),
             lives,
@@ -70,7 +75,7 @@ impl Authority {
             .authorities
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *authorities = Arc::new(authorities.step(step, &self.folder)?);
+        *authorities = Arc::new(authorities.step(step, &self.folder, &self.vault)?);
         Ok(())
     }
 

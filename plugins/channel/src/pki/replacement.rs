@@ -19,6 +19,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::error::PkiError;
 use super::signer::Signer;
+use super::vault::Vault;
 use crate::certificate::own_certificate;
 use crate::files;
 
@@ -42,19 +43,19 @@ pub(crate) struct Authorities {
 
 impl Authorities {
     /// Opens the CA in `folder`, or makes one where there is none.
-    pub(super) fn open(folder: &Path) -> Result<Self, PkiError> {
+    pub(super) fn open(folder: &Path, vault: &Vault) -> Result<Self, PkiError> {
         let [ca, key] = ["ca.pem", "ca.key"].map(|name| folder.join(name));
         let [next, next_key] = ["ca-next.pem", "ca-next.key"].map(|name| folder.join(name));
-        finish_switch(&ca, &key, &next, &next_key)?;
-        let current = match Signer::open(&ca, &key)? {
+        finish_switch((&ca, &key), (&next, &next_key), vault)?;
+        let current = match Signer::open(&ca, &key, vault)? {
             Some(current) => current,
             None => {
-                let made = Signer::make(&ca, &key)?;
+                let made = Signer::make(&ca, &key, vault)?;
                 tracing::info!(folder = %folder.display(), "made a new CA for agents");
                 made
             }
         };
-        let next = Signer::open(&next, &next_key)?.map(Arc::new);
+        let next = Signer::open(&next, &next_key, vault)?.map(Arc::new);
         let path = folder.join("ca-old.pem");
         let old = match files::read_text(&path).map_err(PkiError::at(&path))? {
             None => None,
@@ -122,14 +123,14 @@ impl Authorities {
     }
 
     /// What they are after a step.
-    pub(super) fn step(&self, step: Step, folder: &Path) -> Result<Self, PkiError> {
+    pub(super) fn step(&self, step: Step, folder: &Path, vault: &Vault) -> Result<Self, PkiError> {
         self.may(step)?;
         let [ca, key] = ["ca.pem", "ca.key"].map(|name| folder.join(name));
         let [next, next_key] = ["ca-next.pem", "ca-next.key"].map(|name| folder.join(name));
         let old = folder.join("ca-old.pem");
         match step {
             Step::Replace => {
-                Signer::make(&next, &next_key)?;
+                Signer::make(&next, &next_key, vault)?;
             }
             Step::Switch => {
                 files::write_private(&old, self.current.pem.as_bytes())
@@ -145,21 +146,25 @@ impl Authorities {
                 _ => {}
             },
         }
-        Self::open(folder)
+        Self::open(folder, vault)
     }
 }
 
 /// A crash between the two renames of a switch left the new key with the old certificate.
-fn finish_switch(ca: &Path, key: &Path, next: &Path, next_key: &Path) -> Result<(), PkiError> {
+fn finish_switch(
+    (ca, key): (&Path, &Path),
+    (next, next_key): (&Path, &Path),
+    vault: &Vault,
+) -> Result<(), PkiError> {
     if next_key.exists() || !next.exists() {
         return Ok(());
     }
     let read = |path: &Path| files::read_text(path).map_err(PkiError::at(path));
-    let (Some(key), Some(certificate)) = (read(key)?, read(next)?) else {
+    let (Some(text), Some(certificate)) = (read(key)?, read(next)?) else {
         return Ok(());
     };
-    match rcgen::KeyPair::from_pem(&key) {
-        Ok(key) if own_certificate(&certificate, &key).is_ok() => {
+    match vault.read(&text, key) {
+        Ok((key, _)) if own_certificate(&certificate, &key).is_ok() => {
             files::rename(next, ca).map_err(PkiError::at(ca))
         }
         _ => Ok(()),

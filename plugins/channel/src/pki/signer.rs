@@ -6,6 +6,7 @@ use rcgen::{Certificate, ExtendedKeyUsagePurpose, Issuer, KeyPair, PublicKeyData
 use rustls::pki_types::CertificateDer;
 
 use super::error::PkiError;
+use super::vault::Vault;
 use crate::certificate::{Issued, ca_params, end, fingerprint, own_certificate, own_params};
 use crate::files;
 
@@ -18,7 +19,11 @@ pub(crate) struct Signer {
 
 impl Signer {
     /// Opens the CA with these two files; `None` where neither is there.
-    pub(super) fn open(path: &Path, key_path: &Path) -> Result<Option<Self>, PkiError> {
+    pub(super) fn open(
+        path: &Path,
+        key_path: &Path,
+        vault: &Vault,
+    ) -> Result<Option<Self>, PkiError> {
         let read = |path: &Path| files::read_text(path).map_err(PkiError::at(path));
         let certificate = read(path)?;
         let Some(pem) = read(key_path)? else {
@@ -33,10 +38,11 @@ impl Signer {
                 mode,
             });
         }
-        let key = KeyPair::from_pem(&pem).map_err(|error| PkiError::Damaged {
-            path: key_path.to_owned(),
-            reason: error.to_string(),
-        })?;
+        let (key, as_it_should) = vault.read(&pem, key_path)?;
+        if !as_it_should {
+            vault.write(&key, key_path)?;
+            tracing::info!(path = %key_path.display(), "the key is sealed with the passphrase now");
+        }
         let params = ca_params();
         // The key is written first: after a crash in between, the certificate
         // is made again for the same key and name, and means the same.
@@ -63,11 +69,10 @@ impl Signer {
     }
 
     /// Makes a new CA in these two files.
-    pub(super) fn make(path: &Path, key_path: &Path) -> Result<Self, PkiError> {
+    pub(super) fn make(path: &Path, key_path: &Path, vault: &Vault) -> Result<Self, PkiError> {
         let key = KeyPair::generate()?;
-        files::write_private(key_path, key.serialize_pem().as_bytes())
-            .map_err(PkiError::at(key_path))?;
-        Self::open(path, key_path)?.ok_or_else(|| PkiError::NoKey(path.to_owned()))
+        vault.write(&key, key_path)?;
+        Self::open(path, key_path, vault)?.ok_or_else(|| PkiError::NoKey(path.to_owned()))
     }
 
     /// A certificate for `key`, valid for `life` seconds.

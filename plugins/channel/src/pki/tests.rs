@@ -9,7 +9,54 @@ use std::time::Duration;
 fn open(folder: &Path, days: u64) -> Result<Authority, PkiError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let lives = Lives::new(Duration::from_secs(days * 86_400));
-    Authority::open(folder, lives, provider)
+    Authority::open(folder, lives, Vault::default(), provider)
+}
+
+fn open_sealed(folder: &Path, passphrase: &Path) -> Result<Authority, PkiError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let lives = Lives::new(Duration::from_secs(90 * 86_400));
+    let vault = Vault::open(Some(passphrase))?;
+    Authority::open(folder, lives, vault, provider)
+}
+
+#[test]
+fn the_keys_of_cas_may_be_sealed_with_a_passphrase() {
+    let home = tempfile::tempdir().unwrap();
+    let (folder, file) = (home.path().join("ca"), home.path().join("passphrase"));
+    let plain = open(&folder, 90).unwrap();
+    let error = open_sealed(&folder, &file).err().unwrap().to_string();
+    assert!(error.contains("no such file"), "{error}");
+    let write = |text: &str| crate::files::write_private(&file, text.as_bytes()).unwrap();
+    write("\n");
+    let error = open_sealed(&folder, &file).err().unwrap().to_string();
+    assert!(error.contains("first line is empty"), "{error}");
+    write("correct horse\n");
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let error = open_sealed(&folder, &file).err().unwrap().to_string();
+    assert!(error.contains("chmod o-rwx"), "{error}");
+    write("correct horse\n");
+    // The key that was there is sealed, and so is the next.
+    let sealed = open_sealed(&folder, &file).unwrap();
+    assert_eq!(sealed.ca(), plain.ca());
+    sealed.step(Step::Replace).unwrap();
+    for name in ["ca.key", "ca-next.key"] {
+        let text = fs::read_to_string(folder.join(name)).unwrap();
+        assert!(
+            text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"),
+            "{text}"
+        );
+    }
+    sealed.step(Step::Switch).unwrap();
+    let again = open_sealed(&folder, &file).unwrap();
+    assert_eq!(again.ca(), sealed.ca());
+    // Without it, or with another one, nothing starts, and nothing is made anew.
+    let error = open(&folder, 90).err().unwrap().to_string();
+    assert!(error.contains("ca_passphrase_file"), "{error}");
+    write("battery staple\n");
+    let error = open_sealed(&folder, &file).err().unwrap().to_string();
+    assert!(error.contains("another passphrase"), "{error}");
+    write("correct horse\n");
+    assert_eq!(open_sealed(&folder, &file).unwrap().ca(), sealed.ca());
 }
 
 /// All files of a folder.

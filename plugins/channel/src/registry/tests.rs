@@ -17,7 +17,13 @@ impl Home {
         let folder = tempfile::tempdir().unwrap();
         let lives = Lives::new(std::time::Duration::from_secs(100 * 86_400));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let authority = Authority::open(&folder.path().join("ca"), lives, provider).unwrap();
+        let authority = Authority::open(
+            &folder.path().join("ca"),
+            lives,
+            crate::pki::Vault::default(),
+            provider,
+        )
+        .unwrap();
         Self { folder, authority }
     }
 
