@@ -123,7 +123,7 @@ questions! {
     Name { name: String }
     /// `change`.
     ChangeAgent { agent: AgentId, change: AgentChange }
-    /// `send`, `connected`.
+    /// `send`, `connected`, `takes`.
     Agent { agent: AgentId }
     /// `create`.
     NewTasks { tasks: Vec<NewTask> }
@@ -163,6 +163,16 @@ questions! {
     ForeignTasks { tasks: Vec<Task> }
     /// `observe`.
     Changes { changes: Vec<Change> }
+}
+
+/// The answer to `takes`. What is absent the agent does not take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Takes {
+    /// The id of its task with `upgrade`, which it names in its report.
+    pub names_tasks: bool,
+    /// JSON, and it reports, whatever its version.
+    pub takes_json: bool,
 }
 
 /// `interrupted`.

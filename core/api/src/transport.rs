@@ -42,7 +42,7 @@ pub trait Transport: Send + Sync {
     /// Whether the agent takes the id of its task with `upgrade` and names it in its
     /// acknowledgement (PROTOCOL.md, section 16). 4.x agents do not, and must get
     /// the bytes of section 5 alone; the default is that none does.
-    fn names_tasks(&self, agent: AgentId) -> bool {
+    async fn names_tasks(&self, agent: AgentId) -> bool {
         let _ = agent;
         false
     }
@@ -50,7 +50,7 @@ pub trait Transport: Send + Sync {
     /// Whether the agent takes its commands as JSON and reports its result whatever
     /// version it names. The default is that its version decides, as with 4.x agents:
     /// below v4.1.0 they take plain text and report nothing (PROTOCOL.md, section 5).
-    fn takes_json(&self, agent: AgentId) -> bool {
+    async fn takes_json(&self, agent: AgentId) -> bool {
         let _ = agent;
         false
     }

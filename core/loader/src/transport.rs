@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use wpk_abi::Operation;
-use wpk_api::border::{Agent, Opened};
+use wpk_api::border::{Agent, Opened, Takes};
 use wpk_api::{AgentId, PEER_MAX_COMMAND, Transport, TransportError};
 
 use crate::instance::Instance;
@@ -21,6 +21,15 @@ pub(crate) fn make(instance: Instance, opened: Opened) -> Arc<dyn Transport> {
         // Where the plugin says nothing: the default of the trait.
         max_command: opened.max_command.unwrap_or(PEER_MAX_COMMAND),
     })
+}
+
+impl Channel {
+    /// A library that was made before, or fails, has agents as 4.x has them.
+    async fn takes(&self, agent: AgentId) -> Takes {
+        let question = Agent { agent };
+        let answer = self.instance.ask_for(Operation::Takes, &question).await;
+        answer.unwrap_or_default()
+    }
 }
 
 #[async_trait]
@@ -39,6 +48,14 @@ impl Transport for Channel {
             .instance
             .ask(Operation::Connected, &Agent { agent }, Bytes::new())
             .await;
+    }
+
+    async fn names_tasks(&self, agent: AgentId) -> bool {
+        self.takes(agent).await.names_tasks
+    }
+
+    async fn takes_json(&self, agent: AgentId) -> bool {
+        self.takes(agent).await.takes_json
     }
 
     fn max_command(&self) -> usize {

@@ -132,13 +132,13 @@ impl Transport for Channel {
         self.core.links.wait_for(agent).await;
     }
 
-    fn names_tasks(&self, agent: AgentId) -> bool {
+    async fn names_tasks(&self, agent: AgentId) -> bool {
         let link = self.core.links.get(agent);
         link.is_some_and(|link| link.names_tasks)
     }
 
     /// Every agent of this channel, whatever version it names.
-    fn takes_json(&self, _: AgentId) -> bool {
+    async fn takes_json(&self, _: AgentId) -> bool {
         true
     }
 

@@ -446,7 +446,7 @@ async fn an_agent_says_whether_it_names_tasks_and_its_word_keeps_them() {
     let home = tempfile::tempdir().unwrap();
     let mut manager = Manager::start(home.path());
     let (id, mut agent) = manager.agent("new").await;
-    assert!(manager.channel.names_tasks(id));
+    assert!(manager.channel.names_tasks(id).await);
     let word = channel_agent::acknowledgement(0, "Done", Some(7));
     let request = manager.acknowledged(&mut agent, &word).await;
     let payload = String::from_utf8(request.payload.to_vec()).unwrap();
@@ -473,7 +473,7 @@ async fn an_agent_says_whether_it_names_tasks_and_its_word_keeps_them() {
         "{welcome:?}"
     );
     manager.until(enrollment.id, ConnectionStatus::Active).await;
-    assert!(!manager.channel.names_tasks(enrollment.id));
+    assert!(!manager.channel.names_tasks(enrollment.id).await);
     let word = channel_agent::acknowledgement(0, "Done", None);
     let request = manager.acknowledged(&mut old, &word).await;
     let payload = String::from_utf8(request.payload.to_vec()).unwrap();

@@ -229,6 +229,10 @@ enum {
      * cancelled when nobody waits any more. Do not block a thread for it. A
      * transport that cannot know completes it at once, or as WPK_UNSUPPORTED. */
     WPK_OP_CONNECTED = 65,
+    /* {"agent": id} -> {"names_tasks": bool, "takes_json": bool}: whether this agent takes
+     * the id of its task with `upgrade` and names it in its report, and whether it takes
+     * JSON and reports whatever its version. Absent, or WPK_UNSUPPORTED: false. */
+    WPK_OP_TAKES = 66,
 
     /* Store. Every call is one transaction: all of it is on disk when it is
      * completed WPK_OK, nothing of it otherwise. The moves between statuses are

@@ -128,6 +128,8 @@ operations! {
     Send = 64, "send";
     /// Transport: ends when an agent is connected.
     Connected = 65, "connected";
+    /// Transport: what an agent takes that 4.x agents do not. Since minor version 2.
+    Takes = 66, "takes";
     /// Store: creates tasks.
     Create = 80, "create";
     /// Store: the newest tasks of agents.

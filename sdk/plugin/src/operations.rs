@@ -8,7 +8,7 @@ use wpk_abi::Operation;
 use wpk_api::border::{
     Agent, Agents, AwaitingAfter, BeginInstaller, CancelTasks, ChangeAgent, Changes, ChangesAfter,
     Claim, Confirm, Expire, ForeignTasks, Interrupted, Moves, Name, NewTasks, Note, Nothing,
-    OneTask, Opened, Page, Purge, Reader, Section, SetPlace, Tasks, TasksAfter, TasksNow,
+    OneTask, Opened, Page, Purge, Reader, Section, SetPlace, Takes, Tasks, TasksAfter, TasksNow,
 };
 use wpk_api::{
     AgentDirectory, CaWish, Context, RequestSource, TaskObserver, TaskStore, TokenWish, Transport,
@@ -199,6 +199,13 @@ async fn ask_transport(
             let Agent { agent } = question.read()?;
             transport.connected(agent).await;
             Answer::json(Nothing {})
+        }
+        Operation::Takes => {
+            let Agent { agent } = question.read()?;
+            Answer::json(Takes {
+                names_tasks: transport.names_tasks(agent).await,
+                takes_json: transport.takes_json(agent).await,
+            })
         }
         other => Err(unknown(other.code())),
     }

@@ -65,14 +65,15 @@ impl Attempt<'_> {
         slot.aside(ledger.note([*resolve, had])).await;
         in_hand.bytes(0, file.len);
         unless_stopped(stop, wait_for_agent(workshop, ledger.task.agent, slot)).await?;
-        let mut session = Session::new(ledger, order, &file, in_hand)?;
+        let mut session =
+            unless_stopped(stop, Session::new(ledger, order, &file, in_hand)).await??;
         unless_stopped(stop, session.send(slot)).await??;
         // From here on nothing may be cut short: the agent is told to run the
         // installer at most once, and that is written down first.
         ledger.installer_begins(target).await?;
         session.run_installer().await?;
         Ok(Ended::Accepted {
-            reports: workshop.parts.transport.takes_json(ledger.task.agent)
+            reports: session.takes_json()
                 || version.is_none_or(|version| version >= rules::FIRST_REPORTING),
         })
     }

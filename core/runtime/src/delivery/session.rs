@@ -57,6 +57,7 @@ pub(super) struct Session<'a> {
     workshop: &'a Workshop,
     agent: AgentId,
     form: CommandForm,
+    takes_json: bool,
     file: &'a WpkFile,
     installer: &'a str,
     chunk: usize,
@@ -70,7 +71,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// Names that this agent's form of commands cannot carry.
-    pub(super) fn new(
+    pub(super) async fn new(
         ledger: &'a Ledger<'a>,
         order: &'a Order,
         file: &'a WpkFile,
@@ -79,10 +80,9 @@ impl<'a> Session<'a> {
         let workshop = ledger.workshop;
         let agent = order.agent.id;
         // A channel of ours has agents of any version, and none takes plain text.
+        let takes_json = workshop.parts.transport.takes_json(agent).await;
         let form = match order.agent.parsed_version() {
-            Some(version) if !workshop.parts.transport.takes_json(agent) => {
-                CommandForm::for_version(version)
-            }
+            Some(version) if !takes_json => CommandForm::for_version(version),
             _ => CommandForm::Json,
         };
         let windows = order.agent.platform.name.as_deref() == Some("windows");
@@ -125,6 +125,7 @@ impl<'a> Session<'a> {
             workshop,
             agent,
             form,
+            takes_json,
             file,
             installer,
             chunk,
@@ -166,12 +167,17 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Whether the agent takes JSON and reports whatever its version.
+    pub(super) fn takes_json(&self) -> bool {
+        self.takes_json
+    }
+
     /// The last step: the agent unpacks the file and runs the installer.
     ///
     /// # Errors
     /// The agent said no, or nothing.
     pub(super) async fn run_installer(&mut self) -> Result<(), Ended> {
-        let names_task = self.workshop.parts.transport.names_tasks(self.agent);
+        let names_task = self.workshop.parts.transport.names_tasks(self.agent).await;
         let command = AgentCommand::Upgrade {
             file: &self.file.name,
             installer: self.installer,

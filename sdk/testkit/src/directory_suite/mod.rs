@@ -11,13 +11,14 @@
 //! 10,000) and says in a [`Stand`] how to open it and what it should say of
 //! them. The suite panics with the first thing that is wrong. Its parts:
 //! questions about given agents ([`lookup`]), the list ([`list`]), enrolment
-//! ([`enroll`]).
+//! ([`enroll`]), changes, details, tokens and the CA where they are offered ([`manage`]).
 
 use crate::suite::Options;
 
 pub mod enroll;
 pub mod list;
 pub mod lookup;
+pub mod manage;
 mod stand;
 
 pub use stand::{MANY, Stand};
@@ -39,6 +40,7 @@ pub async fn run_with(make: impl AsyncFn(usize) -> Stand, options: &Options) {
         list::run(&directory, &stand).await;
         if count != MANY {
             enroll::run(&directory).await;
+            manage::run(&directory, &stand).await;
         }
         drop(directory);
         if count == FEW {

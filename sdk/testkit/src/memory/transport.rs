@@ -328,11 +328,11 @@ impl Transport for MemoryTransport {
         }
     }
 
-    fn names_tasks(&self, agent: AgentId) -> bool {
+    async fn names_tasks(&self, agent: AgentId) -> bool {
         self.state().names.contains(&agent)
     }
 
-    fn takes_json(&self, agent: AgentId) -> bool {
+    async fn takes_json(&self, agent: AgentId) -> bool {
         self.state().json.contains(&agent)
     }
 

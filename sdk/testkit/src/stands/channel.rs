@@ -124,6 +124,7 @@ pub async fn channel_transport(factories: ChannelFactories, agents: Arc<Agents>)
         let channel = Arc::clone(&channel);
         async move { channel.open().await.0 }
     })
+    .with_agents_of_ours()
     .keep((dialling, home))
 }
 

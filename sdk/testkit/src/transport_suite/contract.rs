@@ -26,6 +26,7 @@ pub async fn run(set_up: &impl AsyncFn(Arc<Agents>) -> Stand) {
     two_commands_of_one_agent_may_overlap(&*transport, stand.agent(3)).await;
     an_unknown_agent_is_an_error(&*transport, &agents, &stand).await;
     who_is_connected_need_not_be_waited_for(&transport, &stand).await;
+    what_agents_take_is_known(&*transport, &stand).await;
     drop(transport);
     let transport = stand.open().await;
     for agent in &stand.agents {
@@ -162,4 +163,21 @@ async fn who_is_connected_need_not_be_waited_for(transport: &Arc<dyn Transport>,
         }
     }
     answered(&**transport, stand.agent(0), "after waiting").await;
+}
+
+async fn what_agents_take_is_known(transport: &dyn Transport, stand: &Stand) {
+    for agent in &stand.agents {
+        let names = within("names_tasks", transport.names_tasks(*agent)).await;
+        let json = within("takes_json", transport.takes_json(*agent)).await;
+        assert_eq!(
+            (names, json),
+            stand.takes,
+            "whether agent {agent} names its task, and takes JSON whatever its version"
+        );
+    }
+    let names = within("names_tasks", transport.names_tasks(stand.unknown)).await;
+    assert!(
+        !names,
+        "nobody knows of an unknown agent that it names its task"
+    );
 }

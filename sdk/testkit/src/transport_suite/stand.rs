@@ -18,6 +18,7 @@ pub struct Stand {
     open: Opener<dyn Transport>,
     pub(super) agents: Vec<AgentId>,
     pub(super) unknown: AgentId,
+    pub(super) takes: (bool, bool),
     keep: Keep,
 }
 
@@ -43,8 +44,17 @@ impl Stand {
             open: Opener::new(open),
             agents,
             unknown,
+            takes: (false, false),
             keep: None,
         }
+    }
+
+    /// Its agents name their tasks, and take JSON whatever version they name; by default
+    /// they are as 4.x has them.
+    #[must_use]
+    pub fn with_agents_of_ours(mut self) -> Self {
+        self.takes = (true, true);
+        self
     }
 
     /// What must live as long as the stand.

@@ -8,6 +8,7 @@
 )]
 
 mod directory;
+mod managed;
 mod memory;
 mod observer;
 mod provider;
