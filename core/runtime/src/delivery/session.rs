@@ -111,7 +111,7 @@ impl<'a> Session<'a> {
             Some(ChunkSize::Auto) => fits,
             Some(ChunkSize::Bytes(bytes)) => bytes.min(fits),
             // A channel of ours has no recorded form to keep to.
-            None if workshop.parts.transport.takes_json(agent) => fits,
+            None if takes_json => fits,
             None => RECORDED_CHUNK.min(fits),
         };
         if chunk == 0 {
