@@ -81,7 +81,7 @@ async fn a_worker_needs_no_line_of_its_own() {
     let mut command = Command::new(binary("wpkd").unwrap());
     command.arg("--config").arg(&config);
     let mut daemon = Process::start(command, home.path("logs/wpkd.log")).unwrap();
-    let ready = daemon.wait_for_line("ready", PATIENCE).await;
+    let ready = daemon.wait_for_line("wpkd: ready", PATIENCE).await;
     assert!(ready.is_some(), "{}", daemon.output());
     let said = daemon.wait_for_line(told, PATIENCE).await;
     assert!(said.is_some(), "{}", daemon.output());

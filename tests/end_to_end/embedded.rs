@@ -57,7 +57,7 @@ impl Site {
         let line = daemon
             .wait_for_line("agent channel listening", PATIENCE)
             .await;
-        let ready = daemon.wait_for_line("ready", PATIENCE).await;
+        let ready = daemon.wait_for_line("wpkd: ready", PATIENCE).await;
         let (Some(line), Some(_)) = (line, ready) else {
             panic!("{}", daemon.output())
         };

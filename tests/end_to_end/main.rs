@@ -10,6 +10,7 @@ mod dry_run;
 mod embedded;
 mod failures;
 mod large;
+mod metrics;
 mod refusals;
 mod secrets;
 mod takeover;

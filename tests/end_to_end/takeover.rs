@@ -82,7 +82,10 @@ impl Takeover {
         command.arg("--config").arg(&config).env("TZ", "UTC");
         let mut daemon = Process::start(command, home.path("logs/wpkd.log")).unwrap();
         assert!(
-            daemon.wait_for_line("ready", PATIENCE).await.is_some(),
+            daemon
+                .wait_for_line("wpkd: ready", PATIENCE)
+                .await
+                .is_some(),
             "{}",
             daemon.output()
         );

@@ -153,6 +153,7 @@ fn settings(home: &tempfile::TempDir) -> Settings {
         },
         tasks: TaskSettings::default(),
         log: wpk_config::LogSettings::default(),
+        telemetry: wpk_config::TelemetrySettings::default(),
         plugins: Vec::new(),
         ossec: None,
     }

@@ -125,6 +125,7 @@ impl Life {
             },
             plugins: Vec::new(),
             log: wpk_config::LogSettings::default(),
+            telemetry: wpk_config::TelemetrySettings::default(),
             ossec: None,
         }
     }

@@ -16,7 +16,7 @@ use crate::sections::{NodeSection, PluginSection, Settings, WazuhSection};
 use crate::{Findings, ranges, together};
 
 /// Sections that are tables, lists of tables, and plain values at the top.
-const TOP_LEVEL: [&str; 14] = [
+const TOP_LEVEL: [&str; 15] = [
     "home",
     "dialect",
     "node",
@@ -30,6 +30,7 @@ const TOP_LEVEL: [&str; 14] = [
     "delivery",
     "tasks",
     "log",
+    "telemetry",
     "wazuh",
 ];
 
@@ -134,6 +135,7 @@ impl Check<'_> {
             delivery: self.table("delivery"),
             tasks: self.table("tasks"),
             log: self.table("log"),
+            telemetry: self.table("telemetry"),
             plugins: self.plugins(),
             ossec: self.fragments.ossec.clone(),
             node,

@@ -43,7 +43,7 @@ pub use plugins::Plugins;
 pub use reading::Reading;
 pub use sections::{
     CacheSettings, ChunkSize, Concurrency, DeliverySettings, LogSettings, OnRestart, PluginSection,
-    Settings, TaskSettings,
+    Settings, TaskSettings, TelemetrySettings,
 };
 
 /// One mistake in the configuration.

@@ -2,6 +2,7 @@
 //! house plan; every field says its unit and range.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub tasks: TaskSettings,
     /// What is logged.
     pub log: LogSettings,
+    /// Where others look at what it does.
+    pub telemetry: TelemetrySettings,
     /// Libraries to load.
     pub plugins: Vec<PluginFile>,
     /// What a 4.x manager's `ossec.conf` says, where `[wazuh] ossec_conf` names it.
@@ -300,6 +303,15 @@ impl Default for TaskSettings {
             on_restart: OnRestart::Resume,
         }
     }
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// Where `/metrics`, `/healthz` and `/readyz` are served over HTTP, to anybody who
+    /// reaches it: an address and a port, such as `127.0.0.1:9474`. Absent: nowhere.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[log]`

@@ -19,6 +19,7 @@
 //! The other commands share steps 1 to 3. `check` prints what the settings mean, and
 //! what would stop the start. `give_back` tidies up after a kill.
 //! `examine` asks every section's plugin what it would meet, for `wpkctl doctor`.
+//! `monitor` shows metrics to those who ask over HTTP.
 //! `import` and `generate` need no settings: they print those that an `ossec.conf`
 //! stands for, and write man page and completions.
 //!
@@ -38,6 +39,7 @@ mod factories;
 mod generate;
 mod give_back;
 mod import;
+mod monitor;
 mod observers;
 mod privileges;
 mod registry;
@@ -222,12 +224,27 @@ async fn serve(start: &Start<'_>) -> Result<(), End> {
         context: settings.context(),
         providers,
     };
+    let monitored = match settings.telemetry.listen {
+        Some(address) => Some(monitor::open(address).await.map_err(End::Failed)?),
+        None => None,
+    };
+    let monitored = monitored.map(|listener| {
+        let serving = monitor::serve(listener, engine.control(), stop.clone());
+        tokio::spawn(serving)
+    });
     info!("ready");
     let _watchdog = service::ready(&stop);
-    tokio::select! {
+    let closed = stop.clone().drop_guard();
+    let ended = tokio::select! {
         ended = engine.run(stop) => ended.map_err(End::failed),
         never = reload.at_every(hangups) => match never {},
+    };
+    drop(closed);
+    if let Some(monitored) = monitored {
+        // It ends with the token; whatever became of it, the daemon's end is told.
+        let _ = monitored.await;
     }
+    ended
 }
 
 fn make_home(home: &std::path::Path) -> Result<(), String> {

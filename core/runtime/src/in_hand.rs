@@ -75,6 +75,13 @@ impl TasksInHand {
         Some(*lock(record))
     }
 
+    /// How many are in hand, and how many of them have a step under way.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let records = lock(&self.records);
+        let under_way = |record: &&Record| lock(record).step.is_some();
+        (records.len(), records.values().filter(under_way).count())
+    }
+
     /// The ids of all tasks in hand.
     pub(crate) fn ids(&self) -> Vec<TaskId> {
         lock(&self.records).keys().map(|(_, task)| *task).collect()

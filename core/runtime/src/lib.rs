@@ -4,7 +4,7 @@
 //! decided in [`rules`]; bytes leave to agents in `delivery`; WPKs lie in
 //! `cache`; time-outs and clean-up are in `housekeeping`. Whatever all of them
 //! need lies in `workshop`, the tasks that are being carried out in `in_hand`;
-//! `limits` changes what can be changed while it runs.
+//! `limits` changes what can be changed while it runs, `metrics` counts.
 //! Settings come from `wpk-config`. The engine knows plugins only through the traits of `wpk-api`,
 //! and is handed them ([`Components`]).
 //!
@@ -42,6 +42,7 @@ mod in_hand;
 mod intake;
 mod limits;
 mod manager_version;
+mod metrics;
 mod observers;
 mod outlook;
 mod parts;
@@ -50,6 +51,7 @@ mod resolver;
 pub mod rules;
 mod single_flight;
 mod trust;
+mod vitals;
 mod workshop;
 
 pub use clock::{Clock, TimerClock, WallClock};

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use wpk_api::WpkProvider;
 use wpk_config::Settings;
 
+use crate::vitals;
 use crate::workshop::{Limits, Workshop};
 
-/// Changes a running engine.
+/// Changes a running engine, and looks at it.
 #[derive(Clone)]
 pub struct Control {
     workshop: Arc<Workshop>,
@@ -30,6 +31,19 @@ impl Control {
         workshop.bandwidth.set(bandwidth.map(|rate| rate.0));
         workshop.cache.set_limits(&settings.cache);
         workshop.limits.send_replace(Limits::of(settings));
+    }
+
+    /// What is counted and measured, in the text form of OpenMetrics.
+    pub async fn metrics(&self) -> String {
+        vitals::metrics(&self.workshop).await
+    }
+
+    /// Whether requests can be answered now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn ready(&self) -> Result<(), String> {
+        vitals::ready(&self.workshop).await
     }
 
     /// The next wish is answered by these providers. Files that were found before

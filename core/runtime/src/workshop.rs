@@ -16,7 +16,8 @@ use crate::clock::SharedClock;
 use crate::delivery::Pieces;
 use crate::in_hand::TasksInHand;
 use crate::manager_version::ManagerVersion;
-use crate::parts::{Components, StartError};
+use crate::metrics::{self, Count, Metrics};
+use crate::parts::{Components, NamedObserver, StartError};
 use crate::resolver::Resolver;
 use crate::trust;
 
@@ -48,6 +49,7 @@ pub(crate) struct Workshop {
     pub(crate) resolver: Resolver,
     pub(crate) cache: Cache,
     pub(crate) bandwidth: Bandwidth,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) pieces: Pieces,
     pub(crate) in_hand: Arc<TasksInHand>,
     /// Wakes the queue.
@@ -68,9 +70,15 @@ impl Workshop {
     /// [`StartError`] if the cache folder or the CA files cannot be used.
     pub(crate) fn open(
         settings: Settings,
-        parts: Components,
+        mut parts: Components,
         clock: SharedClock,
     ) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
+        if settings.telemetry.listen.is_some() {
+            let observer = Arc::new(Count(metrics.clone()));
+            let name = metrics::READER.to_owned();
+            parts.observers.push(NamedObserver { name, observer });
+        }
         let signers = trust::load(&settings, &clock)?;
         let background = TaskTracker::new();
         let folder = settings.path(&settings.cache.dir);
@@ -80,6 +88,7 @@ impl Workshop {
             bandwidth: Bandwidth::new(settings.delivery.max_bandwidth.map(|rate| rate.0)),
             pieces: Pieces::new(settings.delivery.max_memory.0),
             manager: ManagerVersion::new(settings.node.version),
+            metrics,
             in_hand: Arc::default(),
             new_tasks: Notify::new(),
             was_away: watch::Sender::new(0),

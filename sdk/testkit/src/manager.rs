@@ -112,7 +112,7 @@ impl Manager {
         self.starts += 1;
         let log = self.home.path(format!("logs/wpkd-{}.log", self.starts));
         let mut daemon = Process::start(command, log)?;
-        let ready = daemon.wait_for_line("ready", PATIENCE).await;
+        let ready = daemon.wait_for_line("wpkd: ready", PATIENCE).await;
         if ready.is_none() {
             return Err(io::Error::other(format!(
                 "wpkd did not start:\n{}",

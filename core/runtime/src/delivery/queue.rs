@@ -37,6 +37,7 @@ pub(crate) async fn run(
 ) {
     let mut limits = workshop.limits.subscribe();
     let slots = Slots::new(limits.borrow_and_update().delivery.max_concurrent);
+    let slots = slots.shown_by(workshop.metrics.slots.clone());
     let queue = Queue {
         slots: slots.clone(),
         places: Arc::new(Semaphore::new(MOST_CLAIMED)),

@@ -275,6 +275,7 @@ impl<'a> Session<'a> {
             slot.answered(took, self.quickest, answer.is_ok());
             self.judge(Step::Write, &answer.map_err(|unheard| unheard.failure)?)?;
             sent += chunk;
+            self.workshop.metrics.sent(chunk);
             self.in_hand.bytes(sent, self.file.len);
         }
         Ok(())
@@ -299,8 +300,12 @@ impl<'a> Session<'a> {
     /// Sends one command that is encoded already.
     async fn send_bytes(&mut self, step: Step, command: Bytes) -> Result<Bytes, Unheard> {
         self.in_hand.step(step);
-        let transport = &self.workshop.parts.transport;
-        (transport.request(self.agent, command).await).map_err(|error| Unheard {
+        let (transport, asked) = (&self.workshop.parts.transport, Instant::now());
+        let answer = transport.request(self.agent, command).await;
+        if answer.is_ok() {
+            self.workshop.metrics.step(step, asked.elapsed());
+        }
+        answer.map_err(|error| Unheard {
             silent: is_silence(&error),
             timed_out: matches!(error, wpk_api::TransportError::TimedOut(_)),
             failure: failure_of(step, error.to_string()),

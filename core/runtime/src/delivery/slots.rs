@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::debug;
@@ -35,6 +36,8 @@ struct Size {
     surplus: usize,
     /// Who says how many; `None` where the settings do.
     pace: Option<Pace>,
+    /// Where others see how many there are.
+    shown: Gauge,
 }
 
 impl Size {
@@ -49,6 +52,12 @@ impl Size {
             self.surplus += fewer - free.forget_permits(fewer);
         }
         self.slots = slots;
+        self.show();
+    }
+
+    fn show(&self) {
+        self.shown
+            .set(i64::try_from(self.slots).unwrap_or(i64::MAX));
     }
 }
 
@@ -63,8 +72,18 @@ impl Slots {
                 slots,
                 surplus: 0,
                 pace: concurrency.number().is_none().then(Pace::new),
+                shown: Gauge::default(),
             })),
         }
+    }
+
+    /// Has a gauge show how many there are.
+    pub(super) fn shown_by(self, gauge: Gauge) -> Self {
+        let mut size = self.size();
+        size.shown = gauge;
+        size.show();
+        drop(size);
+        self
     }
 
     /// Changes how many there are; those in use stay so until they are given back.

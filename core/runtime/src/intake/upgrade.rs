@@ -142,7 +142,11 @@ async fn create(
     }
     let mut response = match plan.dry_run {
         true => dry_run::answer(workshop, read(orders)).await,
-        false => answer(store(workshop, &plan, orders).await),
+        false => {
+            let response = answer(store(workshop, &plan, orders).await);
+            workshop.metrics.answered(&response);
+            response
+        }
     };
     let refused = Some(UpgradeCode::AgentNotActive);
     let items = response.data.iter_mut();

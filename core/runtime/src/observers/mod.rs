@@ -20,6 +20,7 @@ use wpk_api::CancellationToken;
 
 use self::asked::asked;
 use self::feed::Feed;
+use crate::metrics;
 use crate::parts::NamedObserver;
 use crate::workshop::Workshop;
 
@@ -60,6 +61,11 @@ pub(crate) async fn run(workshop: Arc<Workshop>, stop: CancellationToken) {
     let names: Vec<String> = names.map(|named| named.name.clone()).collect();
     if let Err(error) = workshop.store().keep_readers(&names).await {
         warn!(%error, "observers that are no longer there cannot be forgotten; the next start tries again");
+    }
+    if names.iter().any(|name| name == metrics::READER)
+        && let Err(error) = metrics::count_from_now(workshop.store()).await
+    {
+        warn!(%error, "tasks of the past are counted as if they ended now");
     }
     let mut loops = JoinSet::new();
     for named in workshop.parts.observers.clone() {

@@ -10,7 +10,9 @@ use wpk_api::{
     AgentId, CancellationToken, Endpoint, NodeInfo, Peer, Request, RequestService, Role, Status,
     StoreError, Task, TaskId, TaskStore, TimelineEntry, Version,
 };
-use wpk_config::{CacheSettings, DeliverySettings, LogSettings, Settings, TaskSettings};
+use wpk_config::{
+    CacheSettings, DeliverySettings, LogSettings, Settings, TaskSettings, TelemetrySettings,
+};
 use wpk_runtime::{Clock, Components, Control, Engine, EngineError, NamedObserver, TimerClock};
 use wpk_testkit::memory::{
     Gate, MemoryDirectory, MemoryObserver, MemoryProvider, MemoryStore, MemoryTransport, Say,
@@ -107,6 +109,7 @@ pub fn settings(home: &TempDir) -> Settings {
         delivery: DeliverySettings::default(),
         tasks: TaskSettings::default(),
         log: LogSettings::default(),
+        telemetry: TelemetrySettings::default(),
         plugins: Vec::new(),
         ossec: None,
     }

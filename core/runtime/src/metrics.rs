@@ -1,0 +1,241 @@
+//! What the engine counts and measures, in the text form of OpenMetrics; `tests` hold
+//! that each name is described in `config/METRICS.md`. The rooms of the engine write here
+//! as things happen; what only is so at a moment `vitals.rs` looks at when somebody asks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use wpk_api::{Change, Changed, ObserverError, Revision, StoreResult, TaskObserver, TaskStore};
+use wpk_wire::{Item, Response, Step, UpgradeCode};
+
+/// Under which the store keeps how far the changes of tasks are counted.
+pub(crate) const READER: &str = "wpkd-metrics";
+/// Any other text than those of the protocol.
+const OTHER: &str = "other";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    status: String,
+    cause: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfStep {
+    step: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfObserver {
+    observer: String,
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// One per engine.
+pub(crate) struct Metrics {
+    registry: Registry,
+    created: Counter,
+    refused: Family<Code, Counter>,
+    ended: Family<Ended, Counter>,
+    sent: Counter,
+    steps: Family<OfStep, Histogram, fn() -> Histogram>,
+    pub(crate) slots: Gauge,
+    deliveries: Gauge,
+    claimed: Gauge,
+    behind: Family<OfObserver, Gauge<i64, AtomicI64>>,
+    store_up: Gauge,
+    store_seconds: Seconds,
+}
+
+/// From a millisecond to more than a minute.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 4.0, 9))
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("wpkd");
+        let steps: Family<OfStep, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(seconds);
+        let mut metrics = Self {
+            registry: Registry::default(),
+            created: Counter::default(),
+            refused: Family::default(),
+            ended: Family::default(),
+            sent: Counter::default(),
+            steps,
+            slots: Gauge::default(),
+            deliveries: Gauge::default(),
+            claimed: Gauge::default(),
+            behind: Family::default(),
+            store_up: Gauge::default(),
+            store_seconds: Seconds::default(),
+        };
+        let m = &metrics;
+        registry.register(
+            "tasks_created",
+            "Upgrade tasks that were made",
+            m.created.clone(),
+        );
+        let help = "Agents of requests that got no task, by the code of the answer";
+        registry.register("agents_refused", help, m.refused.clone());
+        let help = "Upgrade tasks that ended, or timed out, by status and text";
+        registry.register("tasks_ended", help, m.ended.clone());
+        let help = "Bytes of WPKs that agents took";
+        registry.register_with_unit("wpk_sent", help, Unit::Bytes, m.sent.clone());
+        let help = "How long agents took to answer a command";
+        registry.register_with_unit("step_duration", help, Unit::Seconds, m.steps.clone());
+        let help = "How many agents may be written to at a time now";
+        registry.register("slots", help, m.slots.clone());
+        let help = "Tasks with a step under way";
+        registry.register("deliveries", help, m.deliveries.clone());
+        let help =
+            "Tasks taken from the queue and not over, those that wait for something included";
+        registry.register("tasks_in_hand", help, m.claimed.clone());
+        let help = "Changes of tasks that an observer has not heard of";
+        registry.register("observer_behind", help, m.behind.clone());
+        let help = "1: the task store answered just now, 0: it did not";
+        registry.register("store_up", help, m.store_up.clone());
+        let help = "How long the task store took to answer just now";
+        registry.register_with_unit("store_answer", help, Unit::Seconds, m.store_seconds.clone());
+        metrics.registry = registry;
+        metrics
+    }
+
+    /// The agent answered a command.
+    pub(crate) fn step(&self, step: Step, took: Duration) {
+        let step = OfStep {
+            step: step.as_str(),
+        };
+        self.steps.get_or_create(&step).observe(took.as_secs_f64());
+    }
+
+    /// The agent took so much of a WPK.
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.sent.inc_by(bytes);
+    }
+
+    /// What an `upgrade` or `upgrade_custom` came to.
+    pub(crate) fn answered(&self, response: &Response) {
+        for item in &response.data {
+            self.item(item);
+        }
+    }
+
+    fn item(&self, item: &Item) {
+        match item.error.upgrade() {
+            Some(UpgradeCode::Success) => drop(self.created.inc()),
+            Some(code) => drop(
+                self.refused
+                    .get_or_create(&Code { code: code.code() })
+                    .inc(),
+            ),
+            None => {}
+        }
+    }
+
+    /// How many tasks are in hand, and how many of them have a step under way.
+    pub(crate) fn in_hand(&self, (claimed, deliveries): (usize, usize)) {
+        let number = |n| i64::try_from(n).unwrap_or(i64::MAX);
+        self.claimed.set(number(claimed));
+        self.deliveries.set(number(deliveries));
+    }
+
+    /// The store answered within this time, or did not.
+    pub(crate) fn store(&self, took: Option<Duration>) {
+        self.store_up.set(i64::from(took.is_some()));
+        if let Some(took) = took {
+            self.store_seconds.set(took.as_secs_f64());
+        }
+    }
+
+    /// How many changes an observer has not heard of.
+    pub(crate) fn behind(&self, observer: &str, changes: u64) {
+        let observer = OfObserver {
+            observer: observer.to_owned(),
+        };
+        let gauge = self.behind.get_or_create(&observer);
+        gauge.set(i64::try_from(changes).unwrap_or(i64::MAX));
+    }
+
+    /// The text.
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::new();
+        // Into memory: nothing fails.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+/// What was before the first start with metrics is not counted.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn count_from_now(store: &dyn TaskStore) -> StoreResult<()> {
+    if store.place(READER).await? == Revision(0) {
+        let newest = store.revision().await?;
+        store.set_place(READER, newest).await?;
+    }
+    Ok(())
+}
+
+/// Counts from the feed what became of tasks, whoever said it.
+pub(crate) struct Count(pub(crate) Arc<Metrics>);
+
+#[async_trait]
+impl TaskObserver for Count {
+    async fn observe(&self, changes: &[Change]) -> Result<(), ObserverError> {
+        for change in changes {
+            let Changed::Task(task) = &change.changed else {
+                continue;
+            };
+            // A verdict on an agent's version comes later, and ends nothing.
+            if task.status.is_live() {
+                continue;
+            }
+            let ended = Ended {
+                status: task.status.as_str().to_owned(),
+                cause: cause(task.error_msg.as_deref()).to_owned(),
+            };
+            self.0.ended.get_or_create(&ended).inc();
+        }
+        Ok(())
+    }
+}
+
+/// One of the texts of the protocol: anybody's words would be names without end.
+fn cause(text: Option<&str>) -> &'static str {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return "";
+    };
+    let known = UpgradeCode::ALL.iter().map(|code| code.text());
+    known
+        .into_iter()
+        .find(|known| *known == text)
+        .unwrap_or(OTHER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anybodys_words_make_no_new_name() {
+        assert_eq!(cause(None), "");
+        assert_eq!(cause(Some("Send open file error")), "Send open file error");
+        assert_eq!(cause(Some("a\"} 1\nforged 2")), "other");
+    }
+}
