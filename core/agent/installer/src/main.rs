@@ -23,6 +23,8 @@ use agent::Agent;
 const KEPT: &str = "var/installer/finish";
 /// How it is asked to restart the agent, for the journal: also whoever rolls back does.
 const RESTART: &str = "restart";
+/// How the unit asks it, before each start, to end what was cut short.
+const SETTLE: &str = "settle";
 /// Where the packages' program is.
 const INSTALLED: &str = "/usr/bin/wpk-agent";
 const ROOT: &str = "root";
@@ -33,12 +35,24 @@ const LONGEST_WITHIN: u64 = 3_600;
 fn main() -> ExitCode {
     let done = match std::env::args().nth(1).as_deref() {
         Some(RESTART) => restart::restart(Path::new(".")).map(|()| ExitCode::SUCCESS),
+        Some(SETTLE) => settle(),
         _ => installer().map(Installer::run),
     };
     done.unwrap_or_else(|reason| {
         eprintln!("wpk-agent-installer: {reason}");
         ExitCode::from(2)
     })
+}
+
+/// Ends what was cut short, in this process: what the unit starts in the background is
+/// killed before the agent begins.
+fn settle() -> Result<ExitCode, String> {
+    let installer = Installer::here().map_err(|error| error.to_string())?;
+    match wpk_installer::recover(installer.home()) {
+        // One is at work, and the agent that starts is what it waits for.
+        Ok(_) | Err(InstallError::Locked(_)) => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn installer() -> Result<Installer, String> {

@@ -28,7 +28,7 @@ fn room(home: &Path) -> Check {
         Ok(free) => free,
         Err(error) => return Check::failure(NAME, format!("{shown}: {error}"), ""),
     };
-    let detail = format!("{} free in {shown}", ByteSize(free >> 20 << 20));
+    let detail = format!("{} MiB free in {shown}", free >> 20);
     let advice = "a package is there three times while it is unpacked: make room";
     if free < TOO_LITTLE {
         Check::failure(NAME, detail, advice)
