@@ -80,6 +80,14 @@ impl Output {
         print(&format!("{text}\n"))
     }
 
+    /// A line that is what the command is for and is told this once: printed also when quiet.
+    pub(crate) fn result(&self, text: impl std::fmt::Display) -> Result<(), CtlError> {
+        if self.json {
+            return Ok(());
+        }
+        print(&format!("{text}\n"))
+    }
+
     /// An object on the way, for scripts.
     pub(crate) fn event(&self, object: &impl Serialize) -> Result<(), CtlError> {
         if !self.json || self.quiet {

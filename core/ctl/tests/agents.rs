@@ -209,6 +209,9 @@ fn a_token_is_one_line_and_shown_once() {
     );
     let line = "\n  wpk-agent enroll --manager manager:1517 --token-file -\n";
     assert!(run.err.contains(line), "{}", run.err);
+    // It is told this once, so a quiet tool tells it too, and nothing else.
+    let run = ask(&manager, &["agent", "token", "-q"]).ended(0);
+    assert_eq!((&*run.out, &*run.err), ("wpk1.secret\n", ""));
     let arguments = [
         "--uses",
         "5",
@@ -226,7 +229,7 @@ fn a_token_is_one_line_and_shown_once() {
         json!({"uses": 1, "expires_in": 86_400})
     );
     assert_eq!(
-        asked[1]["parameters"],
+        asked[2]["parameters"],
         json!({"uses": 5, "expires_in": 7_200, "labels": {"site": "lyon"}})
     );
     let run = ask(&manager, &["agent", "token", "list"]).ended(0);

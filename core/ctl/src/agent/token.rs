@@ -97,7 +97,7 @@ async fn issue(client: &mut Client, args: IssueArgs, out: &Output) -> Result<End
         "address": token.address,
         "command": command,
     }))?;
-    out.line(clean(&token.text))?;
+    out.result(clean(&token.text))?;
     let agents = match args.uses {
         1 => "one agent".to_owned(),
         uses => format!("{uses} agents"),
