@@ -29,7 +29,7 @@ const MOST_COMMANDS: usize = 64;
 /// Messages that may wait to be written.
 const OUTGOING: usize = 8;
 /// Announced CAs that may wait.
-const ANNOUNCED: usize = 2;
+const ANNOUNCED: usize = 8;
 /// How long saying goodbye may take.
 const GRACE: Duration = Duration::from_secs(1);
 

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod manager;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,0 +1,162 @@
+//! The life of an identity, seen from a manager of this test's own: renewal, what becomes of
+//! a certificate that is not taken, and new CAs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::fs;
+
+use common::Agent;
+use common::manager::{Ca, Link, Manager, NAME, agent_of};
+use rcgen::CertificateSigningRequestParams;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use wpk_wire::ChannelMessage;
+use wpk_wire::channel::{Authorities, PROTOCOL, Renewed};
+
+/// So many seconds certificates live, says the manager; those of the tests live for ever,
+/// so that they are renewed at once.
+const LIVES: u64 = 30;
+
+/// The certificate that the agent showed.
+fn shown(link: &Link) -> CertificateDer<'static> {
+    let (_, tls) = link.stream.get_ref();
+    tls.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+fn on_disk(agent: &Agent, name: &str) -> Vec<u8> {
+    fs::read(agent.path("etc/channel").join(name)).unwrap()
+}
+
+fn files(agent: &Agent) -> usize {
+    fs::read_dir(agent.path("etc/channel")).unwrap().count()
+}
+
+/// The agent dials beside its session and wants another certificate; it gets one.
+async fn renew(manager: &Manager, ca: &Ca) -> CertificateDer<'static> {
+    let mut link = manager.tls().await.unwrap();
+    let Some(ChannelMessage::Renew(renew)) = link.next().await else {
+        panic!("no renewal")
+    };
+    let request = CertificateSigningRequestParams::from_pem(&renew.csr).unwrap();
+    let certificate = request.signed_by(&ca.issuer).unwrap();
+    let renewed = Renewed {
+        protocol: PROTOCOL,
+        certificate: certificate.pem(),
+    };
+    link.send(&ChannelMessage::Renewed(renewed)).await;
+    certificate.der().clone()
+}
+
+/// Reads to the end of a session.
+async fn end_of(mut link: Link) {
+    while let Some(message) = link.next().await {
+        assert!(
+            matches!(message, ChannelMessage::Goodbye { .. }),
+            "{message:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_certificate_takes_its_place_once_it_was_welcomed() {
+    let ca = Ca::new();
+    let mut manager = Manager::new(&ca, NAME, &ca).await;
+    manager.renews = Some(LIVES);
+    let agent = agent_of(&manager, &ca).await;
+    let (link, hello) = manager.accept(60).await;
+    assert!(hello.renews);
+    let (before, key) = (shown(&link), on_disk(&agent, "agent.key"));
+    let new = renew(&manager, &ca).await;
+    assert_eq!(on_disk(&agent, "agent.key"), key, "not welcomed yet");
+    // The session ends by itself, when no command has come for a while.
+    end_of(link).await;
+    manager.renews = None;
+
+    // A manager that does not know it, from a backup: the one before is there still.
+    let mut link = manager.tls().await.unwrap();
+    assert_eq!(shown(&link), new);
+    link.next().await;
+    let reason = "unknown: this certificate belongs to no enrolled agent".to_owned();
+    link.send(&ChannelMessage::Goodbye { reason }).await;
+    drop(link);
+    let (link, _) = manager.accept(60).await;
+    assert_eq!(shown(&link), before);
+    assert_eq!(
+        (on_disk(&agent, "agent.key"), files(&agent)),
+        (key.clone(), 3)
+    );
+    drop(link);
+
+    manager.renews = Some(LIVES);
+    let (link, _) = manager.accept(60).await;
+    let new = renew(&manager, &ca).await;
+    end_of(link).await;
+    manager.renews = None;
+    let (link, _) = manager.accept(60).await;
+    assert_eq!(shown(&link), new);
+    agent
+        .until("the new certificate in its place", || files(&agent) == 3)
+        .await;
+    let kept = CertificateDer::from_pem_slice(&on_disk(&agent, "agent.pem")).unwrap();
+    assert_eq!(kept, new);
+    assert_ne!(on_disk(&agent, "agent.key"), key);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_the_answer_it_goes_on_with_the_new_one() {
+    let ca = Ca::new();
+    let mut manager = Manager::new(&ca, NAME, &ca).await;
+    manager.renews = Some(LIVES);
+    let mut agent = agent_of(&manager, &ca).await;
+    let (link, _) = manager.accept(60).await;
+    let new = renew(&manager, &ca).await;
+    agent
+        .until("the new certificate", || {
+            agent.path("etc/channel/agent.pem.next").exists()
+        })
+        .await;
+    agent.process.kill().await.unwrap();
+    drop(link);
+    let _agent = common::start_in(agent.home, &manager.settings()).await;
+    let (link, _) = manager.accept(60).await;
+    assert_eq!(shown(&link), new);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_cas_are_trusted_if_one_of_them_is() {
+    let (ca, next, stranger) = (Ca::new(), Ca::new(), Ca::new());
+    let manager = Manager::new(&ca, NAME, &ca).await;
+    let agent = agent_of(&manager, &ca).await;
+    let (mut link, hello) = manager.accept(60).await;
+    assert_eq!(hello.trusts.len(), 1);
+    let announce = |ca: String| ChannelMessage::Authorities(Authorities { ca, renew: false });
+    let before = on_disk(&agent, "ca.pem");
+    for bad in [
+        stranger.pem.clone(),
+        "no PEM".to_owned(),
+        ca.pem.repeat(5),
+        format!("{}{}", ca.pem, ca.issue("agent").0.pem()),
+    ] {
+        link.send(&announce(bad)).await;
+        // Answered in order: the announcement before was looked at.
+        link.send(&ChannelMessage::Ping).await;
+        assert_eq!(link.next().await, Some(ChannelMessage::Pong));
+    }
+    link.send(&announce(format!("{}{}", ca.pem, next.pem)))
+        .await;
+    let Some(ChannelMessage::Trusts(trusts)) = link.next().await else {
+        panic!("no word of it")
+    };
+    assert_eq!(trusts.trusts.len(), 2);
+    assert_eq!(trusts.trusts[0], hello.trusts[0]);
+    assert_ne!(on_disk(&agent, "ca.pem"), before);
+    // The one before may go then.
+    link.send(&announce(next.pem.clone())).await;
+    let Some(ChannelMessage::Trusts(trusts)) = link.next().await else {
+        panic!("no word of it")
+    };
+    assert_eq!(trusts.trusts.len(), 1);
+    assert_eq!(on_disk(&agent, "ca.pem"), next.pem.as_bytes());
+}
