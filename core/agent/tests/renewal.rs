@@ -160,3 +160,29 @@ async fn new_cas_are_trusted_if_one_of_them_is() {
     assert_eq!(trusts.trusts.len(), 1);
     assert_eq!(on_disk(&agent, "ca.pem"), next.pem.as_bytes());
 }
+
+/// A certificate may end before it was ever used: the machine was off.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_ended_before_it_was_used_is_renewed_with_itself() {
+    let ca = Ca::new();
+    let mut manager = Manager::new(&ca, NAME, &ca).await;
+    manager.renews = Some(LIVES);
+    let agent = agent_of(&manager, &ca).await;
+    let (link, _) = manager.accept(60).await;
+    let second = renew(&manager, &ca).await;
+    end_of(link).await;
+    manager.renews = None;
+    let mut link = manager.tls().await.unwrap();
+    assert_eq!(shown(&link), second);
+    link.next().await;
+    let reason = "expired: this certificate has ended".to_owned();
+    link.send(&ChannelMessage::Goodbye { reason }).await;
+    let third = renew(&manager, &ca).await;
+    let (link, _) = manager.accept(60).await;
+    assert_eq!(shown(&link), third);
+    agent
+        .until("the third in its place", || files(&agent) == 3)
+        .await;
+    let kept = CertificateDer::from_pem_slice(&on_disk(&agent, "agent.pem")).unwrap();
+    assert_eq!(kept, third);
+}

@@ -143,7 +143,13 @@ impl Keeper<'_> {
             other => return Err(Ended::unexpected(&other)),
         };
         let store = self.store.clone();
+        let shown_first = self.pair.next;
         let until = blocking(move || {
+            if shown_first {
+                // It proved good by this, and the manager forgot the one before: it must
+                // not be what the new one is written over.
+                store.promote().map_err(|error| error.to_string())?;
+            }
             store
                 .stage(&key, &certificate, None)
                 .map_err(|error| error.to_string())?;

@@ -78,7 +78,7 @@ pub(crate) async fn run(
                 pair: &pair,
             };
             match ended.refusal {
-                Some(_) if pair.next && others => fall_back(&store, ended),
+                Some(Refusal::Identity) if pair.next && others => fall_back(&store, ended),
                 Some(Refusal::Expired) => renew(&keeper, stop).await,
                 _ => ended,
             }
@@ -102,7 +102,7 @@ pub(crate) async fn run(
             Again::Soon | Again::AtOnce => backoff.next(rand::random()),
             Again::Late => backoff.longest(rand::random()),
         };
-        attempt += 1;
+        attempt += usize::from(ended.lasted.is_zero());
         facts.disconnected(address, reason, Some(pause));
         say(address, &ended, pause);
         tokio::select! {
