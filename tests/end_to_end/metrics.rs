@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wpk_testkit::manager::PATIENCE;
-use wpk_testkit::{Manager, release, wait_until};
+use wpk_testkit::process::Signal;
+use wpk_testkit::{Manager, Process, binary, release, wait_until};
 
 const SETTINGS: &str = "[telemetry]\nlisten = \"127.0.0.1:0\"";
 
@@ -143,4 +145,34 @@ async fn a_taken_port_ends_the_start_with_its_key() {
     let mut manager = Manager::prepare(&settings).await.unwrap();
     let told = manager.boot().await.unwrap_err().to_string();
     assert!(told.contains("telemetry.listen"), "{told}");
+}
+
+#[tokio::test]
+async fn a_log_for_programs_is_an_object_a_line() {
+    let manager = Manager::prepare("[log]\nformat = \"json\"").await.unwrap();
+    let mut command = tokio::process::Command::new(binary("wpkd").unwrap());
+    command.arg("--config").arg(manager.config());
+    let log = manager.home.path("logs/json.log");
+    let mut daemon = Process::start(command, &log).unwrap();
+    let ready = daemon
+        .wait_for_line("\"message\":\"ready\"", PATIENCE)
+        .await;
+    assert!(ready.is_some(), "{}", daemon.output());
+    daemon.signal(Signal::TERM).unwrap();
+    assert!(daemon.wait(PATIENCE).await.unwrap().success());
+    let written = daemon.output();
+    let mut messages = Vec::new();
+    for line in written.lines() {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(
+            event["timestamp"].is_string() && event["level"].is_string(),
+            "{line}"
+        );
+        messages.push(event["fields"]["message"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(
+        messages.last().map(String::as_str),
+        Some("stopped"),
+        "{messages:?}"
+    );
 }

@@ -42,8 +42,8 @@ pub use ossec::OssecConf;
 pub use plugins::Plugins;
 pub use reading::Reading;
 pub use sections::{
-    CacheSettings, ChunkSize, Concurrency, DeliverySettings, LogSettings, OnRestart, PluginSection,
-    Settings, TaskSettings, TelemetrySettings,
+    CacheSettings, ChunkSize, Concurrency, DeliverySettings, LogFormat, LogSettings, OnRestart,
+    PluginSection, Settings, TaskSettings, TelemetrySettings,
 };
 
 /// One mistake in the configuration.

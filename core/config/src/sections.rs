@@ -321,6 +321,20 @@ pub struct LogSettings {
     /// What is logged, in the words of `RUST_LOG`, which wins where it is set; absent:
     /// `info`.
     pub filter: Option<String>,
+    /// How each event is written.
+    pub format: LogFormat,
+}
+
+/// How an event of the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line to be read.
+    #[default]
+    Text,
+    /// A line with one JSON object, for programs: `timestamp` (RFC 3339, UTC), `level`,
+    /// `target`, and `fields` with `message`.
+    Json,
 }
 
 /// What becomes of waiting tasks when the daemon starts.

@@ -145,7 +145,7 @@ impl End {
 }
 
 fn run(start: &Start<'_>) -> ExitCode {
-    start.log.show(start.settings.log.filter.as_deref());
+    start.log.show(&start.settings.log);
     // What the daemon creates is for its user and group; each file that must be
     // narrower says so itself.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));

@@ -77,7 +77,8 @@ impl Reload<'_> {
         for key in changed {
             let refusal = match key.split('.').next() {
                 Some("provider") => providers.as_ref().err().cloned(),
-                Some("log") => self.log.fixed(),
+                Some("log") if key == "log.filter" => self.log.fixed(),
+                Some("log") => None,
                 _ => needs_restart(&key).then(|| "it needs a restart".to_owned()),
             };
             match refusal {
@@ -93,7 +94,7 @@ impl Reload<'_> {
             }
         }
         self.control.set_limits(&settings);
-        self.log.show(settings.log.filter.as_deref());
+        self.log.show(&settings.log);
         if let Ok(providers) = providers {
             let repository = settings.context().wpk_repository;
             if repository != self.context.wpk_repository {

@@ -1,6 +1,7 @@
 //! Logs: one line per event on standard error, where a service manager or a
 //! terminal picks it up. `RUST_LOG` chooses what is shown, where it is set; else
-//! `log.filter` of the settings, `info` before they are read.
+//! `log.filter` of the settings, `info` before they are read. `log.format = "json"` writes
+//! an object for each event.
 //!
 //! Agents, repositories and clients have texts of theirs logged. Whatever they
 //! hold, an event stays one line: nobody can write a line that we did not.
@@ -8,27 +9,46 @@
 use std::io::{self, IsTerminal, Write};
 
 use tracing::error;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+use wpk_config::{LogFormat, LogSettings};
 
 /// Without another word.
 const USUAL: &str = "info";
 
+/// What writes events.
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+/// What of them is written is said on top of it.
+type Filtered = tracing_subscriber::layer::Layered<reload::Layer<Lines, Registry>, Registry>;
+
 /// The log that was started.
 pub(crate) struct Log {
-    set: Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>,
+    filter: reload::Handle<EnvFilter, Filtered>,
+    lines: reload::Handle<Lines, Registry>,
     /// `RUST_LOG` says what is shown.
     fixed: bool,
 }
 
 impl Log {
-    /// Shows what `log.filter` says, unless `RUST_LOG` is set.
-    pub(crate) fn show(&self, filter: Option<&str>) {
+    /// Shows what `log.filter` says, unless `RUST_LOG` is set, in the form of
+    /// `log.format`.
+    pub(crate) fn show(&self, settings: &LogSettings) {
+        let lines = lines(settings.format);
+        if let Err(error) = self.lines.reload(lines) {
+            error!(%error, "the form of the log stays as it was");
+        }
         if self.fixed {
             return;
         }
         // Checked before, with the other settings.
-        let filter = EnvFilter::try_new(filter.unwrap_or(USUAL)).map_err(|error| error.to_string());
-        if let Err(error) = filter.and_then(|filter| (self.set)(filter)) {
+        let filter = settings.filter.as_deref().unwrap_or(USUAL);
+        let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string());
+        let taken = filter.and_then(|filter| {
+            let taken = self.filter.reload(filter);
+            taken.map_err(|error| error.to_string())
+        });
+        if let Err(error) = taken {
             error!(error, "the filter of the log stays as it was");
         }
     }
@@ -55,21 +75,27 @@ pub(crate) fn start() -> Log {
     let wanted = Some(said).filter(|said| !said.is_empty());
     let wanted = wanted.and_then(|said| EnvFilter::try_new(said).ok());
     let fixed = wanted.is_some();
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(wanted.unwrap_or_else(|| EnvFilter::new(USUAL)))
+    let (lines, lines_handle) = reload::Layer::new(lines(LogFormat::Text));
+    let (filter, filter_handle) =
+        reload::Layer::new(wanted.unwrap_or_else(|| EnvFilter::new(USUAL)));
+    // A second start is harmless: the first one stays.
+    let _ = (Registry::default().with(lines).with(filter)).try_init();
+    Log {
+        filter: filter_handle,
+        lines: lines_handle,
+        fixed,
+    }
+}
+
+fn lines(format: LogFormat) -> Lines {
+    let lines = fmt::layer()
         .with_writer(|| OneLine(io::stderr()))
-        .with_ansi(io::stderr().is_terminal())
         // A log that cannot be written (a full disk, a closed pipe) is no reason
         // to end: the daemon goes on without it, and says nothing about that there.
-        .log_internal_errors(false)
-        .with_filter_reloading();
-    let handle = logs.reload_handle();
-    // A second start is harmless: the first one stays.
-    let _ = logs.try_init();
-    let set = move |filter| handle.reload(filter).map_err(|error| error.to_string());
-    Log {
-        set: Box::new(set),
-        fixed,
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.with_ansi(false).json().boxed(),
     }
 }
 
