@@ -17,6 +17,7 @@
 mod beside;
 mod homes;
 mod installers;
+mod itself;
 mod results;
 mod stand;
 mod system;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let rooms = [
         results::CHECKS,
         installers::CHECKS,
+        itself::CHECKS,
         beside::CHECKS,
         homes::CHECKS,
         system::CHECKS,

@@ -56,6 +56,24 @@ impl Stand {
         Self::run(home, queue, config, Command::new(program)).await
     }
 
+    /// As [`Stand::start`], with the program in the home, where it may be upgraded.
+    pub async fn start_own() -> Self {
+        let stand = Self::start("").await;
+        let Self {
+            home,
+            mut process,
+            queue,
+            config,
+            ..
+        } = stand;
+        process.kill().await.unwrap();
+        fs::create_dir(home.path().join("bin")).unwrap();
+        let program = home.path().join("bin/wpk-agent");
+        copy_agent(&program);
+        fs::write(home.path().join("VERSION"), "v4.14.0\n").unwrap();
+        Self::run(home, queue, config, Command::new(program)).await
+    }
+
     /// As [`Stand::start`], by the user that owns nothing, whose the home is then.
     pub async fn start_as_nobody(more: &str) -> Self {
         let stand = Self::start(more).await;
@@ -69,12 +87,7 @@ impl Stand {
         process.kill().await.unwrap();
         // Where it was built he may not look.
         let program = home.path().join("etc/wpk-agent");
-        let built = build(&["wpk-agent"]).unwrap().join("wpk-agent");
-        let copied = std::process::Command::new("cp")
-            .arg(built)
-            .arg(&program)
-            .status();
-        assert!(copied.unwrap().success());
+        copy_agent(&program);
         crate::system::give_to_nobody(home.path());
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
@@ -206,6 +219,14 @@ impl Stand {
         assert_eq!(self.open().await, 0);
         "works"
     }
+}
+
+/// By another process: this one may be starting a third at any moment, which would hold
+/// it open for writing.
+fn copy_agent(to: &Path) {
+    let built = build(&["wpk-agent"]).unwrap().join("wpk-agent");
+    let copied = std::process::Command::new("cp").arg(built).arg(to).status();
+    assert!(copied.unwrap().success());
 }
 
 pub fn is_gone(pid: &str) -> bool {
