@@ -21,6 +21,7 @@ mod examine;
 mod fault;
 mod feed;
 mod imports;
+mod lock;
 mod moves;
 mod near;
 mod open;

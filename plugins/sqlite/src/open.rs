@@ -13,6 +13,7 @@ use wpk_api::StoreError;
 use wpk_sqlite_file::Place;
 
 use crate::fault::Fault;
+use crate::lock::Lock;
 use crate::schema;
 
 /// How long a connection waits for another program's lock. Nothing of ours
@@ -24,13 +25,14 @@ const STATEMENTS: usize = 64;
 
 /// Opens the connection that writes: makes folders, file and tables if absent,
 /// checks what is there.
-pub(crate) fn writer(file: &Path) -> Result<(Connection, Place), StoreError> {
+pub(crate) fn writer(file: &Path) -> Result<(Connection, Place, Lock), StoreError> {
     create(file).map_err(|error| {
         StoreError::Unavailable(format!(
             "{}: cannot be created: {error}; the user of this program must be able to write its folder",
             file.display()
         ))
     })?;
+    let lock = Lock::take(file)?;
     let open = || -> Result<Connection, Fault> {
         let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         // Asked before anything is written: a file that is no task database
@@ -57,7 +59,7 @@ pub(crate) fn writer(file: &Path) -> Result<(Connection, Place), StoreError> {
     let place = Place::of(file).map_err(|error| {
         StoreError::Unavailable(format!("{}: cannot be looked at: {error}", file.display()))
     })?;
-    Ok((connection, place))
+    Ok((connection, place, lock))
 }
 
 /// Opens a connection that only reads. The writer must be open.

@@ -13,6 +13,7 @@ use wpk_api::{
     TransitionResult, UnixTime, Version,
 };
 
+use crate::lock::Lock;
 use crate::near::Near;
 use crate::worker::{Call, Reader, WAITING, Writer, ask};
 use crate::{feed, imports, moves, open, read, rows, timeline};
@@ -30,6 +31,8 @@ pub struct SqliteStore {
     near: Near,
     writing: Option<JoinHandle<()>>,
     reading: Vec<JoinHandle<()>>,
+    /// Given back last: after everything is written.
+    _lock: Lock,
 }
 
 impl SqliteStore {
@@ -39,7 +42,8 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Damaged`] if the file is no task database of a known
     /// layout (it is left as it is), [`StoreError::Unavailable`] or
-    /// [`StoreError::Full`] if it cannot be opened, read or written.
+    /// [`StoreError::Full`] if it cannot be opened, read or written, or another
+    /// process has it open as its store.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let file = std::path::absolute(path).map_err(|error| {
@@ -48,7 +52,7 @@ impl SqliteStore {
         let (writer, calls) = mpsc::channel(WAITING);
         let (readers, questions) = mpsc::channel(WAITING);
         // First, because it makes what the other connections need.
-        let (connection, place) = open::writer(&file)?;
+        let (connection, place, lock) = open::writer(&file)?;
         let cores = thread::available_parallelism()
             .map_or(2, usize::from)
             .clamp(2, 4);
@@ -59,6 +63,7 @@ impl SqliteStore {
             writing: None,
             reading: Vec::new(),
             file: file.clone(),
+            _lock: lock,
         };
         let thread = Writer {
             connection,

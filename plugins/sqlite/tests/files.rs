@@ -448,3 +448,31 @@ async fn waiting_writes_are_one_batch_and_fail_alone() {
         .unwrap();
     assert!(matches!(moved[..], [TransitionResult::Moved(_)]));
 }
+
+#[test]
+fn a_second_daemon_is_told_who_has_the_file() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("tasks.db");
+    let first = SqliteStore::open(&file).unwrap();
+    let told = SqliteStore::open(&file).map(drop).unwrap_err().to_string();
+    assert!(
+        told.contains(&format!("process {}", std::process::id())),
+        "{told}"
+    );
+    assert!(
+        told.contains("tasks.db") && told.contains("store.path"),
+        "{told}"
+    );
+    drop(first);
+    SqliteStore::open(&file).unwrap();
+
+    // A link in the place of what says it is not followed.
+    let other = folder.path().join("other.db");
+    std::os::unix::fs::symlink(
+        folder.path().join("elsewhere"),
+        folder.path().join("other.db.owner"),
+    )
+    .unwrap();
+    assert!(SqliteStore::open(&other).is_err());
+    assert!(!folder.path().join("elsewhere").exists());
+}
