@@ -320,7 +320,7 @@ wpk_clean() {
 }
 
 wpk_fail() {
-    wpk_reason=$*
+    wpk_reason=$(printf %s "$*" | tr '\t' ' ')
     wpk_say "$*"
     wpk_conclude 2
 }

@@ -226,14 +226,15 @@ mod tests {
             .spawn(home.path(), || {
                 tries += 1;
                 if tries == 3 {
+                    // It ends by that, soon.
                     drop(holder.stdin.take());
-                    holder.wait().unwrap();
                 }
-                tries < 100
+                tries < 1_000
             })
             .unwrap();
+        holder.wait().unwrap();
         assert!(child.wait().unwrap().success());
-        assert_eq!(tries, 3);
+        assert!(tries >= 3, "{tries}");
     }
 
     #[test]

@@ -76,6 +76,12 @@ fn it_upgrades_and_rolls_back() {
     assert_eq!(home.take_result().as_deref(), Some("2\n"), "{}", log(&home));
     assert_eq!(home.snapshot(), old());
     assert_eq!(home.read("calls"), "stop\nstart\nstop\nstart\n");
+    let reason = |home: &Home| home.read("var/upgrade/upgrade_reason");
+    assert!(
+        reason(&home).starts_with("not healthy: health 10 false"),
+        "{}",
+        reason(&home)
+    );
     let slow = [("HEALTH", "sleep 1000"), ("LIMIT", "1")];
     assert_eq!(upgrade(&home, &slow).status.code(), Some(0));
     assert_eq!(home.take_result().as_deref(), Some("2\n"), "{}", log(&home));
@@ -86,6 +92,7 @@ fn it_upgrades_and_rolls_back() {
         Some(0)
     );
     assert_eq!(home.take_result().as_deref(), Some("1\n"), "{}", log(&home));
+    assert_eq!(reason(&home), "no-such-program is missing\n");
     assert_eq!(home.snapshot(), old());
     assert_eq!(upgrade(&home, &[]).status.code(), Some(0));
     assert_eq!(home.result().as_deref(), Some("0\n"), "{}", log(&home));
