@@ -29,7 +29,7 @@ fn agent(home: &Path) -> Process {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_was_away_comes_back_by_itself() {
-    let site = Site::with(&[("CERTIFICATE_LIFE", "2s")]).await;
+    let site = Site::with(&[("CERTIFICATE_LIFE", "5s")]).await;
     let home = site.folder("web01");
     let token = site.token("1").await;
     site.enroll(&home, &token, &["--name", "web01"])
@@ -46,7 +46,7 @@ async fn a_machine_that_was_away_comes_back_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_was_away_for_too_long_needs_a_fresh_token_and_both_sides_say_so() {
-    let site = Site::with(&[("CERTIFICATE_LIFE", "2s"), ("RENEW_WITHIN", "0s")]).await;
+    let site = Site::with(&[("CERTIFICATE_LIFE", "10s"), ("RENEW_WITHIN", "0s")]).await;
     let home = site.folder("web01");
     let token = site.token("2").await;
     site.enroll(&home, &token, &["--name", "web01"])

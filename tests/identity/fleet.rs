@@ -13,7 +13,7 @@ use crate::site::{Site, start};
 
 const AGENTS: usize = 50;
 /// Certificates are renewed after two thirds of it.
-const LIFE: &str = "60s";
+const LIFE: &str = "90s";
 
 struct Member {
     name: String,
