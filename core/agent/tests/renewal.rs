@@ -33,6 +33,12 @@ fn files(agent: &Agent) -> usize {
     fs::read_dir(agent.path("etc/channel")).unwrap().count()
 }
 
+/// The new certificate has its place, and the one before is kept.
+fn promoted(agent: &Agent) -> bool {
+    let there = |name: &str| agent.path("etc/channel").join(name).exists();
+    there("agent.pem.old") && !there("agent.pem.next")
+}
+
 /// The agent dials beside its session and wants another certificate; it gets one.
 async fn renew(manager: &Manager, ca: &Ca) -> CertificateDer<'static> {
     let mut link = manager.tls().await.unwrap();
@@ -97,11 +103,26 @@ async fn a_new_certificate_takes_its_place_once_it_was_welcomed() {
     let (link, _) = manager.accept(60).await;
     assert_eq!(shown(&link), new);
     agent
-        .until("the new certificate in its place", || files(&agent) == 3)
+        .until("the new certificate in its place", || promoted(&agent))
         .await;
     let kept = CertificateDer::from_pem_slice(&on_disk(&agent, "agent.pem")).unwrap();
     assert_eq!(kept, new);
     assert_ne!(on_disk(&agent, "agent.key"), key);
+    drop(link);
+
+    // A manager that was put back from a backup knows the one before, which is kept.
+    let mut link = manager.tls().await.unwrap();
+    assert_eq!(shown(&link), new);
+    link.next().await;
+    let reason = "unknown: this certificate belongs to no enrolled agent".to_owned();
+    link.send(&ChannelMessage::Goodbye { reason }).await;
+    drop(link);
+    let (link, _) = manager.accept(60).await;
+    assert_eq!(shown(&link), before);
+    drop(link);
+    // It is asked with the newest first, each time.
+    let (link, _) = manager.accept(60).await;
+    assert_eq!(shown(&link), new);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +202,7 @@ async fn one_that_ended_before_it_was_used_is_renewed_with_itself() {
     let (link, _) = manager.accept(60).await;
     assert_eq!(shown(&link), third);
     agent
-        .until("the third in its place", || files(&agent) == 3)
+        .until("the third in its place", || promoted(&agent))
         .await;
     let kept = CertificateDer::from_pem_slice(&on_disk(&agent, "agent.pem")).unwrap();
     assert_eq!(kept, third);

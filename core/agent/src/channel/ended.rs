@@ -29,8 +29,10 @@ pub(super) struct Ended {
 /// What a manager has against a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It is not (any more) an agent's.
-    Identity,
+    /// It is no agent's, as far as the manager knows.
+    Unknown,
+    /// It was taken back.
+    Revoked,
     /// It has ended.
     Expired,
 }
@@ -52,7 +54,8 @@ impl Ended {
     /// What the manager's Goodbye asks for: its first word tells.
     pub(super) fn dismissed(reason: &str) -> Self {
         let (again, refusal) = match reason.split(':').next().unwrap_or_default() {
-            "unknown" | "revoked" => (Again::Late, Some(Refusal::Identity)),
+            "unknown" => (Again::Late, Some(Refusal::Unknown)),
+            "revoked" => (Again::Late, Some(Refusal::Revoked)),
             "expired" => (Again::Late, Some(Refusal::Expired)),
             "replaced" | "protocol" | "flood" | "refused" => (Again::Late, None),
             _ => (Again::Soon, None),

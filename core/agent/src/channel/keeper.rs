@@ -16,7 +16,9 @@ use wpk_wire::{ChannelMessage, FrameDecoder};
 
 use super::ended::{Again, Ended};
 use super::line::{dial, put, receive};
-use crate::credentials::{Life, Pair, Store, certificates_in, hexadecimal, is_authority, new_key};
+use crate::credentials::{
+    Age, Life, Pair, Store, certificates_in, hexadecimal, is_authority, new_key,
+};
 use crate::settings::ChannelSettings;
 
 /// The longest that is slept at once: a machine that was asleep looks at its clock then.
@@ -143,7 +145,7 @@ impl Keeper<'_> {
             other => return Err(Ended::unexpected(&other)),
         };
         let store = self.store.clone();
-        let shown_first = self.pair.next;
+        let shown_first = self.pair.age == Age::Next;
         let until = blocking(move || {
             if shown_first {
                 // It proved good by this, and the manager forgot the one before: it must
@@ -154,7 +156,7 @@ impl Keeper<'_> {
                 .stage(&key, &certificate, None)
                 .map_err(|error| error.to_string())?;
             let pairs = store.pairs().map_err(|error| error.to_string())?;
-            match pairs.first().filter(|pair| pair.next) {
+            match pairs.first().filter(|pair| pair.age == Age::Next) {
                 Some(pair) => Ok(pair.life.until),
                 None => Err("the manager's answer is for another key".to_owned()),
             }

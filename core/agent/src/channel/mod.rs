@@ -14,7 +14,7 @@ mod tls;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::credentials::{Pair, Store};
+use crate::credentials::{Age, Pair, Store};
 use crate::engine::Commands;
 use crate::facts::Facts;
 use crate::identity::Identity;
@@ -43,6 +43,8 @@ pub(crate) async fn run(
     // Dials since the last welcome, or since there is another identity; and how often
     // there was no pause.
     let (mut attempt, mut hurried) = (0, 0);
+    // The manager does not know the identity in use.
+    let mut unknown = false;
     while !stop.is_cancelled() {
         let now = live.now();
         let Some(settings) = &now.channel else {
@@ -58,9 +60,9 @@ pub(crate) async fn run(
                 certificate: settings.certificate.clone(),
                 key: settings.key.clone(),
             };
-            let (pair, others) = match choose(&store, attempt) {
+            let (pair, others) = match choose(&store, attempt, unknown) {
                 Ok(chosen) => chosen,
-                Err(error) => return Ended::lost(error),
+                Err(error) => return (Ended::lost(error), false),
             };
             let session = Session {
                 settings,
@@ -77,13 +79,22 @@ pub(crate) async fn run(
                 store: &store,
                 pair: &pair,
             };
-            match ended.refusal {
-                Some(Refusal::Identity) if pair.next && others => fall_back(&store, ended),
-                Some(Refusal::Expired) => renew(&keeper, stop).await,
+            let ended = match (ended.refusal, pair.age) {
+                (Some(Refusal::Unknown | Refusal::Revoked), Age::Next) if others => {
+                    fall_back(&store, ended)
+                }
+                // It may have been put back from a backup, and know the one before.
+                (Some(Refusal::Unknown), Age::Current) if others => {
+                    let ended = Ended::new(Again::AtOnce, ended.reason);
+                    return (ended, true);
+                }
+                (Some(Refusal::Expired), _) => renew(&keeper, stop).await,
                 _ => ended,
-            }
+            };
+            (ended, false)
         };
-        let ended = one.await;
+        let ended;
+        (ended, unknown) = one.await;
         if !ended.lasted.is_zero() {
             (attempt, hurried) = (0, 0);
         }
@@ -122,14 +133,21 @@ fn say(address: &str, ended: &Ended, pause: Duration) {
 }
 
 /// What to show: the newest, and after a dial that came to nothing the one before, in
-/// turns; and whether there are others.
-fn choose(store: &Store, attempt: usize) -> Result<(Pair, bool), String> {
+/// turns; one that was in use earlier only where the manager does not know a newer one. And
+/// whether there are others.
+fn choose(store: &Store, attempt: usize, unknown: bool) -> Result<(Pair, bool), String> {
     store
         .settle()
         .map_err(|error| format!("{}: {error}", store.ca.display()))?;
     let mut pairs = store.pairs().map_err(|error| error.to_string())?;
     let count = pairs.len();
-    Ok((pairs.swap_remove(attempt % count), count > 1))
+    if unknown && let Some(old) = pairs.pop_if(|pair| pair.age == Age::Old) {
+        tracing::warn!("the manager does not know the certificate; the one before is shown");
+        return Ok((old, count > 1));
+    }
+    let known = pairs.iter().filter(|pair| pair.age != Age::Old).count();
+    let chosen = pairs.swap_remove(attempt % known.max(1));
+    Ok((chosen, count > 1))
 }
 
 /// The manager does not take the new certificate; the one before is there still.

@@ -13,7 +13,7 @@ use wpk_wire::agent::{Routed, route};
 use wpk_wire::channel::{Authorities, MAX_PAYLOAD};
 use wpk_wire::{AgentRequest, AgentResponse, ChannelMessage, FrameDecoder, Welcome};
 
-use crate::credentials::{Pair, Store};
+use crate::credentials::{Age, Pair, Store};
 use crate::engine::Commands;
 use crate::facts::Facts;
 use crate::identity::Identity;
@@ -71,7 +71,7 @@ impl Session<'_> {
         let (address, agent) = (&self.settings.address, welcome.agent.to_string());
         self.facts
             .connected(address, agent, &welcome.name, &version);
-        if self.pair.next
+        if self.pair.age == Age::Next
             && let Err(error) = self.store.promote()
         {
             // It is shown again the next time, and found good again.

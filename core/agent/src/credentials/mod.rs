@@ -2,7 +2,7 @@
 //!
 //! A new identity is written beside the one in use (`agent.key.next`, `agent.pem.next`) and
 //! takes its place once it has proved good: key first, certificate last, each by one
-//! rename. Killed between any two writes, there is a certificate whose key is there too:
+//! rename, and the one before is kept aside (`.old`). Killed between any two writes, there is a certificate whose key is there too:
 //! [`Store::pairs`] finds what belongs together, the newest first. The CAs of an enrolment
 //! wait as `ca.pem.next`; they count from the moment its certificate is there. Enrolment,
 //! renewal and the channel enter.
@@ -46,8 +46,32 @@ pub(crate) struct Pair {
     pub(crate) certified: Arc<CertifiedKey>,
     /// From when to when it is good.
     pub(crate) life: Life,
+    pub(crate) age: Age,
+}
+
+/// Which one of those that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
     /// It has not proved good yet.
-    pub(crate) next: bool,
+    Next,
+    /// The one in use.
+    Current,
+    /// The one before, which a manager may know that was put back from a backup.
+    Old,
+}
+
+impl Age {
+    /// Where the file of that age lies, beside the one in use.
+    fn of(self, path: &Path) -> PathBuf {
+        let ending = match self {
+            Self::Next => return next(path),
+            Self::Current => return path.to_owned(),
+            Self::Old => ".old",
+        };
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        name.into()
+    }
 }
 
 impl Store {
@@ -65,19 +89,22 @@ impl Store {
     pub(crate) fn pairs(&self) -> Result<Vec<Pair>, CredentialsError> {
         let mut pairs = Vec::new();
         let mut reason = None;
-        for (certificate, is_next) in [
-            (next(&self.certificate), true),
-            (self.certificate.clone(), false),
-        ] {
-            for key in [next(&self.key), self.key.clone()] {
-                if (is_next && !certificate.exists()) || (key != self.key && !key.exists()) {
-                    continue;
-                }
-                match pair(&certificate, &key, is_next) {
-                    Ok(pair) => pairs.push(pair),
-                    Err(error) => reason = Some(error),
-                }
+        let ages = [Age::Next, Age::Current, Age::Old];
+        for age in ages {
+            let certificate = age.of(&self.certificate);
+            if age != Age::Current && !certificate.exists() {
+                continue;
             }
+            let mut keys = ages.iter().map(|age| age.of(&self.key));
+            let fitting = keys.find_map(|key| {
+                if key != self.key && !key.exists() {
+                    return None;
+                }
+                pair(&certificate, &key, age)
+                    .map_err(|error| reason = Some(error))
+                    .ok()
+            });
+            pairs.extend(fitting);
         }
         match (pairs.is_empty(), reason) {
             (true, Some(reason)) => Err(reason),
@@ -121,7 +148,7 @@ impl Store {
         }
     }
 
-    /// The new identity has proved good.
+    /// The new identity has proved good; the one before is kept aside.
     pub(crate) fn promote(&self) -> io::Result<()> {
         let (key, certificate) = (next(&self.key), next(&self.certificate));
         if !certificate.exists() {
@@ -129,6 +156,13 @@ impl Store {
         }
         // The key is gone already where an earlier promotion was cut short.
         if key.exists() {
+            for (path, mode) in [(&self.key, 0o600), (&self.certificate, 0o644)] {
+                match read(path) {
+                    Ok(text) => put(&Age::Old.of(path), &text, mode, Owner::Folder)?,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
             rename(&key, &self.key)?;
         }
         rename(&certificate, &self.certificate)
@@ -138,6 +172,12 @@ impl Store {
     pub(crate) fn drop_next(&self) -> io::Result<()> {
         remove(&next(&self.certificate))?;
         remove(&next(&self.key))
+    }
+
+    /// What was before an enrolment is another identity.
+    pub(crate) fn forget_old(&self) -> io::Result<()> {
+        remove(&Age::Old.of(&self.certificate))?;
+        remove(&Age::Old.of(&self.key))
     }
 
     /// Trusts these CAs from now on.
@@ -153,7 +193,7 @@ pub(crate) fn next(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn pair(certificate: &Path, key: &Path, next: bool) -> Result<Pair, CredentialsError> {
+fn pair(certificate: &Path, key: &Path, age: Age) -> Result<Pair, CredentialsError> {
     let chain = certificates(certificate)?;
     let bad = |path: &Path, reason: String| CredentialsError::Pem {
         path: path.to_owned(),
@@ -179,7 +219,7 @@ fn pair(certificate: &Path, key: &Path, next: bool) -> Result<Pair, CredentialsE
     Ok(Pair {
         certified: Arc::new(certified),
         life,
-        next,
+        age,
     })
 }
 

@@ -66,6 +66,17 @@ fn a_promotion_may_be_cut_short_anywhere() {
     store.promote().unwrap();
     assert_eq!(shown(&store), std::slice::from_ref(&new));
     assert!(!next(&store.certificate).exists());
+    for (path, content) in &before {
+        fs::write(path, content).unwrap();
+    }
+    store.promote().unwrap();
+    assert_eq!(
+        shown(&store),
+        [new.clone(), old[0].clone()],
+        "the one before is kept"
+    );
+    store.forget_old().unwrap();
+    assert_eq!(shown(&store), std::slice::from_ref(&new));
 
     // It may also prove bad.
     for (path, content) in before {

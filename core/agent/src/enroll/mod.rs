@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use wpk_wire::channel::{Enroll, EnrollToken, PROTOCOL};
 
-use crate::credentials::{certificates, certificates_in, digest, new_key};
+use crate::credentials::{Age, certificates, certificates_in, digest, new_key};
 use place::Place;
 use talk::Trust;
 
@@ -152,13 +152,14 @@ fn keep(
         .stage(key, certificate, Some(authorities))
         .map_err(|error| error.to_string())?;
     let pairs = store.pairs().map_err(|error| error.to_string())?;
-    if !pairs.first().is_some_and(|pair| pair.next) {
+    if !pairs.first().is_some_and(|pair| pair.age == Age::Next) {
         return Err("its certificate is for another key".to_owned());
     }
     store
         .settle()
         .and_then(|()| place.write_settings(address))
         .and_then(|()| store.promote())
+        .and_then(|()| store.forget_old())
         .map_err(|error| error.to_string())
 }
 

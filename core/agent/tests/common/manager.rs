@@ -115,7 +115,12 @@ impl Manager {
 
     /// The next agent that dials, welcomed.
     pub async fn accept(&self, keepalive_seconds: u32) -> (Link, Hello) {
-        let mut link = self.tls().await.unwrap();
+        // One that was killed may have left a connection behind.
+        let mut link = loop {
+            if let Ok(link) = self.tls().await {
+                break link;
+            }
+        };
         let Some(ChannelMessage::Hello(hello)) = link.next().await else {
             panic!("no hello")
         };
