@@ -79,19 +79,7 @@ pub(crate) async fn run(
                 store: &store,
                 pair: &pair,
             };
-            let ended = match (ended.refusal, pair.age) {
-                (Some(Refusal::Unknown | Refusal::Revoked), Age::Next) if others => {
-                    fall_back(&store, ended)
-                }
-                // It may have been put back from a backup, and know the one before.
-                (Some(Refusal::Unknown), Age::Current) if others => {
-                    let ended = Ended::new(Again::AtOnce, ended.reason);
-                    return (ended, true);
-                }
-                (Some(Refusal::Expired), _) => renew(&keeper, stop).await,
-                _ => ended,
-            };
-            (ended, false)
+            follow(ended, &keeper, others, stop).await
         };
         let ended;
         (ended, unknown) = one.await;
@@ -121,6 +109,28 @@ pub(crate) async fn run(
             () = stop.cancelled() => return,
         }
     }
+}
+
+/// What follows from the end of a session beside dialling again, and whether the manager
+/// does not know the identity in use. `others`: there are others on the disk.
+async fn follow(
+    ended: Ended,
+    keeper: &Keeper<'_>,
+    others: bool,
+    stop: &CancellationToken,
+) -> (Ended, bool) {
+    let ended = match (ended.refusal, keeper.pair.age) {
+        (Some(Refusal::Unknown | Refusal::Revoked), Age::Next) if others => {
+            fall_back(keeper.store, ended)
+        }
+        // It may have been put back from a backup, and know the one before.
+        (Some(Refusal::Unknown), Age::Current) if others => {
+            return (Ended::new(Again::AtOnce, ended.reason), true);
+        }
+        (Some(Refusal::Expired), _) => renew(keeper, stop).await,
+        _ => ended,
+    };
+    (ended, false)
 }
 
 fn say(address: &str, ended: &Ended, pause: Duration) {
