@@ -10,9 +10,8 @@ const BEFORE: &str = "\
 .SH DESCRIPTION
 Settings of
 .BR wpk-agent (1),
-a TOML file: /etc/wpk-agent/wpk-agent.toml, or the one that \\-\\-config names. Below is the
-whole file as the package brings it; a line behind a # is the default. Unknown keys are
-mistakes, and
+a TOML file: /etc/wpk-agent/wpk-agent.toml, or the one that \\-\\-config names. Below is what
+the file of the package says of each key, with its default. Unknown keys are mistakes, and
 .B wpk-agent check
 prints all of them. SIGHUP has the agent read the file again.
 .SH SETTINGS
@@ -34,7 +33,7 @@ pub(super) fn page(source: &str) -> String {
         let line = Line::of(line);
         let is_code = matches!(line, Line::Code(_));
         if is_code != shows_code {
-            page.push_str(if is_code { ".PP\n.nf\n" } else { ".fi\n" });
+            page.push_str(if is_code { ".PP\n.nf\n" } else { ".fi\n.PP\n" });
             shows_code = is_code;
         }
         // Writing to a string does not fail.
