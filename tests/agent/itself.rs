@@ -5,12 +5,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use wpk_testkit::process::build;
 
-use crate::stand::Stand;
+use crate::stand::{DEADLINE, Stand};
 use crate::table::{Check, check};
 
 pub const CHECKS: &[Check] = &[
@@ -92,7 +93,7 @@ async fn until_changed(stand: &Stand) {
 /// Kills those processes of the home that have this in their environment.
 fn kill(home: &Path, mark: &str) {
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let mut killed = 0;
+    let mut killed = Vec::new();
     for entry in entries {
         let process = entry.path();
         let environment = fs::read(process.join("environ")).unwrap_or_default();
@@ -106,11 +107,18 @@ fn kill(home: &Path, mark: &str) {
         if has
             && fs::read_link(process.join("cwd")).is_ok_and(|folder| folder == home)
             && let Some(pid) = pid.and_then(Pid::from_raw)
+            && kill_process(pid, Signal::KILL).is_ok()
         {
-            killed += usize::from(kill_process(pid, Signal::KILL).is_ok());
+            killed.push(pid.as_raw_nonzero().to_string());
         }
     }
-    assert!(killed > 0, "{mark}: nobody was killed");
+    assert!(!killed.is_empty(), "{mark}: nobody was killed");
+    // Until it is dead it holds its locks.
+    let end = Instant::now() + DEADLINE;
+    while !killed.iter().all(|pid| crate::stand::is_gone(pid)) {
+        assert!(Instant::now() < end, "{mark}: {killed:?} do not die");
+        std::thread::yield_now();
+    }
 }
 
 /// The agent that runs in the home, by what it tells of itself.

@@ -166,7 +166,10 @@ impl Stand {
     pub async fn told(&self) -> String {
         let mut buffer = vec![0; 4096];
         let length = tokio::time::timeout(DEADLINE, self.queue.recv(&mut buffer)).await;
-        let length = length.expect("nothing was reported").unwrap();
+        let Ok(length) = length else {
+            panic!("nothing was reported\n{}", self.process.output());
+        };
+        let length = length.unwrap();
         let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
         let json = text.strip_prefix("u:upgrade_module:").unwrap();
         let value: Value = serde_json::from_str(json.trim_end_matches('\0')).unwrap();
