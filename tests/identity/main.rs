@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod absence;
+mod backup;
 mod enrolment;
 mod fleet;
 mod site;

@@ -7,13 +7,45 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use wpk_testkit::manager::PATIENCE;
+use wpk_testkit::process::Signal;
 use wpk_testkit::{Home, Process, binary};
 
 /// The manager.
 pub(crate) struct Site {
     pub(crate) home: Home,
     pub(crate) address: String,
+    settings: Vec<(String, String)>,
+    starts: usize,
     daemon: Process,
+}
+
+/// Starts the manager; also answers where agents dial in.
+async fn boot(
+    home: &Home,
+    listen: &str,
+    settings: &[(String, String)],
+    start: usize,
+) -> (Process, String) {
+    let mut command = Command::new(binary("wpkd").unwrap());
+    command.arg("--home").arg(home.path("m"));
+    command
+        .env("WPKD_TRANSPORT__TYPE", "channel")
+        .env("WPKD_TRANSPORT__LISTEN", listen);
+    for (key, value) in settings {
+        command.env(format!("WPKD_TRANSPORT__{key}"), value);
+    }
+    let log = home.path(format!("wpkd-{start}.log"));
+    let mut daemon = Process::start(command, log).unwrap();
+    let line = daemon
+        .wait_for_line("agent channel listening", PATIENCE)
+        .await;
+    let ready = daemon.wait_for_line("ready", PATIENCE).await;
+    let (Some(line), Some(_)) = (line, ready) else {
+        panic!("{}", daemon.output())
+    };
+    let (_, address) = line.split_once(" address=").unwrap();
+    let address = address.split(' ').next().unwrap().trim().to_owned();
+    (daemon, address)
 }
 
 /// How a program ended.
@@ -32,29 +64,30 @@ impl Site {
     /// With these settings of the channel.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let home = Home::new().unwrap();
-        let mut command = Command::new(binary("wpkd").unwrap());
-        command.arg("--home").arg(home.path("m"));
-        command
-            .env("WPKD_TRANSPORT__TYPE", "channel")
-            .env("WPKD_TRANSPORT__LISTEN", "127.0.0.1:0");
-        for (key, value) in settings {
-            command.env(format!("WPKD_TRANSPORT__{key}"), value);
-        }
-        let mut daemon = Process::start(command, home.path("wpkd.log")).unwrap();
-        let line = daemon
-            .wait_for_line("agent channel listening", PATIENCE)
-            .await;
-        let ready = daemon.wait_for_line("ready", PATIENCE).await;
-        let (Some(line), Some(_)) = (line, ready) else {
-            panic!("{}", daemon.output())
-        };
-        let (_, address) = line.split_once(" address=").unwrap();
-        let address = address.split(' ').next().unwrap().trim().to_owned();
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let settings: Vec<_> = settings.iter().map(owned).collect();
+        let (daemon, address) = boot(&home, "127.0.0.1:0", &settings, 1).await;
         Self {
             home,
             address,
+            settings,
+            starts: 1,
             daemon,
         }
+    }
+
+    /// Stops the manager in order.
+    pub(crate) async fn stop(&mut self) {
+        self.daemon.signal(Signal::TERM).unwrap();
+        let status = self.daemon.wait(PATIENCE).await.unwrap();
+        assert!(status.success(), "{}", self.daemon.output());
+    }
+
+    /// Starts it again at its address.
+    pub(crate) async fn again(&mut self) {
+        self.starts += 1;
+        let (address, settings) = (&self.address, &self.settings);
+        (self.daemon, _) = boot(&self.home, address, settings, self.starts).await;
     }
 
     pub(crate) async fn wpkctl(&self, arguments: &[&str]) -> Ended {
