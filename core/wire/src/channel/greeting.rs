@@ -9,7 +9,7 @@ use super::kind::{Kind, check_digests, check_protocol, check_text, not_understoo
 /// What an agent says of itself first, after the TLS handshake told who it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// [`PROTOCOL`].
+    /// [`PROTOCOL`](super::PROTOCOL).
     pub protocol: u32,
     /// `ubuntu`, `windows`, `darwin`, ...
     pub platform: String,
@@ -35,7 +35,7 @@ pub struct Hello {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub renews: bool,
     /// The CAs that it trusts, of one that renews: SHA-256 of each (DER), hexadecimal, at
-    /// most [`MOST_CAS`].
+    /// most [`MOST_CAS`](super::MOST_CAS).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusts: Vec<String>,
 }
