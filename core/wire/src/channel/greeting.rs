@@ -43,7 +43,7 @@ pub struct Hello {
 /// The manager's answer to [`Hello`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// [`PROTOCOL`].
+    /// [`PROTOCOL`](super::PROTOCOL).
     pub protocol: u32,
     /// The agent's id, as its certificate says.
     pub agent: AgentId,
