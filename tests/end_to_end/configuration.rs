@@ -127,9 +127,22 @@ async fn the_commented_example_is_good_and_says_the_defaults() {
 async fn a_second_daemon_does_not_take_the_sockets_away() {
     let manager = Manager::start("").await.unwrap();
     let config = manager.config();
-    let output = wpkd(&["--config", config.to_str().unwrap()]).await;
-    assert!(!output.status.success());
-    let errors = String::from_utf8(output.stderr).unwrap();
+    let second = async |store: &str| {
+        let run = Command::new(binary("wpkd").unwrap())
+            .args(["--config", config.to_str().unwrap()])
+            .env("WPKD_STORE__PATH", store)
+            .output();
+        let output = run.await.unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // Nor the task file; the sockets are another matter than the file.
+    let errors = second("var/wpkd/tasks.db").await;
+    assert!(
+        errors.contains("belongs to another wpkd (process "),
+        "{errors}"
+    );
+    let errors = second("other.db").await;
     assert!(errors.contains("queue/tasks/upgrade"), "{errors}");
     assert!(
         manager.ask("{}").await.is_some(),
