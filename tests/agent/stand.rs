@@ -26,8 +26,9 @@ const SETTINGS: &str = "[upgrade]\nnotification_wait_start = \"30ms\"\n\
 static CA: OnceLock<SigningCa> = OnceLock::new();
 
 pub struct Stand {
-    pub home: TempDir,
+    /// Ended before its home goes, which it would make again.
     pub process: Process,
+    pub home: TempDir,
     ca: &'static SigningCa,
     queue: UnixDatagram,
     config: PathBuf,
