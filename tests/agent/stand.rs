@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
@@ -25,7 +26,27 @@ const SETTINGS: &str = "[upgrade]\nnotification_wait_start = \"30ms\"\n\
 /// Making keys takes its time.
 static CA: OnceLock<SigningCa> = OnceLock::new();
 
+/// Ends an agent that an installer has started anew, however the test ends.
+struct Successor(PathBuf);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        let text = fs::read(self.0.join("var/run/wpk-agent.state")).unwrap_or_default();
+        let told: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let pid = told["pid"].as_i64().and_then(|pid| pid.try_into().ok());
+        let Some(pid) = pid.and_then(Pid::from_raw) else {
+            return;
+        };
+        let program = fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero()));
+        if program.is_ok_and(|program| program.starts_with(&self.0)) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
 pub struct Stand {
+    // Before the home, in which it looks.
+    _successor: Successor,
     /// Ended before its home goes, which it would make again.
     pub process: Process,
     pub home: TempDir,
@@ -61,6 +82,7 @@ impl Stand {
     pub async fn start_own() -> Self {
         let stand = Self::start("").await;
         let Self {
+            _successor: successor,
             home,
             mut process,
             queue,
@@ -68,6 +90,8 @@ impl Stand {
             ..
         } = stand;
         process.kill().await.unwrap();
+        // At the end of this function it would end the agent that begins here.
+        drop(successor);
         fs::create_dir(home.path().join("bin")).unwrap();
         let program = home.path().join("bin/wpk-agent");
         copy_agent(&program);
@@ -79,6 +103,7 @@ impl Stand {
     pub async fn start_as_nobody(more: &str) -> Self {
         let stand = Self::start(more).await;
         let Self {
+            _successor: successor,
             home,
             mut process,
             queue,
@@ -86,6 +111,7 @@ impl Stand {
             ..
         } = stand;
         process.kill().await.unwrap();
+        drop(successor);
         // Where it was built he may not look.
         let program = home.path().join("etc/wpk-agent");
         copy_agent(&program);
@@ -99,6 +125,7 @@ impl Stand {
     async fn run(home: TempDir, queue: UnixDatagram, config: PathBuf, agent: Command) -> Self {
         let process = run(agent, home.path(), &config).await;
         Self {
+            _successor: Successor(home.path().to_owned()),
             home,
             process,
             ca: CA.get_or_init(|| SigningCa::new().unwrap()),
