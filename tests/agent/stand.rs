@@ -195,7 +195,15 @@ impl Stand {
         let mut buffer = vec![0; 4096];
         let length = tokio::time::timeout(DEADLINE, self.queue.recv(&mut buffer)).await;
         let Ok(length) = length else {
-            panic!("nothing was reported\n{}", self.process.output());
+            let said = |file| fs::read_to_string(self.path(file)).unwrap_or_default();
+            panic!(
+                "nothing was reported\n{}\nand of the installer:\n{}\nof what is told of itself: \
+                 {}; left: {:?}",
+                self.process.output(),
+                said("logs/wpk-installer.log"),
+                said("var/run/wpk-agent.state"),
+                self.left("var/installer"),
+            );
         };
         let length = length.unwrap();
         let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
@@ -203,6 +211,15 @@ impl Stand {
         let value: Value = serde_json::from_str(json.trim_end_matches('\0')).unwrap();
         let of = |key: &str| value["parameters"][key].as_str().unwrap().to_owned();
         format!("{}: {}", of("status"), of("message"))
+    }
+
+    /// The names in a folder of the home.
+    fn left(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(folder)).into_iter().flatten();
+        let names = entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.file_name());
+        names.filter_map(|name| name.into_string().ok()).collect()
     }
 
     /// What was reported and not heard yet.

@@ -40,6 +40,7 @@ mod health;
 mod home;
 mod installer;
 mod journal;
+mod lock;
 mod log;
 mod place;
 mod plan;

@@ -7,11 +7,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FlockOperation, OFlags, RenameFlags, flock, linkat, renameat_with};
+use rustix::fs::{AtFlags, CWD, OFlags, RenameFlags, linkat, renameat_with};
 use rustix::io::Errno;
 
 use crate::error::InstallError;
 use crate::journal::sync_folder;
+use crate::lock::Lock;
 use crate::place::walk;
 use crate::verdict::Verdict;
 
@@ -24,26 +25,29 @@ const LOCK: &str = "lock";
 pub(crate) struct State {
     home: PathBuf,
     folder: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl State {
     /// Makes the folder where it is missing, and locks it.
     pub(crate) fn open(home: &Path) -> Result<Self, InstallError> {
-        Self::locked(home, FlockOperation::NonBlockingLockExclusive)
+        Self::locked(home, Lock::take)
     }
 
     /// The same, once whoever holds the lock has ended.
     pub(crate) fn wait(home: &Path) -> Result<Self, InstallError> {
-        Self::locked(home, FlockOperation::LockExclusive)
+        Self::locked(home, |file| Lock::wait(file).map(Some))
     }
 
-    fn locked(home: &Path, how: FlockOperation) -> Result<Self, InstallError> {
+    fn locked(
+        home: &Path,
+        lock: impl FnOnce(File) -> io::Result<Option<Lock>>,
+    ) -> Result<Self, InstallError> {
         let folder = home.join(FOLDER);
         make_folder(home, &folder)?;
         let path = folder.join(LOCK);
         let fail = |error| InstallError::path(&path, "lock", error);
-        let lock = OpenOptions::new()
+        let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
@@ -51,11 +55,9 @@ impl State {
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)
             .map_err(fail)?;
-        match flock(&lock, how) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(InstallError::Locked(path)),
-            Err(error) => return Err(fail(error.into())),
-        }
+        let Some(lock) = lock(file).map_err(fail)? else {
+            return Err(InstallError::Locked(path));
+        };
         let state = Self {
             home: home.to_owned(),
             folder,

@@ -72,10 +72,12 @@ fn it_goes_on_when_its_parents_group_is_killed() {
     let result = until("the result", || home.result());
     assert_eq!(result, "0\n");
     assert_eq!(home.snapshot(), new());
-    assert!(
+    // Said after it is there.
+    let said = || {
         home.read("logs/wpk-installer.log")
             .contains("ends with result 0")
-    );
+    };
+    until("the last line of its log", || said().then_some(()));
 }
 
 #[test]
