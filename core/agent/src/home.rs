@@ -1,7 +1,7 @@
 //! The folders of the agent's home: made where they are missing, rid of what a
 //! killed agent left behind, and locked so that no second agent works in them.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -168,11 +168,8 @@ fn lock(path: &Path) -> Result<File, HomeError> {
         .truncate(false)
         .open(path)
         .map_err(|source| fail("open", source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(HomeError::Locked(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(fail("lock", error)),
-    }
+    let locked = files::lock(file).map_err(|source| fail("lock", source))?;
+    locked.ok_or_else(|| HomeError::Locked(path.to_owned()))
 }
 
 /// Removes what `old` picks, without following links. What cannot be removed is

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statvfs, unlinkat};
 use rustix::io::Errno;
 
-pub(crate) use locks::holder;
+pub(crate) use locks::{holder, lock};
 pub(crate) use way::{Held, walk};
 
 /// Rights of others than the owner to write.
