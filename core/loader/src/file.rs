@@ -8,14 +8,20 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{self, Mode, OFlags, SealFlags};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use crate::LoadError;
 
 /// No plugin is larger, in bytes.
 const MAX_LENGTH: u64 = 512 << 20;
+
+/// How often memory is sealed that the kernel is busy with, and how long apart.
+const SEAL_TRIES: u32 = 50;
+const SEAL_PAUSE: Duration = Duration::from_millis(100);
 
 /// A library that can be loaded and not be changed.
 pub(crate) struct Sealed {
@@ -115,10 +121,23 @@ fn copy(from: &mut File, name: &str) -> std::io::Result<(File, [u8; 32])> {
         memory.write_all(bytes)?;
     }
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    fs::fcntl_add_seals(&memory, seals)?;
+    seal(|| fs::fcntl_add_seals(&memory, seals))?;
     // What cannot be found again cannot be loaded: /proc may not be mounted.
     std::fs::metadata(format!("/proc/self/fd/{}", memory.as_raw_fd()))?;
     Ok((memory, digest.finalize().into()))
+}
+
+/// The kernel refuses to seal memory while it moves or reclaims a page of it itself, which
+/// it waits for a moment only; the file was read well, so it is asked again.
+fn seal(add: impl Fn() -> Result<(), Errno>) -> Result<(), Errno> {
+    let mut tries = 1;
+    loop {
+        match add() {
+            Err(Errno::BUSY) if tries < SEAL_TRIES => tries += 1,
+            done => return done,
+        }
+        std::thread::sleep(SEAL_PAUSE);
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -128,6 +147,22 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_the_kernel_is_busy_with_is_sealed_a_little_later() {
+        let asked = std::cell::Cell::new(0);
+        let busy_twice = || {
+            asked.set(asked.get() + 1);
+            if asked.get() < 3 {
+                Err(Errno::BUSY)
+            } else {
+                Ok(())
+            }
+        };
+        assert_eq!(seal(busy_twice), Ok(()));
+        assert_eq!(asked.get(), 3);
+        assert_eq!(seal(|| Err(Errno::PERM)), Err(Errno::PERM));
+    }
     use std::os::unix::fs::PermissionsExt;
 
     fn library(mode: u32, folder_mode: u32) -> (tempfile::TempDir, PathBuf) {
