@@ -20,8 +20,8 @@ impl Control {
         Self { workshop }
     }
 
-    /// Takes over `[delivery]`, `[tasks]` (but for `on_restart`, which counts at a
-    /// start), and the sizes of `[cache]`. What was begun goes on as it was begun: an
+    /// Takes over `[delivery]` (but for `max_memory`), `[tasks]` (but for `on_restart`),
+    /// both of which count at a start, and the sizes of `[cache]`. What was begun goes on as it was begun: an
     /// attempt keeps its chunk size and its time, a task the number of its attempts,
     /// a download its largest size. With fewer slots than before, those in use are
     /// given back as deliveries end.

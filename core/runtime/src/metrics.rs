@@ -1,6 +1,7 @@
-//! What the engine counts and measures, in the text form of OpenMetrics; `tests` hold
-//! that each name is described in `config/METRICS.md`. The rooms of the engine write here
-//! as things happen; what only is so at a moment `vitals.rs` looks at when somebody asks.
+//! What the engine counts and measures, in the text form of OpenMetrics; a test holds that
+//! each name is described in `config/monitoring/METRICS.md`. The rooms of the engine write
+//! here as things happen; what only is so at a moment `vitals.rs` looks at when somebody
+//! asks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};

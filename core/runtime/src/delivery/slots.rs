@@ -1,7 +1,7 @@
 //! Slots: how many agents are written to at the same time
 //! (`delivery.max_concurrent`). Nobody holds one whose file is not here, or who waits
 //! for something else: such a delivery steps aside, so that others can be written
-//! to. How many there may be is for the queue to say.
+//! to. How many there may be the settings say, or `pace`.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
