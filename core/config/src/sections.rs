@@ -311,7 +311,15 @@ impl Default for TaskSettings {
 pub struct TelemetrySettings {
     /// Where `/metrics`, `/healthz` and `/readyz` are served over HTTP, to anybody who
     /// reaches it: an address and a port, such as `127.0.0.1:9474`. Absent: nowhere.
+    #[serde(deserialize_with = "address")]
     pub listen: Option<SocketAddr>,
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = Value::deserialize(deserializer)?;
+    let address = text.as_str().and_then(|text| text.parse().ok());
+    let wrong = || D::Error::custom("must be an address with a port, such as \"127.0.0.1:9474\"");
+    address.map(Some).ok_or_else(wrong)
 }
 
 /// `[log]`

@@ -232,3 +232,14 @@ fn a_typo_makes_no_second_mistake_elsewhere() {
         &["tasks.cleanup_time", "tasks.onrestart"],
     );
 }
+
+#[test]
+fn where_metrics_are_served_is_an_address_and_a_port() {
+    for wrong in ["\"localhost\"", "\"127.0.0.1\"", "9474"] {
+        let found = load_text(&format!("[telemetry]\nlisten = {wrong}\n")).unwrap_err();
+        assert_eq!(keys(&found), ["telemetry.listen"], "{wrong}");
+        assert!(found[0].message.contains("127.0.0.1:9474"), "{found:?}");
+    }
+    let settings = load_text("[telemetry]\nlisten = \"[::1]:9474\"\n").unwrap();
+    assert_eq!(settings.telemetry.listen.unwrap().port(), 9474);
+}
