@@ -49,6 +49,7 @@ mod change;
 mod dialect;
 mod digest;
 mod directory;
+mod entry;
 pub mod examine;
 mod id;
 pub mod manage;
@@ -76,6 +77,7 @@ pub use change::{Change, Changed, Revision};
 pub use dialect::Dialect;
 pub use digest::{ParseSha1Error, Sha1};
 pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
+pub use entry::{Entered, Entrance, Entry, Held, Holder, Incarnation, NodeState};
 pub use id::{AgentId, InvalidAgentId, TaskId};
 pub use manage::{AgentChange, AgentDetails, IssuedToken, Labels, TokenInfo, TokenWish};
 pub use observer::{ObserverError, TaskObserver};
@@ -88,8 +90,8 @@ pub use provider::{ByteStream, Offer, OfferSource, ProviderError, WpkProvider};
 pub use repository::{PackageType, UnknownPackageType};
 pub use source::{Endpoint, Peer, Request, RequestService, RequestSource, SourceError};
 pub use store::{
-    Awaiting, Cancel, Claimed, Created, Imported, NewTask, Overdue, STORE_CONTRACT, Selector,
-    StoreError, StoreResult, TaskStore, Transition, TransitionResult,
+    Awaiting, Cancel, Claimed, Created, Imported, NewTask, OLDEST_STORE_CONTRACT, Overdue,
+    STORE_CONTRACT, Selector, StoreError, StoreResult, TaskStore, Transition, TransitionResult,
 };
 pub use task::{Command, Confirmation, Mover, Standing, Status, Task};
 pub use time::UnixTime;

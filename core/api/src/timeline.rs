@@ -107,6 +107,8 @@ pub enum TimelineStep {
     Claimed,
     /// It was found again after a restart.
     Resumed,
+    /// Another node carries it out from now on; `detail` says which one did before.
+    Moved,
     /// A provider was asked which file it is.
     Resolve,
     /// The file was fetched.

@@ -8,7 +8,9 @@ use wpk_abi::Operation;
 use wpk_api::border::{Described, Opened, Section};
 use wpk_api::examine::{Check, Examine};
 use wpk_api::settings::Problem;
-use wpk_api::{BuildError, Context, Demands, Factory, PluginKind, STORE_CONTRACT};
+use wpk_api::{
+    BuildError, Context, Demands, Factory, OLDEST_STORE_CONTRACT, PluginKind, STORE_CONTRACT,
+};
 
 use crate::border::Border;
 use crate::failure::CallError;
@@ -60,10 +62,12 @@ impl<T: ?Sized> LoadedFactory<T> {
         instance::read(self.border, Operation::Demands, &answer.json)
     }
 
-    /// A store that was built for another contract would lose what it does not know.
+    /// A store that was built for a contract that is too old or too new would lose what it
+    /// does not know.
     fn contract(&self) -> Option<Problem> {
         let built_for = self.entry.contract.unwrap_or(1);
-        let wrong = self.entry.kind == PluginKind::Store && built_for != STORE_CONTRACT;
+        let known = OLDEST_STORE_CONTRACT..=STORE_CONTRACT;
+        let wrong = self.entry.kind == PluginKind::Store && !known.contains(&built_for);
         wrong.then(|| {
             let advice = match built_for < STORE_CONTRACT {
                 true => "rebuild it with this SDK",

@@ -148,6 +148,8 @@ impl CallError {
             _ if garbage => StoreError::Damaged(text),
             status::DAMAGED => StoreError::Damaged(text),
             status::FULL => StoreError::Full(text),
+            status::UNCERTAIN => StoreError::Uncertain(text),
+            status::FENCED => StoreError::Fenced(text),
             _ => StoreError::Unavailable(text),
         }
     }

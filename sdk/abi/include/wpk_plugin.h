@@ -128,6 +128,8 @@ enum {
     WPK_TIMED_OUT = 21,     /* transport: the agent did not answer in time */
     WPK_CLOSED = 22,        /* transport: the connection ended before the answer */
     WPK_NOT_SUPPORTED = 23, /* directory: does not enroll agents */
+    WPK_UNCERTAIN = 24,     /* store: nobody knows whether it took effect; since minor 3 */
+    WPK_FENCED = 25,        /* store: a later daemon entered under this one's name; since minor 3 */
     WPK_NO_PACKAGE = 32,    /* provider: no WPK for this platform */
     WPK_NOT_REACHABLE = 33, /* provider: the repository is not reachable */
     WPK_NOT_LISTED = 34,    /* provider: the version is not in the repository */

@@ -35,6 +35,10 @@ pub mod status {
     pub const CLOSED: i32 = 22;
     /// This plugin cannot do that.
     pub const NOT_SUPPORTED: i32 = 23;
+    /// A store: nobody knows whether it took effect. Since minor version 3.
+    pub const UNCERTAIN: i32 = 24;
+    /// A store: another daemon entered under this one's name. Since minor version 3.
+    pub const FENCED: i32 = 25;
     /// There is no WPK for the platform.
     pub const NO_PACKAGE: i32 = 32;
     /// The repository cannot be reached.

@@ -103,6 +103,8 @@ impl From<StoreError> for Failure {
             StoreError::Unavailable(text) => Self::new(status::UNAVAILABLE, text),
             StoreError::Full(text) => Self::new(status::FULL, text),
             StoreError::Damaged(text) => Self::new(status::DAMAGED, text),
+            StoreError::Uncertain(text) => Self::new(status::UNCERTAIN, text),
+            StoreError::Fenced(text) => Self::new(status::FENCED, text),
         }
     }
 }

@@ -1,26 +1,53 @@
 //! TaskStore: where tasks are kept.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, Change, Command, Confirmation, KeptOrder, Mover, Order, Revision, Status, Task,
-    TaskId, TimelineEntry, UnixTime, Version,
+    AgentId, Change, Confirmation, Entered, Entrance, Entry, Incarnation, NodeState, Revision,
+    Task, TaskId, TimelineEntry, UnixTime, Version,
 };
+
+mod asked;
+mod error;
+
+pub use asked::{
+    Awaiting, Cancel, Claimed, Created, Imported, NewTask, Overdue, Selector, Transition,
+    TransitionResult,
+};
+pub use error::StoreError;
 
 /// What a call of a store comes to.
 pub type StoreResult<T> = Result<T, StoreError>;
 
 /// The version of the contract below. A store plugin states the one it was built
-/// for; one built for an older contract is refused when the settings are checked.
-pub const STORE_CONTRACT: u32 = 2;
+/// for.
+pub const STORE_CONTRACT: u32 = 3;
+
+/// The oldest contract whose stores are still opened: one built for an older contract
+/// is refused when the settings are checked. A store of contract 2 is one daemon's,
+/// and knows nothing of what "One store, several daemons" says.
+pub const OLDEST_STORE_CONTRACT: u32 = 2;
 
 /// Keeps tasks so that a crash loses none and no upgrade runs twice
 /// (PROTOCOL.md, section 3).
 ///
 /// Every call is one transaction: all of it is on disk when the call returns
-/// `Ok`, nothing of it when it returns an error. Times come from the caller.
-/// `node` is always the name of the calling node.
+/// `Ok`, nothing of it when it returns an error, but for
+/// [`StoreError::Uncertain`]. `node` is always the name of the calling node.
+///
+/// # One store, several daemons
+///
+/// A daemon [enters](Self::enter) a store once, before any other call. From then on the
+/// open store *is* that entry: its writes are refused with [`StoreError::Fenced`], without
+/// effect, once a later one entered under the same name. An entry lives by one
+/// lease, which the daemon [renews](Self::renew) and the store judges by its own clock. One whose lease
+/// ran out is not shut out by that alone: it may renew, as long as nobody else entered
+/// under its name; meanwhile others may [take over](Self::take_over) what it has not begun.
+///
+/// Where a store can be shared, times come from the store: what a caller gives as `now`,
+/// `created` and `at` counts only in a store that tells no [clock](Self::clock).
+/// A task that is ours is moved by [`Mover::Delivery`], and its installer begun, by
+/// the daemon that entered under the name of its node alone.
 ///
 /// A task is *ours* if it was created with an [`Order`], also after it ended;
 /// it is *begun* once [`begin_installer`](Self::begin_installer) said `true`.
@@ -29,10 +56,90 @@ pub const STORE_CONTRACT: u32 = 2;
 /// gets the next [`Revision`].
 #[async_trait]
 pub trait TaskStore: Send + Sync {
+    /// Enters the store under the name of a node, which shuts out whoever entered under
+    /// it before. A name whose lease lives is not entered ([`Entrance::Held`]), unless the
+    /// entry [`replaces`](Entry::replaces) that very incarnation.
+    ///
+    /// By default the store is one daemon's: everybody enters, and no entry has a lease.
+    async fn enter(&self, entry: &Entry) -> StoreResult<Entrance> {
+        let _ = entry;
+        Ok(Entrance::Entered(Entered {
+            incarnation: 0,
+            lease: None,
+        }))
+    }
+
+    /// The entry lives for one more lease, by the store's clock.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] where a later daemon entered under the same name.
+    async fn renew(&self) -> StoreResult<()> {
+        Ok(())
+    }
+
+    /// The entry's lease ends now: the daemon stops, and others need not wait.
+    async fn leave(&self) -> StoreResult<()> {
+        Ok(())
+    }
+
+    /// The store's clock, where it has one that all who share it go by; `None` where
+    /// the caller's counts. In whole seconds since 1970 UTC.
+    async fn clock(&self) -> StoreResult<Option<UnixTime>> {
+        Ok(None)
+    }
+
+    /// The nodes that ever entered, by name; those without any task that were gone for a
+    /// week may be forgotten. Empty in a store that is one daemon's.
+    async fn nodes(&self) -> StoreResult<Vec<NodeState>> {
+        Ok(Vec::new())
+    }
+
+    /// Up to `limit` tasks with ids above `after`, ascending, that another node may take
+    /// over: live, ours, their installer not begun, and their node's lease ran out, or its
+    /// name never entered. None that is this daemon's own.
+    async fn orphans(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
+        let _ = (after, limit);
+        Ok(Vec::new())
+    }
+
+    /// Makes those of the tasks this daemon's own that are still
+    /// [orphans](Self::orphans), in the given order; returns which. They wait to be
+    /// [claimed](Self::claim) as if nobody had taken them, and their status stays until then.
+    /// Their timelines get [`TimelineStep::Moved`](crate::TimelineStep::Moved), which names
+    /// both nodes.
+    async fn take_over(&self, tasks: &[TaskId]) -> StoreResult<Vec<TaskId>> {
+        let _ = tasks;
+        Ok(Vec::new())
+    }
+
+    /// Gives those of this daemon's own tasks to another node, whose lease lives, that are
+    /// live, ours and not begun, as [`take_over`](Self::take_over) would; returns which.
+    /// None where that node's lease does not live.
+    async fn hand_over(&self, tasks: &[TaskId], to: &str) -> StoreResult<Vec<TaskId>> {
+        let _ = (tasks, to);
+        Ok(Vec::new())
+    }
+
+    /// The incarnation in which the installer of a task was begun, `None` where it was
+    /// not or there is no such task: for whoever was told that it is
+    /// [uncertain](StoreError::Uncertain) whether it was.
+    async fn begun(&self, task: TaskId) -> StoreResult<Option<Incarnation>> {
+        let _ = task;
+        Ok(None)
+    }
+
+    /// Ends when another daemon may have made, given or freed tasks that this one could
+    /// claim: a wake-up, which may come too often, late, or not at all. The default never
+    /// ends.
+    async fn stirred(&self) {
+        std::future::pending().await
+    }
+
     /// Creates tasks in the given order, all with status Pending. An
     /// `exclusive` task is refused, alone, when its agent already has a live
     /// task (Pending or In progress), an earlier one of the same call included;
-    /// a Pending task of *another* node does not count and is deleted instead
+    /// a Pending task of *another* node of which nobody holds an order (neither ours nor
+    /// [`held`](NewTask::held)) does not count and is deleted instead
     /// (what `upgrade_get_status` does to it, PROTOCOL.md, section 3).
     /// The result has one entry per new task, in the same order. The timeline of
     /// each begins with [`TimelineStep::Created`](crate::TimelineStep::Created).
@@ -88,7 +195,8 @@ pub trait TaskStore: Send + Sync {
     /// Makes tasks of `node` Cancelled; returns how many.
     async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64>;
 
-    /// Deletes tasks that are still Pending, in the given order; returns how many.
+    /// Deletes tasks that are still Pending and of which nobody holds an order (neither
+    /// ours nor [`held`](NewTask::held)), in the given order; returns how many.
     /// (What `upgrade_get_status` does to a Pending task of another node.)
     async fn withdraw(&self, tasks: &[TaskId]) -> StoreResult<u64>;
 
@@ -177,197 +285,5 @@ pub trait TaskStore: Send + Sync {
     async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
         let _ = tasks;
         Err(StoreError::imports_nothing())
-    }
-}
-
-/// What became of a task of somebody else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Imported {
-    /// It is new here, under this id.
-    New(TaskId),
-    /// It was imported before, under this id, and is now as it is shown.
-    Followed(TaskId),
-    /// It was imported before, under this id, and stays as it is.
-    Unchanged(TaskId),
-    /// It is a task of this store, under this id; it stays as it is.
-    Own(TaskId),
-    /// It was a task of this store and is deleted.
-    Deleted,
-}
-
-/// Which tasks are cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cancel {
-    /// Pending ones that have no [`Order`], here or at their node ([`NewTask::held`]): none
-    /// of ours will ever carry them out.
-    WithoutOrder,
-    /// Of these the ones that were not imported ([`TaskStore::import`]): nobody will ever
-    /// carry them out.
-    Abandoned,
-    /// All Pending ones.
-    Pending,
-    /// All Pending ones, and those of ours that are In progress and whose
-    /// installer was not begun.
-    NotBegun,
-}
-
-/// A task without a word for too long, as its caller saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Overdue {
-    /// The task.
-    pub task: TaskId,
-    /// Its time of the last update at that moment.
-    pub updated: Option<UnixTime>,
-}
-
-/// A task that ended well, and whose agent's version is not known yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Awaiting {
-    /// The task; its time of the last update is when it became Done.
-    pub task: Task,
-    /// The version that the agent was sent.
-    pub target: Version,
-    /// The first later task of the same agent whose installer was begun: what is
-    /// seen of the agent from then on says nothing about this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<TaskId>,
-}
-
-/// A task to be created.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewTask {
-    /// The agent to upgrade.
-    pub agent: AgentId,
-    /// The owning node.
-    pub node: String,
-    /// Who asks.
-    pub module: String,
-    /// What for.
-    pub command: Command,
-    /// Now.
-    pub created: UnixTime,
-    /// What is needed to carry it out; `None` for a task that only the task
-    /// socket knows: nobody will ever claim it.
-    pub order: Option<KeptOrder>,
-    /// Refuse it if the agent already has a live task.
-    pub exclusive: bool,
-    /// Its node holds the order and carries it out, which is not ours to know: no order
-    /// comes with it. It stays known for as long as the task is there. A store that does
-    /// not know it cancels such tasks with those [`Cancel::WithoutOrder`].
-    #[serde(default)]
-    pub held: bool,
-}
-
-impl NewTask {
-    /// The task that it becomes: Pending, and nothing known of it yet.
-    pub fn task(&self, id: TaskId) -> Task {
-        Task {
-            id,
-            agent: self.agent,
-            node: self.node.clone(),
-            module: self.module.clone(),
-            command: self.command.clone(),
-            created: self.created,
-            updated: None,
-            status: Status::Pending,
-            error_msg: None,
-            confirmation: None,
-        }
-    }
-}
-
-/// What became of a new task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Created {
-    /// It has this id.
-    Task(TaskId),
-    /// Its agent already has this live task (code 10).
-    AlreadyLive(TaskId),
-}
-
-/// A task taken from the queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claimed {
-    /// The task, now In progress.
-    pub task: Task,
-    /// How to carry it out; an error text if what was stored cannot be read.
-    pub order: Result<Order, String>,
-    /// How many crashes have interrupted it ([`TaskStore::interrupted`]).
-    #[serde(default)]
-    pub crashes: u32,
-}
-
-/// One move.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transition {
-    /// Which task.
-    pub select: Selector,
-    /// The new status.
-    pub to: Status,
-    /// The calling node.
-    pub node: String,
-    /// Replaces the stored text when `Some`; `None` leaves it.
-    pub error_msg: Option<String>,
-    /// Now; becomes the time of the last update.
-    pub at: UnixTime,
-    /// Who moves it.
-    pub by: Mover,
-    /// What the timeline of the moved task gets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub entry: Option<TimelineEntry>,
-}
-
-/// Which task a move is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Selector {
-    /// This one.
-    Task(TaskId),
-    /// The newest task of this agent.
-    LatestOf(AgentId),
-    /// The task that a word of this agent is about which names none: the newest
-    /// among its tasks that are begun, and those that are not ours.
-    SpokenOf(AgentId),
-    /// The task that a word of this agent names: this one, and only if it is this
-    /// agent's. What the agent names may be anything.
-    TaskOf {
-        /// The task.
-        task: TaskId,
-        /// Whose it must be.
-        agent: AgentId,
-    },
-}
-
-/// What became of a move.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TransitionResult {
-    /// Done; the task as it is now.
-    Moved(Task),
-    /// Not legal now; the task as it is, `None` if there is none.
-    Refused(Option<Task>),
-}
-
-/// Why a store did not do it. Nothing of the call took effect.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// The store cannot be reached or is closed.
-    #[error("the task store is not available: {0}")]
-    Unavailable(String),
-    /// The disk is full or the store may not grow.
-    #[error("the task store cannot be written: {0}; free disk space, nothing was lost")]
-    Full(String),
-    /// The store answered something that makes no sense, or is damaged.
-    #[error("the task store is damaged or has an unknown layout: {0}")]
-    Damaged(String),
-}
-
-impl StoreError {
-    /// What [`TaskStore::import`] ends with where a store takes nothing over.
-    pub fn imports_nothing() -> Self {
-        Self::Unavailable("it takes no tasks of other programs over; use another store".to_owned())
     }
 }

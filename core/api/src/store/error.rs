@@ -1,0 +1,30 @@
+//! Why a store did not do what it was asked.
+
+/// Why a store did not do it. Nothing of the call took effect, but for
+/// [`Uncertain`](Self::Uncertain).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be reached or is closed.
+    #[error("the task store is not available: {0}")]
+    Unavailable(String),
+    /// The disk is full or the store may not grow.
+    #[error("the task store cannot be written: {0}; free disk space, nothing was lost")]
+    Full(String),
+    /// The store answered something that makes no sense, or is damaged.
+    #[error("the task store is damaged or has an unknown layout: {0}")]
+    Damaged(String),
+    /// Nobody knows whether the call took effect: the connection was lost while it was being
+    /// committed, and the store cannot be asked now. Whoever needs to know asks again.
+    #[error("whether the task store carried it out is not known: {0}")]
+    Uncertain(String),
+    /// Another daemon entered under this one's name: this one must end.
+    #[error("the task store shut this daemon out: {0}")]
+    Fenced(String),
+}
+
+impl StoreError {
+    /// What [`TaskStore::import`] ends with where a store takes nothing over.
+    pub fn imports_nothing() -> Self {
+        Self::Unavailable("it takes no tasks of other programs over; use another store".to_owned())
+    }
+}
