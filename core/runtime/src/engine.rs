@@ -16,6 +16,7 @@ use wpk_api::{CancellationToken, RequestService};
 use crate::clock::{Clock, WallClock};
 use crate::intake::Intake;
 use crate::limits::Control;
+use crate::membership::{self, EnterError};
 use crate::parts::{Components, StartError};
 use crate::recover::recover;
 use crate::workshop::Workshop;
@@ -41,6 +42,12 @@ pub enum EngineError {
     /// The store could not be read at the start.
     #[error("the tasks of the last run cannot be read: {0}")]
     Recovery(#[from] wpk_api::StoreError),
+    /// Another daemon has this one's name in a store that both share.
+    #[error("{0}")]
+    NameHeld(String),
+    /// A later daemon entered the store under this one's name.
+    #[error("the task store shut this daemon out: {0}; two daemons must not have one name")]
+    ShutOut(String),
     /// A request source gave up.
     #[error(transparent)]
     Source(#[from] wpk_api::SourceError),
@@ -101,6 +108,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] if it cannot begin, or if a source ends by itself.
     pub async fn run(self, stop: CancellationToken) -> Result<(), EngineError> {
+        match membership::enter(&self.workshop, &stop).await {
+            Ok(()) => {}
+            Err(EnterError::Stopped) => return Ok(()),
+            Err(EnterError::Held(why)) => return Err(EngineError::NameHeld(why)),
+            Err(EnterError::Store(error)) => return Err(error.into()),
+        }
         let interrupted = recover(&self.workshop, self.crash.as_deref()).await?;
         observers::catch_up(&self.workshop).await;
         // They hear of the last deliveries as well.
@@ -124,6 +137,10 @@ impl Engine {
         helpers.spawn(quit_after(
             quit.clone(),
             housekeeping::run(self.workshop.clone(), quit.clone()),
+        ));
+        helpers.spawn(quit_after(
+            quit.clone(),
+            membership::keep(self.workshop.clone(), quit.clone()),
         ));
         let (workshop, stopped) = (self.workshop.clone(), quit.clone());
         self.workshop.background.spawn(async move {
@@ -156,7 +173,11 @@ impl Engine {
         if let Some(Err(crash)) = observers.join_next().await {
             error!(%crash, "telling the observers crashed; they hear of the rest after the next start");
         }
-        result
+        membership::leave(&self.workshop).await;
+        match self.workshop.membership.shut_out() {
+            Some(why) => result.and(Err(EngineError::ShutOut(why))),
+            None => result,
+        }
     }
 
     async fn wait_for_deliveries(&self, running: &TaskTracker) {

@@ -42,6 +42,7 @@ mod in_hand;
 mod intake;
 mod limits;
 mod manager_version;
+mod membership;
 mod metrics;
 mod observers;
 mod outlook;

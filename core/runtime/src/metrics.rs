@@ -17,6 +17,8 @@ use prometheus_client::registry::{Registry, Unit};
 use wpk_api::{Change, Changed, ObserverError, Revision, StoreResult, TaskObserver, TaskStore};
 use wpk_wire::{Item, Response, Step, UpgradeCode};
 
+use crate::membership::Membership;
+
 /// Under which the store keeps how far the changes of tasks are counted.
 pub(crate) const READER: &str = "wpkd-metrics";
 /// Any other text than those of the protocol.
@@ -43,6 +45,11 @@ struct OfObserver {
     observer: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfLife {
+    lives: &'static str,
+}
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// One per engine.
@@ -59,6 +66,8 @@ pub(crate) struct Metrics {
     behind: Family<OfObserver, Gauge<i64, AtomicI64>>,
     store_up: Gauge,
     store_seconds: Seconds,
+    lease: Seconds,
+    nodes: Family<OfLife, Gauge>,
 }
 
 /// From a millisecond to more than a minute.
@@ -84,6 +93,8 @@ impl Metrics {
             behind: Family::default(),
             store_up: Gauge::default(),
             store_seconds: Seconds::default(),
+            lease: Seconds::default(),
+            nodes: Family::default(),
         };
         let m = &metrics;
         registry.register(
@@ -112,6 +123,11 @@ impl Metrics {
         registry.register("store_up", help, m.store_up.clone());
         let help = "How long the task store took to answer just now";
         registry.register_with_unit("store_answer", help, Unit::Seconds, m.store_seconds.clone());
+        let help =
+            "Until the lease in a shared task store runs out, below 0 where it has; 0 without one";
+        registry.register_with_unit("store_lease_left", help, Unit::Seconds, m.lease.clone());
+        let help = "Other nodes of a shared task store, by whether their lease lives";
+        registry.register("store_nodes", help, m.nodes.clone());
         metrics.registry = registry;
         metrics
     }
@@ -163,6 +179,16 @@ impl Metrics {
         }
     }
 
+    /// This daemon's place in a store that others share.
+    pub(crate) fn place(&self, membership: &Membership) {
+        self.lease.set(membership.lease_left().unwrap_or_default());
+        let others = membership.others();
+        for (lives, nodes) in [("yes", &others.living), ("no", &others.dead)] {
+            let number = i64::try_from(nodes.len()).unwrap_or(i64::MAX);
+            self.nodes.get_or_create(&OfLife { lives }).set(number);
+        }
+    }
+
     /// How many changes an observer has not heard of.
     pub(crate) fn behind(&self, observer: &str, changes: u64) {
         let observer = OfObserver {
@@ -193,8 +219,13 @@ pub(crate) async fn count_from_now(store: &dyn TaskStore) -> StoreResult<()> {
     Ok(())
 }
 
-/// Counts from the feed what became of tasks, whoever said it.
-pub(crate) struct Count(pub(crate) Arc<Metrics>);
+/// Counts from the feed what became of tasks, whoever said it. Of a store that several
+/// daemons share each counts what belongs to its node, so that the sum is true.
+pub(crate) struct Count {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) membership: Arc<Membership>,
+    pub(crate) node: String,
+}
 
 #[async_trait]
 impl TaskObserver for Count {
@@ -204,14 +235,15 @@ impl TaskObserver for Count {
                 continue;
             };
             // A verdict on an agent's version comes later, and ends nothing.
-            if task.status.is_live() {
+            let not_here = self.membership.is_shared() && task.node != self.node;
+            if task.status.is_live() || not_here {
                 continue;
             }
             let ended = Ended {
                 status: task.status.as_str().to_owned(),
                 cause: cause(task.error_msg.as_deref()).to_owned(),
             };
-            self.0.ended.get_or_create(&ended).inc();
+            self.metrics.ended.get_or_create(&ended).inc();
         }
         Ok(())
     }

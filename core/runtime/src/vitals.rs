@@ -16,6 +16,7 @@ const STORE_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) async fn metrics(workshop: &Workshop) -> String {
     let metrics = &workshop.metrics;
     metrics.in_hand(workshop.in_hand.count());
+    metrics.place(&workshop.membership);
     let asked = Instant::now();
     let newest = newest(workshop).await.ok();
     metrics.store(newest.is_some().then(|| asked.elapsed()));
@@ -39,6 +40,9 @@ async fn observers(workshop: &Workshop, newest: Revision) {
 /// # Errors
 /// Why requests cannot be answered now.
 pub(crate) async fn ready(workshop: &Workshop) -> Result<(), String> {
+    if let Some(why) = workshop.membership.shut_out() {
+        return Err(format!("the task store shut this daemon out: {why}"));
+    }
     newest(workshop).await.map(drop)
 }
 

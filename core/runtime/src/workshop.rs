@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use wpk_api::{TaskStore, UnixTime};
+use wpk_api::{StoreResult, TaskStore, UnixTime};
 use wpk_config::{DeliverySettings, Settings, TaskSettings};
 
 use crate::bandwidth::Bandwidth;
@@ -16,6 +16,7 @@ use crate::clock::SharedClock;
 use crate::delivery::Pieces;
 use crate::in_hand::TasksInHand;
 use crate::manager_version::ManagerVersion;
+use crate::membership::Membership;
 use crate::metrics::{self, Count, Metrics};
 use crate::parts::{Components, NamedObserver, StartError};
 use crate::resolver::Resolver;
@@ -50,6 +51,7 @@ pub(crate) struct Workshop {
     pub(crate) cache: Cache,
     pub(crate) bandwidth: Bandwidth,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) membership: Arc<Membership>,
     pub(crate) pieces: Pieces,
     pub(crate) in_hand: Arc<TasksInHand>,
     /// Wakes the queue.
@@ -74,8 +76,13 @@ impl Workshop {
         clock: SharedClock,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
+        let membership = Arc::new(Membership::new());
         if settings.telemetry.listen.is_some() {
-            let observer = Arc::new(Count(metrics.clone()));
+            let observer = Arc::new(Count {
+                metrics: metrics.clone(),
+                membership: membership.clone(),
+                node: settings.node.name.clone(),
+            });
             let name = metrics::READER.to_owned();
             parts.observers.push(NamedObserver { name, observer });
         }
@@ -89,6 +96,7 @@ impl Workshop {
             pieces: Pieces::new(settings.delivery.max_memory.0),
             manager: ManagerVersion::new(settings.node.version),
             metrics,
+            membership,
             in_hand: Arc::default(),
             new_tasks: Notify::new(),
             was_away: watch::Sender::new(0),
@@ -120,6 +128,14 @@ impl Workshop {
     /// The name under which this daemon's tasks are stored.
     pub(crate) fn node(&self) -> &str {
         &self.settings.node.name
+    }
+
+    /// Now, by the clock that all who share the store go by.
+    ///
+    /// # Errors
+    /// The store has a clock and does not tell it.
+    pub(crate) async fn store_time(&self) -> StoreResult<UnixTime> {
+        Ok(self.store().clock().await?.unwrap_or_else(|| self.now()))
     }
 
     /// Now, as it is stored with tasks.

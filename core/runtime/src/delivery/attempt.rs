@@ -12,6 +12,7 @@ use super::outcome::Ended;
 use super::session::Session;
 use super::slots::Slot;
 use crate::in_hand::InHand;
+use crate::membership::gives_away;
 use crate::rules;
 use crate::workshop::Workshop;
 
@@ -35,6 +36,11 @@ impl Attempt<'_> {
 
     async fn steps(self) -> Result<Ended, Ended> {
         let (workshop, stop) = (self.ledger.workshop, self.ledger.stop);
+        // In memory of its own, as below.
+        let moves = Box::pin(gives_away(workshop, self.ledger.task));
+        if workshop.membership.has_neighbours() && self.slot.aside(moves).await.is_some() {
+            return Err(Ended::GivenAway);
+        }
         self.in_hand.begins();
         let wanted = &self.order.wanted;
         let file = self.slot.for_file(wanted, find(workshop, self.order));

@@ -139,7 +139,10 @@ async fn conclude(ledger: &Ledger<'_>, outcome: Outcome) {
             info!(task = %id, %agent, "stopping before the agent answered; its word is awaited after the next start");
         }
         Outcome::Left(Left::NotOurs) => {
-            warn!(task = %id, %agent, "the task ended meanwhile; the installer was not run");
+            warn!(task = %id, %agent, "the task ended meanwhile, or another node took it over; the installer was not run here");
+        }
+        Outcome::Left(Left::GivenAway) => {
+            info!(task = %id, %agent, "the agent is at another node, which carries the task out");
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Found {
 /// file is not there, or not the one that it lists.
 pub(super) async fn find(workshop: &Workshop, order: &Order) -> Result<Found, Ended> {
     let resolved = workshop.resolver.resolve(&order.wanted).await;
-    let resolved = resolved.map_err(|error| match Failure::from(error) {
+    let resolved = resolved.map_err(|error| match of_this_node(workshop, order, error.into()) {
         failure if failure.code == UpgradeCode::RepositoryUnreachable => Ended::from(failure),
         failure => Ended::for_good(failure),
     })?;
@@ -67,6 +67,17 @@ pub(super) async fn find(workshop: &Workshop, order: &Order) -> Result<Found, En
         version,
         target: target(order, &offer),
     })
+}
+
+/// A file of a machine is this node's: whoever asked another for it is told so.
+fn of_this_node(workshop: &Workshop, order: &Order, failure: Failure) -> Failure {
+    let of_a_machine = matches!(order.wanted, Wanted::File(_));
+    if !of_a_machine || !workshop.membership.is_shared() {
+        return failure;
+    }
+    let node = workshop.node();
+    let cause = format!("on node {node}, which has the agent: {}", failure.cause);
+    Failure::new(failure.code, cause)
 }
 
 /// The file from another provider than the one of `resolved`, which failed.

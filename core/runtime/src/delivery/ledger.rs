@@ -2,6 +2,7 @@
 //! is begun, and how it ended. Again and again until the store takes it: a full
 //! disk must not make the table lie.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::{debug, error, info, warn};
@@ -61,7 +62,24 @@ impl<'a> Ledger<'a> {
     pub(super) async fn installer_begins(&self, target: Option<Version>) -> Result<(), Ended> {
         Box::pin(self.note([])).await;
         let store = self.workshop.store();
-        let begin = || store.begin_installer(self.task.id, target, self.workshop.now());
+        let doubt = AtomicBool::new(false);
+        let begin = || async {
+            let begun = store.begin_installer(self.task.id, target, self.workshop.now());
+            match begun.await {
+                // Whose it is now can be said by the store alone: this delivery asks once at
+                // a time, and no other has the task.
+                Ok(false) if doubt.load(Ordering::Relaxed) => {
+                    let begun = store.begun(self.task.id).await?;
+                    Ok(begun == Some(self.workshop.membership.incarnation()))
+                }
+                Err(error) => {
+                    let uncertain = matches!(error, StoreError::Uncertain(_));
+                    doubt.fetch_or(uncertain, Ordering::Relaxed);
+                    Err(error)
+                }
+                begun => begun,
+            }
+        };
         match self.persist(begin).await {
             None => Err(Ended::Stopped),
             Some(false) => Err(Ended::NotOurs),
@@ -140,7 +158,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// `None` if the daemon stops first.
+    /// `None` if the daemon stops first, or is shut out of the store.
     async fn persist<T, F>(&self, mut write: impl FnMut() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, StoreError>>,
@@ -149,6 +167,10 @@ impl<'a> Ledger<'a> {
         loop {
             match write().await {
                 Ok(value) => return Some(value),
+                Err(StoreError::Fenced(why)) => {
+                    self.workshop.membership.is_shut_out(&why);
+                    return None;
+                }
                 Err(error) => {
                     error!(%error, retry_in = ?pauses.next(), "the task store refused a write")
                 }

@@ -27,6 +27,9 @@ pub(super) enum Ended {
     /// The task ended elsewhere meanwhile (time-out, another node); the agent was
     /// not told to run the installer.
     NotOurs,
+    /// The agent is at another node now, which has the task; it was not told to run the
+    /// installer here.
+    GivenAway,
     /// The daemon stops; the agent was not told to run the installer.
     Stopped,
 }
@@ -86,6 +89,8 @@ pub(super) enum Left {
     Unanswered,
     /// It is somebody else's, or ended.
     NotOurs,
+    /// We gave it to another node.
+    GivenAway,
 }
 
 /// Decides. `attempts_left` is how often the delivery may still be begun anew;
@@ -108,6 +113,7 @@ pub(super) fn decide(ended: Ended, attempts_left: u32, stopping: bool) -> Next {
         // Silence is never an outcome.
         Ended::Unanswered(failure) => Outcome::Silent(failure),
         Ended::NotOurs => Outcome::Left(Left::NotOurs),
+        Ended::GivenAway => Outcome::Left(Left::GivenAway),
         Ended::Stopped => Outcome::Left(Left::Interrupted),
     })
 }
@@ -151,6 +157,7 @@ mod tests {
                 [silent(), silent(), left(Left::Unanswered)],
             ),
             (Ended::NotOurs, thrice(left(Left::NotOurs))),
+            (Ended::GivenAway, thrice(left(Left::GivenAway))),
             (Ended::Stopped, thrice(left(Left::Interrupted))),
         ];
         for (ended, wanted) in table {

@@ -2,14 +2,15 @@
 //! each to an async task of its own. Memory is bounded by the number of tasks that
 //! may be claimed at a time, not by the length of the queue.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
-use wpk_api::{CancellationToken, Claimed, StoreResult};
+use wpk_api::{CancellationToken, Claimed, StoreError, StoreResult, TaskId};
 
 use super::carry_out::{Job, carry_out};
 use super::slots::{Slot, Slots};
@@ -45,6 +46,7 @@ pub(crate) async fn run(
         running,
         stop,
         failures: AtomicU32::new(0),
+        doubt: AtomicBool::new(false),
     };
     let resize = async {
         while limits.changed().await.is_ok() {
@@ -67,6 +69,8 @@ struct Queue {
     stop: CancellationToken,
     /// How often one after the other the store could not be read.
     failures: AtomicU32,
+    /// Tasks may have been claimed of which we were not told.
+    doubt: AtomicBool,
 }
 
 impl Queue {
@@ -110,13 +114,13 @@ impl Queue {
             };
             slots.push((slot, Some(place)));
         }
-        let (store, node) = (self.workshop.store(), self.workshop.node());
-        let claimed = store.claim(node, slots.len(), self.workshop.now()).await;
+        let claimed = self.claim(slots.len()).await;
         let claimed = self.read(claimed);
         if claimed.is_empty() {
             drop(slots);
             tokio::select! {
                 () = self.workshop.new_tasks.notified() => {}
+                () = self.workshop.store().stirred() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = self.stop.cancelled() => {}
             }
@@ -125,6 +129,27 @@ impl Queue {
         for (claimed, (slot, place)) in claimed.into_iter().zip(slots) {
             self.begin(Job::new(&self.workshop, claimed, place), slot);
         }
+    }
+
+    async fn claim(&self, most: usize) -> StoreResult<Vec<Claimed>> {
+        let (store, node) = (self.workshop.store(), self.workshop.node());
+        if self.doubt.load(Ordering::Relaxed) {
+            let mut lost = store.interrupted(node, false).await?;
+            let in_hand: HashSet<TaskId> = self.workshop.in_hand.ids().into_iter().collect();
+            lost.retain(|one| !in_hand.contains(&one.task.id));
+            self.doubt.store(lost.len() > most, Ordering::Relaxed);
+            lost.truncate(most);
+            if !lost.is_empty() {
+                return Ok(lost);
+            }
+        }
+        let claimed = store.claim(node, most, self.workshop.now()).await;
+        match &claimed {
+            Err(StoreError::Uncertain(_)) => self.doubt.store(true, Ordering::Relaxed),
+            Err(StoreError::Fenced(why)) => self.workshop.membership.is_shut_out(why),
+            _ => {}
+        }
+        claimed
     }
 
     /// What was claimed. A store that stays away is told of once a minute.

@@ -68,17 +68,14 @@ struct Seen {
 
 impl Check<'_> {
     async fn look(&mut self) -> Result<(), StoreError> {
-        let (store, node) = (self.workshop.store(), self.workshop.node());
+        let others = self.workshop.membership.others();
         let mut awaiting: Vec<Awaiting> = Vec::new();
-        loop {
-            let after = awaiting.last().map_or(TaskId(0), |one| one.task.id);
-            let page = store.awaiting(node, after, PAGE).await?;
-            if page.is_empty() {
-                break;
-            }
-            awaiting.extend(page);
+        // Of nodes that are gone as well: whoever is first to see it, says it.
+        let dead = others.dead.iter().map(String::as_str);
+        for node in std::iter::once(self.workshop.node()).chain(dead) {
+            self.read(node, &mut awaiting).await?;
         }
-        let now = self.workshop.now();
+        let now = self.workshop.store_time().await?;
         let ages = self.ages.look(awaiting.iter().map(|one| &one.task), now);
         let mut before = std::mem::take(&mut self.seen);
         let mut away = None;
@@ -104,6 +101,19 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The tasks of a node whose verdict is awaited, behind those that are there.
+    async fn read(&self, node: &str, awaiting: &mut Vec<Awaiting>) -> Result<(), StoreError> {
+        let mut after = TaskId(0);
+        loop {
+            let page = self.workshop.store().awaiting(node, after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.task.id;
+            awaiting.extend(page);
+        }
     }
 
     /// What the directory knows of the agents of some tasks. Where it gives no answer

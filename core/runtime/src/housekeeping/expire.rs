@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use tracing::{error, warn};
-use wpk_api::{Overdue, StoreResult, Task, TaskId};
+use wpk_api::{Overdue, StoreResult, Task, TaskId, UnixTime};
 
 use super::ages::Ages;
 use crate::workshop::Workshop;
@@ -18,27 +18,30 @@ const FIRST_LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// this one begins. A store that is away is asked until it answers: what is met for the
 /// first time later would be judged by a clock that somebody may have set meanwhile.
 pub(super) async fn first_look(workshop: &Workshop, ages: &mut Ages) {
-    let running = loop {
-        match running(workshop).await {
-            Ok(running) => break running,
+    let (running, now) = loop {
+        match looked(workshop).await {
+            Ok(looked) => break looked,
             Err(_told) => tokio::time::sleep(FIRST_LOOK_AGAIN).await,
         }
     };
-    ages.look(running.iter(), workshop.now());
+    ages.look(running.iter(), now);
 }
 
 /// Tasks without an update for too long end as Timeout; those that are being
 /// delivered right now do not.
 pub(super) async fn expire(workshop: &Workshop, ages: &mut Ages) {
     let timeout = workshop.tasks().task_timeout.0;
-    let (store, now) = (workshop.store(), workshop.now());
-    let Ok(mut running) = running(workshop).await else {
+    let Ok((mut running, now)) = looked(workshop).await else {
         return;
     };
+    let store = workshop.store();
     let in_hand: HashSet<TaskId> = workshop.in_hand.ids().into_iter().collect();
     running.retain(|task| !in_hand.contains(&task.id));
     let ages = ages.look(running.iter(), now);
-    let overdue = running.iter().zip(ages).filter(|(_, age)| *age >= timeout);
+    // A living node knows what it has in hand, which may wait there for long.
+    let others = workshop.membership.others();
+    let overdue = (running.iter().zip(ages))
+        .filter(|(task, age)| *age >= timeout && !others.living.contains(&task.node));
     let overdue: Vec<_> = overdue
         .map(|(task, _)| Overdue {
             task: task.id,
@@ -54,6 +57,14 @@ pub(super) async fn expire(workshop: &Workshop, ages: &mut Ages) {
         }
         Err(error) => error!(%error, "time-outs cannot be stored; trying again"),
     }
+}
+
+/// All tasks that are In progress, and the time of their store.
+async fn looked(workshop: &Workshop) -> StoreResult<(Vec<Task>, UnixTime)> {
+    let now = workshop.store_time().await.inspect_err(|error| {
+        warn!(%error, "the store's clock cannot be read; no time-outs this time");
+    })?;
+    Ok((running(workshop).await?, now))
 }
 
 /// All tasks that are In progress.

@@ -77,8 +77,12 @@ async fn keep_times(
 }
 
 async fn purge(workshop: &Workshop, keep: Duration) {
-    let until = workshop.now().saturating_sub(whole_seconds(keep));
-    match workshop.store().purge(until).await {
+    let purged = async {
+        let until = workshop.store_time().await?;
+        let until = until.saturating_sub(whole_seconds(keep));
+        workshop.store().purge(until).await
+    };
+    match purged.await {
         Ok(0) => debug!("no old tasks to delete"),
         Ok(deleted) => info!(deleted, "old tasks deleted"),
         Err(error) => error!(%error, "old tasks cannot be deleted; trying again tomorrow"),

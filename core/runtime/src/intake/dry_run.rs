@@ -57,10 +57,12 @@ fn passed(orders: &[Checked]) -> impl Iterator<Item = &Order> {
 /// Those among the agents that passed who have a live task.
 async fn live_agents(workshop: &Workshop, orders: &[Checked]) -> HashSet<AgentId> {
     let agents: Vec<AgentId> = passed(orders).map(|order| order.agent.id).collect();
-    // A task that waits for another node would give way to a new one.
+    // A task that waits for another node and that nobody holds an order of would give way
+    // to a new one: there are none where several daemons share a store.
+    let shared = workshop.membership.is_shared();
     let blocks = |task: &Task| {
         task.status == Status::InProgress
-            || (task.status == Status::Pending && task.node == workshop.node())
+            || (task.status == Status::Pending && (shared || task.node == workshop.node()))
     };
     match workshop.store().latest(&agents).await {
         Ok(tasks) => (tasks.into_iter().flatten())

@@ -1,7 +1,8 @@
 //! What the directory knows of the agents of a request, and which of them are not ours
-//! to upgrade. `upgrade.rs` enters.
+//! to upgrade, or another node's. `upgrade.rs` enters.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use tracing::error;
 use wpk_api::words::clean;
@@ -10,6 +11,7 @@ use wpk_config::OssecConf;
 use wpk_wire::AskedId;
 
 use super::asked::distinct;
+use crate::membership::node_of;
 use crate::rules;
 use crate::workshop::Workshop;
 
@@ -23,6 +25,8 @@ pub(super) struct Fleet {
     pub(super) manager: Option<Version>,
     /// Agents that another node of the cluster has, and what to do then.
     pub(super) elsewhere: HashMap<AgentId, String>,
+    /// Agents that another node of a shared store has, which carries their tasks out.
+    pub(super) nodes: HashMap<AgentId, Arc<str>>,
 }
 
 impl Fleet {
@@ -40,11 +44,14 @@ impl Fleet {
                 let agents = agents.into_iter().map(|agent| (agent.id, agent));
                 let agents: HashMap<_, _> = agents.collect();
                 let manager = workshop.manager.learn(agents.get(&AgentId::MANAGER));
-                let elsewhere = elsewhere(workshop, &agents);
+                let nodes = nodes(workshop, &agents);
+                let mut elsewhere = elsewhere(workshop, &agents);
+                elsewhere.retain(|agent, _| !nodes.contains_key(agent));
                 Fleet {
                     agents,
                     manager,
                     elsewhere,
+                    nodes,
                 }
             }
             Err(error) => {
@@ -54,10 +61,36 @@ impl Fleet {
                     agents: HashMap::new(),
                     manager: None,
                     elsewhere: HashMap::new(),
+                    nodes: HashMap::new(),
                 }
             }
         }
     }
+}
+
+/// Those among the agents that another living node of a shared store has.
+fn nodes(workshop: &Workshop, agents: &HashMap<AgentId, AgentInfo>) -> HashMap<AgentId, Arc<str>> {
+    if !workshop.membership.has_neighbours() {
+        return HashMap::new();
+    }
+    let mut names = HashSet::<Arc<str>>::new();
+    let mut nodes = HashMap::new();
+    for agent in agents.values() {
+        let Some(node) = node_of(workshop, agent) else {
+            continue;
+        };
+        // A name is kept once, however many agents there are.
+        let name = match names.get(node.as_str()) {
+            Some(name) => name.clone(),
+            None => {
+                let name = Arc::<str>::from(node);
+                names.insert(name.clone());
+                name
+            }
+        };
+        nodes.insert(agent.id, name);
+    }
+    nodes
 }
 
 /// Those among the agents that are connected to another node of the cluster.

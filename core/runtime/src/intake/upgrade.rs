@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{error, info, warn};
@@ -132,7 +133,11 @@ async fn create(
             Ok((agent, wanted(agent, own, fleet.manager)))
         });
         latest.ask(workshop, &passed).await;
-        let order = |pair| keep(&check_version(&plan, fleet.manager, &latest, pair)?);
+        let order = |pair| {
+            let order = check_version(&plan, fleet.manager, &latest, pair)?;
+            let node = fleet.nodes.get(&order.agent.id).cloned();
+            Ok((keep(&order)?, node))
+        };
         let slice = passed.into_iter();
         orders.extend(slice.map(|asked| asked.map(|passed| passed.and_then(order))));
         elsewhere.extend(fleet.elsewhere);
@@ -159,10 +164,10 @@ async fn create(
     response
 }
 
-/// An agent that passed, and what it is to get.
-type Accepted = (AgentId, KeptOrder);
+/// An agent that passed, what it is to get, and the node that has it if that is another.
+type Accepted = ((AgentId, KeptOrder), Option<Arc<str>>);
 
-fn keep(order: &Order) -> Result<Accepted, UpgradeCode> {
+fn keep(order: &Order) -> Result<(AgentId, KeptOrder), UpgradeCode> {
     let agent = order.agent.id;
     match KeptOrder::of(order) {
         Ok(kept) => Ok((agent, kept)),
@@ -174,7 +179,7 @@ fn keep(order: &Order) -> Result<Accepted, UpgradeCode> {
 }
 
 fn read(orders: Vec<Checked<Accepted>>) -> Vec<Checked<Order>> {
-    let read = |(_, kept): Accepted| kept.read().map_err(|_| UpgradeCode::Unknown);
+    let read = |((_, kept), _): Accepted| kept.read().map_err(|_| UpgradeCode::Unknown);
     let orders = orders.into_iter();
     orders
         .map(|asked| asked.map(|kept| kept.and_then(read)))
@@ -210,10 +215,12 @@ fn check_version(
     })
 }
 
-fn new_task(workshop: &Workshop, plan: &Plan, (agent, order): Accepted) -> NewTask {
+fn new_task(workshop: &Workshop, plan: &Plan, accepted: Accepted) -> NewTask {
+    let ((agent, order), node) = accepted;
+    let node = node.as_deref().unwrap_or(workshop.node());
     NewTask {
         agent,
-        node: workshop.node().to_owned(),
+        node: node.to_owned(),
         module: task::UPGRADE_MODULE.to_owned(),
         command: plan.command.clone(),
         created: workshop.now(),
