@@ -49,6 +49,7 @@ mod change;
 mod dialect;
 mod digest;
 mod directory;
+mod document;
 mod entry;
 pub mod examine;
 mod id;
@@ -77,6 +78,9 @@ pub use change::{Change, Changed, Revision};
 pub use dialect::Dialect;
 pub use digest::{ParseSha1Error, Sha1};
 pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
+pub use document::{
+    Attempt, Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT, LONGEST_KEY, NewDocument,
+};
 pub use entry::{Entered, Entrance, Entry, Held, Holder, Incarnation, NodeState};
 pub use id::{AgentId, InvalidAgentId, TaskId};
 pub use manage::{AgentChange, AgentDetails, IssuedToken, Labels, TokenInfo, TokenWish};

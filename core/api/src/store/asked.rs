@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, Command, KeptOrder, Mover, Order, Status, Task, TaskId, TimelineEntry, UnixTime,
-    Version,
+    AgentId, Command, Fence, KeptOrder, Mover, Order, Status, Task, TaskId, TimelineEntry,
+    UnixTime, Version,
 };
 
 /// What became of a task of somebody else.
@@ -85,6 +85,10 @@ pub struct NewTask {
     /// not know it cancels such tasks with those [`Cancel::WithoutOrder`].
     #[serde(default)]
     pub held: bool,
+    /// The document for which it is made, which fences it. A store that keeps no
+    /// documents creates none such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
 }
 
 impl NewTask {
@@ -113,6 +117,8 @@ pub enum Created {
     Task(TaskId),
     /// Its agent already has this live task (code 10).
     AlreadyLive(TaskId),
+    /// The document of its [`Fence`] has another epoch, or is not there.
+    Fenced,
 }
 
 /// A task taken from the queue.

@@ -23,6 +23,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What the calls about documents end with where a store keeps none.
+    pub fn keeps_no_documents() -> Self {
+        Self::Unavailable("it keeps no rollouts, labels or holds; use another store".to_owned())
+    }
+
     /// What [`TaskStore::import`] ends with where a store takes nothing over.
     pub fn imports_nothing() -> Self {
         Self::Unavailable("it takes no tasks of other programs over; use another store".to_owned())

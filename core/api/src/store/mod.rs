@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    AgentId, Change, Confirmation, Entered, Entrance, Entry, Incarnation, NodeState, Revision,
-    Task, TaskId, TimelineEntry, UnixTime, Version,
+    AgentId, Attempt, Change, Confirmation, Document, DocumentWrite, Entered, Entrance, Entry,
+    Guard, Incarnation, NodeState, Revision, Task, TaskId, TimelineEntry, UnixTime, Version,
 };
 
 mod asked;
@@ -128,6 +128,52 @@ pub trait TaskStore: Send + Sync {
         Ok(None)
     }
 
+    /// Up to `limit` documents whose keys begin with `prefix` and are above `after`, in the
+    /// order of their bytes; an empty `after` begins.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where a store keeps none, which is the default; so for
+    /// all calls about documents.
+    async fn documents(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> StoreResult<Vec<Document>> {
+        let _ = (prefix, after, limit);
+        Err(StoreError::keeps_no_documents())
+    }
+
+    /// Writes all of these documents, or none: where one has not the version that is
+    /// expected, the guard does not hold, an epoch would be lowered, or a key or a text is
+    /// too long. Their new versions, in the same order; `None` where nothing
+    /// was written.
+    async fn write_documents(
+        &self,
+        writes: Vec<DocumentWrite>,
+        guard: Option<Guard>,
+    ) -> StoreResult<Option<Vec<u64>>> {
+        let _ = (writes, guard);
+        Err(StoreError::keeps_no_documents())
+    }
+
+    /// As [`create`](Self::create), but only while the guard holds; `None` where it does not.
+    async fn create_guarded(
+        &self,
+        tasks: Vec<NewTask>,
+        guard: Guard,
+    ) -> StoreResult<Option<Vec<Created>>> {
+        let _ = (tasks, guard);
+        Err(StoreError::keeps_no_documents())
+    }
+
+    /// Up to `limit` tasks that were made for the document of this key
+    /// ([`NewTask::fence`]), with ids above `after`, ascending.
+    async fn attempts(&self, key: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Attempt>> {
+        let _ = (key, after, limit);
+        Err(StoreError::keeps_no_documents())
+    }
+
     /// Ends when another daemon may have made, given or freed tasks that this one could
     /// claim: a wake-up, which may come too often, late, or not at all. The default never
     /// ends.
@@ -179,7 +225,8 @@ pub trait TaskStore: Send + Sync {
     /// Records, before the agent is told to run the installer, that it is about
     /// to be, and which version the agent will run then: `target`, `None` where
     /// that is not known or nobody could tell afterwards. `true` exactly once per
-    /// task, and only while it is In progress; on `false` the installer must not be
+    /// task, only while it is In progress, and while the document of its
+    /// [`Fence`](crate::Fence) has the same epoch; on `false` the installer must not be
     /// run. `true` adds [`TimelineStep::Upgrade`](crate::TimelineStep::Upgrade) to
     /// the timeline and makes `now` the time of the last update.
     async fn begin_installer(
@@ -215,7 +262,8 @@ pub trait TaskStore: Send + Sync {
     /// created at or before `created_until`, and all that belongs to them;
     /// returns how many. One stays as long as an older task of its agent stays that
     /// is In progress or timed out: a word about the newer would be taken for one
-    /// about the older.
+    /// about the older. One that is fenced by a document that
+    /// [keeps its tasks](crate::NewDocument::keeps_tasks) stays as well.
     async fn purge(&self, created_until: UnixTime) -> StoreResult<u64>;
 
     /// Adds entries to the timelines of tasks, in the given order. Entries of

@@ -76,13 +76,15 @@ async fn create(
             order: None,
             exclusive: false,
             held: like.held,
+            fence: None,
         });
         ((), task)
     };
     let stored = at_once(agents(ids), task, |tasks| workshop.store().create(tasks)).await?;
     let item = |asked: Asked<(_, Option<Created>)>| match asked.found.1 {
         Some(Created::Task(task) | Created::AlreadyLive(task)) => Item::created(asked.id, task),
-        None => Item::task(TaskCode::DatabaseRequest, asked.id),
+        // Nothing fences them.
+        Some(Created::Fenced) | None => Item::task(TaskCode::DatabaseRequest, asked.id),
     };
     Ok(stored.into_iter().map(item).collect())
 }

@@ -227,6 +227,7 @@ fn new_task(workshop: &Workshop, plan: &Plan, accepted: Accepted) -> NewTask {
         order: Some(order),
         exclusive: true,
         held: false,
+        fence: None,
     }
 }
 
@@ -289,7 +290,8 @@ async fn store(
         (Some(code), _) => Fate::Refused(code),
         (None, Some(Created::Task(task))) => Fate::Created(task),
         (None, Some(Created::AlreadyLive(_))) => Fate::AlreadyUpgrading,
-        (None, None) => Fate::NotStored,
+        // Nothing fences them.
+        (None, Some(Created::Fenced) | None) => Fate::NotStored,
     };
     stored.into_iter().map(|asked| asked.map(fate)).collect()
 }

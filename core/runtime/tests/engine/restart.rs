@@ -73,6 +73,7 @@ fn foreign(agent: u32, at: UnixTime) -> NewTask {
         order: None,
         exclusive: false,
         held: false,
+        fence: None,
     }
 }
 

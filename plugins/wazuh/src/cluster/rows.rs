@@ -84,6 +84,7 @@ impl Known {
             order: None,
             exclusive: true,
             held: true,
+            fence: None,
         }
     }
 

@@ -56,6 +56,7 @@ pub fn upgrade(agent: i64) -> NewTask {
         order: KeptOrder::of(&order(agent)).ok(),
         exclusive: true,
         held: false,
+        fence: None,
     }
 }
 

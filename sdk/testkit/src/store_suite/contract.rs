@@ -43,6 +43,7 @@ async fn a_new_task_is_pending(store: &dyn TaskStore) {
         .map(|one| match one {
             Created::Task(id) => id.0,
             Created::AlreadyLive(id) => panic!("no agent had a task, the store says {id} is live"),
+            Created::Fenced => panic!("no task had a fence"),
         })
         .collect();
     assert!(ids.is_sorted_by(|a, b| a < b), "ids ascend: {ids:?}");

@@ -307,7 +307,7 @@ impl Model {
         let expected = self.tables.create(new);
         let created = expected.iter().filter_map(|one| match one {
             Created::Task(id) => Some(*id),
-            Created::AlreadyLive(_) => None,
+            Created::AlreadyLive(_) | Created::Fenced => None,
         });
         self.ids.extend(created);
         let answer = answer.map_err(|error| error.to_string())?;

@@ -78,6 +78,7 @@ async fn an_agent_has_one_live_task(store: Arc<dyn TaskStore>) {
                 Created::AlreadyLive(id) => {
                     live.insert(id);
                 }
+                Created::Fenced => panic!("no task had a fence"),
             }
         }
         assert_eq!(created.len(), 1, "an agent got {created:?}");

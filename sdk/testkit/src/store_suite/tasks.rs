@@ -58,6 +58,7 @@ pub fn upgrade(id: u32, node: &str, created: UnixTime) -> NewTask {
         order: KeptOrder::of(&order(id)).ok(),
         exclusive: true,
         held: false,
+        fence: None,
     }
 }
 
