@@ -38,13 +38,19 @@ impl Attempt<'_> {
         let (workshop, stop) = (self.ledger.workshop, self.ledger.stop);
         // In memory of its own, as below.
         let moves = Box::pin(gives_away(workshop, self.ledger.task));
-        if workshop.membership.has_neighbours() && self.slot.aside(moves).await.is_some() {
+        if workshop.membership.has_neighbours() && self.slot.before(moves).await.is_some() {
             return Err(Ended::GivenAway);
         }
         self.in_hand.begins();
         let wanted = &self.order.wanted;
         let file = self.slot.for_file(wanted, find(workshop, self.order));
         let found = unless_stopped(stop, file).await??;
+        let connected = connected(workshop, self.ledger.task.agent);
+        unless_stopped(stop, self.slot.before(connected)).await?;
+        if !self.slot.is_free() {
+            self.in_hand.waits();
+        }
+        unless_stopped(stop, self.slot.enter()).await?;
         // In memory of its own: thousands of others may be waiting for their file.
         Box::pin(self.deliver(found)).await
     }
@@ -70,7 +76,9 @@ impl Attempt<'_> {
             .detail(&format!("{}, {} bytes", file.name, file.len));
         slot.aside(ledger.note([*resolve, had])).await;
         in_hand.bytes(0, file.len);
-        unless_stopped(stop, wait_for_agent(workshop, ledger.task.agent, slot)).await?;
+        // It may be a while since it was seen.
+        let connected = connected(workshop, ledger.task.agent);
+        unless_stopped(stop, slot.aside(connected)).await?;
         let mut session =
             unless_stopped(stop, Session::new(ledger, order, &file, in_hand)).await??;
         unless_stopped(stop, session.send(slot)).await??;
@@ -99,13 +107,13 @@ async fn unless_stopped<T>(
 
 /// A daemon that was restarted finds its queue at once, but agents that dial in
 /// themselves need a moment to notice.
-async fn wait_for_agent(workshop: &Workshop, agent: AgentId, slot: &mut Slot) {
+async fn connected(workshop: &Workshop, agent: AgentId) {
     let left = RECONNECT_WITHIN.saturating_sub(workshop.started.elapsed());
     if left.is_zero() {
         return;
     }
     let connected = tokio::time::timeout(left, workshop.parts.transport.connected(agent));
-    if slot.aside(connected).await.is_err() {
+    if connected.await.is_err() {
         debug!(%agent, "the agent did not come back in time");
     }
 }

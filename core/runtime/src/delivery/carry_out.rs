@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info, warn};
 use wpk_api::{CancellationToken, Claimed, Status, Task};
 
@@ -22,33 +21,22 @@ pub(super) struct Job {
     in_hand: InHand,
     /// Whole deliveries it may take, at least one.
     attempts: u32,
-    /// Its place among those that may be claimed at a time, given back when dropped.
-    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {
-    /// A task that was just claimed, for as long as `place` is there.
-    pub(super) fn new(
-        workshop: &Workshop,
-        claimed: Claimed,
-        place: Option<OwnedSemaphorePermit>,
-    ) -> Self {
+    /// A task that was just claimed.
+    pub(super) fn new(workshop: &Workshop, claimed: Claimed) -> Self {
         Self {
             in_hand: workshop.in_hand.take(&claimed.task),
             claimed,
             attempts: workshop.delivery().attempts.max(1),
-            _place: place,
         }
     }
 
     /// What an earlier run of the daemon was writing may still reach the agent
     /// and spoil the file; that attempt does not count.
-    pub(super) fn begun_before(
-        workshop: &Workshop,
-        claimed: Claimed,
-        place: Option<OwnedSemaphorePermit>,
-    ) -> Self {
-        let job = Self::new(workshop, claimed, place);
+    pub(super) fn begun_before(workshop: &Workshop, claimed: Claimed) -> Self {
+        let job = Self::new(workshop, claimed);
         Self {
             attempts: job.attempts.saturating_add(1),
             ..job
@@ -72,7 +60,6 @@ pub(super) async fn carry_out(
         claimed: Claimed { task, order, .. },
         in_hand,
         attempts,
-        ..
     } = &mut *job;
     let ledger = Ledger::of(&workshop, task, &stop);
     loop {
@@ -94,8 +81,9 @@ pub(super) async fn carry_out(
             Next::Again(failure) => {
                 warn!(task = %task.id, agent = %task.agent, attempts_left = *attempts, %failure, "delivery failed, will be tried again");
                 in_hand.waits();
+                slot.leave();
                 Box::pin(ledger.note([ledger.failure(&failure)])).await;
-                if slot.without(pauses::between_attempts(&stop)).await.is_err() {
+                if pauses::between_attempts(&stop).await.is_err() {
                     return;
                 }
             }

@@ -2,7 +2,7 @@
 //! [`run_queue`]; bytes leave to agents through the
 //! [`Transport`](wpk_api::Transport).
 //!
-//! `queue.rs` claims tasks as slots (`slots.rs`, `awaited.rs`) become free,
+//! `queue.rs` claims tasks while slots (`slots`, `turns.rs`, `awaited.rs`) are free,
 //! of which there are as many as `pace.rs` finds good. `carry_out.rs` takes
 //! one task to its end: an attempt (`attempt.rs`) finds the file (`find.rs`) and
 //! speaks with the agent (`session.rs`), with the commands that `pieces.rs` reads for all,
@@ -22,6 +22,7 @@ mod pieces;
 mod queue;
 mod session;
 mod slots;
+mod turns;
 
 pub(crate) use pieces::Pieces;
 pub(crate) use queue::run as run_queue;

@@ -1,13 +1,13 @@
-//! The queue: takes waiting tasks from the store as slots become free and gives
-//! each to an async task of its own. Memory is bounded by the number of tasks that
-//! may be claimed at a time, not by the length of the queue.
+//! The queue: takes waiting tasks from the store while slots are free and gives
+//! each to an async task of its own, which finds its file first and has a slot then.
+//! Memory is bounded by the number of tasks that may be claimed at a time, not by the
+//! length of the queue.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 use wpk_api::{CancellationToken, Claimed, StoreError, StoreResult, TaskId};
@@ -37,11 +37,11 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut limits = workshop.limits.subscribe();
-    let slots = Slots::new(limits.borrow_and_update().delivery.max_concurrent);
+    let concurrency = limits.borrow_and_update().delivery.max_concurrent;
+    let slots = Slots::new(concurrency, MOST_CLAIMED);
     let slots = slots.shown_by(workshop.metrics.slots.clone());
     let queue = Queue {
         slots: slots.clone(),
-        places: Arc::new(Semaphore::new(MOST_CLAIMED)),
         workshop,
         running,
         stop,
@@ -64,7 +64,6 @@ pub(crate) async fn run(
 struct Queue {
     workshop: Arc<Workshop>,
     slots: Slots,
-    places: Arc<Semaphore>,
     running: TaskTracker,
     stop: CancellationToken,
     /// How often one after the other the store could not be read.
@@ -78,42 +77,28 @@ impl Queue {
         // What a crash interrupted comes first: it has waited longest.
         // All are in hand at once, so that none is timed out while it waits for a slot.
         let jobs: Vec<Job> = (interrupted.into_iter())
-            .map(|claimed| Job::begun_before(&self.workshop, claimed, self.place()))
+            .map(|claimed| Job::begun_before(&self.workshop, claimed))
             .collect();
         for job in jobs {
-            let Some(slot) = self.slots.next(&self.stop).await else {
+            let Some(slot) = self
+                .slots
+                .next(&self.stop, 1)
+                .await
+                .and_then(|mut s| s.pop())
+            else {
                 return;
             };
             let task = job.task();
             info!(task = %task.id, agent = %task.agent, "an interrupted delivery begins anew");
             self.begin(job, slot);
         }
-        while let Some(first) = self.slots.next(&self.stop).await {
-            self.round(first).await;
+        while let Some(slots) = self.slots.next(&self.stop, MOST_AT_ONCE).await {
+            self.round(slots).await;
         }
     }
 
-    /// A place for one more task, if there is one now.
-    fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.places.clone().try_acquire_owned().ok()
-    }
-
-    /// Claims as many tasks as there are free slots and places; waits if there are
-    /// none.
-    async fn round(&self, first: Slot) {
-        let place = tokio::select! {
-            () = self.stop.cancelled() => return,
-            // Closed never: the semaphore lives as long as the queue.
-            place = self.places.clone().acquire_owned() => place.ok(),
-        };
-        let mut slots = vec![(first, place)];
-        while slots.len() < MOST_AT_ONCE {
-            let Some(place) = self.place() else { break };
-            let Some(slot) = self.slots.another() else {
-                break;
-            };
-            slots.push((slot, Some(place)));
-        }
+    /// Claims as many tasks as there may be now; waits if there are none.
+    async fn round(&self, slots: Vec<Slot>) {
         let claimed = self.claim(slots.len()).await;
         let claimed = self.read(claimed);
         if claimed.is_empty() {
@@ -126,8 +111,8 @@ impl Queue {
             }
             return;
         }
-        for (claimed, (slot, place)) in claimed.into_iter().zip(slots) {
-            self.begin(Job::new(&self.workshop, claimed, place), slot);
+        for (claimed, slot) in claimed.into_iter().zip(slots) {
+            self.begin(Job::new(&self.workshop, claimed), slot);
         }
     }
 

@@ -23,5 +23,6 @@ mod stand;
 mod steps;
 mod task_socket;
 mod timelines;
+mod waiting;
 mod wishes;
 mod words;
