@@ -46,6 +46,8 @@ type Record = Arc<Mutex<Progress>>;
 #[derive(Default)]
 pub(crate) struct TasksInHand {
     records: Mutex<BTreeMap<(AgentId, TaskId), Record>>,
+    /// Those that were given up since somebody asked.
+    given_up: Mutex<Vec<TaskId>>,
 }
 
 impl TasksInHand {
@@ -85,6 +87,12 @@ impl TasksInHand {
     /// The ids of all tasks in hand.
     pub(crate) fn ids(&self) -> Vec<TaskId> {
         lock(&self.records).keys().map(|(_, task)| *task).collect()
+    }
+
+    /// The ids of all tasks that were given up since this was asked last. One that is not
+    /// among [`ids`](Self::ids), and was in hand before, is told here.
+    pub(crate) fn given_up(&self) -> Vec<TaskId> {
+        std::mem::take(&mut *lock(&self.given_up))
     }
 }
 
@@ -127,6 +135,7 @@ impl InHand {
 
 impl Drop for InHand {
     fn drop(&mut self) {
+        lock(&self.all.given_up).push(self.key.1);
         let mut records = lock(&self.all.records);
         if records
             .get(&self.key)
@@ -182,8 +191,11 @@ mod tests {
         assert_eq!((progress.sent, progress.total), (0, 0));
         held.installer_begins();
         assert_eq!(all.of(agent).unwrap().installer, Installer::Begun);
+        assert_eq!(all.given_up(), []);
         drop(held);
         assert_eq!((all.of(agent), all.ids()), (None, Vec::new()));
+        assert_eq!(all.given_up(), [TaskId(1)]);
+        assert_eq!(all.given_up(), []);
     }
 
     /// A client may end a task that is being delivered, and ask for another.

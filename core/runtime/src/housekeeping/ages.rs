@@ -36,6 +36,14 @@ impl Ages {
         }
     }
 
+    /// These were updated meanwhile, whatever time was stored: a clock that was put back
+    /// may have stored the same one again.
+    pub(super) fn updated(&mut self, tasks: &[TaskId]) {
+        for task in tasks {
+            self.seen.remove(task);
+        }
+    }
+
     /// Takes in the tasks that there are now, and forgets all others; the age of
     /// each, in their order.
     pub(super) fn look<'t>(

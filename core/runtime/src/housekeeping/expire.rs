@@ -31,11 +31,14 @@ pub(super) async fn first_look(workshop: &Workshop, ages: &mut Ages) {
 /// delivered right now do not.
 pub(super) async fn expire(workshop: &Workshop, ages: &mut Ages) {
     let timeout = workshop.tasks().task_timeout.0;
-    let Ok((mut running, now)) = looked(workshop).await else {
+    let looked = looked(workshop).await;
+    let in_hand: HashSet<TaskId> = workshop.in_hand.ids().into_iter().collect();
+    // Behind it, so that one that ends just now is in one of the two.
+    ages.updated(&workshop.in_hand.given_up());
+    let Ok((mut running, now)) = looked else {
         return;
     };
     let store = workshop.store();
-    let in_hand: HashSet<TaskId> = workshop.in_hand.ids().into_iter().collect();
     running.retain(|task| !in_hand.contains(&task.id));
     let ages = ages.look(running.iter(), now);
     // A living node knows what it has in hand, which may wait there for long.

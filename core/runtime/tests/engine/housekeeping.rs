@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wpk_api::settings::Span;
 use wpk_api::{Status, StoreError};
+use wpk_runtime::Clock;
 use wpk_testkit::memory::Say;
 
 use crate::stand::{EPOCH, Stand, id};
@@ -118,6 +119,29 @@ async fn a_clock_that_was_put_back_between_two_runs_keeps_nobody_waiting() {
     let parts = stand.stop().await;
     let stand = parts.start().await;
     tokio::time::sleep(16 * MINUTE).await;
+    assert_eq!(stand.task(1).status, Status::Timeout);
+}
+
+/// What is stored is the same second as before the stop, for a word that is minutes
+/// later.
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_went_on_has_its_whole_time_whatever_the_clock_says() {
+    let stand = Stand::new().await;
+    stand.rule(1, "write", Say::Hang);
+    stand.upgrade(&[1]).await;
+    stand.came(1, "write", 1).await;
+    let parts = stand.stop().await;
+    let claimed = parts.store.tables().latest(&[id(1)])[0].clone().unwrap();
+    tokio::time::sleep(14 * MINUTE).await;
+    let stand = parts.start().await;
+    stand.came(1, "write", 2).await;
+    stand.step_clock(claimed.updated.unwrap() - stand.clock.now());
+    stand.transport.release();
+    stand.delivered(1).await;
+    assert_eq!(stand.task(1).updated, claimed.updated);
+    tokio::time::sleep(14 * MINUTE).await;
+    assert_eq!(stand.task(1).status, Status::InProgress);
+    tokio::time::sleep(2 * MINUTE).await;
     assert_eq!(stand.task(1).status, Status::Timeout);
 }
 
