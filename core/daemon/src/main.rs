@@ -49,6 +49,7 @@ mod settings;
 mod start_error;
 mod telemetry;
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -56,7 +57,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use wpk_api::CancellationToken;
 use wpk_config::{Settings, Written};
-use wpk_runtime::Engine;
+use wpk_runtime::{Control, Engine};
 
 use cli::{Cli, Command, Where};
 use registry::Registry;
@@ -232,12 +233,12 @@ async fn serve(start: &Start<'_>) -> Result<(), End> {
         let serving = monitor::serve(listener, engine.control(), stop.clone());
         tokio::spawn(serving)
     });
-    info!("ready");
-    let _watchdog = service::ready(&stop);
     let closed = stop.clone().drop_guard();
+    let ready = tell_when_ready(engine.control(), stop.clone());
     let ended = tokio::select! {
         ended = engine.run(stop) => ended.map_err(End::failed),
         never = reload.at_every(hangups) => match never {},
+        never = ready => match never {},
     };
     drop(closed);
     if let Some(monitored) = monitored {
@@ -245,6 +246,15 @@ async fn serve(start: &Start<'_>) -> Result<(), End> {
         let _ = monitored.await;
     }
     ended
+}
+
+/// Tells whoever started the daemon that requests are answered, as soon as they are: it
+/// may still fail to read what the last run left.
+async fn tell_when_ready(control: Control, stop: CancellationToken) -> Infallible {
+    control.begun().await;
+    info!("ready");
+    let _watchdog = service::ready(&stop);
+    std::future::pending().await
 }
 
 fn make_home(home: &std::path::Path) -> Result<(), String> {

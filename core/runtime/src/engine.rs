@@ -152,6 +152,7 @@ impl Engine {
             let (service, quit) = (self.service(), quit.clone());
             sources.spawn(async move { source.serve(service, quit).await });
         }
+        self.workshop.begun.send_replace(true);
         let mut result = Ok(());
         while let Some(ended) = sources.join_next().await {
             let ended = match ended {

@@ -46,6 +46,14 @@ impl Control {
         vitals::ready(&self.workshop).await
     }
 
+    /// Waits until the tasks of the last run are found again, and requests are answered;
+    /// for ever if the engine ends before.
+    pub async fn begun(&self) {
+        let mut begun = self.workshop.begun.subscribe();
+        // The workshop, which tells, is there for as long as this.
+        let _ = begun.wait_for(|begun| *begun).await;
+    }
+
     /// The next wish is answered by these providers. Files that were found before
     /// are still fetched from where they were found.
     pub fn set_providers(&self, providers: Vec<Arc<dyn WpkProvider>>) {

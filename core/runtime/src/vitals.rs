@@ -40,6 +40,9 @@ async fn observers(workshop: &Workshop, newest: Revision) {
 /// # Errors
 /// Why requests cannot be answered now.
 pub(crate) async fn ready(workshop: &Workshop) -> Result<(), String> {
+    if !*workshop.begun.borrow() {
+        return Err("the tasks of the last run are being read".to_owned());
+    }
     if let Some(why) = workshop.membership.shut_out() {
         return Err(format!("the task store shut this daemon out: {why}"));
     }

@@ -56,6 +56,8 @@ pub(crate) struct Workshop {
     pub(crate) in_hand: Arc<TasksInHand>,
     /// Wakes the queue.
     pub(crate) new_tasks: Notify,
+    /// Whether what the last run left was found again, and requests are answered.
+    pub(crate) begun: watch::Sender<bool>,
     /// How often somebody else may have answered in our place.
     pub(crate) was_away: watch::Sender<u64>,
     pub(crate) clears: Arc<Clears>,
@@ -99,6 +101,7 @@ impl Workshop {
             membership,
             in_hand: Arc::default(),
             new_tasks: Notify::new(),
+            begun: watch::Sender::new(false),
             was_away: watch::Sender::new(0),
             clears: Clears::new(parts.transport.clone(), background.clone()),
             started: Instant::now(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use wpk_api::{Command, NewTask, Status, UnixTime};
 use wpk_config::OnRestart;
 use wpk_testkit::memory::Say;
@@ -179,10 +180,15 @@ async fn a_task_that_was_taken_and_never_carried_out_is_found_again() {
 #[tokio::test(start_paused = true)]
 async fn an_engine_whose_store_cannot_be_read_does_not_start() {
     for operation in ["cancel", "interrupted"] {
-        let parts = Stand::new().await.stop().await;
+        let stand = Stand::new().await;
+        assert!(stand.control.begun().now_or_never().is_some());
+        let parts = stand.stop().await;
         let away = wpk_api::StoreError::Unavailable("away".into());
         parts.faults.add(operation, 1, away);
-        let ended = parts.start().await.ended().await;
+        let stand = parts.start().await;
+        assert!(stand.control.begun().now_or_never().is_none());
+        assert!(stand.control.ready().await.is_err());
+        let ended = stand.ended().await;
         let recovery = matches!(ended, Err(wpk_runtime::EngineError::Recovery(_)));
         assert!(recovery, "{operation}: {ended:?}");
     }
