@@ -42,6 +42,14 @@ impl TimelineEntry {
         }
     }
 
+    /// The step with which another node carries a task out from now on: what all stores
+    /// write down ([`TaskStore::take_over`](crate::TaskStore::take_over)).
+    pub fn moved(at: UnixTime, from: &str, to: &str) -> Self {
+        Self::new(at, TimelineStep::Moved)
+            .asked(to)
+            .detail(&format!("{from} before"))
+    }
+
     /// Who was asked or who spoke; shortened and cleaned.
     #[must_use]
     pub fn asked(mut self, who: &str) -> Self {

@@ -22,7 +22,7 @@ impl Tasks {
                     continue;
                 };
                 let task = &entry.task;
-                if task.status == Status::Pending && task.node != new.node {
+                if gives_way(entry) && task.node != new.node {
                     self.set(id, None);
                 } else if task.status.is_live() {
                     live = Some(id);
@@ -172,11 +172,10 @@ impl Tasks {
     }
 
     pub(crate) fn withdraw(&mut self, ids: &[TaskId]) -> u64 {
-        let waits = |entry: &Entry| entry.task.status == Status::Pending;
         let mut gone = 0;
         // In the caller's order, which is the order in which the feed tells it.
         for id in ids {
-            if self.entries.get(id).is_some_and(waits) {
+            if self.entries.get(id).is_some_and(gives_way) {
                 gone += self.remove(&[*id]);
             }
         }
@@ -268,6 +267,11 @@ impl Tasks {
         });
         confirmed.is_some()
     }
+}
+
+/// Whether a task waits, and nobody holds an order of it.
+fn gives_way(entry: &Entry) -> bool {
+    entry.task.status == Status::Pending && !entry.standing().ours && !entry.held
 }
 
 /// Whether a task waits to be taken.

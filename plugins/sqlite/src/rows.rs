@@ -32,6 +32,11 @@ pub(crate) const WAITING_ELSEWHERE: &str = "SELECT t.TASK_ID FROM TASKS t \
     WHERE t.STATUS IN ('Pending', 'In progress') AND t.STATUS = 'Pending' \
     AND t.AGENT_ID = ?1 AND t.NODE IS NOT ?2";
 
+/// A task that waits, and of which nobody holds an order.
+const GIVES_WAY: &str = "SELECT TASK_ID FROM TASKS t WHERE TASK_ID = ?1 AND STATUS = 'Pending' \
+    AND NOT EXISTS (SELECT 1 FROM WPKD_ORDERS o WHERE o.TASK_ID = t.TASK_ID AND o.OURS <> 0) \
+    AND NOT EXISTS (SELECT 1 FROM WPKD_HELD h WHERE h.TASK_ID = t.TASK_ID)";
+
 pub(crate) fn create(connection: &Connection, tasks: &[NewTask]) -> Result<Vec<Created>, Fault> {
     tasks
         .iter()
@@ -86,8 +91,8 @@ fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault>
     Ok(Created::Task(id))
 }
 
-/// Pending tasks of the agent that belong to another node, which a new one
-/// takes the place of.
+/// Pending tasks of the agent that belong to another node: a new one takes the place of
+/// those that nobody holds an order of.
 fn waiting_elsewhere(connection: &Connection, task: &NewTask) -> Result<Vec<TaskId>, Fault> {
     let mut waiting = prepared(connection, WAITING_ELSEWHERE)?;
     let ids = ids(&mut waiting, params![task.agent.get(), task.node])?;
@@ -122,10 +127,7 @@ fn delete(connection: &Connection, id: TaskId) -> Result<(), Fault> {
 }
 
 pub(crate) fn withdraw(connection: &Connection, tasks: &[TaskId]) -> Result<u64, Fault> {
-    let mut waiting = prepared(
-        connection,
-        "SELECT TASK_ID FROM TASKS WHERE TASK_ID = ?1 AND STATUS = 'Pending'",
-    )?;
+    let mut waiting = prepared(connection, GIVES_WAY)?;
     let mut deleted = 0;
     for id in tasks {
         for id in ids(&mut waiting, [id.0])? {

@@ -161,18 +161,18 @@ async fn that_a_node_holds_an_order_is_known_as_long_as_the_task_is_there() {
     let store = SqliteStore::open(&file).unwrap();
     let new = (1..=3).map(|n| held(n, "node02", START)).collect();
     store.create(new).await.unwrap();
-    store.withdraw(&[TaskId(1)]).await.unwrap();
+    assert_eq!(store.withdraw(&[TaskId(1)]).await.unwrap(), 0);
     drop(store);
     Connection::open(&file)
         .unwrap()
         .execute("DELETE FROM TASKS WHERE TASK_ID = 2", [])
         .unwrap();
     let store = SqliteStore::open(&file).unwrap();
-    assert_eq!(count(&file, "SELECT count(*) FROM WPKD_HELD"), 1);
+    assert_eq!(count(&file, "SELECT count(*) FROM WPKD_HELD"), 2);
     let cancel = async |which| store.cancel("node02", which, START).await.unwrap();
     assert_eq!(cancel(Cancel::WithoutOrder).await, 0);
-    assert_eq!(cancel(Cancel::Pending).await, 1);
-    assert_eq!(store.purge(START).await.unwrap(), 1);
+    assert_eq!(cancel(Cancel::Pending).await, 2);
+    assert_eq!(store.purge(START).await.unwrap(), 2);
     assert_eq!(count(&file, "SELECT count(*) FROM WPKD_HELD"), 0);
 }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, Command, Fence, KeptOrder, Mover, Order, Status, Task, TaskId, TimelineEntry,
-    UnixTime, Version,
+    AgentId, Command, Fence, KeptOrder, Mover, Order, Standing, Status, Task, TaskId,
+    TimelineEntry, UnixTime, Version,
 };
 
 /// What became of a task of somebody else.
@@ -151,6 +151,18 @@ pub struct Transition {
     /// What the timeline of the moved task gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<TimelineEntry>,
+}
+
+impl Transition {
+    /// Whether a task may be moved so at this moment: the one rule of all stores. `entered`
+    /// is the name under which the store was [entered](crate::TaskStore::enter) by the
+    /// daemon that asks, `None` where it never was.
+    pub fn is_open(&self, task: &Task, standing: Standing, entered: Option<&str>) -> bool {
+        let by = self.by;
+        task.status.may_become(&self.to, standing, by)
+            && (!self.to.needs_same_node() || task.node == self.node)
+            && (by == Mover::Report || standing.is_carried_out_by(&task.node, entered))
+    }
 }
 
 /// Which task a move is about.

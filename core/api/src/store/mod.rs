@@ -38,27 +38,38 @@ pub const OLDEST_STORE_CONTRACT: u32 = 2;
 /// # One store, several daemons
 ///
 /// A daemon [enters](Self::enter) a store once, before any other call. From then on the
-/// open store *is* that entry: its writes are refused with [`StoreError::Fenced`], without
-/// effect, once a later one entered under the same name. An entry lives by one
+/// open store *is* that entry: its writes (every call but the questions, which go on
+/// answering) are refused with [`StoreError::Fenced`], without effect, once a later one
+/// entered under the same name. An entry lives by one
 /// lease, which the daemon [renews](Self::renew) and the store judges by its own clock. One whose lease
 /// ran out is not shut out by that alone: it may renew, as long as nobody else entered
 /// under its name; meanwhile others may [take over](Self::take_over) what it has not begun.
+/// A store that was opened and never entered takes every word for that of any node, and the
+/// times that it is given, as it did before there were entries.
 ///
 /// Where a store can be shared, times come from the store: what a caller gives as `now`,
-/// `created` and `at` counts only in a store that tells no [clock](Self::clock).
-/// A task that is ours is moved by [`Mover::Delivery`], and its installer begun, by
-/// the daemon that entered under the name of its node alone.
+/// `created` and `at` (also that of a [`TimelineEntry`]) counts only in a store that tells no
+/// [clock](Self::clock), and is replaced by that clock's otherwise. Whoever compares stored
+/// times, or says until when something is old ([`purge`](Self::purge)), asks that clock.
+///
+/// A task that is ours is carried out by the daemon that entered under the name of its
+/// node alone ([`Standing::is_carried_out_by`](crate::Standing::is_carried_out_by)): to any
+/// other a move by [`Mover::Delivery`] is refused, [`begin_installer`](Self::begin_installer)
+/// says `false`, [`touch`](Self::touch) and [`cancel`](Self::cancel) leave it as it is, and
+/// [`claim`](Self::claim) and [`interrupted`](Self::interrupted) find nothing. An agent's
+/// word counts whoever passes it on, and so do a time-out and a verdict.
 ///
 /// A task is *ours* if it was created with an [`Order`], also after it ended;
 /// it is *begun* once [`begin_installer`](Self::begin_installer) said `true`.
 /// Both stay known for as long as the task is there. Every change of a task (its
-/// creation, a new status, time of update, text or confirmation, its deletion)
+/// creation, a new status, time of update, text, confirmation or node, its deletion)
 /// gets the next [`Revision`].
 #[async_trait]
 pub trait TaskStore: Send + Sync {
     /// Enters the store under the name of a node, which shuts out whoever entered under
     /// it before. A name whose lease lives is not entered ([`Entrance::Held`]), unless the
-    /// entry [`replaces`](Entry::replaces) that very incarnation.
+    /// entry [`replaces`](Entry::replaces) that very incarnation. An open store that
+    /// already entered may do so again, under the same rules: it is its newest entry.
     ///
     /// By default the store is one daemon's: everybody enters, and no entry has a lease.
     async fn enter(&self, entry: &Entry) -> StoreResult<Entrance> {
@@ -77,7 +88,12 @@ pub trait TaskStore: Send + Sync {
         Ok(())
     }
 
-    /// The entry's lease ends now: the daemon stops, and others need not wait.
+    /// The entry's lease ends now: the daemon stops, and others need not wait. Nothing where
+    /// it never entered.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] where a later daemon entered under the same name: its lease
+    /// stays.
     async fn leave(&self) -> StoreResult<()> {
         Ok(())
     }
@@ -96,7 +112,9 @@ pub trait TaskStore: Send + Sync {
 
     /// Up to `limit` tasks with ids above `after`, ascending, that another node may take
     /// over: live, ours, their installer not begun, and their node's lease ran out, or its
-    /// name never entered. None that is this daemon's own.
+    /// name never entered. None that is this daemon's own, and none before it entered. In a
+    /// store that is one daemon's no other name lives: what was left under a node's
+    /// former name is found.
     async fn orphans(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
         let _ = (after, limit);
         Ok(Vec::new())
@@ -104,9 +122,9 @@ pub trait TaskStore: Send + Sync {
 
     /// Makes those of the tasks this daemon's own that are still
     /// [orphans](Self::orphans), in the given order; returns which. They wait to be
-    /// [claimed](Self::claim) as if nobody had taken them, and their status stays until then.
-    /// Their timelines get [`TimelineStep::Moved`](crate::TimelineStep::Moved), which names
-    /// both nodes.
+    /// [claimed](Self::claim) as if nobody had taken them, and their status stays until then,
+    /// as do the [crashes](Claimed::crashes) that were counted.
+    /// Their timelines get [`TimelineEntry::moved`], and the feed tells of it.
     async fn take_over(&self, tasks: &[TaskId]) -> StoreResult<Vec<TaskId>> {
         let _ = tasks;
         Ok(Vec::new())
@@ -201,8 +219,7 @@ pub trait TaskStore: Send + Sync {
     async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>>;
 
     /// Carries out moves one after the other, each if it is legal at that
-    /// moment ([`Status::may_become`], [`Status::needs_same_node`]): compare and
-    /// set. A move's `entry` is added to the timeline of the task it moves; where
+    /// moment ([`Transition::is_open`]): compare and set. A move's `entry` is added to the timeline of the task it moves; where
     /// that had timed out, a report is a late one
     /// ([`TimelineEntry::of_late`](crate::TimelineEntry::of_late)). A task that
     /// becomes Done without a text loses the one it had. A task of ours that ends

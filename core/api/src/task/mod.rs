@@ -107,6 +107,17 @@ pub struct Standing {
     pub begun: bool,
 }
 
+impl Standing {
+    /// Whether a task of `node` is carried out by the daemon that `entered` under that name
+    /// ([`TaskStore::enter`](crate::TaskStore::enter); `None`: it never entered, and its word
+    /// is taken for that of any node). Of what is ours only that one is to claim, to begin,
+    /// to touch and to cancel it, and to move it as [`Mover::Delivery`]. What is not ours
+    /// nobody here carries out, and whoever names its node moves it.
+    pub fn is_carried_out_by(self, node: &str, entered: Option<&str>) -> bool {
+        !self.ours || entered.is_none_or(|entered| entered == node)
+    }
+}
+
 /// Who moves a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

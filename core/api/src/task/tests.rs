@@ -162,3 +162,57 @@ fn confirmations_have_the_words_that_are_stored() {
         assert_eq!(confirmation.as_str(), word);
     }
 }
+
+#[test]
+fn what_is_ours_is_carried_out_by_who_entered_under_its_node() {
+    for ours in [WAITING, BEGUN] {
+        assert!(ours.is_carried_out_by("node01", Some("node01")));
+        assert!(!ours.is_carried_out_by("node01", Some("node02")));
+        assert!(
+            ours.is_carried_out_by("node01", None),
+            "as before there were entries"
+        );
+    }
+    assert!(FOREIGN.is_carried_out_by("node01", Some("node02")));
+}
+
+#[test]
+fn a_move_is_open_to_the_node_that_carries_the_task_out() {
+    let task = Task {
+        id: TaskId(1),
+        agent: AgentId::MANAGER,
+        node: "node01".into(),
+        module: "upgrade_module".into(),
+        command: Command::Upgrade,
+        created: 1,
+        updated: None,
+        status: Status::InProgress,
+        error_msg: None,
+        confirmation: None,
+    };
+    let open = |to: &Status, node: &str, by, standing, entered| {
+        let one = crate::Transition {
+            select: crate::Selector::Task(task.id),
+            to: to.clone(),
+            node: node.into(),
+            error_msg: None,
+            at: 2,
+            by,
+            entry: None,
+        };
+        one.is_open(&task, standing, entered)
+    };
+    let (delivery, report) = (Mover::Delivery, Mover::Report);
+    // Whoever names its node moves a task without an order; ours only its own daemon.
+    for entered in [None, Some("node01"), Some("node02")] {
+        assert!(open(&Status::Legacy, "node01", delivery, FOREIGN, entered));
+        assert!(!open(&Status::Legacy, "node02", delivery, FOREIGN, entered));
+        let its_own = entered != Some("node02");
+        for (node, to) in [("node01", Status::Legacy), ("node02", Status::Failed)] {
+            assert_eq!(open(&to, node, delivery, BEGUN, entered), its_own);
+        }
+        // An agent's word may reach any node, and is not about what was not begun.
+        assert!(open(&Status::Done, "node02", report, BEGUN, entered));
+        assert!(!open(&Status::Done, "node02", report, WAITING, entered));
+    }
+}

@@ -1,6 +1,7 @@
 //! The task socket (PROTOCOL.md, section 3).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use tracing::error;
 use wpk_api::{
@@ -89,23 +90,32 @@ async fn create(
     Ok(stored.into_iter().map(item).collect())
 }
 
-/// The stored status; a Pending task of another node is deleted, since the
-/// node that asks is about to create its own.
+/// The stored status; a Pending task of another node of which nobody holds an order is
+/// deleted, since the node that asks is about to create its own. One that somebody carries
+/// out stays, and is shown.
 async fn status(workshop: &Workshop, node: &str, ids: &[AskedId]) -> Result<Vec<Item>, StoreError> {
     let asked = result::latest(workshop, ids).await?;
     let foreign = |task: &Task| task.status == Status::Pending && task.node != node;
-    let withdrawn: Vec<_> = (asked.iter())
+    let waiting: Vec<_> = (asked.iter())
         .filter_map(|asked| asked.found.as_ref())
         .filter(|task| foreign(task))
         .map(|task| task.id)
         .collect();
-    if !withdrawn.is_empty() {
-        workshop.store().withdraw(&withdrawn).await?;
+    let mut stay = HashMap::new();
+    if !waiting.is_empty() {
+        let store = workshop.store();
+        let withdrawn = store.withdraw(&waiting).await?;
+        if withdrawn < waiting.len() as u64 {
+            let left = store.tasks(&waiting).await?.into_iter().flatten();
+            stay.extend(left.map(|task| (task.id, task.status)));
+        }
     }
+    let stored = |task: Task| match foreign(&task) {
+        true => stay.get(&task.id).cloned(),
+        false => Some(task.status),
+    };
     let item = |asked: Asked<Option<Task>>| Item {
-        status: (asked.found)
-            .filter(|task| !foreign(task))
-            .map(|task| Cow::Owned(task.status.as_str().to_owned())),
+        status: (asked.found.and_then(stored)).map(|status| Cow::Owned(status.as_str().to_owned())),
         ..Item::task(TaskCode::Success, asked.id)
     };
     Ok(asked.into_iter().map(item).collect())

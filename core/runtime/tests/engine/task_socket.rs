@@ -84,6 +84,31 @@ async fn a_waiting_task_of_another_node_gives_way_to_who_asks() {
     );
 }
 
+/// One that somebody holds the order of goes on, and whoever asks is told so.
+#[tokio::test(start_paused = true)]
+async fn a_waiting_task_of_another_node_that_is_carried_out_there_stays() {
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 1.into()).await;
+    stand.rule(1, "open", Say::Hang);
+    stand.upgrade(&[1, 2]).await;
+    stand.came(1, "open", 1).await;
+    let held = json!({"agents": [3], "holds_order": true});
+    stand.ask_task("node02", "upgrade", held).await;
+    stand
+        .ask_task("node03", "upgrade", json!({"agents": [4]}))
+        .await;
+    let all = json!({"agents": [1, 2, 3, 4]});
+    let answer = stand.ask_task("node09", "upgrade_get_status", all).await;
+    let statuses: Vec<_> = (0..4)
+        .map(|at| answer["data"][at]["status"].as_str())
+        .collect();
+    assert_eq!(
+        statuses,
+        [Some("In progress"), Some("Pending"), Some("Pending"), None]
+    );
+    assert_eq!(stand.task(2).status, Status::Pending);
+    assert_eq!(stand.task(3).status, Status::Pending);
+}
+
 #[tokio::test(start_paused = true)]
 async fn waiting_tasks_of_a_node_are_cancelled_when_it_asks_for_it() {
     let stand = Stand::new().await;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Imported, NewTask, Overdue,
-    Revision, StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
-    UnixTime, Version,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Entrance, Entry, Imported,
+    Incarnation, NewTask, NodeState, Overdue, Revision, StoreError, Task, TaskId, TaskStore,
+    TimelineEntry, Transition, TransitionResult, UnixTime, Version,
 };
 
 /// A call of the store inside that waits to be carried out.
@@ -67,11 +67,24 @@ macro_rules! pass_on {
                 let call = self.inside.$name($($argument),*);
                 self.gate.carry(stringify!($name), call).await
             })*
+
+            async fn stirred(&self) {
+                self.inside.stirred().await;
+            }
         }
     };
 }
 
 pass_on! {
+    fn enter(entry: &Entry) -> Entrance;
+    fn renew() -> ();
+    fn leave() -> ();
+    fn clock() -> Option<UnixTime>;
+    fn nodes() -> Vec<NodeState>;
+    fn orphans(after: TaskId, limit: usize) -> Vec<Task>;
+    fn take_over(tasks: &[TaskId]) -> Vec<TaskId>;
+    fn hand_over(tasks: &[TaskId], to: &str) -> Vec<TaskId>;
+    fn begun(task: TaskId) -> Option<Incarnation>;
     fn create(tasks: Vec<NewTask>) -> Vec<Created>;
     fn latest(agents: &[AgentId]) -> Vec<Option<Task>>;
     fn tasks(ids: &[TaskId]) -> Vec<Option<Task>>;

@@ -4,8 +4,11 @@
 
 mod around;
 mod directory;
+mod ends;
+mod entries;
 mod feed;
 mod imports;
+mod lossy;
 mod observer;
 mod provider;
 mod source;
@@ -16,6 +19,7 @@ mod transport;
 pub use crate::remoted::agent::{Agent as Hands, Command as Sent, Form, parse as take_apart};
 pub use around::{Carried, Gate, StoreAround};
 pub use directory::{MemoryDirectory, agent};
+pub use lossy::{Lossy, Lost};
 pub use observer::{Instead, MemoryObserver};
 pub use provider::{MemoryProvider, Trouble};
 pub use source::Waiting;

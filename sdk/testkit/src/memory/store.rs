@@ -1,38 +1,189 @@
-//! [`Tables`] behind the trait.
+//! [`Tables`] behind the trait: what one daemon has open. Several may have the same
+//! tables open, and each is an entry of its own.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Imported, NewTask, Overdue,
-    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
-    TransitionResult, UnixTime, Version,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Entrance, Entry, Imported,
+    Incarnation, NewTask, NodeState, Overdue, Revision, StoreError, StoreResult, Task, TaskId,
+    TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime, Version,
 };
 
 use super::Tables;
+use super::entries::{Entries, Mine};
 
-/// A task store that forgets everything when it is dropped.
-#[derive(Debug, Default)]
+/// A task store that forgets everything when it is dropped, unless somebody else has
+/// the same tables [open](Self::open_again).
+#[derive(Debug)]
 pub struct MemoryStore {
-    tables: Mutex<Tables>,
+    tables: Arc<Mutex<Tables>>,
+    /// Counts what others may want to know of at once.
+    stirs: watch::Sender<u64>,
+    heard: AtomicU64,
+    mine: Mutex<Option<Mine>>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::over(Arc::default(), watch::Sender::default())
+    }
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// An empty store of one daemon.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The tables, to look at or to change behind the engine's back.
+    /// An empty store that several daemons can share ([`open_again`](Self::open_again)),
+    /// with a lease and a clock of its own, which only [`pass`](Self::pass) moves.
+    pub fn shared(lease: Duration, now: UnixTime) -> Self {
+        let store = Self::default();
+        store.tables().entries = Entries::shared(lease, now);
+        store
+    }
+
+    /// Another daemon's store over the same tables, not entered yet. Of a store that is
+    /// one daemon's the one before is to be dropped, which is no stop: it leaves nothing.
+    #[must_use]
+    pub fn open_again(&self) -> Self {
+        Self::over(Arc::clone(&self.tables), self.stirs.clone())
+    }
+
+    fn over(tables: Arc<Mutex<Tables>>, stirs: watch::Sender<u64>) -> Self {
+        let heard = AtomicU64::new(*stirs.borrow());
+        Self {
+            tables,
+            stirs,
+            heard,
+            mine: Mutex::new(None),
+        }
+    }
+
+    /// Lets time pass by the clock of a shared store.
+    pub fn pass(&self, time: Duration) {
+        self.tables().entries.pass(time);
+    }
+
+    /// The tables, to look at or to change behind the engine's back, as whoever this
+    /// store is the entry of.
     pub fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.entries.call(self.mine().clone());
+        tables
+    }
+
+    fn mine(&self) -> MutexGuard<'_, Option<Mine>> {
+        self.mine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tables, for whoever may write into them.
+    fn write(&self) -> StoreResult<MutexGuard<'_, Tables>> {
+        let tables = self.tables();
+        match tables.entries.fenced() {
+            None => Ok(tables),
+            Some(by) => Err(StoreError::Fenced(format!("incarnation {by} entered"))),
+        }
+    }
+
+    /// The store's time, or the caller's where the store has none, or was not entered.
+    fn time(tables: &Tables, given: UnixTime) -> UnixTime {
+        let entered = tables.entries.caller().is_some();
+        let clock = tables.entries.clock().filter(|_| entered);
+        clock.unwrap_or(given)
+    }
+
+    fn timed(tables: &Tables, entry: TimelineEntry) -> TimelineEntry {
+        TimelineEntry {
+            at: Self::time(tables, entry.at),
+            ..entry
+        }
+    }
+
+    /// Others may want to know of it.
+    fn stir(&self) {
+        self.stirs.send_modify(|count| *count += 1);
     }
 }
 
 #[async_trait]
 impl TaskStore for MemoryStore {
+    async fn enter(&self, entry: &Entry) -> StoreResult<Entrance> {
+        let mut tables = self.tables();
+        let entrance = tables.entries.enter(entry);
+        if let Entrance::Entered(entered) = &entrance {
+            *self.mine() = Some(Mine {
+                node: entry.node.clone(),
+                incarnation: entered.incarnation,
+            });
+        }
+        Ok(entrance)
+    }
+
+    async fn renew(&self) -> StoreResult<()> {
+        self.write()?.entries.heard(true);
+        Ok(())
+    }
+
+    async fn leave(&self) -> StoreResult<()> {
+        self.write()?.entries.heard(false);
+        self.stir();
+        Ok(())
+    }
+
+    async fn clock(&self) -> StoreResult<Option<UnixTime>> {
+        Ok(self.tables().entries.clock())
+    }
+
+    async fn nodes(&self) -> StoreResult<Vec<NodeState>> {
+        Ok(self.tables().entries.nodes())
+    }
+
+    async fn orphans(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
+        Ok(self.tables().orphans(after, limit))
+    }
+
+    async fn take_over(&self, tasks: &[TaskId]) -> StoreResult<Vec<TaskId>> {
+        Ok(self.write()?.take_over(tasks))
+    }
+
+    async fn hand_over(&self, tasks: &[TaskId], to: &str) -> StoreResult<Vec<TaskId>> {
+        let moved = self.write()?.hand_over(tasks, to);
+        self.stir();
+        Ok(moved)
+    }
+
+    async fn begun(&self, task: TaskId) -> StoreResult<Option<Incarnation>> {
+        Ok(self.tables().begun(task))
+    }
+
+    async fn stirred(&self) {
+        if !self.tables().entries.is_shared() {
+            return std::future::pending().await;
+        }
+        let heard = self.heard.load(Ordering::Acquire);
+        let mut stirs = self.stirs.subscribe();
+        if let Ok(count) = stirs.wait_for(|count| *count > heard).await {
+            self.heard.store(*count, Ordering::Release);
+        }
+    }
+
     async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
-        Ok(self.tables().create(tasks))
+        let created = {
+            let mut tables = self.write()?;
+            let timed = |task: NewTask| NewTask {
+                created: Self::time(&tables, task.created),
+                ..task
+            };
+            let tasks = tasks.into_iter().map(timed).collect();
+            tables.create(tasks)
+        };
+        self.stir();
+        Ok(created)
     }
 
     async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {
@@ -40,15 +191,24 @@ impl TaskStore for MemoryStore {
     }
 
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
-        Ok(self.tables().transition(moves))
+        let mut tables = self.write()?;
+        let timed = |one: Transition| Transition {
+            at: Self::time(&tables, one.at),
+            entry: one.entry.map(|entry| Self::timed(&tables, entry)),
+            ..one
+        };
+        let moves = moves.into_iter().map(timed).collect();
+        Ok(tables.transition(moves))
     }
 
     async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>> {
-        Ok(self.tables().claim(node, limit, now))
+        let mut tables = self.write()?;
+        let now = Self::time(&tables, now);
+        Ok(tables.claim(node, limit, now))
     }
 
     async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>> {
-        Ok(self.tables().interrupted(node, crashed))
+        Ok(self.write()?.interrupted(node, crashed))
     }
 
     async fn begin_installer(
@@ -57,20 +217,26 @@ impl TaskStore for MemoryStore {
         target: Option<Version>,
         now: UnixTime,
     ) -> StoreResult<bool> {
-        Ok(self.tables().begin_installer(task, target, now))
+        let mut tables = self.write()?;
+        let now = Self::time(&tables, now);
+        Ok(tables.begin_installer(task, target, now))
     }
 
     async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> StoreResult<()> {
-        self.tables().touch(tasks, now);
+        let mut tables = self.write()?;
+        let now = Self::time(&tables, now);
+        tables.touch(tasks, now);
         Ok(())
     }
 
     async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64> {
-        Ok(self.tables().cancel(node, which, now))
+        let mut tables = self.write()?;
+        let now = Self::time(&tables, now);
+        Ok(tables.cancel(node, which, now))
     }
 
     async fn withdraw(&self, tasks: &[TaskId]) -> StoreResult<u64> {
-        Ok(self.tables().withdraw(tasks))
+        Ok(self.write()?.withdraw(tasks))
     }
 
     async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>> {
@@ -82,15 +248,20 @@ impl TaskStore for MemoryStore {
     }
 
     async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>> {
-        Ok(self.tables().expire(overdue, now))
+        let mut tables = self.write()?;
+        let now = Self::time(&tables, now);
+        Ok(tables.expire(overdue, now))
     }
 
     async fn purge(&self, created_until: UnixTime) -> StoreResult<u64> {
-        Ok(self.tables().purge(created_until))
+        Ok(self.write()?.purge(created_until))
     }
 
     async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> StoreResult<()> {
-        self.tables().note(entries);
+        let mut tables = self.write()?;
+        let timed = |(id, entry)| (id, Self::timed(&tables, entry));
+        let entries = entries.into_iter().map(timed).collect();
+        tables.note(entries);
         Ok(())
     }
 
@@ -113,7 +284,9 @@ impl TaskStore for MemoryStore {
         what: Confirmation,
         entry: TimelineEntry,
     ) -> StoreResult<bool> {
-        Ok(self.tables().confirm(task, what, entry))
+        let mut tables = self.write()?;
+        let entry = Self::timed(&tables, entry);
+        Ok(tables.confirm(task, what, entry))
     }
 
     async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>> {
@@ -129,7 +302,7 @@ impl TaskStore for MemoryStore {
     }
 
     async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()> {
-        match self.tables().set_place(reader, place) {
+        match self.write()?.set_place(reader, place) {
             true => Ok(()),
             false => Err(StoreError::Damaged(
                 "a reader's name has 1 to 64 bytes".to_owned(),
@@ -138,11 +311,11 @@ impl TaskStore for MemoryStore {
     }
 
     async fn keep_readers(&self, names: &[String]) -> StoreResult<()> {
-        self.tables().keep_readers(names);
+        self.write()?.keep_readers(names);
         Ok(())
     }
 
     async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
-        Ok(self.tables().import(tasks))
+        Ok(self.write()?.import(tasks))
     }
 }

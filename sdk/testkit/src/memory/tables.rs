@@ -4,24 +4,28 @@
 use std::collections::{BTreeMap, HashMap};
 
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Changed, Claimed, Confirmation, Created, KeptOrder,
-    LONGEST_TIMELINE, Mover, NewTask, Overdue, Revision, Selector, Standing, Status, Task, TaskId,
-    TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime, Version,
+    AgentId, Awaiting, Change, Changed, Claimed, Confirmation, Created, Incarnation, KeptOrder,
+    LONGEST_TIMELINE, NewTask, Revision, Selector, Standing, Status, Task, TaskId, TimelineEntry,
+    TimelineStep, Transition, TransitionResult, UnixTime, Version,
 };
+
+use super::entries::Entries;
 
 /// A task and what belongs to it.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) task: Task,
     order: Option<KeptOrder>,
+    /// In which run of a daemon its installer was begun.
+    pub(super) begun_in: Option<Incarnation>,
     pub(super) standing: Standing,
     /// What its installer was begun with.
     target: Option<Version>,
-    claimed: bool,
+    pub(super) claimed: bool,
     crashes: u32,
-    timeline: Vec<TimelineEntry>,
+    pub(super) timeline: Vec<TimelineEntry>,
     /// Whether its node holds the order.
-    held: bool,
+    pub(super) held: bool,
     /// Under which id it is shown where it was imported from.
     pub(super) shown: Option<TaskId>,
 }
@@ -34,6 +38,7 @@ impl Row {
             shown: Some(task.id),
             task: Task { id, ..task },
             order: None,
+            begun_in: None,
             standing: Standing::default(),
             target: None,
             claimed: false,
@@ -53,6 +58,7 @@ pub struct Tables {
     pub(super) places: HashMap<String, Revision>,
     /// Under which id a task of ours was found where others write, if not under its own.
     pub(super) moved: HashMap<TaskId, TaskId>,
+    pub(super) entries: Entries,
 }
 
 impl Tables {
@@ -66,12 +72,10 @@ impl Tables {
 
     fn create_one(&mut self, new: NewTask) -> Created {
         if new.exclusive {
-            let gives_way = |row: &&Row| {
-                row.task.agent == new.agent
-                    && row.task.status == Status::Pending
-                    && row.task.node != new.node
+            let other = |row: &&Row| {
+                row.task.agent == new.agent && row.task.node != new.node && gives_way(row)
             };
-            let waiting: Vec<_> = self.rows.values().filter(gives_way).map(id).collect();
+            let waiting: Vec<_> = self.rows.values().filter(other).map(id).collect();
             self.withdraw(&waiting);
             let mut rows = self.rows.values().rev();
             let live = rows.find(|row| row.task.agent == new.agent && row.task.status.is_live());
@@ -88,6 +92,7 @@ impl Tables {
             },
             timeline: vec![TimelineEntry::new(new.created, TimelineStep::Created)],
             order: new.order,
+            begun_in: None,
             target: None,
             claimed: false,
             crashes: 0,
@@ -157,9 +162,7 @@ impl Tables {
             return TransitionResult::Refused(None);
         };
         let task = &row.task;
-        let legal = task.status.may_become(&one.to, row.standing, one.by)
-            && (!one.to.needs_same_node() || task.node == one.node);
-        if !legal {
+        if !one.is_open(task, row.standing, self.entries.caller()) {
             return TransitionResult::Refused(Some(task.clone()));
         }
         let id = task.id;
@@ -181,9 +184,14 @@ impl Tables {
         moved.map_or(TransitionResult::Refused(None), TransitionResult::Moved)
     }
 
+    /// Whether whoever calls carries a task out.
+    pub(super) fn carries_out(&self, row: &Row) -> bool {
+        (row.standing).is_carried_out_by(&row.task.node, self.entries.caller())
+    }
+
     /// See [`wpk_api::TaskStore::claim`].
     pub fn claim(&mut self, node: &str, limit: usize, now: UnixTime) -> Vec<Claimed> {
-        let claimable = |row: &&Row| row.task.node == node && waits(row);
+        let claimable = |row: &&Row| row.task.node == node && waits(row) && self.carries_out(row);
         let rows = self.rows.values().filter(claimable);
         let ids: Vec<_> = rows.take(limit).map(id).collect();
         for id in &ids {
@@ -207,6 +215,9 @@ impl Tables {
 
     /// See [`wpk_api::TaskStore::interrupted`].
     pub fn interrupted(&mut self, node: &str, crashed: bool) -> Vec<Claimed> {
+        if !self.entries.may_carry_out(node) {
+            return Vec::new();
+        }
         let interrupted = |row: &&mut Row| {
             row.task.status == Status::InProgress
                 && row.task.node == node
@@ -224,12 +235,16 @@ impl Tables {
 
     /// See [`wpk_api::TaskStore::begin_installer`].
     pub fn begin_installer(&mut self, id: TaskId, target: Option<Version>, now: UnixTime) -> bool {
-        let may = |row: &Row| row.task.status == Status::InProgress && !row.standing.begun;
+        let may = |row: &Row| {
+            row.task.status == Status::InProgress && !row.standing.begun && self.carries_out(row)
+        };
         if !self.rows.get(&id).is_some_and(may) {
             return false;
         }
+        let incarnation = self.entries.incarnation();
         self.change(id, |row| {
             row.standing.begun = true;
+            row.begun_in = Some(incarnation);
             row.target = target;
             row.task.updated = Some(now);
             row.timeline
@@ -241,56 +256,11 @@ impl Tables {
     /// See [`wpk_api::TaskStore::touch`].
     pub fn touch(&mut self, tasks: &[TaskId], now: UnixTime) {
         for id in tasks {
-            let runs = |row: &Row| row.task.status == Status::InProgress;
+            let runs = |row: &Row| row.task.status == Status::InProgress && self.carries_out(row);
             if self.rows.get(id).is_some_and(runs) {
                 self.change(*id, |row| row.task.updated = Some(now));
             }
         }
-    }
-
-    /// See [`wpk_api::TaskStore::cancel`].
-    pub fn cancel(&mut self, node: &str, which: Cancel, now: UnixTime) -> u64 {
-        let meant = |row: &&Row| {
-            let waits = row.task.status == Status::Pending;
-            let without = waits && !row.standing.ours && !row.held;
-            row.task.node == node
-                && row
-                    .task
-                    .status
-                    .may_become(&Status::Cancelled, row.standing, Mover::Delivery)
-                && match which {
-                    Cancel::WithoutOrder => without,
-                    Cancel::Abandoned => without && row.shown.is_none(),
-                    Cancel::Pending => waits,
-                    Cancel::NotBegun => true,
-                }
-        };
-        let ids: Vec<_> = self.rows.values().filter(meant).map(id).collect();
-        for id in &ids {
-            self.change(*id, |row| {
-                row.task.status = Status::Cancelled;
-                row.task.updated = Some(now);
-                row.timeline
-                    .push(TimelineEntry::new(now, TimelineStep::Cancelled));
-            });
-        }
-        ids.len() as u64
-    }
-
-    /// See [`wpk_api::TaskStore::withdraw`].
-    pub fn withdraw(&mut self, tasks: &[TaskId]) -> u64 {
-        let waits = |row: &Row| row.task.status == Status::Pending;
-        tasks.iter().filter(|id| self.delete(**id, waits)).count() as u64
-    }
-
-    fn delete(&mut self, id: TaskId, meant: impl Fn(&Row) -> bool) -> bool {
-        if !self.rows.get(&id).is_some_and(meant) {
-            return false;
-        }
-        if let Some(row) = self.rows.remove(&id) {
-            self.tell_of_end(row);
-        }
-        true
     }
 
     /// See [`wpk_api::TaskStore::in_progress`].
@@ -300,42 +270,6 @@ impl Tables {
             .take(limit)
             .map(|row| row.task.clone())
             .collect()
-    }
-
-    /// See [`wpk_api::TaskStore::expire`].
-    pub fn expire(&mut self, overdue: &[Overdue], now: UnixTime) -> Vec<Task> {
-        let mut expired = Vec::new();
-        for one in overdue {
-            let silent = |row: &Row| {
-                let task = &row.task;
-                task.status == Status::InProgress && task.updated == one.updated && !waits(row)
-            };
-            if self.rows.get(&one.task).is_some_and(silent) {
-                expired.extend(self.change(one.task, |row| {
-                    row.task.status = Status::Timeout;
-                    row.task.updated = Some(now);
-                    row.timeline
-                        .push(TimelineEntry::new(now, TimelineStep::Timeout));
-                }));
-            }
-        }
-        expired
-    }
-
-    /// See [`wpk_api::TaskStore::purge`].
-    pub fn purge(&mut self, created_until: UnixTime) -> u64 {
-        let old = |row: &Row| row.task.created <= created_until && !row.task.status.is_live();
-        let ids: Vec<_> = self.rows.keys().copied().collect();
-        let goes = |id: &TaskId| !self.shields_an_older_one(*id) && self.delete(*id, old);
-        ids.into_iter().filter(goes).count() as u64
-    }
-
-    /// Whether a word about this task would be about an older one if it were gone.
-    fn shields_an_older_one(&self, id: TaskId) -> bool {
-        let takes = |row: &Row| matches!(row.task.status, Status::InProgress | Status::Timeout);
-        let agent = self.rows.get(&id).map(|row| row.task.agent);
-        let mut older = self.rows.range(..id).map(|(_, row)| row);
-        older.any(|row| Some(row.task.agent) == agent && takes(row))
     }
 
     /// See [`wpk_api::TaskStore::note`].
@@ -388,12 +322,17 @@ impl Tables {
     }
 }
 
+/// Whether a task waits, and nobody holds an order of it.
+pub(super) fn gives_way(row: &Row) -> bool {
+    row.task.status == Status::Pending && !row.standing.ours && !row.held
+}
+
 /// Whether a task waits to be taken.
-fn waits(row: &Row) -> bool {
+pub(super) fn waits(row: &Row) -> bool {
     let free = !row.claimed && !row.standing.begun;
     free && row.order.is_some() && row.task.status.is_live()
 }
 
-fn id(row: &Row) -> TaskId {
+pub(super) fn id(row: &Row) -> TaskId {
     row.task.id
 }

@@ -93,6 +93,10 @@ async fn what_was_asked_first_ends_first(store: &dyn TaskStore) {
         ids.push(create(store, upgrade(n, "node01", START)).await);
     }
     let claimed = ok(store.claim("node01", 2, START).await);
+    let (third, fourth) = (
+        create(store, bare(5, "node01", START)).await,
+        create(store, bare(6, "node01", START)).await,
+    );
     let overdue = [ids[1], ids[0]].map(|task| Overdue {
         task,
         updated: Some(START),
@@ -104,7 +108,7 @@ async fn what_was_asked_first_ends_first(store: &dyn TaskStore) {
     let expired = ok(store.expire(&overdue, START + 1).await);
     let expired: Vec<TaskId> = expired.iter().map(|task| task.id).collect();
     assert_eq!(expired, [ids[1], ids[0]]);
-    assert_eq!(ok(store.withdraw(&[ids[3], ids[2]]).await), 2);
+    assert_eq!(ok(store.withdraw(&[fourth, third]).await), 2);
     let changes = ok(store.changes(before, 99).await);
     let told: Vec<TaskId> = (changes.iter())
         .map(|change| match &change.changed {
@@ -112,7 +116,7 @@ async fn what_was_asked_first_ends_first(store: &dyn TaskStore) {
             Changed::Deleted(id) => *id,
         })
         .collect();
-    assert_eq!(told, [ids[1], ids[0], ids[3], ids[2]]);
+    assert_eq!(told, [ids[1], ids[0], fourth, third]);
 }
 
 async fn cancel_and_withdraw_take_pending_tasks(store: &dyn TaskStore) {
@@ -120,7 +124,9 @@ async fn cancel_and_withdraw_take_pending_tasks(store: &dyn TaskStore) {
     ok(store.claim("node01", 1, START).await);
     create(store, upgrade(2, "node01", START)).await;
     create(store, bare(2, "node01", START)).await;
-    let other = create(store, upgrade(3, "node02", START)).await;
+    let other = create(store, bare(3, "node02", START)).await;
+    let carried_out = create(store, upgrade(6, "node02", START)).await;
+    let its_nodes = create(store, held(7, "node02", START)).await;
     let cancel = |which| store.cancel("node01", which, START + 1);
     assert_eq!(ok(cancel(Cancel::WithoutOrder).await), 1);
     assert_eq!(ok(cancel(Cancel::Pending).await), 1);
@@ -131,12 +137,13 @@ async fn cancel_and_withdraw_take_pending_tasks(store: &dyn TaskStore) {
     };
     assert_eq!(task.status, Status::Cancelled);
     assert_eq!(task.updated, Some(START + 1));
-    assert_eq!(
-        ok(store.withdraw(&[running, other, other, task.id]).await),
-        1
+    let asked = [running, other, other, task.id, carried_out, its_nodes];
+    assert_eq!(ok(store.withdraw(&asked).await), 1);
+    let found = ok(store.latest(&[1, 3, 6, 7].map(agent)).await);
+    assert!(
+        matches!(found[..], [Some(_), None, Some(_), Some(_)]),
+        "{found:?}"
     );
-    let found = ok(store.latest(&[agent(1), agent(3)]).await);
-    assert!(matches!(found[..], [Some(_), None]), "{found:?}");
     // What was begun is the agent's; what was not is taken back.
     let begun = create(store, upgrade(4, "node01", START)).await;
     let foreign = create(store, bare(5, "node01", START)).await;

@@ -104,7 +104,7 @@ async fn a_timeline_is_bounded_and_goes_with_its_task(store: &dyn TaskStore) {
     ok(store.cancel("node01", Cancel::Pending, START).await);
     assert_eq!(ok(store.purge(START).await), 1);
     assert_eq!(ok(store.timeline(task).await), []);
-    let withdrawn = create(store, upgrade(1, "node01", START)).await;
+    let withdrawn = create(store, bare(1, "node01", START)).await;
     ok(store.withdraw(&[withdrawn]).await);
     assert_eq!(ok(store.timeline(withdrawn).await), []);
     assert_eq!(ok(store.timeline(TaskId(withdrawn.0 + 1)).await), []);

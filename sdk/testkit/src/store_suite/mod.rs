@@ -9,12 +9,16 @@
 //! The maker is called many times and must return an empty store each time.
 //! The suite panics with the first thing that is wrong. Its parts: the sentences of
 //! the trait's documentation one by one, up to an installer that is begun
-//! ([`contract`]) and how tasks end and go ([`ends`]); whose word counts
+//! ([`contract`]) and how tasks end and go ([`ends`]); what a daemon that entered carries
+//! out, and what it takes over ([`entered`]); whose word counts
 //! ([`words`]), whether agents run what they were sent ([`confirmations`]), timelines
 //! and the feed ([`history`]), tasks of other programs where a store takes them over
 //! ([`imports`]), callers that race each other ([`races`]), and random sequences of all
 //! operations against a simple store in memory ([`model`]), shrunk to a short one when
 //! they differ.
+//!
+//! A store that outlives a daemon also runs [`restarts`], on a [`Stand`] that opens it again
+//! and again; one that several daemons share [`shared`], which is the rest of the contract.
 
 use std::sync::Arc;
 
@@ -25,13 +29,18 @@ use crate::suite::Options;
 pub mod confirmations;
 pub mod contract;
 pub mod ends;
+pub mod entered;
 pub mod history;
 pub mod imports;
 pub mod model;
 pub mod races;
+pub mod restarts;
+pub mod shared;
+mod stand;
 mod tasks;
 pub mod words;
 
+pub use stand::Stand;
 pub use tasks::{START, TARGET, agent, bare, held, order, to, upgrade};
 
 /// Random sequences that [`run`] tries.
