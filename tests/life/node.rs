@@ -1,6 +1,6 @@
 //! A node that changes its name (PROTOCOL.md, section 3). What waits under the
-//! old name is another node's: it is not carried out under the new one, and
-//! gives way to a new task. What is under way may still be reported.
+//! old name is another node's, and is not carried out under the new one; it keeps its
+//! agent, since its order is there. What is under way may still be reported.
 
 use serde_json::{Value, json};
 use wpk_testkit::Manager;
@@ -27,7 +27,7 @@ async fn status(manager: &Manager, node: &str, agent: u32) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn tasks_of_the_old_name_wait_give_way_or_are_reported() {
+async fn tasks_of_the_old_name_wait_or_are_reported() {
     let (mut manager, _repository, parameters) = fleet(&settings("node01"), 4).await;
     // Agent 1 has begun and says nothing yet; agent 2 holds the only place;
     // agents 3 and 4 wait.
@@ -56,41 +56,46 @@ async fn tasks_of_the_old_name_wait_give_way_or_are_reported() {
         );
         assert!(manager.remoted.steps(agent).is_empty());
     }
-    // A new request takes its place.
+    // A new request does not take its place: somebody has its order.
     manager.remoted.set_rules("").unwrap();
     let items = manager.upgrade(&[3], parameters.clone()).await;
-    assert_eq!(items[0]["task_id"], 5, "{items:?}");
-    assert_eq!(end_of(&manager, 3).await, "Updated");
-    assert_eq!(manager.result(3).await["node"], "node02");
-    // Under the old name again, the last one goes on where it stood.
+    assert_eq!(items[0]["error"], 10, "{items:?}");
+    // Under the old name again, they go on where they stood.
     rename(&mut manager, "node01").await;
-    assert_eq!(end_of(&manager, 4).await, "Updated");
-    assert_eq!(manager.result(4).await["task_id"], 4);
+    for agent in [3, 4] {
+        assert_eq!(end_of(&manager, agent).await, "Updated");
+        assert_eq!(manager.result(agent).await["task_id"], agent);
+    }
     let upgrades = |agent| manager.remoted.count(agent, "upgrade");
     assert_eq!([1, 2, 3, 4].map(upgrades), [1, 0, 1, 1]);
 }
 
 #[tokio::test]
-async fn asking_for_the_status_under_another_name_takes_the_waiting_task_away() {
-    let (mut manager, _repository, parameters) = fleet(&settings("node01"), 2).await;
+async fn asking_for_the_status_under_another_name_takes_away_what_nobody_carries_out() {
+    let (mut manager, _repository, parameters) = fleet(&settings("node01"), 3).await;
     manager.remoted.set_rules("1 lock_restart @hang\n").unwrap();
     manager.upgrade(&[1, 2], parameters).await;
     manager.wait_for_step(1, "lock_restart").await.unwrap();
-    assert_eq!(status(&manager, "node01", 2).await, Some(json!("Pending")));
-    assert_eq!(
-        status(&manager, "node02", 1).await,
-        Some(json!("In progress"))
-    );
-    assert_eq!(status(&manager, "node02", 2).await, None);
-    assert_eq!(manager.result(2).await["error"], 3);
+    // What a module that is no more waits with.
+    let create = json!({"origin": {"name": "node03", "module": "upgrade_module"},
+        "command": "upgrade", "parameters": {"agents": [3]}});
+    manager.ask_tasks(create.to_string()).await.unwrap();
+    assert_eq!(status(&manager, "node03", 3).await, Some(json!("Pending")));
+    for (agent, shown) in [(1, Some("In progress")), (2, Some("Pending")), (3, None)] {
+        let stored = status(&manager, "node02", agent).await;
+        assert_eq!(stored, shown.map(|shown| json!(shown)), "agent {agent}");
+    }
+    assert_eq!(manager.result(3).await["error"], 3);
     // Cancelling under another name concerns nobody here.
     let cancel = json!({"origin": {"name": "node02", "module": "upgrade_module"},
         "command": "upgrade_cancel_tasks", "parameters": {}});
     let answer = manager.ask_tasks(cancel.to_string()).await.unwrap();
     assert_eq!(answer["error"], 0);
     assert_eq!(manager.result(1).await["status"], "Updating");
-    // The withdrawn task does not come back.
+    // The withdrawn task does not come back, and the other is carried out.
+    manager.remoted.set_rules("").unwrap();
     rename(&mut manager, "node01").await;
-    assert_eq!(manager.result(2).await["error"], 3);
-    assert!(manager.remoted.steps(2).is_empty());
+    assert_eq!(manager.result(3).await["error"], 3);
+    assert_eq!(end_of(&manager, 2).await, "Updated");
+    assert!(manager.remoted.steps(3).is_empty());
 }

@@ -10,6 +10,7 @@ mod feed;
 mod imports;
 mod lossy;
 mod observer;
+mod orphans;
 mod provider;
 mod source;
 mod store;
