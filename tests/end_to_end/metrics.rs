@@ -80,6 +80,15 @@ async fn what_the_daemon_does_can_be_watched() {
         ("wpkd_deliveries", 0.0),
         ("wpkd_tasks_in_hand", 0.0),
         ("wpkd_store_up", 1.0),
+        ("wpkd_store_lease_left_seconds", 0.0),
+        ("wpkd_queue_age_seconds", 0.0),
+        ("wpkd_cache_fetched_total", 1.0),
+        ("wpkd_cache_files", 1.0),
+        ("wpkd_cache_used_bytes", 100_000.0),
+        (
+            "wpkd_store_call_seconds_count{call=\"create\",ok=\"yes\"}",
+            1.0,
+        ),
     ] {
         assert_eq!(value(&text, name), Some(expected), "{name} in\n{text}");
     }
@@ -121,8 +130,10 @@ fn documented(text: &str) {
             format!("{name}{end}")
         })
         .collect();
-    // There is no observer here, and what has no value has no type.
-    served.insert("wpkd_observer_behind".to_owned());
+    // There are no observer, library and certificate here, and what has no value has no type.
+    for nobody in ["observer_behind", "plugin_up", "certificate_days_left"] {
+        served.insert(format!("wpkd_{nobody}"));
+    }
     assert_eq!(of_page, served.iter().map(String::as_str).collect());
     // What alerts and the dashboard ask for exists.
     for file in ["alerts.yml", "dashboard.json"] {

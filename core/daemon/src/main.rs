@@ -216,6 +216,7 @@ async fn serve(start: &Start<'_>) -> Result<(), End> {
     if let Some(report) = crashed {
         engine = engine.after_crash(report.to_string());
     }
+    let libraries = registry.libraries().to_vec();
     let reload = Reload {
         place: start.place,
         registry,
@@ -230,8 +231,11 @@ async fn serve(start: &Start<'_>) -> Result<(), End> {
         None => None,
     };
     let monitored = monitored.map(|listener| {
-        let serving = monitor::serve(listener, engine.control(), stop.clone());
-        tokio::spawn(serving)
+        let shown = monitor::Shown {
+            control: engine.control(),
+            libraries,
+        };
+        tokio::spawn(monitor::serve(listener, shown, stop.clone()))
     });
     let closed = stop.clone().drop_guard();
     let ready = tell_when_ready(engine.control(), stop.clone());

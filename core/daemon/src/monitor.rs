@@ -19,7 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 use wpk_api::CancellationToken;
-use wpk_runtime::Control;
+use wpk_loader::LoadedPlugin;
+use wpk_runtime::{Control, PluginState};
 
 /// Connections at a time; more wait to be taken.
 const MOST_CONNECTIONS: usize = 16;
@@ -29,6 +30,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LARGEST_HEAD: usize = 8 * 1024;
 /// How long nothing is taken after an error of the system.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is shown.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    pub(crate) control: Control,
+    /// Those that were loaded at the start.
+    pub(crate) libraries: Vec<LoadedPlugin>,
+}
+
+impl Shown {
+    async fn metrics(&self) -> String {
+        let state = |library: &LoadedPlugin| PluginState {
+            name: library.name().to_owned(),
+            up: library.is_up(),
+        };
+        let plugins: Vec<PluginState> = self.libraries.iter().map(state).collect();
+        self.control.metrics(&plugins).await
+    }
+}
 
 /// Opens the port.
 ///
@@ -47,7 +67,7 @@ pub(crate) async fn open(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// Serves until `stop`.
-pub(crate) async fn serve(listener: TcpListener, control: Control, stop: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let taking = async {
         loop {
@@ -63,10 +83,10 @@ pub(crate) async fn serve(listener: TcpListener, control: Control, stop: Cancell
                     continue;
                 }
             };
-            let (control, stop) = (control.clone(), stop.clone());
+            let (shown, stop) = (shown.clone(), stop.clone());
             tokio::spawn(async move {
                 let _place = place;
-                let talk = tokio::time::timeout(PATIENCE, talk(stream, control));
+                let talk = tokio::time::timeout(PATIENCE, talk(stream, shown));
                 stop.run_until_cancelled(talk).await;
             });
         }
@@ -75,10 +95,10 @@ pub(crate) async fn serve(listener: TcpListener, control: Control, stop: Cancell
 }
 
 /// One connection, one request.
-async fn talk(stream: TcpStream, control: Control) {
+async fn talk(stream: TcpStream, shown: Shown) {
     let service = service_fn(move |request| {
-        let control = control.clone();
-        async move { Ok::<_, Infallible>(answer(&request, &control).await) }
+        let shown = shown.clone();
+        async move { Ok::<_, Infallible>(answer(&request, &shown).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -91,7 +111,7 @@ async fn talk(stream: TcpStream, control: Control) {
     }
 }
 
-async fn answer(request: &Request<Incoming>, control: &Control) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, shown: &Shown) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
         let allowed = HeaderValue::from_static("GET, HEAD");
@@ -100,7 +120,7 @@ async fn answer(request: &Request<Incoming>, control: &Control) -> Response<Full
     }
     match request.uri().path() {
         "/metrics" => {
-            let mut answer = text(StatusCode::OK, control.metrics().await);
+            let mut answer = text(StatusCode::OK, shown.metrics().await);
             const FORM: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             let form = HeaderValue::from_static(FORM);
             answer.headers_mut().insert(CONTENT_TYPE, form);
@@ -108,7 +128,7 @@ async fn answer(request: &Request<Incoming>, control: &Control) -> Response<Full
         }
         // Whoever answers, lives.
         "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
-        "/readyz" => match control.ready().await {
+        "/readyz" => match shown.control.ready().await {
             Ok(()) => text(StatusCode::OK, "ready\n".to_owned()),
             Err(cause) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{cause}\n")),
         },

@@ -125,6 +125,11 @@ impl Registry {
         Ok(())
     }
 
+    /// The libraries that were loaded.
+    pub(crate) fn libraries(&self) -> &[LoadedPlugin] {
+        &self.libraries
+    }
+
     /// Waits, at most 5 seconds for each library, until what its plugins made
     /// and the engine dropped is closed: a store may have something to write.
     pub(crate) fn settle(&self) {

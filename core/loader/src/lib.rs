@@ -116,6 +116,11 @@ impl LoadedPlugin {
         &self.description.name
     }
 
+    /// Whether it answers: it is not quarantined.
+    pub fn is_up(&self) -> bool {
+        self.border.quarantined().is_none()
+    }
+
     /// The version it gives itself.
     pub fn version(&self) -> &str {
         &self.description.version

@@ -103,16 +103,23 @@ impl Engine {
         Control::new(self.workshop.clone())
     }
 
+    /// `false`: it was told to stop before the store could be entered.
+    async fn enter(&self, stop: &CancellationToken) -> Result<bool, EngineError> {
+        match membership::enter(&self.workshop, stop).await {
+            Ok(()) => Ok(true),
+            Err(EnterError::Stopped) => Ok(false),
+            Err(EnterError::Held(why)) => Err(EngineError::NameHeld(why)),
+            Err(EnterError::Store(error)) => Err(error.into()),
+        }
+    }
+
     /// Finds the tasks of the last run again, then serves until `stop`.
     ///
     /// # Errors
     /// [`EngineError`] if it cannot begin, or if a source ends by itself.
     pub async fn run(self, stop: CancellationToken) -> Result<(), EngineError> {
-        match membership::enter(&self.workshop, &stop).await {
-            Ok(()) => {}
-            Err(EnterError::Stopped) => return Ok(()),
-            Err(EnterError::Held(why)) => return Err(EngineError::NameHeld(why)),
-            Err(EnterError::Store(error)) => return Err(error.into()),
+        if !self.enter(&stop).await? {
+            return Ok(());
         }
         let interrupted = recover(&self.workshop, self.crash.as_deref()).await?;
         observers::catch_up(&self.workshop).await;

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wpk_api::{AgentId, Task, TaskId};
+use wpk_api::{AgentId, Task, TaskId, UnixTime};
 use wpk_wire::Step;
 use wpk_wire::own::DeliveryStep;
 
@@ -27,6 +27,8 @@ pub(crate) struct Progress {
     pub(crate) sent: u64,
     /// Bytes of the WPK; 0 until it is known.
     pub(crate) total: u64,
+    /// When the task was created.
+    pub(crate) created: UnixTime,
 }
 
 /// Whether the agent was told to run the installer. Until then nothing that it
@@ -59,6 +61,7 @@ impl TasksInHand {
             installer: Installer::NotBegun,
             sent: 0,
             total: 0,
+            created: task.created,
         }));
         let key = (task.agent, task.id);
         lock(&self.records).insert(key, record.clone());
@@ -82,6 +85,17 @@ impl TasksInHand {
         let records = lock(&self.records);
         let under_way = |record: &&Record| lock(record).step.is_some();
         (records.len(), records.values().filter(under_way).count())
+    }
+
+    /// When the oldest of those was created that wait. The store gives the oldest first, so
+    /// that none waits there for longer.
+    pub(crate) fn oldest_waiting(&self) -> Option<UnixTime> {
+        let records = lock(&self.records);
+        let waits = |progress: &Progress| {
+            progress.step.is_none() && progress.installer == Installer::NotBegun
+        };
+        let progress = records.values().map(|record| *lock(record));
+        progress.filter(waits).map(|waiting| waiting.created).min()
     }
 
     /// The ids of all tasks in hand.

@@ -59,4 +59,4 @@ pub use clock::{Clock, TimerClock, WallClock};
 pub use engine::{Engine, EngineError};
 pub use limits::Control;
 pub use outlook::outlook;
-pub use parts::{Components, NamedObserver, StartError};
+pub use parts::{Components, NamedObserver, PluginState, StartError};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wpk_api::WpkProvider;
 use wpk_config::Settings;
 
+use crate::parts::PluginState;
 use crate::vitals;
 use crate::workshop::{Limits, Workshop};
 
@@ -34,8 +35,9 @@ impl Control {
     }
 
     /// What is counted and measured, in the text form of OpenMetrics.
-    pub async fn metrics(&self) -> String {
-        vitals::metrics(&self.workshop).await
+    /// `plugins` are the libraries that were loaded.
+    pub async fn metrics(&self, plugins: &[PluginState]) -> String {
+        vitals::metrics(&self.workshop, plugins).await
     }
 
     /// Whether requests can be answered now.

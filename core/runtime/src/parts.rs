@@ -31,6 +31,15 @@ pub struct NamedObserver {
     pub observer: Arc<dyn TaskObserver>,
 }
 
+/// A library that was loaded, for the metrics.
+#[derive(Debug, Clone)]
+pub struct PluginState {
+    /// Its name.
+    pub name: String,
+    /// Whether it answers: it is not quarantined.
+    pub up: bool,
+}
+
 /// Why an engine cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

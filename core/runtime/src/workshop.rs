@@ -10,14 +10,14 @@ use wpk_api::{StoreResult, TaskStore, UnixTime};
 use wpk_config::{DeliverySettings, Settings, TaskSettings};
 
 use crate::bandwidth::Bandwidth;
-use crate::cache::Cache;
+use crate::cache::{Cache, Counts};
 use crate::clears::Clears;
 use crate::clock::SharedClock;
 use crate::delivery::Pieces;
 use crate::in_hand::TasksInHand;
 use crate::manager_version::ManagerVersion;
 use crate::membership::Membership;
-use crate::metrics::{self, Count, Metrics};
+use crate::metrics::{self, Count, Measured, Metrics};
 use crate::parts::{Components, NamedObserver, StartError};
 use crate::resolver::Resolver;
 use crate::trust;
@@ -87,13 +87,20 @@ impl Workshop {
             });
             let name = metrics::READER.to_owned();
             parts.observers.push(NamedObserver { name, observer });
+            parts.store = Arc::new(Measured {
+                store: parts.store.clone(),
+                metrics: metrics.clone(),
+            });
         }
         let signers = trust::load(&settings, &clock)?;
         let background = TaskTracker::new();
         let folder = settings.path(&settings.cache.dir);
         Ok(Self {
             resolver: Resolver::new(parts.providers.clone()),
-            cache: Cache::open(folder, &settings.cache, signers)?,
+            cache: Cache::open(folder, &settings.cache, signers)?.counting(Counts {
+                found: metrics.cache_found.clone(),
+                fetched: metrics.cache_fetched.clone(),
+            }),
             bandwidth: Bandwidth::new(settings.delivery.max_bandwidth.map(|rate| rate.0)),
             pieces: Pieces::new(settings.delivery.max_memory.0),
             manager: ManagerVersion::new(settings.node.version),

@@ -235,6 +235,7 @@ mod tests {
             step: step.into(),
             sent,
             total,
+            at_once: 0,
         }
     }
 

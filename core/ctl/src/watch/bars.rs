@@ -157,6 +157,7 @@ mod tests {
             step: Step::Write.into(),
             sent: 0,
             total: 0,
+            at_once: 0,
         };
         board.deliveries(&agents, &[written]);
         let rows = HashMap::from([(id(40), ProgressBar::hidden())]);

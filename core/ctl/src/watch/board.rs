@@ -208,6 +208,7 @@ mod tests {
             step: Step::Write.into(),
             sent,
             total,
+            at_once: 0,
         }
     }
 

@@ -53,6 +53,11 @@ impl Folder {
         self.room.set_most(most);
     }
 
+    /// How many downloads lie here, and the bytes of all, those under way included.
+    pub(super) fn used(&self) -> (usize, u64) {
+        self.room.in_all()
+    }
+
     /// Room for a download that begins.
     pub(super) fn claim(&self) -> Claim {
         self.room.claim()

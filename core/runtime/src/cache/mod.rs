@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
+use prometheus_client::metrics::counter::Counter;
 use wpk_api::{OfferSource, Sha1};
 use wpk_config::CacheSettings;
 use wpk_wire::UpgradeCode;
@@ -47,11 +48,19 @@ enum Key {
     Local(PathBuf),
 }
 
+/// How often a file of a repository was here, and how often it was not.
+#[derive(Clone, Default)]
+pub(crate) struct Counts {
+    pub(crate) found: Counter,
+    pub(crate) fetched: Counter,
+}
+
 /// The WPK files of this machine.
 pub(crate) struct Cache {
     folder: Arc<Folder>,
     /// In bytes.
     max_size: AtomicU64,
+    counts: Counts,
     flights: SingleFlight<Key, Result<WpkFile, Failure>>,
 }
 
@@ -71,8 +80,21 @@ impl Cache {
                 cause,
             })?),
             max_size: AtomicU64::new(settings.max_size.0),
+            counts: Counts::default(),
             flights: SingleFlight::new(),
         })
+    }
+
+    /// Counts here.
+    #[must_use]
+    pub(crate) fn counting(mut self, counts: Counts) -> Self {
+        self.counts = counts;
+        self
+    }
+
+    /// How many files lie here, and what they and the downloads under way take, in bytes.
+    pub(crate) fn used(&self) -> (usize, u64) {
+        self.folder.used()
     }
 
     /// Other sizes from now on; what is too much is removed in the background.
@@ -110,7 +132,7 @@ impl Cache {
                     max_size,
                 };
                 let key = Key::Download(location.clone(), name, sha1);
-                (key, have(folder, download).boxed())
+                (key, have(folder, download, self.counts.clone()).boxed())
             }
         };
         let file = self.flights.run(key, || flight).await?;
@@ -141,7 +163,7 @@ async fn look_at(
 }
 
 /// What is to be downloaded, from the folder if it is there.
-async fn have(folder: Arc<Folder>, download: Download) -> Result<WpkFile, Failure> {
+async fn have(folder: Arc<Folder>, download: Download, counts: Counts) -> Result<WpkFile, Failure> {
     folder.expect(&download.location, download.sha1)?;
     let here = {
         let (folder, sha1) = (folder.clone(), download.sha1);
@@ -149,8 +171,10 @@ async fn have(folder: Arc<Folder>, download: Download) -> Result<WpkFile, Failur
         blocking(move || folder.find(&name, sha1)).await?
     };
     if let Some(file) = here {
+        counts.found.inc();
         return Ok(file);
     }
+    counts.fetched.inc();
     let whole = download.run(&folder).await?;
     blocking(move || folder.settle(whole)).await
 }

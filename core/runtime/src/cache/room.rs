@@ -122,6 +122,12 @@ impl Room {
         }
     }
 
+    /// How many files there are, and the bytes of all that is claimed.
+    pub(super) fn in_all(&self) -> (usize, u64) {
+        let held = self.held();
+        (held.files.len(), held.in_all())
+    }
+
     /// For a download that begins.
     pub(super) fn claim(self: &Arc<Self>) -> Claim {
         Claim {

@@ -85,6 +85,7 @@ async fn enroll(workshop: &Workshop, peer: Peer, asked: EnrollAgent) -> Result<R
 
 /// One item for each agent that is being delivered to right now.
 fn progress(workshop: &Workshop, asked: AskProgress) -> Response {
+    let at_once = u64::try_from(workshop.metrics.slots.get()).unwrap_or_default();
     let running = asked.agents.into_iter().filter_map(|agent| {
         let progress = workshop.in_hand.of(agent)?;
         let delivery = Delivery {
@@ -93,6 +94,7 @@ fn progress(workshop: &Workshop, asked: AskProgress) -> Response {
             step: progress.step?,
             sent: progress.sent,
             total: progress.total,
+            at_once,
         };
         Some(delivery.to_item())
     });

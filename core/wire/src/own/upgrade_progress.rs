@@ -49,6 +49,10 @@ pub struct Delivery {
     /// Bytes of the WPK; 0 until that is known.
     #[serde(default)]
     pub total: u64,
+    /// How many agents the manager writes to at a time now (`delivery.max_concurrent`); 0
+    /// from a manager that does not say.
+    #[serde(default)]
+    pub at_once: u64,
 }
 
 impl Delivery {

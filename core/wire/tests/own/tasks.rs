@@ -26,10 +26,11 @@ fn deliveries() {
         step: Step::Write.into(),
         sent: 512,
         total: 1024,
+        at_once: 24,
     };
     let got = sent(
         delivery.to_item(),
-        r#""error":0,"message":"Success","agent":1,"task_id":5,"sent":512,"step":"write","total":1024"#,
+        r#""error":0,"message":"Success","agent":1,"task_id":5,"at_once":24,"sent":512,"step":"write","total":1024"#,
     );
     assert_eq!(Delivery::from_item(&got), Some(delivery));
     let created = Item::created(agent(1), TaskId(5));

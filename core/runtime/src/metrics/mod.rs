@@ -3,6 +3,8 @@
 //! here as things happen; what only is so at a moment `vitals.rs` looks at when somebody
 //! asks.
 
+mod store;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
@@ -14,10 +16,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use wpk_api::{Change, Changed, ObserverError, Revision, StoreResult, TaskObserver, TaskStore};
+use wpk_api::{
+    Change, Changed, ObserverError, Revision, StoreResult, TaskObserver, TaskStore, UnixTime,
+};
 use wpk_wire::{Item, Response, Step, UpgradeCode};
 
 use crate::membership::Membership;
+
+pub(crate) use self::store::Measured;
 
 /// Under which the store keeps how far the changes of tasks are counted.
 pub(crate) const READER: &str = "wpkd-metrics";
@@ -46,6 +52,22 @@ struct OfObserver {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCall {
+    call: &'static str,
+    ok: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPlugin {
+    plugin: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCertificate {
+    certificate: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfLife {
     lives: &'static str,
 }
@@ -68,11 +90,24 @@ pub(crate) struct Metrics {
     store_seconds: Seconds,
     lease: Seconds,
     nodes: Family<OfLife, Gauge>,
+    store_calls: Family<OfCall, Histogram, fn() -> Histogram>,
+    oldest: Seconds,
+    pub(crate) cache_found: Counter,
+    pub(crate) cache_fetched: Counter,
+    cache_files: Gauge,
+    cache_bytes: Gauge,
+    plugins: Family<OfPlugin, Gauge>,
+    certificates: Family<OfCertificate, Gauge<f64, AtomicU64>>,
 }
 
 /// From a millisecond to more than a minute.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 4.0, 9))
+}
+
+/// From a tenth of a millisecond to some seconds.
+fn short() -> Histogram {
+    Histogram::new(exponential_buckets(0.0001, 4.0, 9))
 }
 
 impl Metrics {
@@ -95,6 +130,14 @@ impl Metrics {
             store_seconds: Seconds::default(),
             lease: Seconds::default(),
             nodes: Family::default(),
+            store_calls: Family::new_with_constructor(short),
+            oldest: Seconds::default(),
+            cache_found: Counter::default(),
+            cache_fetched: Counter::default(),
+            cache_files: Gauge::default(),
+            cache_bytes: Gauge::default(),
+            plugins: Family::default(),
+            certificates: Family::default(),
         };
         let m = &metrics;
         registry.register(
@@ -128,6 +171,22 @@ impl Metrics {
         registry.register_with_unit("store_lease_left", help, Unit::Seconds, m.lease.clone());
         let help = "Other nodes of a shared task store, by whether their lease lives";
         registry.register("store_nodes", help, m.nodes.clone());
+        let help = "How long calls of the task store took";
+        registry.register_with_unit("store_call", help, Unit::Seconds, m.store_calls.clone());
+        let help = "Age of the oldest task that waits, 0 where none does";
+        registry.register_with_unit("queue_age", help, Unit::Seconds, m.oldest.clone());
+        let help = "WPKs of repositories that were in the cache when a delivery asked";
+        registry.register("cache_found", help, m.cache_found.clone());
+        let help = "WPKs of repositories that had to be fetched";
+        registry.register("cache_fetched", help, m.cache_fetched.clone());
+        let help = "Files in the cache";
+        registry.register("cache_files", help, m.cache_files.clone());
+        let help = "What they and downloads under way take of cache.max_total";
+        registry.register_with_unit("cache_used", help, Unit::Bytes, m.cache_bytes.clone());
+        let help = "1: the library answers, 0: it is quarantined until a restart";
+        registry.register("plugin_up", help, m.plugins.clone());
+        let help = "Days until a certificate ends, below 0 where it has";
+        registry.register("certificate_days_left", help, m.certificates.clone());
         metrics.registry = registry;
         metrics
     }
@@ -176,6 +235,45 @@ impl Metrics {
         self.store_up.set(i64::from(took.is_some()));
         if let Some(took) = took {
             self.store_seconds.set(took.as_secs_f64());
+        }
+    }
+
+    /// A call of the store ended.
+    pub(crate) fn store_call(&self, call: &'static str, ok: bool, took: Duration) {
+        let ok = if ok { "yes" } else { "no" };
+        let call = OfCall { call, ok };
+        let calls = self.store_calls.get_or_create(&call);
+        calls.observe(took.as_secs_f64());
+    }
+
+    /// How old the oldest waiting task is, in seconds.
+    pub(crate) fn queue_age(&self, seconds: UnixTime) {
+        // Exact for every age that a task can have.
+        self.oldest.set(seconds as f64);
+    }
+
+    /// What lies in the cache.
+    pub(crate) fn cache(&self, files: usize, bytes: u64) {
+        self.cache_files
+            .set(i64::try_from(files).unwrap_or(i64::MAX));
+        self.cache_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Whether a library answers.
+    pub(crate) fn plugin(&self, plugin: String, up: bool) {
+        let plugin = OfPlugin { plugin };
+        self.plugins.get_or_create(&plugin).set(i64::from(up));
+    }
+
+    /// When these certificates end, in seconds from now; all others are forgotten.
+    pub(crate) fn certificates(&self, ends: impl IntoIterator<Item = (String, UnixTime)>) {
+        const DAY: f64 = 86_400.0;
+        self.certificates.clear();
+        for (certificate, seconds) in ends {
+            let certificate = OfCertificate { certificate };
+            let days = seconds as f64 / DAY;
+            self.certificates.get_or_create(&certificate).set(days);
         }
     }
 
