@@ -15,6 +15,7 @@ mod housekeeping;
 mod intake;
 mod left;
 mod mirrors;
+mod nodes;
 mod observers;
 mod pace;
 mod queue;

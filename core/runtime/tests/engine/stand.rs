@@ -15,8 +15,8 @@ use wpk_config::{
 };
 use wpk_runtime::{Clock, Components, Control, Engine, EngineError, NamedObserver, TimerClock};
 use wpk_testkit::memory::{
-    Gate, MemoryDirectory, MemoryObserver, MemoryProvider, MemoryStore, MemoryTransport, Say,
-    StoreAround, Waiting, agent,
+    Carried, Gate, Lossy, MemoryDirectory, MemoryObserver, MemoryProvider, MemoryStore,
+    MemoryTransport, Say, StoreAround, Waiting, agent,
 };
 
 /// The newest release.
@@ -35,7 +35,11 @@ pub fn id(id: u32) -> AgentId {
 /// What the store says instead of doing it: for each operation an error, and how
 /// often.
 #[derive(Default)]
-pub struct Faults(Mutex<Vec<(&'static str, usize, StoreError)>>);
+pub struct Faults(
+    Mutex<Vec<(&'static str, usize, StoreError)>>,
+    /// What is lost on the wire.
+    pub Lossy,
+);
 
 impl Faults {
     pub fn add(&self, operation: &'static str, times: usize, error: StoreError) {
@@ -56,6 +60,14 @@ impl Gate for Faults {
             }
             None => Ok(()),
         }
+    }
+
+    async fn carry<T: Send>(
+        &self,
+        operation: &'static str,
+        call: Carried<'_, T>,
+    ) -> Result<T, StoreError> {
+        self.1.carry(operation, call).await
     }
 }
 
@@ -136,7 +148,7 @@ impl Stand {
         parts.start().await
     }
 
-    fn parts_over(transport: MemoryTransport, change: impl FnOnce(&mut Settings)) -> Parts {
+    pub fn parts_over(transport: MemoryTransport, change: impl FnOnce(&mut Settings)) -> Parts {
         let home = Arc::new(TempDir::new().unwrap());
         let mut settings = settings(&home);
         change(&mut settings);
