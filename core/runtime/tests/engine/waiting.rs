@@ -9,8 +9,9 @@ use wpk_testkit::memory::{Trouble, agent};
 
 use crate::stand::{Stand, id};
 
-/// What is at once, where files are looked for on a disk.
-const AT_ONCE: Duration = Duration::from_millis(100);
+/// How long a task has to find its file before it is the next one's turn, and what is
+/// looked for on a disk.
+const AT_ONCE: Duration = Duration::from_millis(250);
 const MANY: u32 = 500;
 
 /// One slot, many more agents, and the newest file here.
@@ -63,7 +64,7 @@ async fn many_who_wait_each_for_a_file_of_its_own_delay_nobody() {
         assert_eq!(stand.codes(wish).await, [0]);
     }
     let took = served(&stand, 1, asked).await;
-    assert!(took < 3 * AT_ONCE, "{took:?}");
+    assert!(took < 12 * AT_ONCE, "{took:?}");
     stand.provider.release();
     for nth in 0..MANY {
         stand.came(1_001 + nth, "upgrade", 1).await;
@@ -81,7 +82,7 @@ async fn many_agents_that_dial_in_late_delay_nobody() {
     let asked = Instant::now();
     stand.upgrade(&away).await;
     let took = served(&stand, 1, asked).await;
-    assert!(took < 3 * AT_ONCE, "{took:?}");
+    assert!(took < 12 * AT_ONCE, "{took:?}");
     for agent in &away {
         stand.transport.connect(id(*agent));
     }

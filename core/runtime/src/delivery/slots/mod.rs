@@ -21,9 +21,10 @@ use super::turns::{Turn, Turns};
 
 /// What is there within this time is not worth giving the slot away for.
 const NOT_WORTH_IT: Duration = Duration::from_millis(200);
-/// What is on this machine is found within this time: who has not found it then waits,
-/// and it is the next one's turn. No slot is held meanwhile.
-const FOUND_WITHIN: Duration = Duration::from_millis(10);
+/// Who has not found its file within this time waits, and it is the next one's turn. No
+/// slot is held meanwhile; but a task that is looked at is In progress from then on, and
+/// one whose file is about to come need not be passed by.
+const FOUND_WITHIN: Duration = Duration::from_millis(200);
 
 /// All slots of an engine.
 #[derive(Clone)]
