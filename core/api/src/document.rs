@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Task, Version};
+use crate::{Task, UnixTime, Version};
 
 /// The longest key of a document, in bytes; at least one.
 pub const LONGEST_KEY: usize = 255;
@@ -70,6 +70,13 @@ pub struct Fence {
     /// Its epoch then. The task is not created, and its installer never begun,
     /// once the document has another, or is not there.
     pub epoch: u64,
+    /// From when on it may be claimed, in seconds since 1970 by the store's clock: before,
+    /// only its file is sent ([`TaskStore::staging`](crate::TaskStore::staging)).
+    #[serde(default)]
+    pub opens: UnixTime,
+    /// From when on its installer is not begun any more, by the same clock; `None`: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes: Option<UnixTime>,
 }
 
 /// A task that was made for a document.

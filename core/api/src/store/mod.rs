@@ -192,6 +192,14 @@ pub trait TaskStore: Send + Sync {
         Err(StoreError::keeps_no_documents())
     }
 
+    /// Up to `limit` tasks of `node` that are fenced, Pending, and were never taken, with ids above
+    /// `after`, ascending: what can be sent to agents before it may be installed. Nothing
+    /// changes.
+    async fn staging(&self, node: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Claimed>> {
+        let _ = (node, after, limit);
+        Ok(Vec::new())
+    }
+
     /// Ends when another daemon may have made, given or freed tasks that this one could
     /// claim: a wake-up, which may come too often, late, or not at all. The default never
     /// ends.
@@ -230,7 +238,8 @@ pub trait TaskStore: Send + Sync {
     /// Takes up to `limit` tasks of `node` that have an [`Order`] and were never
     /// taken, oldest first, and makes them In progress in the same transaction:
     /// Pending ones, and those that somebody made In progress without carrying
-    /// them out. A task is taken once, however many ask at the same time.
+    /// them out; of those with a [`Fence`](crate::Fence) the ones that it has
+    /// [opened](crate::Fence::opens). A task is taken once, however many ask at the same time.
     async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>>;
 
     /// The tasks of `node` that are In progress, were taken, have an [`Order`],
@@ -243,7 +252,8 @@ pub trait TaskStore: Send + Sync {
     /// to be, and which version the agent will run then: `target`, `None` where
     /// that is not known or nobody could tell afterwards. `true` exactly once per
     /// task, only while it is In progress, and while the document of its
-    /// [`Fence`](crate::Fence) has the same epoch; on `false` the installer must not be
+    /// [`Fence`](crate::Fence) has the same epoch and the fence has not
+    /// [closed](crate::Fence::closes); on `false` the installer must not be
     /// run. `true` adds [`TimelineStep::Upgrade`](crate::TimelineStep::Upgrade) to
     /// the timeline and makes `now` the time of the last update.
     async fn begin_installer(

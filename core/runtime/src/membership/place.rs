@@ -123,6 +123,13 @@ impl Membership {
                 "the lease of another node ran out; what it has not begun is taken over where its agents come here"
             );
         }
+        for node in now
+            .living
+            .difference(&before.living)
+            .filter(|node| !before.dead.contains(*node))
+        {
+            info!(node, "another node shares the task store");
+        }
         for node in now.living.intersection(&before.dead) {
             info!(node, "another node is back");
         }

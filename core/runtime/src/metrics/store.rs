@@ -51,6 +51,7 @@ measured! {
     fn write_documents(writes: Vec<DocumentWrite>, guard: Option<Guard>) -> Option<Vec<u64>>;
     fn create_guarded(tasks: Vec<NewTask>, guard: Guard) -> Option<Vec<Created>>;
     fn attempts(key: &str, after: TaskId, limit: usize) -> Vec<Attempt>;
+    fn staging(node: &str, after: TaskId, limit: usize) -> Vec<Claimed>;
     fn create(tasks: Vec<NewTask>) -> Vec<Created>;
     fn latest(agents: &[AgentId]) -> Vec<Option<Task>>;
     fn tasks(ids: &[TaskId]) -> Vec<Option<Task>>;
