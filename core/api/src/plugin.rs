@@ -153,6 +153,9 @@ pub struct Demands {
     pub needs: Vec<Need>,
     /// Why the section cannot be on this node, whatever else is there.
     pub misplaced: Vec<Problem>,
+    /// The administrator must have named the node: others who share what the section names
+    /// tell this one from themselves by it.
+    pub node_name: bool,
 }
 
 impl Demands {
@@ -178,6 +181,13 @@ impl Demands {
 }
 
 impl Demands {
+    /// The same, and the administrator must have named the node.
+    #[must_use]
+    pub fn needing_node_name(mut self) -> Self {
+        self.node_name = true;
+        self
+    }
+
     /// The same, and the section cannot be on this node: `message` says why, and what
     /// to write instead.
     #[must_use]

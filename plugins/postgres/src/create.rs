@@ -1,0 +1,221 @@
+//! How tasks come to be: all of a request at once, under the constraint of one live
+//! upgrade task for an agent.
+//!
+//! Those who create come one after the other, over all nodes: whether an agent has a live
+//! task is looked up once for all, the index `tasks_live` only has to hold, and two
+//! requests for the same agents in another order cannot wait for each other.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio_postgres::types::Type;
+use wpk_api::{AgentId, Created, NewTask, Task, TaskId};
+
+use crate::ends;
+use crate::fault::Fault;
+use crate::listen;
+use crate::pool::Sql;
+use crate::rows::{all, known, text};
+use crate::work::Work;
+
+static TURN: Sql = Sql {
+    text: "SELECT 1 FROM @turns WHERE turn = 'create' FOR UPDATE",
+    types: &[],
+};
+
+/// Two indexes, each of which holds only what is live.
+static LIVE: Sql = Sql {
+    text: concat!(
+        "SELECT ",
+        all!(),
+        " FROM unnest($1::int4[]) u(agent) JOIN @tasks t ON t.agent = u.agent \
+             AND t.exclusive AND t.status IN ('Pending', 'In progress') \
+         UNION ALL SELECT ",
+        all!(),
+        " FROM unnest($1::int4[]) u(agent) JOIN @tasks t ON t.agent = u.agent \
+             AND NOT t.exclusive AND t.status IN ('Pending', 'In progress') ORDER BY 1"
+    ),
+    types: &[Type::INT4_ARRAY],
+};
+
+static IDS: Sql = Sql {
+    text: "SELECT nextval(pg_get_serial_sequence('@tasks', 'id')) \
+           FROM generate_series(1, $1::int8)",
+    types: &[Type::INT8],
+};
+
+static INSERT: Sql = Sql {
+    text: "INSERT INTO @tasks (id, agent, node, module, command, created, status, task_order, \
+               ours, held, exclusive) \
+           SELECT u.id, u.agent, u.node, u.module, u.command, u.created, 'Pending', u.task_order, \
+               u.task_order IS NOT NULL, u.held, u.exclusive \
+           FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::text[], $5::text[], $6::text[], $7::text[], \
+               $8::bool[], $9::bool[]) \
+               u(created, id, agent, node, module, command, task_order, held, exclusive)",
+    types: &[
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT4_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::BOOL_ARRAY,
+        Type::BOOL_ARRAY,
+    ],
+};
+
+/// A task that is there, or the place of one among those that will be made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Which {
+    There(TaskId),
+    Made(usize),
+}
+
+/// A live task of an agent, as far as it matters here.
+struct Live {
+    which: Which,
+    node: String,
+    gives_way: bool,
+}
+
+/// What is to be done for a request.
+#[derive(Default)]
+struct Plan {
+    /// For each new task: its place among those to be made, or the one that is live.
+    answers: Vec<Result<usize, Which>>,
+    /// The new tasks that are made, by their places in the request.
+    made: Vec<usize>,
+    /// What happens, in its order: a task is made, or deleted.
+    events: Vec<(Which, bool)>,
+}
+
+/// See [`wpk_api::TaskStore::create`].
+pub(crate) async fn create(work: &mut Work<'_>, new: &[NewTask]) -> Result<Vec<Created>, Fault> {
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    work.ask(&TURN, &[]).await?;
+    let live = live(work, new).await?;
+    let plan = plan(new, live);
+    let made: Vec<&NewTask> = plan.made.iter().map(|at| &new[*at]).collect();
+    let ids = insert(work, &made).await?;
+    let id = |which: Which| match which {
+        Which::There(id) => id,
+        Which::Made(at) => ids[at],
+    };
+    let gone = plan.events.iter().filter(|(_, gone)| *gone);
+    let gone: Vec<TaskId> = gone.map(|(which, _)| id(*which)).collect();
+    let mut deleted: HashMap<TaskId, Task> = (ends::delete(work, &gone).await?.into_iter())
+        .map(|task| (task.id, task))
+        .collect();
+    for (which, gone) in &plan.events {
+        match which {
+            Which::Made(at) if !gone => {
+                let task = Task {
+                    created: work.time(made[*at].created),
+                    ..made[*at].task(ids[*at])
+                };
+                work.pending.tell(task, false);
+            }
+            which => {
+                if let Some(task) = deleted.remove(&id(*which)) {
+                    work.pending.tell(task, true);
+                }
+            }
+        }
+    }
+    listen::tell(work, made.iter().map(|task| task.node.as_str())).await?;
+    let answers = plan.answers.into_iter().map(|answer| match answer {
+        Ok(at) => Created::Task(ids[at]),
+        Err(which) => Created::AlreadyLive(id(which)),
+    });
+    Ok(answers.collect())
+}
+
+/// Who of these agents has which live tasks, where that matters.
+async fn live(work: &mut Work<'_>, new: &[NewTask]) -> Result<HashMap<AgentId, Vec<Live>>, Fault> {
+    let agents: HashSet<AgentId> = (new.iter())
+        .filter(|task| task.exclusive)
+        .map(|task| task.agent)
+        .collect();
+    let mut live: HashMap<AgentId, Vec<Live>> = HashMap::with_capacity(agents.len());
+    if agents.is_empty() {
+        return Ok(live);
+    }
+    let agents: Vec<i32> = agents.into_iter().map(number).collect();
+    for row in work.ask(&LIVE, &[&agents]).await? {
+        let known = known(&row)?;
+        live.entry(known.task.agent).or_default().push(Live {
+            which: Which::There(known.task.id),
+            gives_way: known.gives_way(),
+            node: known.task.node,
+        });
+    }
+    Ok(live)
+}
+
+fn plan(new: &[NewTask], mut live: HashMap<AgentId, Vec<Live>>) -> Plan {
+    let mut plan = Plan::default();
+    for (at, task) in new.iter().enumerate() {
+        let theirs = live.entry(task.agent).or_default();
+        if task.exclusive {
+            theirs.retain(|one| {
+                let goes = one.gives_way && one.node != task.node;
+                plan.events.extend(goes.then_some((one.which, true)));
+                !goes
+            });
+            if let Some(one) = theirs.last() {
+                plan.answers.push(Err(one.which));
+                continue;
+            }
+        }
+        let place = plan.made.len();
+        theirs.push(Live {
+            which: Which::Made(place),
+            node: task.node.clone(),
+            gives_way: task.order.is_none() && !task.held,
+        });
+        plan.made.push(at);
+        plan.answers.push(Ok(place));
+        plan.events.push((Which::Made(place), false));
+    }
+    plan
+}
+
+/// Makes the tasks; their ids, which ascend.
+async fn insert(work: &mut Work<'_>, made: &[&NewTask]) -> Result<Vec<TaskId>, Fault> {
+    if made.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = work.ask(&IDS, &[&(made.len() as i64)]).await?;
+    let ids: Vec<i64> = rows
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()?;
+    let agents: Vec<i32> = made.iter().map(|task| number(task.agent)).collect();
+    let created: Vec<i64> = made.iter().map(|task| work.time(task.created)).collect();
+    let nodes: Vec<String> = made.iter().map(|task| text(&task.node)).collect();
+    let modules: Vec<String> = made.iter().map(|task| text(&task.module)).collect();
+    let commands: Vec<String> = made
+        .iter()
+        .map(|task| text(task.command.as_str()))
+        .collect();
+    // JSON says NUL in other characters.
+    let order = |task: &&NewTask| task.order.as_ref().map(|order| order.as_str().to_owned());
+    let orders: Vec<Option<String>> = made.iter().map(order).collect();
+    let held: Vec<bool> = made.iter().map(|task| task.held).collect();
+    let exclusive: Vec<bool> = made.iter().map(|task| task.exclusive).collect();
+    work.ask(
+        &INSERT,
+        &[
+            &created, &ids, &agents, &nodes, &modules, &commands, &orders, &held, &exclusive,
+        ],
+    )
+    .await?;
+    Ok(ids.into_iter().map(TaskId).collect())
+}
+
+/// An agent's id as the database keeps it; none is larger.
+fn number(agent: AgentId) -> i32 {
+    i32::try_from(agent.get()).unwrap_or(i32::MAX)
+}
