@@ -85,8 +85,10 @@ struct Plan {
     answers: Vec<Result<usize, Which>>,
     /// The new tasks that are made, by their places in the request.
     made: Vec<usize>,
-    /// What happens, in its order: a task is made, or deleted.
+    /// What happens, in its order: a task is made, or (`true`) deleted.
     events: Vec<(Which, bool)>,
+    /// Places of those that are made and deleted at once.
+    given_way: HashSet<usize>,
 }
 
 /// See [`wpk_api::TaskStore::create`].
@@ -97,32 +99,37 @@ pub(crate) async fn create(work: &mut Work<'_>, new: &[NewTask]) -> Result<Vec<C
     work.ask(&TURN, &[]).await?;
     let live = live(work, new).await?;
     let plan = plan(new, live);
+    // First, so that the index has room for those that take their place.
+    let there: Vec<TaskId> = (plan.events.iter())
+        .filter_map(|(which, gone)| match which {
+            Which::There(id) => gone.then_some(*id),
+            Which::Made(_) => None,
+        })
+        .collect();
+    let mut deleted: HashMap<TaskId, Task> = (ends::delete(work, &there).await?.into_iter())
+        .map(|task| (task.id, task))
+        .collect();
     let made: Vec<&NewTask> = plan.made.iter().map(|at| &new[*at]).collect();
-    let ids = insert(work, &made).await?;
+    // What a later one of the same call took the place of was there only for the feed.
+    let kept: Vec<bool> = (0..made.len())
+        .map(|at| !plan.given_way.contains(&at))
+        .collect();
+    let ids = insert(work, &made, &kept).await?;
     let id = |which: Which| match which {
         Which::There(id) => id,
         Which::Made(at) => ids[at],
     };
-    let gone = plan.events.iter().filter(|(_, gone)| *gone);
-    let gone: Vec<TaskId> = gone.map(|(which, _)| id(*which)).collect();
-    let mut deleted: HashMap<TaskId, Task> = (ends::delete(work, &gone).await?.into_iter())
-        .map(|task| (task.id, task))
-        .collect();
-    for (which, gone) in &plan.events {
-        match which {
-            Which::Made(at) if !gone => {
-                let task = Task {
-                    created: work.time(made[*at].created),
-                    ..made[*at].task(ids[*at])
-                };
-                work.pending.tell(task, false);
-            }
-            which => {
-                if let Some(task) = deleted.remove(&id(*which)) {
-                    work.pending.tell(task, true);
-                }
-            }
-        }
+    let task = |at: usize| Task {
+        created: work.time(made[at].created),
+        ..made[at].task(ids[at])
+    };
+    let events = plan.events.iter().filter_map(|(which, gone)| match which {
+        Which::Made(at) => Some((task(*at), *gone)),
+        Which::There(id) => deleted.remove(id).map(|task| (task, true)),
+    });
+    let events: Vec<(Task, bool)> = events.collect();
+    for (task, gone) in events {
+        work.pending.tell(task, gone);
     }
     listen::tell(work, made.iter().map(|task| task.node.as_str())).await?;
     let answers = plan.answers.into_iter().map(|answer| match answer {
@@ -161,7 +168,12 @@ fn plan(new: &[NewTask], mut live: HashMap<AgentId, Vec<Live>>) -> Plan {
         if task.exclusive {
             theirs.retain(|one| {
                 let goes = one.gives_way && one.node != task.node;
-                plan.events.extend(goes.then_some((one.which, true)));
+                if goes {
+                    plan.events.push((one.which, true));
+                }
+                if let (true, Which::Made(at)) = (goes, one.which) {
+                    plan.given_way.insert(at);
+                }
                 !goes
             });
             if let Some(one) = theirs.last() {
@@ -182,8 +194,12 @@ fn plan(new: &[NewTask], mut live: HashMap<AgentId, Vec<Live>>) -> Plan {
     plan
 }
 
-/// Makes the tasks; their ids, which ascend.
-async fn insert(work: &mut Work<'_>, made: &[&NewTask]) -> Result<Vec<TaskId>, Fault> {
+/// Makes those of the tasks that are kept; the ids of all, which ascend.
+async fn insert(
+    work: &mut Work<'_>,
+    made: &[&NewTask],
+    kept: &[bool],
+) -> Result<Vec<TaskId>, Fault> {
     if made.is_empty() {
         return Ok(Vec::new());
     }
@@ -192,23 +208,28 @@ async fn insert(work: &mut Work<'_>, made: &[&NewTask]) -> Result<Vec<TaskId>, F
         .iter()
         .map(|row| row.try_get(0))
         .collect::<Result<_, _>>()?;
-    let agents: Vec<i32> = made.iter().map(|task| number(task.agent)).collect();
-    let created: Vec<i64> = made.iter().map(|task| work.time(task.created)).collect();
-    let nodes: Vec<String> = made.iter().map(|task| text(&task.node)).collect();
-    let modules: Vec<String> = made.iter().map(|task| text(&task.module)).collect();
-    let commands: Vec<String> = made
-        .iter()
-        .map(|task| text(task.command.as_str()))
-        .collect();
+    let all = (made.iter().zip(&ids).zip(kept)).filter_map(|(one, kept)| kept.then_some(one));
+    let numbers: Vec<i64> = all.clone().map(|(_, id)| *id).collect();
+    let all = all.map(|(task, _)| *task);
+    let agents: Vec<i32> = all.clone().map(|task| number(task.agent)).collect();
+    let created: Vec<i64> = all.clone().map(|task| work.time(task.created)).collect();
+    let texts = |get: fn(&NewTask) -> &str| {
+        all.clone()
+            .map(|task| text(get(task)))
+            .collect::<Vec<String>>()
+    };
+    let nodes = texts(|task| &task.node);
+    let modules = texts(|task| &task.module);
+    let commands = texts(|task| task.command.as_str());
     // JSON says NUL in other characters.
-    let order = |task: &&NewTask| task.order.as_ref().map(|order| order.as_str().to_owned());
-    let orders: Vec<Option<String>> = made.iter().map(order).collect();
-    let held: Vec<bool> = made.iter().map(|task| task.held).collect();
-    let exclusive: Vec<bool> = made.iter().map(|task| task.exclusive).collect();
+    let order = |task: &'_ NewTask| task.order.as_ref().map(|order| order.as_str().to_owned());
+    let orders: Vec<Option<String>> = all.clone().map(order).collect();
+    let held: Vec<bool> = all.clone().map(|task| task.held).collect();
+    let exclusive: Vec<bool> = all.map(|task| task.exclusive).collect();
     work.ask(
         &INSERT,
         &[
-            &created, &ids, &agents, &nodes, &modules, &commands, &orders, &held, &exclusive,
+            &created, &numbers, &agents, &nodes, &modules, &commands, &orders, &held, &exclusive,
         ],
     )
     .await?;

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use wpk_api::{
-    Entered, Entrance, Entry, Held, Holder, NodeState, TaskId, TimelineEntry, TimelineStep,
-};
+use wpk_api::{Entered, Entrance, Entry, Held, Holder, NodeState, TaskId, TimelineEntry};
 
 use crate::fault::Fault;
 use crate::listen;
@@ -26,9 +24,9 @@ static TURN: Sql = Sql {
 macro_rules! states {
     () => {
         "SELECT n.node, n.incarnation, n.host, n.machine, n.process, n.started, \
-         (extract(epoch FROM clock_timestamp() - l.renewed) * 1000000)::int8, \
-         (extract(epoch FROM l.until - clock_timestamp()) * 1000000)::int8 \
-         FROM @nodes n JOIN @leases l ON l.node = n.node "
+         (extract(epoch FROM c.at - l.renewed) * 1000000)::int8, \
+         (extract(epoch FROM l.until - c.at) * 1000000)::int8 \
+         FROM (SELECT clock_timestamp() AS at) c, @nodes n JOIN @leases l ON l.node = n.node "
     };
 }
 
@@ -253,13 +251,8 @@ fn give(
         let before = std::mem::replace(&mut known.task.node, to.to_owned());
         known.claimed = None;
         work.pending.change(known);
-        note(work, *id, &moved(work.now, &before, to))?;
+        note(work, *id, &TimelineEntry::moved(work.now, &before, to))?;
         given.push(*id);
     }
     Ok(given)
-}
-
-/// A step that names both nodes.
-fn moved(at: wpk_api::UnixTime, from: &str, to: &str) -> TimelineEntry {
-    TimelineEntry::new(at, TimelineStep::Moved).detail(&format!("from node {from} to node {to}"))
 }

@@ -35,14 +35,43 @@ static NEWEST: Sql = Sql {
     types: &[Type::INT4_ARRAY],
 };
 
+macro_rules! waiting {
+    () => {
+        " FROM @tasks t WHERE t.node = $1 AND t.task_order IS NOT NULL AND t.claimed IS NULL \
+         AND t.begun IS NULL "
+    };
+}
+
 static CLAIM: Sql = Sql {
     text: concat!(
         "SELECT ",
         all!(),
-        ", t.task_order FROM @tasks t WHERE t.node = $1 AND t.task_order IS NOT NULL \
-         AND t.claimed IS NULL AND t.begun IS NULL ORDER BY t.id LIMIT $2 FOR UPDATE SKIP LOCKED"
+        ", t.task_order",
+        waiting!(),
+        "ORDER BY t.id LIMIT $2 FOR UPDATE SKIP LOCKED"
     ),
     types: &[Type::TEXT, Type::INT8],
+};
+
+/// What others held at that moment, and may have given back since.
+static CLAIM_HELD: Sql = Sql {
+    text: concat!(
+        "SELECT ",
+        all!(),
+        ", t.task_order",
+        waiting!(),
+        "ORDER BY t.id LIMIT $2 FOR UPDATE"
+    ),
+    types: &[Type::TEXT, Type::INT8],
+};
+
+static OTHERS_WAIT: Sql = Sql {
+    text: concat!(
+        "SELECT EXISTS (SELECT 1",
+        waiting!(),
+        "AND t.id <> ALL ($2))"
+    ),
+    types: &[Type::TEXT, Type::INT8_ARRAY],
 };
 
 static INTERRUPTED: Sql = Sql {
@@ -138,7 +167,7 @@ fn move_one(
     known: &mut Known,
     one: &Transition,
 ) -> Result<TransitionResult, Fault> {
-    if !is_open(one, known, work.node()) {
+    if !one.is_open(&known.task, known.standing(), work.node()) {
         return Ok(TransitionResult::Refused(Some(known.task.clone())));
     }
     let at = work.time(one.at);
@@ -163,17 +192,9 @@ fn move_one(
     Ok(TransitionResult::Moved(known.task.clone()))
 }
 
-/// Whether a task may be moved so at this moment.
-fn is_open(one: &Transition, known: &Known, entered: Option<&str>) -> bool {
-    let task = &known.task;
-    task.status.may_become(&one.to, known.standing(), one.by)
-        && (!one.to.needs_same_node() || task.node == one.node)
-        && (one.by == Mover::Report || is_carried_out_by(known, entered))
-}
-
 /// Whether this daemon carries a task out, or nobody here does.
 fn is_carried_out_by(known: &Known, entered: Option<&str>) -> bool {
-    !known.ours || entered.is_none_or(|entered| entered == known.task.node)
+    (known.standing()).is_carried_out_by(&known.task.node, entered)
 }
 
 /// Adds a step, at the time that counts.
@@ -190,26 +211,42 @@ fn is_own(work: &Work<'_>, node: &str) -> bool {
     work.node().is_none_or(|own| own == node)
 }
 
-/// See [`wpk_api::TaskStore::claim`].
+/// What a claim got.
+#[derive(Default)]
+pub(crate) struct Taken {
+    pub(crate) tasks: Vec<Claimed>,
+    /// Whether others wait that somebody held just then.
+    pub(crate) more: bool,
+}
+
+/// See [`wpk_api::TaskStore::claim`]. What others hold is left out, unless it is `held` that
+/// is asked for: then whoever has it is waited for.
 pub(crate) async fn claim(
     work: &mut Work<'_>,
     node: &str,
     limit: usize,
     now: UnixTime,
-) -> Result<Vec<Claimed>, Fault> {
-    if !is_own(work, node) {
-        return Ok(Vec::new());
+    held: bool,
+) -> Result<Taken, Fault> {
+    let mut taken = Taken::default();
+    if !is_own(work, node) || limit == 0 {
+        return Ok(taken);
     }
     let now = work.time(now);
-    let rows = work.ask(&CLAIM, &[&node, &count(limit)]).await?;
-    let mut taken = Vec::with_capacity(rows.len());
+    let sql = if held { &CLAIM_HELD } else { &CLAIM };
+    let rows = work.ask(sql, &[&node, &count(limit)]).await?;
     for row in rows {
         let mut known = known(&row)?;
         known.claimed = Some(now);
         known.task.status = Status::InProgress;
         known.task.updated = Some(now);
-        taken.push(claimed(&known, row.try_get(18)?));
+        taken.tasks.push(claimed(&known, row.try_get(18)?));
         work.pending.change(known);
+    }
+    if !held && taken.tasks.len() < limit {
+        let ids: Vec<i64> = taken.tasks.iter().map(|one| one.task.id.0).collect();
+        let rows = work.ask(&OTHERS_WAIT, &[&node, &ids]).await?;
+        taken.more = rows.first().map(|row| row.try_get(0)).transpose()? == Some(true);
     }
     Ok(taken)
 }

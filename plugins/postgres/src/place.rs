@@ -136,7 +136,8 @@ impl Place {
     }
 
     /// Whether the server's certificate is verified.
-    pub(crate) fn is_encrypted(&self) -> bool {
+    #[cfg(test)]
+    fn is_encrypted(&self) -> bool {
         self.tls.is_some()
     }
 }

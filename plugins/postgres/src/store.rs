@@ -43,7 +43,6 @@ pub struct PostgresStore {
     /// Whether the tables are as they must be.
     ready: OnceCell<()>,
     listener: Listener,
-    callers_clock: bool,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -109,17 +108,7 @@ impl PostgresStore {
             listener: Listener::start(listens, settings.schema.clone(), Arc::clone(&own)),
             own,
             ready: OnceCell::new(),
-            callers_clock: false,
         })
-    }
-
-    /// The same, whose callers' times count: for suites that tell a story with times of
-    /// their own. It tells no clock.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn by_its_callers_clock(mut self) -> Self {
-        self.callers_clock = true;
-        self
     }
 
     fn own(&self) -> Option<Own> {
@@ -154,9 +143,7 @@ impl PostgresStore {
 
     async fn begin_as(&self, own: Option<Own>, attempts: &Attempts) -> Result<Work<'_>, Fault> {
         self.prepared(attempts.deadline).await?;
-        let mut work = Work::begin(&self.pool, own, attempts.deadline).await?;
-        work.callers_clock = self.callers_clock;
-        Ok(work)
+        Work::begin(&self.pool, own, attempts.deadline).await
     }
 
     /// Asks one thing that changes nothing but itself.
@@ -261,9 +248,6 @@ impl TaskStore for PostgresStore {
     }
 
     async fn clock(&self) -> StoreResult<Option<UnixTime>> {
-        if self.callers_clock {
-            return Ok(None);
-        }
         let rows = self.ask(&read::CLOCK, &[]).await?;
         let now = rows.first().map(|row| row.try_get(0)).transpose();
         told(now.map_err(Fault::from))
@@ -331,9 +315,25 @@ impl TaskStore for PostgresStore {
     }
 
     async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>> {
-        write!(self, limit.min(100_000), |work| {
-            moves::claim(&mut work, node, limit, now)
-        })
+        let rows = limit.min(MANY);
+        let mut taken = write!(self, rows, |work| {
+            moves::claim(&mut work, node, limit, now, false)
+        })?;
+        if taken.more {
+            // In a transaction of its own, which holds nothing while it waits.
+            let left = limit - taken.tasks.len();
+            let held = write!(self, rows, |work| {
+                moves::claim(&mut work, node, left, now, true)
+            });
+            match held {
+                Ok(held) => taken.tasks.extend(held.tasks),
+                Err(error) if taken.tasks.is_empty() => return Err(error),
+                // What was taken is taken; the rest goes on waiting.
+                Err(_) => {}
+            }
+            taken.tasks.sort_by_key(|one| one.task.id);
+        }
+        Ok(taken.tasks)
     }
 
     async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>> {

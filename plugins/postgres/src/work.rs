@@ -117,8 +117,6 @@ pub(crate) struct Work<'s> {
     started: String,
     revision: i64,
     mark: i64,
-    /// Whether its callers' times count.
-    pub(crate) callers_clock: bool,
     /// What changes when it is committed.
     pub(crate) pending: Pending,
 }
@@ -141,7 +139,6 @@ impl<'s> Work<'s> {
             started: String::new(),
             revision: 0,
             mark: rand::random(),
-            callers_clock: false,
             pending: Pending::default(),
         };
         timeout_at(deadline, work.start())
@@ -192,11 +189,11 @@ impl<'s> Work<'s> {
         self.session.as_mut().ok_or_else(ended)
     }
 
-    /// The time that counts for a caller's.
+    /// The time that counts for a caller's: ours, once it entered.
     pub(crate) fn time(&self, callers: UnixTime) -> UnixTime {
-        match self.callers_clock {
-            true => callers,
-            false => self.now,
+        match self.own {
+            Some(_) => self.now,
+            None => callers,
         }
     }
 

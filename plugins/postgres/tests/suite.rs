@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use wpk_api::TaskStore;
+use wpk_api::settings::Span;
 use wpk_plugin_postgres::{PostgresStore, Settings};
-use wpk_testkit::{PostgresServer, store_suite};
+use wpk_testkit::PostgresServer;
+use wpk_testkit::store_suite::{self, Stand};
+use wpk_testkit::suite::now;
 
 fn settings(server: &PostgresServer, schema: &str) -> Settings {
     Settings {
@@ -19,6 +22,10 @@ fn settings(server: &PostgresServer, schema: &str) -> Settings {
     }
 }
 
+fn open(settings: &Settings) -> Arc<dyn TaskStore> {
+    Arc::new(PostgresStore::open(settings, |path| path.to_owned()).unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_store_does_what_every_store_must() {
     let Some(server) = PostgresServer::start() else {
@@ -27,8 +34,26 @@ async fn the_store_does_what_every_store_must() {
     let next = AtomicU32::new(0);
     let make = async || {
         let schema = format!("suite{}", next.fetch_add(1, Ordering::Relaxed));
-        let store = PostgresStore::open(&settings(&server, &schema), |path| path.to_owned());
-        Arc::new(store.unwrap().by_its_callers_clock()) as Arc<dyn TaskStore>
+        open(&settings(&server, &schema))
     };
-    store_suite::model::run(&make, 48).await;
+    store_suite::run(make).await;
+    store_suite::entered::run(&make).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_does_what_every_shared_store_must() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let next = AtomicU32::new(0);
+    let make = async || {
+        let schema = format!("shared{}", next.fetch_add(1, Ordering::Relaxed));
+        let settings = Settings {
+            lease: Span::seconds(3),
+            pool: 3,
+            ..settings(&server, &schema)
+        };
+        Stand::new(move || now(open(&settings)))
+    };
+    store_suite::shared::run(make).await;
 }

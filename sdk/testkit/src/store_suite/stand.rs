@@ -89,7 +89,8 @@ impl Stand {
         if let Some(pass) = &self.pass {
             return pass(time).await;
         }
-        let until = clock(store).await + time.as_secs().cast_signed();
+        // It tells whole seconds, and the one that it tells now may be all but over.
+        let until = clock(store).await + time.as_secs().cast_signed() + 1;
         let passed = crate::wait_until(DEADLINE, || async move {
             (clock(store).await >= until).then_some(())
         });
