@@ -332,7 +332,8 @@ impl Check<'_> {
         }
         if let Some(plugins) = self.plugins {
             let doubt = |section: &str| self.in_doubt(section);
-            problems.extend(together::check(settings, plugins, &doubt));
+            let named = self.fragments.value.pointer("/node/name").is_some();
+            problems.extend(together::check(settings, named, plugins, &doubt));
         }
         // A key that could not be read has its default here; that is no news.
         let known = &self.fragments.findings;

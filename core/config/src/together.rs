@@ -1,6 +1,6 @@
 //! Sections of plugins that do not fit together: two that want what exists
-//! once, one that needs another which is not there, and one that has no place on
-//! this node. Which plugin wants what
+//! once, one that needs another which is not there, one that has no place on
+//! this node, and one whose node needs a name. Which plugin wants what
 //! is the plugins' own knowledge ([`Plugins::demands`]); here it is compared.
 
 use wpk_api::settings::Problem;
@@ -9,10 +9,11 @@ use wpk_api::{Context, Demands, PluginKind};
 use crate::plugins::Plugins;
 use crate::sections::{PluginSection, Settings};
 
-/// Every mistake, with its full key. A section that is in doubt, because of a mistake
+/// Every mistake, with its full key; `named`: somebody gave this node its name. A section that is in doubt, because of a mistake
 /// that is told already, demands nothing and is missed by nobody.
 pub(crate) fn check(
     settings: &Settings,
+    named: bool,
     plugins: &dyn Plugins,
     doubt: &dyn Fn(&str) -> bool,
 ) -> Vec<Problem> {
@@ -29,6 +30,9 @@ pub(crate) fn check(
     problems.extend(missing(&sections, settings, doubt));
     if !doubt("node") {
         problems.extend(misplaced(&sections));
+        if !named {
+            problems.extend(nameless(&sections));
+        }
     }
     problems
 }
@@ -110,4 +114,22 @@ fn misplaced(sections: &[Section]) -> Vec<Problem> {
         problems.map(|problem| problem.clone().inside(&section.key))
     });
     found.collect()
+}
+
+/// A name that every daemon has is none where several share something: each would shut
+/// out the one before it.
+fn nameless(sections: &[Section]) -> Vec<Problem> {
+    let needing = sections.iter().filter(|section| section.demands.node_name);
+    let problems = needing.map(|section| {
+        let kind = &section.section.kind;
+        let key = &section.key;
+        Problem::new(
+            "node.name",
+            format!(
+                "is missing: {key}.type = {kind:?} is shared by several nodes, which tell each \
+                 other by their names; give each node one of its own"
+            ),
+        )
+    });
+    problems.collect()
 }

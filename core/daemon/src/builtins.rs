@@ -19,6 +19,7 @@ pub(crate) fn registry() -> Registry {
         .with_provider(wpk_plugin_repository::plugin())
         .with_provider(wpk_plugin_local_file::plugin())
         .with_store(wpk_plugin_sqlite::plugin())
+        .with_store(wpk_plugin_postgres::plugin())
         .with_store(wpk_plugin_wazuh::cluster())
         .with_observer(wpk_plugin_wazuh::wazuh_tasks())
 }

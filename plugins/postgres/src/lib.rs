@@ -7,14 +7,15 @@
 //! sends what has changed together with its COMMIT (`work`, `pending`); a question is one
 //! statement.
 //!
-//! One file per concern: `settings` (the section of the configuration), `place` (where the
-//! database is), `tls`, `pool` (connections and statements), `fault` (errors), `schema` (the
+//! One file per concern: `settings` and `plugin` (the section of the configuration), `place` (where the
+//! database is), `tls`, `pool` (connections and statements), `database` (calls are tried until they are answered), `fault` (errors), `schema` (the
 //! tables), `rows` (how a row becomes a task), `create`, `moves` and `ends` (tasks come, move
 //! and go), `entries` (who may write, and for whom), `readers` (how far they have come),
 //! `read` (the questions), `listen` (news of other nodes), `examine` (what the doctor is
 //! told), `store`.
 
 mod create;
+mod database;
 mod ends;
 mod entries;
 mod examine;
@@ -23,6 +24,7 @@ mod listen;
 mod moves;
 mod pending;
 mod place;
+mod plugin;
 mod pool;
 mod read;
 mod readers;
@@ -33,5 +35,6 @@ mod store;
 mod tls;
 mod work;
 
-pub use settings::{Settings, Tls, plugin};
+pub use plugin::plugin;
+pub use settings::{Settings, Tls};
 pub use store::PostgresStore;

@@ -3,14 +3,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool::Runtime;
-use deadpool::managed::PoolConfig;
-use tokio::sync::OnceCell;
-use tokio::time::Instant;
 use tokio_postgres::Row;
 use wpk_api::{
     AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Entrance, Entry,
@@ -18,61 +14,32 @@ use wpk_api::{
     TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime, Version,
 };
 
+use crate::database::{Database, write};
 use crate::fault::Fault;
 use crate::listen::Listener;
 use crate::place::Place;
-use crate::pool::{Borrowed, Maker, Pool, Sql, Values, borrow};
+use crate::pool::Values;
 use crate::rows::count;
 use crate::settings::Settings;
-use crate::work::{Attempts, Own, Work, shut_out};
-use crate::{create, ends, entries, moves, read, readers, schema};
-
-/// More time for each task that a call writes.
-const EACH: Duration = Duration::from_millis(1);
+use crate::work::{Own, shut_out};
+use crate::{create, ends, entries, moves, read, readers};
 
 /// Tasks in a PostgreSQL database that several nodes share (PROTOCOL.md, section 3).
 ///
 /// Nothing is connected before the first call, and what breaks later is made anew by the
 /// next: the database may come and go.
 pub struct PostgresStore {
-    pool: Pool,
-    shown: String,
+    database: Database,
     lease: Duration,
-    timeout: Duration,
-    own: Arc<Mutex<Option<Own>>>,
-    /// Whether the tables are as they must be.
-    ready: OnceCell<()>,
     listener: Listener,
 }
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore")
-            .field("database", &self.shown)
+            .field("database", &self.database.shown)
             .finish_non_exhaustive()
     }
-}
-
-/// A transaction from its beginning to its end, tried again where that helps. `$rows`: how
-/// many tasks it writes.
-macro_rules! write {
-    ($store:expr, $rows:expr, |$work:ident| $body:expr) => {{
-        let store = $store;
-        let mut attempts = store.attempts($rows);
-        loop {
-            let outcome = async {
-                let mut $work = store.begin(&attempts).await?;
-                let answer = $body.await?;
-                $work.commit().await?;
-                Ok::<_, Fault>(answer)
-            };
-            match outcome.await {
-                Ok(answer) => break Ok(answer),
-                Err(fault) if attempts.again(&fault).await => {}
-                Err(fault) => break Err(fault.into_error()),
-            }
-        }
-    }};
 }
 
 impl PostgresStore {
@@ -89,110 +56,11 @@ impl PostgresStore {
             false => None,
         };
         let own = Arc::new(Mutex::new(None));
-        let shown = place.shown.clone();
-        let maker = Maker {
-            place,
-            schema: settings.schema.clone(),
-            prepared: settings.prepared,
-        };
-        let pool = Pool::builder(maker)
-            .config(PoolConfig::new(settings.pool))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
-            pool,
-            shown,
+            database: Database::new(place, settings, Arc::clone(&own))?,
             lease: settings.lease.0,
-            timeout: settings.timeout.0,
-            listener: Listener::start(listens, settings.schema.clone(), Arc::clone(&own)),
-            own,
-            ready: OnceCell::new(),
+            listener: Listener::start(listens, settings.schema.clone(), own),
         })
-    }
-
-    fn own(&self) -> Option<Own> {
-        self.own
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn attempts(&self, rows: usize) -> Attempts {
-        let more = EACH.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
-        Attempts::within(self.timeout + more)
-    }
-
-    /// Whether the tables are there and of our layout, found out once.
-    async fn prepared(&self, deadline: Instant) -> Result<(), Fault> {
-        let prepare = async || {
-            let session = borrow(&self.pool, deadline).await?;
-            let schema = &self.pool.manager().schema;
-            let prepared = schema::prepare(&session, schema, deadline).await;
-            if prepared.is_err() {
-                drop(Borrowed::take(session));
-            }
-            prepared
-        };
-        self.ready.get_or_try_init(prepare).await.map(|_| ())
-    }
-
-    async fn begin(&self, attempts: &Attempts) -> Result<Work<'_>, Fault> {
-        self.begin_as(self.own(), attempts).await
-    }
-
-    async fn begin_as(&self, own: Option<Own>, attempts: &Attempts) -> Result<Work<'_>, Fault> {
-        self.prepared(attempts.deadline).await?;
-        Work::begin(&self.pool, own, attempts.deadline).await
-    }
-
-    /// Asks one thing that changes nothing but itself.
-    async fn ask(&self, sql: &'static Sql, values: Values<'_>) -> StoreResult<Vec<Row>> {
-        let mut attempts = self.attempts(0);
-        loop {
-            match self.ask_once(sql, values, attempts.deadline).await {
-                Ok(rows) => return Ok(rows),
-                Err(fault) if attempts.again(&fault).await => {}
-                Err(fault) => return Err(fault.into_error()),
-            }
-        }
-    }
-
-    async fn ask_once(
-        &self,
-        sql: &'static Sql,
-        values: Values<'_>,
-        deadline: Instant,
-    ) -> Result<Vec<Row>, Fault> {
-        self.prepared(deadline).await?;
-        let mut session = Kept(Some(borrow(&self.pool, deadline).await?));
-        session.ask(sql, values, deadline).await
-    }
-}
-
-/// A connection that is only given back where its question was answered.
-struct Kept(Option<Borrowed>);
-
-impl Kept {
-    async fn ask(
-        &mut self,
-        sql: &'static Sql,
-        values: Values<'_>,
-        deadline: Instant,
-    ) -> Result<Vec<Row>, Fault> {
-        let gone = || Fault::Lost("the connection is gone".to_owned());
-        let session = self.0.as_mut().ok_or_else(gone)?;
-        let rows = session.ask(sql, values, deadline).await?;
-        self.0 = None;
-        Ok(rows)
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Some(session) = self.0.take() {
-            drop(Borrowed::take(session));
-        }
     }
 }
 
@@ -203,10 +71,10 @@ fn told<T>(answer: Result<T, Fault>) -> StoreResult<T> {
 #[async_trait]
 impl TaskStore for PostgresStore {
     async fn enter(&self, entry: &Entry) -> StoreResult<Entrance> {
-        let mut attempts = self.attempts(0);
+        let mut attempts = self.database.attempts(0);
         loop {
             let outcome = async {
-                let mut work = self.begin_as(None, &attempts).await?;
+                let mut work = self.database.begin_as(None, &attempts).await?;
                 let entrance = entries::enter(&mut work, entry, self.lease).await?;
                 match &entrance {
                     Entrance::Entered(_) => work.commit().await?,
@@ -217,11 +85,10 @@ impl TaskStore for PostgresStore {
             match outcome.await {
                 Ok(entrance) => {
                     if let Entrance::Entered(entered) = &entrance {
-                        let own = Own {
+                        self.database.entered(Own {
                             node: entry.node.clone(),
                             incarnation: entered.incarnation,
-                        };
-                        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(own);
+                        });
                     }
                     return Ok(entrance);
                 }
@@ -232,55 +99,55 @@ impl TaskStore for PostgresStore {
     }
 
     async fn renew(&self) -> StoreResult<()> {
-        let Some(own) = self.own() else {
+        let Some(own) = self.database.own() else {
             return Ok(());
         };
         let lease = self.lease.as_secs_f64();
         let values: Values<'_> = &[&own.node, &entries::number(&own), &lease];
-        match self.ask(&entries::RENEW, values).await?.is_empty() {
+        match self.database.ask(&entries::RENEW, values).await?.is_empty() {
             true => Err(shut_out(&own, None).into_error()),
             false => Ok(()),
         }
     }
 
     async fn leave(&self) -> StoreResult<()> {
-        write!(self, 0, |work| entries::leave(&mut work))
+        write!(&self.database, 0, |work| entries::leave(&mut work))
     }
 
     async fn clock(&self) -> StoreResult<Option<UnixTime>> {
-        let rows = self.ask(&read::CLOCK, &[]).await?;
+        let rows = self.database.ask(&read::CLOCK, &[]).await?;
         let now = rows.first().map(|row| row.try_get(0)).transpose();
         told(now.map_err(Fault::from))
     }
 
     async fn nodes(&self) -> StoreResult<Vec<NodeState>> {
-        let rows = self.ask(&entries::NODES, &[]).await?;
+        let rows = self.database.ask(&entries::NODES, &[]).await?;
         told(rows.iter().map(entries::state).collect())
     }
 
     async fn orphans(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
-        let Some(own) = self.own() else {
+        let Some(own) = self.database.own() else {
             return Ok(Vec::new());
         };
         let values: Values<'_> = &[&own.node, &after.0, &count(limit)];
-        let rows = self.ask(&entries::ORPHANS, values).await?;
+        let rows = self.database.ask(&entries::ORPHANS, values).await?;
         told(read::tasks(&rows))
     }
 
     async fn take_over(&self, tasks: &[TaskId]) -> StoreResult<Vec<TaskId>> {
-        write!(self, tasks.len(), |work| entries::take_over(
+        write!(&self.database, tasks.len(), |work| entries::take_over(
             &mut work, tasks
         ))
     }
 
     async fn hand_over(&self, tasks: &[TaskId], to: &str) -> StoreResult<Vec<TaskId>> {
-        write!(self, tasks.len(), |work| entries::hand_over(
+        write!(&self.database, tasks.len(), |work| entries::hand_over(
             &mut work, tasks, to
         ))
     }
 
     async fn begun(&self, task: TaskId) -> StoreResult<Option<Incarnation>> {
-        let rows = self.ask(&read::BEGUN, &[&task.0]).await?;
+        let rows = self.database.ask(&read::BEGUN, &[&task.0]).await?;
         let by = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose();
         told(by.map(|by| by.map(i64::unsigned_abs)).map_err(Fault::from))
     }
@@ -290,18 +157,20 @@ impl TaskStore for PostgresStore {
     }
 
     async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
-        write!(self, tasks.len(), |work| create::create(&mut work, &tasks))
+        write!(&self.database, tasks.len(), |work| create::create(
+            &mut work, &tasks
+        ))
     }
 
     async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {
         let asked = read::agents(agents);
-        let rows = self.ask(&read::LATEST, &[&asked]).await?;
+        let rows = self.database.ask(&read::LATEST, &[&asked]).await?;
         told(read::placed(&rows, agents.len()))
     }
 
     async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>> {
         let asked = crate::rows::numbers(ids);
-        let rows = self.ask(&read::TASKS, &[&asked]).await?;
+        let rows = self.database.ask(&read::TASKS, &[&asked]).await?;
         told(read::placed(&rows, ids.len()))
     }
 
@@ -309,20 +178,20 @@ impl TaskStore for PostgresStore {
         if asked.is_empty() {
             return Ok(Vec::new());
         }
-        write!(self, asked.len(), |work| moves::transition(
+        write!(&self.database, asked.len(), |work| moves::transition(
             &mut work, &asked
         ))
     }
 
     async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>> {
         let rows = limit.min(MANY);
-        let mut taken = write!(self, rows, |work| {
+        let mut taken = write!(&self.database, rows, |work| {
             moves::claim(&mut work, node, limit, now, false)
         })?;
         if taken.more {
             // In a transaction of its own, which holds nothing while it waits.
             let left = limit - taken.tasks.len();
-            let held = write!(self, rows, |work| {
+            let held = write!(&self.database, rows, |work| {
                 moves::claim(&mut work, node, left, now, true)
             });
             match held {
@@ -337,7 +206,9 @@ impl TaskStore for PostgresStore {
     }
 
     async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>> {
-        write!(self, 0, |work| moves::interrupted(&mut work, node, crashed))
+        write!(&self.database, 0, |work| moves::interrupted(
+            &mut work, node, crashed
+        ))
     }
 
     async fn begin_installer(
@@ -346,36 +217,37 @@ impl TaskStore for PostgresStore {
         target: Option<Version>,
         now: UnixTime,
     ) -> StoreResult<bool> {
-        write!(self, 1, |work| {
+        write!(&self.database, 1, |work| {
             moves::begin_installer(&mut work, task, target, now)
         })
     }
 
     async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> StoreResult<()> {
-        write!(self, tasks.len(), |work| moves::touch(
+        write!(&self.database, tasks.len(), |work| moves::touch(
             &mut work, tasks, now
         ))
     }
 
     async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64> {
-        write!(self, MANY, |work| moves::cancel(
+        write!(&self.database, MANY, |work| moves::cancel(
             &mut work, node, which, now
         ))
     }
 
     async fn withdraw(&self, tasks: &[TaskId]) -> StoreResult<u64> {
-        write!(self, tasks.len(), |work| ends::withdraw(&mut work, tasks))
+        write!(&self.database, tasks.len(), |work| ends::withdraw(
+            &mut work, tasks
+        ))
     }
 
     async fn in_progress(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
-        let rows = self
-            .ask(&read::IN_PROGRESS, &[&after.0, &count(limit)])
-            .await?;
+        let values: Values<'_> = &[&after.0, &count(limit)];
+        let rows = self.database.ask(&read::IN_PROGRESS, values).await?;
         told(read::tasks(&rows))
     }
 
     async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>> {
-        write!(self, overdue.len(), |work| {
+        write!(&self.database, overdue.len(), |work| {
             moves::expire(&mut work, overdue, now)
         })
     }
@@ -383,7 +255,7 @@ impl TaskStore for PostgresStore {
     async fn purge(&self, created_until: UnixTime) -> StoreResult<u64> {
         let (mut deleted, mut after) = (0, i64::MIN);
         loop {
-            let round = write!(self, MANY, |work| {
+            let round = write!(&self.database, MANY, |work| {
                 ends::purge(&mut work, after, created_until)
             });
             match round {
@@ -398,7 +270,7 @@ impl TaskStore for PostgresStore {
             }
         }
         // Only tidies up: whatever keeps it from that is met by the next call as well.
-        if let Err(error) = write!(self, MANY, |work| ends::forget(&mut work)) {
+        if let Err(error) = write!(&self.database, MANY, |work| ends::forget(&mut work)) {
             tracing::debug!(%error, "what is read of deleted tasks stays for now");
         }
         Ok(deleted)
@@ -408,7 +280,7 @@ impl TaskStore for PostgresStore {
         if entries.is_empty() {
             return Ok(());
         }
-        write!(self, entries.len(), |work| async {
+        write!(&self.database, entries.len(), |work| async {
             for (id, entry) in &entries {
                 moves::note(&mut work, *id, entry)?;
             }
@@ -417,7 +289,7 @@ impl TaskStore for PostgresStore {
     }
 
     async fn timeline(&self, task: TaskId) -> StoreResult<Vec<TimelineEntry>> {
-        let rows = self.ask(&read::TIMELINE, &[&task.0]).await?;
+        let rows = self.database.ask(&read::TIMELINE, &[&task.0]).await?;
         told(read::timeline(&rows))
     }
 
@@ -428,7 +300,7 @@ impl TaskStore for PostgresStore {
         limit: usize,
     ) -> StoreResult<Vec<Awaiting>> {
         let values: Values<'_> = &[&node, &after.0, &count(limit)];
-        let rows = self.ask(&read::AWAITING, values).await?;
+        let rows = self.database.ask(&read::AWAITING, values).await?;
         told(
             rows.iter()
                 .filter_map(|row| read::awaiting(row).transpose())
@@ -442,34 +314,39 @@ impl TaskStore for PostgresStore {
         what: Confirmation,
         entry: TimelineEntry,
     ) -> StoreResult<bool> {
-        write!(self, 1, |work| moves::confirm(
+        write!(&self.database, 1, |work| moves::confirm(
             &mut work, task, &what, &entry
         ))
     }
 
     async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>> {
         let after = i64::try_from(after.0).unwrap_or(i64::MAX);
-        let rows = self.ask(&read::CHANGES, &[&after, &count(limit)]).await?;
+        let rows = self
+            .database
+            .ask(&read::CHANGES, &[&after, &count(limit)])
+            .await?;
         told(rows.iter().map(read::change).collect())
     }
 
     async fn revision(&self) -> StoreResult<Revision> {
-        let rows = self.ask(&read::REVISION, &[]).await?;
+        let rows = self.database.ask(&read::REVISION, &[]).await?;
         told(revision(&rows))
     }
 
     async fn place(&self, reader: &str) -> StoreResult<Revision> {
-        let node = self.own().map(|own| own.node).unwrap_or_default();
-        let rows = self.ask(&read::PLACE, &[&node, &reader]).await?;
+        let node = self.database.own().map(|own| own.node).unwrap_or_default();
+        let rows = self.database.ask(&read::PLACE, &[&node, &reader]).await?;
         told(revision(&rows))
     }
 
     async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()> {
-        write!(self, 0, |work| readers::set_place(&mut work, reader, place))
+        write!(&self.database, 0, |work| readers::set_place(
+            &mut work, reader, place
+        ))
     }
 
     async fn keep_readers(&self, names: &[String]) -> StoreResult<()> {
-        write!(self, 0, |work| readers::keep(&mut work, names))
+        write!(&self.database, 0, |work| readers::keep(&mut work, names))
     }
 }
 

@@ -318,7 +318,7 @@ fn programs() -> Option<PathBuf> {
         version.and_then(|version| version.to_str()?.parse::<u32>().ok())
     });
     let whole = |folder: &PathBuf| {
-        ["initdb", "postgres"]
+        ["initdb", "postgres", "psql"]
             .iter()
             .all(|name| folder.join(name).is_file())
     };
