@@ -53,6 +53,7 @@ pub mod rules;
 mod single_flight;
 mod trust;
 mod vitals;
+mod wishes;
 mod workshop;
 
 pub use clock::{Clock, TimerClock, WallClock};

@@ -21,6 +21,7 @@ use crate::metrics::{self, Count, Measured, Metrics};
 use crate::parts::{Components, NamedObserver, StartError};
 use crate::resolver::Resolver;
 use crate::trust;
+use crate::wishes::Wishes;
 
 /// The sections that can be changed while the engine runs.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub(crate) struct Workshop {
     pub(crate) membership: Arc<Membership>,
     pub(crate) pieces: Pieces,
     pub(crate) in_hand: Arc<TasksInHand>,
+    /// What waits in the queue.
+    pub(crate) wishes: Arc<Wishes>,
     /// Wakes the queue.
     pub(crate) new_tasks: Notify,
     /// Whether what the last run left was found again, and requests are answered.
@@ -107,6 +110,7 @@ impl Workshop {
             metrics,
             membership,
             in_hand: Arc::default(),
+            wishes: Arc::default(),
             new_tasks: Notify::new(),
             begun: watch::Sender::new(false),
             was_away: watch::Sender::new(0),

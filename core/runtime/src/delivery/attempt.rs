@@ -14,6 +14,7 @@ use super::slots::Slot;
 use crate::in_hand::InHand;
 use crate::membership::gives_away;
 use crate::rules;
+use crate::wishes::WishId;
 use crate::workshop::Workshop;
 
 /// How long after the start agents may take to dial in again. Later an agent
@@ -42,8 +43,8 @@ impl Attempt<'_> {
             return Err(Ended::GivenAway);
         }
         self.in_hand.begins();
-        let wanted = &self.order.wanted;
-        let file = self.slot.for_file(wanted, find(workshop, self.order));
+        let wish = WishId::of(&self.order.wanted);
+        let file = self.slot.for_file(wish, find(workshop, self.order));
         let found = unless_stopped(stop, file).await??;
         let connected = connected(workshop, self.ledger.task.agent);
         unless_stopped(stop, self.slot.before(connected)).await?;

@@ -4,28 +4,28 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use wpk_api::Wanted;
+use crate::wishes::WishId;
 
 /// The wishes that somebody waits for, and how many do.
 #[derive(Default)]
-pub(super) struct Awaited(Mutex<HashMap<Wanted, usize>>);
+pub(super) struct Awaited(Mutex<HashMap<WishId, usize>>);
 
 impl Awaited {
     /// Whether somebody waits for it.
-    pub(super) fn contains(&self, wanted: &Wanted) -> bool {
-        self.wishes().contains_key(wanted)
+    pub(super) fn contains(&self, wish: WishId) -> bool {
+        self.wishes().contains_key(&wish)
     }
 
     /// One more waits for it, until the guard is dropped.
-    pub(super) fn enter<'a>(&'a self, wanted: &'a Wanted) -> Waits<'a> {
-        *self.wishes().entry(wanted.clone()).or_default() += 1;
+    pub(super) fn enter(&self, wish: WishId) -> Waits<'_> {
+        *self.wishes().entry(wish).or_default() += 1;
         Waits {
             awaited: self,
-            wanted,
+            wish,
         }
     }
 
-    fn wishes(&self) -> MutexGuard<'_, HashMap<Wanted, usize>> {
+    fn wishes(&self) -> MutexGuard<'_, HashMap<WishId, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -33,18 +33,18 @@ impl Awaited {
 /// One that waits.
 pub(super) struct Waits<'a> {
     awaited: &'a Awaited,
-    wanted: &'a Wanted,
+    wish: WishId,
 }
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
         let mut wishes = self.awaited.wishes();
-        let Some(count) = wishes.get_mut(self.wanted) else {
+        let Some(count) = wishes.get_mut(&self.wish) else {
             return;
         };
         *count -= 1;
         if *count == 0 {
-            wishes.remove(self.wanted);
+            wishes.remove(&self.wish);
         }
     }
 }

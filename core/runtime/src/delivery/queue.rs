@@ -14,6 +14,7 @@ use wpk_api::{CancellationToken, Claimed, StoreError, StoreResult, TaskId};
 
 use super::carry_out::{Job, carry_out};
 use super::slots::{Slot, Slots};
+use crate::wishes::WishId;
 use crate::workshop::Workshop;
 
 /// The most tasks claimed in one transaction.
@@ -38,7 +39,7 @@ pub(crate) async fn run(
 ) {
     let mut limits = workshop.limits.subscribe();
     let concurrency = limits.borrow_and_update().delivery.max_concurrent;
-    let slots = Slots::new(concurrency, MOST_CLAIMED);
+    let slots = Slots::new(concurrency, MOST_CLAIMED, workshop.wishes.clone());
     let slots = slots.shown_by(workshop.metrics.slots.clone());
     let queue = Queue {
         slots: slots.clone(),
@@ -128,8 +129,17 @@ impl Queue {
                 return Ok(lost);
             }
         }
+        let wishes = &self.workshop.wishes;
+        let look = wishes.look();
         let claimed = store.claim(node, most, self.workshop.now()).await;
         match &claimed {
+            Ok(claimed) => {
+                let orders = claimed.iter().filter_map(|one| one.order.as_ref().ok());
+                orders.for_each(|order| wishes.taken(WishId::of(&order.wanted)));
+                if claimed.len() < most {
+                    wishes.empty(&look, !self.workshop.membership.has_neighbours());
+                }
+            }
             Err(StoreError::Uncertain(_)) => self.doubt.store(true, Ordering::Relaxed),
             Err(StoreError::Fenced(why)) => self.workshop.membership.is_shut_out(why),
             _ => {}

@@ -19,6 +19,7 @@ use super::fleet::Fleet;
 use super::latest::Latest;
 use crate::failure::Failure;
 use crate::rules::{self, Wish};
+use crate::wishes::WishId;
 use crate::workshop::Workshop;
 
 /// How long a request waits for a file of this machine.
@@ -136,7 +137,8 @@ async fn create(
         let order = |pair| {
             let order = check_version(&plan, fleet.manager, &latest, pair)?;
             let node = fleet.nodes.get(&order.agent.id).cloned();
-            Ok((keep(&order)?, node))
+            let kept = keep(&order)?;
+            Ok((kept, node, WishId::of(&order.wanted)))
         };
         let slice = passed.into_iter();
         orders.extend(slice.map(|asked| asked.map(|passed| passed.and_then(order))));
@@ -164,8 +166,9 @@ async fn create(
     response
 }
 
-/// An agent that passed, what it is to get, and the node that has it if that is another.
-type Accepted = ((AgentId, KeptOrder), Option<Arc<str>>);
+/// An agent that passed, what it is to get, the node that has it if that is another, and
+/// which wish that is.
+type Accepted = ((AgentId, KeptOrder), Option<Arc<str>>, WishId);
 
 fn keep(order: &Order) -> Result<(AgentId, KeptOrder), UpgradeCode> {
     let agent = order.agent.id;
@@ -179,7 +182,7 @@ fn keep(order: &Order) -> Result<(AgentId, KeptOrder), UpgradeCode> {
 }
 
 fn read(orders: Vec<Checked<Accepted>>) -> Vec<Checked<Order>> {
-    let read = |((_, kept), _): Accepted| kept.read().map_err(|_| UpgradeCode::Unknown);
+    let read = |((_, kept), ..): Accepted| kept.read().map_err(|_| UpgradeCode::Unknown);
     let orders = orders.into_iter();
     orders
         .map(|asked| asked.map(|kept| kept.and_then(read)))
@@ -216,7 +219,7 @@ fn check_version(
 }
 
 fn new_task(workshop: &Workshop, plan: &Plan, accepted: Accepted) -> NewTask {
-    let ((agent, order), node) = accepted;
+    let ((agent, order), node, _) = accepted;
     let node = node.as_deref().unwrap_or(workshop.node());
     NewTask {
         agent,
@@ -264,8 +267,12 @@ async fn store(
     orders: Vec<Checked<Accepted>>,
 ) -> Vec<Asked<Fate>> {
     let split = |order: Result<Accepted, UpgradeCode>| match order {
-        Ok(order) => (None, Some(new_task(workshop, plan, order))),
-        Err(code) => (Some(code), None),
+        Ok(order) => {
+            // What another node carries out never comes into our queue.
+            let wish = order.1.is_none().then_some(order.2);
+            (Ok(wish), Some(new_task(workshop, plan, order)))
+        }
+        Err(code) => (Err(code), None),
     };
     let create = |tasks: Vec<NewTask>| async move {
         let wanted = tasks.len();
@@ -276,22 +283,29 @@ async fn store(
         Ok(created.map_or_else(
             |error| {
                 error!(tasks = wanted, %error, "tasks cannot be stored");
+                // Or it is only not known that they are.
+                workshop.wishes.unsure();
                 Vec::new()
             },
             |created| {
                 info!(tasks = created.len(), "upgrade requested");
-                workshop.new_tasks.notify_one();
                 created
             },
         ))
     };
     let Ok(stored) = at_once(orders, split, create).await;
+    let made = stored.iter().filter_map(|asked| match asked.found {
+        (Ok(wish), Some(Created::Task(_))) => wish,
+        _ => None,
+    });
+    workshop.wishes.made(made);
+    workshop.new_tasks.notify_one();
     let fate = |found| match found {
-        (Some(code), _) => Fate::Refused(code),
-        (None, Some(Created::Task(task))) => Fate::Created(task),
-        (None, Some(Created::AlreadyLive(_))) => Fate::AlreadyUpgrading,
+        (Err(code), _) => Fate::Refused(code),
+        (Ok(_), Some(Created::Task(task))) => Fate::Created(task),
+        (Ok(_), Some(Created::AlreadyLive(_))) => Fate::AlreadyUpgrading,
         // Nothing fences them.
-        (None, Some(Created::Fenced) | None) => Fate::NotStored,
+        (Ok(_), Some(Created::Fenced) | None) => Fate::NotStored,
     };
     stored.into_iter().map(|asked| asked.map(fate)).collect()
 }

@@ -12,25 +12,29 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::debug;
-use wpk_api::{CancellationToken, Wanted};
+use wpk_api::CancellationToken;
 use wpk_config::Concurrency;
 
 use super::awaited::Awaited;
 use super::pace::{self, Answered, Pace};
 use super::turns::{Turn, Turns};
+use crate::wishes::{WishId, Wishes};
 
 /// What is there within this time is not worth giving the slot away for.
 const NOT_WORTH_IT: Duration = Duration::from_millis(200);
-/// Who has not found its file within this time waits, and it is the next one's turn. No
-/// slot is held meanwhile; but a task that is looked at is In progress from then on, and
-/// one whose file is about to come need not be passed by.
-const FOUND_WITHIN: Duration = Duration::from_millis(200);
+/// What is on this machine is found within this time: who has not found it then waits,
+/// and it is the next one's turn. No slot is held meanwhile.
+const FOUND_WITHIN: Duration = Duration::from_millis(10);
+/// The same where nobody is known who wants something else: a task that is looked at is
+/// In progress from then on, and one whose file is about to come need not be passed by.
+const FETCHED_WITHIN: Duration = Duration::from_millis(200);
 
 /// All slots of an engine.
 #[derive(Clone)]
 pub(super) struct Slots {
     free: Arc<Semaphore>,
     awaited: Arc<Awaited>,
+    wishes: Arc<Wishes>,
     turns: Arc<Turns>,
     size: Arc<Mutex<Size>>,
 }
@@ -69,12 +73,13 @@ impl Size {
 
 impl Slots {
     /// As many as `concurrency` says, or as answers allow; with `places` for tasks that
-    /// were taken from the queue and are not over.
-    pub(super) fn new(concurrency: Concurrency, places: usize) -> Self {
+    /// were taken from the queue and are not over. `wishes` are those in the queue.
+    pub(super) fn new(concurrency: Concurrency, places: usize, wishes: Arc<Wishes>) -> Self {
         let slots = concurrency.number().unwrap_or(pace::FEWEST);
         Self {
             free: Arc::new(Semaphore::new(slots)),
             awaited: Arc::default(),
+            wishes,
             turns: Arc::new(Turns::new(places)),
             size: Arc::new(Mutex::new(Size {
                 slots,
@@ -146,10 +151,11 @@ impl Slots {
     /// Leave to take up to `most` tasks from the queue, as soon as it may be one, or
     /// `None` when the daemon stops.
     pub(super) async fn next(&self, stop: &CancellationToken, most: usize) -> Option<Vec<Slot>> {
+        let same = || self.wishes.are_all(|wish| self.awaited.contains(wish));
         let turns = tokio::select! {
             biased;
             () = stop.cancelled() => return None,
-            turns = self.turns.next(&self.free, most) => turns,
+            turns = self.turns.next(&self.free, most, &self.wishes, same) => turns,
         };
         let slot = |turn| Slot {
             permit: None,
@@ -170,38 +176,44 @@ pub(super) struct Slot {
 
 impl Slot {
     /// Waits for the file that answers a wish, without a slot.
-    pub(super) async fn for_file<T>(
-        &mut self,
-        wanted: &Wanted,
-        file: impl Future<Output = T>,
-    ) -> T {
+    pub(super) async fn for_file<T>(&mut self, wish: WishId, file: impl Future<Output = T>) -> T {
         self.leave();
         let mut file = pin!(file);
-        if !self.slots.awaited.contains(wanted)
-            && let Ok(here) = tokio::time::timeout(FOUND_WITHIN, &mut file).await
-        {
-            return here;
+        let Slots {
+            awaited, wishes, ..
+        } = &self.slots;
+        if !awaited.contains(wish) {
+            let passed_by = async {
+                tokio::time::sleep(FOUND_WITHIN).await;
+                wishes
+                    .other(|other| other == wish || awaited.contains(other))
+                    .await;
+            };
+            tokio::select! {
+                biased;
+                here = &mut file => return here,
+                () = passed_by => {}
+                () = tokio::time::sleep(FETCHED_WITHIN) => {}
+            }
         }
-        self.waits();
-        // Those who come from now on know at once that they have to wait.
-        let _waits = self.slots.awaited.enter(wanted);
-        file.await
+        // First: whoever takes the next turn knows that this one is waited for, and those
+        // who come from now on know at once that they have to wait.
+        let waits = awaited.enter(wish);
+        self.turn
+            .waits_for_file(self.slots.free.available_permits());
+        let here = file.await;
+        drop(waits);
+        here
     }
 
     /// Waits for anything else that is needed before it enters.
     pub(super) async fn before<T>(&mut self, event: impl Future<Output = T>) -> T {
         let mut event = pin!(event);
-        if self.turn.is_looking()
-            && let Ok(done) = tokio::time::timeout(FOUND_WITHIN, &mut event).await
-        {
+        if let Ok(done) = tokio::time::timeout(FOUND_WITHIN, &mut event).await {
             return done;
         }
-        self.waits();
-        event.await
-    }
-
-    fn waits(&mut self) {
         self.turn.waits(self.slots.free.available_permits());
+        event.await
     }
 
     /// Whether nobody has to be waited for to enter.

@@ -2,18 +2,19 @@
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
-use wpk_api::WantedFile;
+use wpk_api::{Wanted, WantedFile};
 
 use super::*;
 
-fn wish(path: &str) -> Wanted {
-    Wanted::File(WantedFile {
+fn wish(path: &str) -> WishId {
+    WishId::of(&Wanted::File(WantedFile {
         path: Some(path.into()),
-    })
+    }))
 }
 
+/// The queue may hold anything.
 fn slots(slots: usize) -> Slots {
-    Slots::new(slots.into(), 10_000)
+    Slots::new(slots.into(), 10_000, Arc::default())
 }
 
 /// One turn, as soon as it comes.
@@ -40,32 +41,32 @@ async fn who_waits_for_a_file_has_no_slot() {
     for _ in 0..500 {
         let mut slot = turn(&slots).await;
         tokio::spawn(async move {
-            slot.for_file(&wish("/slow"), std::future::pending::<()>())
+            slot.for_file(wish("/slow"), std::future::pending::<()>())
                 .await;
         });
     }
     assert_eq!(slots.free.available_permits(), 1);
     let mut slot = turn(&slots).await;
-    slot.for_file(&wish("/here"), async {}).await;
+    slot.for_file(wish("/here"), async {}).await;
     slot.enter().await;
-    assert_eq!(began.elapsed(), FOUND_WITHIN, "the first is looked at");
+    assert_eq!(began.elapsed(), FETCHED_WITHIN, "the first is looked at");
     assert!(entered(&slots).is_none());
 }
 
 /// Those that are in memory and wait are not kept from the slot by those that are not.
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_place_has_no_slot() {
-    let slots = Slots::new(1.into(), 2);
+    let slots = Slots::new(1.into(), 2, Arc::default());
     let (tell, told) = oneshot::channel();
     let mut first = turn(&slots).await;
     let served = tokio::spawn(async move {
-        first.for_file(&wish("/late"), told).await.unwrap();
+        first.for_file(wish("/late"), told).await.unwrap();
         first.enter().await;
     });
     let mut second = turn(&slots).await;
     let waits = tokio::spawn(async move {
         second
-            .for_file(&wish("/slow"), std::future::pending::<()>())
+            .for_file(wish("/slow"), std::future::pending::<()>())
             .await;
     });
     let mut third = Box::pin(turn(&slots));
@@ -81,10 +82,10 @@ async fn who_waits_for_a_place_has_no_slot() {
 async fn a_file_that_came_is_no_longer_waited_for() {
     let slots = slots(1);
     let late = tokio::time::sleep(Duration::from_secs(1));
-    turn(&slots).await.for_file(&wish("/late"), late).await;
+    turn(&slots).await.for_file(wish("/late"), late).await;
     let mut slot = turn(&slots).await;
-    slot.for_file(&wish("/late"), async {}).await;
-    assert!(slot.turn.is_looking());
+    slot.for_file(wish("/late"), async {}).await;
+    assert!(!slots.awaited.contains(wish("/late")));
 }
 
 #[tokio::test(start_paused = true)]
