@@ -15,6 +15,7 @@ pub use amount::{Amount, AmountError, Rate, RateError, SLOWEST};
 pub use digest::Digest;
 pub use moment::{Moment, MomentError};
 pub use release::{MOST_FLOORS, MOST_HOPS, NoWay, Release, Releases};
+pub(crate) use rollout::seconds;
 pub use rollout::{MOST_EXCLUDED, MOST_RETRIES, MOST_WAVES, Rollout, Wave};
 pub use site::{DEFAULT_SITE, Site, Sites};
 pub use whole::{Definition, LONGEST_DEFINITION, MOST_RELEASES, MOST_ROLLOUTS, MOST_SITES};

@@ -108,6 +108,21 @@ pub struct Wave {
 }
 
 impl Rollout {
+    /// After how long without a word an agent of a wave counts as failed, in seconds.
+    pub(crate) fn unknown_after(&self, wave: Option<usize>) -> i64 {
+        let of_wave = wave.and_then(|wave| self.waves.get(wave)?.unknown_after);
+        seconds(of_wave.unwrap_or(self.unknown_after))
+    }
+
+    /// How long it is waited after so many tries, in seconds.
+    pub(crate) fn pause_after(&self, tries: u32) -> i64 {
+        const DAY: i64 = 86_400;
+        let first = seconds(self.retry_pause).min(DAY);
+        first
+            .saturating_mul(1 << tries.saturating_sub(1).min(20))
+            .min(DAY)
+    }
+
     pub(super) fn problems(&self) -> Problems {
         let mut problems = Problems::new();
         if self.target.is_none() && self.file.is_none() {
@@ -222,4 +237,9 @@ fn check_cap(problems: &mut Problems, cap: Option<Amount>) {
         let message = "must be at least 1; to let nothing begin, pause the rollout";
         problems.add("max_concurrent", message);
     }
+}
+
+/// A duration in whole seconds.
+pub(crate) fn seconds(span: Span) -> i64 {
+    i64::try_from(span.0.as_secs()).unwrap_or(i64::MAX)
 }
