@@ -12,6 +12,7 @@ use crate::agent_upgrade::args::ToolArgs;
 use crate::agents::AgentsArgs;
 use crate::doctor::args::DoctorArgs;
 use crate::enroll::EnrollArgs;
+use crate::guide::GuideArgs;
 use crate::options::Global;
 use crate::package::args::PackageCommand;
 use crate::repo::args::RepoCommand;
@@ -59,6 +60,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RepoCommand,
     },
+    /// Show a page of the guide, or the list of its pages.
+    Guide(GuideArgs),
     /// The 4.x tool of that name; installed, it is a link of that name to this program.
     #[command(name = "agent_upgrade", hide = true)]
     AgentUpgrade(ToolArgs),

@@ -1,6 +1,6 @@
 //! `wpkctl generate`: man pages and shell completions, made of the same
-//! definitions that read the command line, so that they are never behind. For
-//! those who build packages.
+//! definitions that read the command line, so that they are never behind, and the
+//! guide. For those who build packages.
 
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use crate::agent_upgrade::{self, args::Tool};
 use crate::cli::{Cli, GenerateArgs};
 use crate::error::CtlError;
 use crate::files::{make_folder, replace};
+use crate::guide::{self, PAGES};
 use crate::output::{Ending, Output};
 
 /// Writes them for `wpkctl` and `agent_upgrade`; files that are there are replaced.
@@ -45,6 +46,12 @@ pub(crate) fn run(args: &GenerateArgs, out: &Output) -> Result<Ending, CtlError>
             clap_complete::generate(shell, &mut command.clone(), name, &mut script);
             write(&path, &script)?;
         }
+    }
+    for page in PAGES {
+        let (name, text) = guide::man_page(page);
+        write(&format!("man/man7/{name}.7"), &text)?;
+        let file = format!("doc/wpkd/guide/{}.md", page.topic);
+        write(&file, page.text.as_bytes())?;
     }
     Ok(Ending::Well)
 }

@@ -12,7 +12,8 @@
 //!   `agents`, `agent`, `enroll`, and `agent_upgrade`, the 4.x tool that this program is
 //!   when it is called by that name;
 //! - look at everything an upgrade needs: `doctor`;
-//! - make and check files without a manager: `package`, `repo`, `generate`.
+//! - make and check files without a manager: `package`, `repo`, `generate`;
+//! - show the guide: `guide`.
 //!
 //! Below them lie the rooms that commands share: `manager` (the client of the
 //! socket and what it asks), `watch` (tasks until they end, and how that looks),
@@ -44,6 +45,7 @@ mod enroll;
 mod error;
 mod files;
 mod generate;
+mod guide;
 mod ids;
 mod manager;
 mod options;
@@ -97,6 +99,7 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
         Command::Result(args) => block_on(result::run(&global, args, out)),
         Command::AgentUpgrade(args) => block_on(agent_upgrade::run(&global, args)),
         Command::Doctor(args) => block_on(doctor::run(&global, args, out)),
+        Command::Guide(args) => guide::run(&args, out),
         Command::Generate(args) => generate::run(&args, out),
         Command::Agents(args) => block_on(agents::run(&global, args, out)),
         Command::Agent { command } => match command {
