@@ -1,0 +1,146 @@
+//! What the pages tell to type and to write: it runs, or at least it can be read.
+
+use std::fs;
+use std::process::Command;
+
+use wpk_config::{Sources, load};
+
+use super::common::run;
+use super::page::{Page, pages, source, sources};
+
+/// The blocks `sh run` of each page, one after the other in a folder of their own.
+#[test]
+fn what_may_be_run_here_runs() {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_wpkctl"));
+    let mut path = program.parent().unwrap().as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    let mut ran = 0;
+    for page in pages() {
+        let blocks = page.blocks().into_iter();
+        let code: Vec<String> = blocks
+            .filter(|block| block.language == "sh run")
+            .map(|block| block.code)
+            .collect();
+        if code.is_empty() {
+            continue;
+        }
+        ran += code.len();
+        let home = tempfile::tempdir().unwrap();
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(format!("set -eu\n{}", code.concat()))
+            .current_dir(home.path())
+            .env_clear()
+            .env("PATH", &path)
+            .env("HOME", home.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.success(), "{}: {said}", page.topic);
+    }
+    assert!(ran >= 4, "{ran} blocks");
+}
+
+#[test]
+fn settings_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wpkd.toml");
+    let mut read = 0;
+    for page in pages() {
+        for block in page
+            .blocks()
+            .iter()
+            .filter(|block| block.language == "toml")
+        {
+            fs::write(&file, &block.code).unwrap();
+            let sources = Sources {
+                file: Some(file.clone()),
+                home: Some(folder.path().to_owned()),
+            };
+            let found = load(&sources, None).map_err(|findings| findings.to_string());
+            assert!(
+                found.is_ok(),
+                "{}: {}\n{}",
+                page.topic,
+                found.unwrap_err(),
+                block.code
+            );
+            read += 1;
+        }
+    }
+    assert!(read >= 5, "{read} blocks");
+}
+
+/// The words of each line of a shell block that begins with `program`, up to what the shell
+/// itself reads.
+fn lines(page: &Page, program: &str) -> Vec<Vec<String>> {
+    let blocks = page.blocks().into_iter();
+    let shell = blocks.filter(|block| block.language.starts_with("sh"));
+    let mut found = Vec::new();
+    for block in shell {
+        for line in block.code.replace("\\\n", " ").lines() {
+            let ends = |word: &String| ["|", "||", ">", "#", "&&"].contains(&word.as_str());
+            let words = words(line).into_iter();
+            let words: Vec<String> = words.take_while(|word| !ends(word)).collect();
+            if words.first().is_some_and(|first| first == program) {
+                found.push(words);
+            }
+        }
+    }
+    found
+}
+
+/// The words of a line; what stands between `"` is one.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('"').enumerate();
+    let words = parts.flat_map(|(at, part)| match at % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    });
+    words.collect()
+}
+
+#[test]
+fn lines_with_wpkctl_are_understood() {
+    let mut asked = 0;
+    for page in pages() {
+        for words in lines(&page, "wpkctl") {
+            let mut words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+            // It answers without doing anything, once all before it was understood.
+            words.push("--help");
+            let said = run(&words);
+            assert_eq!(
+                said.status,
+                Some(0),
+                "{}: {words:?}: {}",
+                page.topic,
+                said.err
+            );
+            asked += 1;
+        }
+    }
+    assert!(asked >= 30, "{asked} lines");
+}
+
+#[test]
+fn options_of_the_daemon_and_the_agent_are_there() {
+    let daemon = source("core/daemon/src/cli.rs");
+    let agent: String = (sources(&["core/agent/src"]).into_iter())
+        .map(|(_, text)| text)
+        .collect();
+    let mut asked = 0;
+    for page in pages() {
+        for (program, cli) in [("wpkd", &daemon), ("wpk-agent", &agent)] {
+            for words in lines(&page, program) {
+                let options = words.iter().filter_map(|word| word.strip_prefix("--"));
+                for option in options {
+                    let field = format!("{}: ", option.replace('-', "_"));
+                    assert!(cli.contains(&field), "{}: {words:?}", page.topic);
+                }
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked >= 10, "{asked} lines");
+}
