@@ -8,8 +8,9 @@
 use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::types::Type;
-use wpk_api::{AgentId, Created, NewTask, Task, TaskId};
+use wpk_api::{AgentId, Created, Fence, NewTask, Task, TaskId};
 
+use crate::documents;
 use crate::ends;
 use crate::fault::Fault;
 use crate::listen;
@@ -45,12 +46,15 @@ static IDS: Sql = Sql {
 
 static INSERT: Sql = Sql {
     text: "INSERT INTO @tasks (id, agent, node, module, command, created, status, task_order, \
-               ours, held, exclusive) \
+               ours, held, exclusive, fence_key, fence_epoch, \
+               fence_opens, fence_closes) \
            SELECT u.id, u.agent, u.node, u.module, u.command, u.created, 'Pending', u.task_order, \
-               u.task_order IS NOT NULL, u.held, u.exclusive \
+               u.task_order IS NOT NULL, u.held, u.exclusive, u.fence_key, u.fence_epoch, \
+               u.fence_opens, u.fence_closes \
            FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::text[], $5::text[], $6::text[], $7::text[], \
-               $8::bool[], $9::bool[]) \
-               u(created, id, agent, node, module, command, task_order, held, exclusive)",
+               $8::bool[], $9::bool[], $10::text[], $11::int8[], $12::int8[], $13::int8[]) \
+               u(created, id, agent, node, module, command, task_order, held, exclusive, \
+                 fence_key, fence_epoch, fence_opens, fence_closes)",
     types: &[
         Type::INT8_ARRAY,
         Type::INT8_ARRAY,
@@ -61,6 +65,10 @@ static INSERT: Sql = Sql {
         Type::TEXT_ARRAY,
         Type::BOOL_ARRAY,
         Type::BOOL_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
+        Type::INT8_ARRAY,
     ],
 };
 
@@ -78,11 +86,19 @@ struct Live {
     gives_way: bool,
 }
 
+/// What becomes of a new task.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Made(usize),
+    AlreadyLive(Which),
+    Fenced,
+}
+
 /// What is to be done for a request.
 #[derive(Default)]
 struct Plan {
     /// For each new task: its place among those to be made, or the one that is live.
-    answers: Vec<Result<usize, Which>>,
+    answers: Vec<Answer>,
     /// The new tasks that are made, by their places in the request.
     made: Vec<usize>,
     /// What happens, in its order: a task is made, or (`true`) deleted.
@@ -98,7 +114,8 @@ pub(crate) async fn create(work: &mut Work<'_>, new: &[NewTask]) -> Result<Vec<C
     }
     work.ask(&TURN, &[]).await?;
     let live = live(work, new).await?;
-    let plan = plan(new, live);
+    let open = documents::open(work, new).await?;
+    let plan = plan(new, &open, live);
     // First, so that the index has room for those that take their place.
     let there: Vec<TaskId> = (plan.events.iter())
         .filter_map(|(which, gone)| match which {
@@ -133,8 +150,9 @@ pub(crate) async fn create(work: &mut Work<'_>, new: &[NewTask]) -> Result<Vec<C
     }
     listen::tell(work, made.iter().map(|task| task.node.as_str())).await?;
     let answers = plan.answers.into_iter().map(|answer| match answer {
-        Ok(at) => Created::Task(ids[at]),
-        Err(which) => Created::AlreadyLive(id(which)),
+        Answer::Made(at) => Created::Task(ids[at]),
+        Answer::AlreadyLive(which) => Created::AlreadyLive(id(which)),
+        Answer::Fenced => Created::Fenced,
     });
     Ok(answers.collect())
 }
@@ -161,9 +179,13 @@ async fn live(work: &mut Work<'_>, new: &[NewTask]) -> Result<HashMap<AgentId, V
     Ok(live)
 }
 
-fn plan(new: &[NewTask], mut live: HashMap<AgentId, Vec<Live>>) -> Plan {
+fn plan(new: &[NewTask], open: &[bool], mut live: HashMap<AgentId, Vec<Live>>) -> Plan {
     let mut plan = Plan::default();
-    for (at, task) in new.iter().enumerate() {
+    for (at, (task, open)) in new.iter().zip(open).enumerate() {
+        if !open {
+            plan.answers.push(Answer::Fenced);
+            continue;
+        }
         let theirs = live.entry(task.agent).or_default();
         if task.exclusive {
             theirs.retain(|one| {
@@ -177,7 +199,7 @@ fn plan(new: &[NewTask], mut live: HashMap<AgentId, Vec<Live>>) -> Plan {
                 !goes
             });
             if let Some(one) = theirs.last() {
-                plan.answers.push(Err(one.which));
+                plan.answers.push(Answer::AlreadyLive(one.which));
                 continue;
             }
         }
@@ -188,7 +210,7 @@ fn plan(new: &[NewTask], mut live: HashMap<AgentId, Vec<Live>>) -> Plan {
             gives_way: task.order.is_none() && !task.held,
         });
         plan.made.push(at);
-        plan.answers.push(Ok(place));
+        plan.answers.push(Answer::Made(place));
         plan.events.push((Which::Made(place), false));
     }
     plan
@@ -225,11 +247,22 @@ async fn insert(
     let order = |task: &'_ NewTask| task.order.as_ref().map(|order| order.as_str().to_owned());
     let orders: Vec<Option<String>> = all.clone().map(order).collect();
     let held: Vec<bool> = all.clone().map(|task| task.held).collect();
-    let exclusive: Vec<bool> = all.map(|task| task.exclusive).collect();
+    let exclusive: Vec<bool> = all.clone().map(|task| task.exclusive).collect();
+    let fences = all.map(|task| task.fence.as_ref());
+    let keys: Vec<Option<&str>> = (fences.clone())
+        .map(|fence| fence.map(|fence| fence.key.as_str()))
+        .collect();
+    let of = |get: fn(&Fence) -> Option<i64>| {
+        let fences = fences.clone();
+        fences.map(|fence| fence.and_then(get)).collect::<Vec<_>>()
+    };
+    let epochs = of(|fence| Some(documents::number(fence.epoch)));
+    let (opens, closes) = (of(|fence| Some(fence.opens)), of(|fence| fence.closes));
     work.ask(
         &INSERT,
         &[
             &created, &numbers, &agents, &nodes, &modules, &commands, &orders, &held, &exclusive,
+            &keys, &epochs, &opens, &closes,
         ],
     )
     .await?;

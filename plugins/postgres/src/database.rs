@@ -53,7 +53,31 @@ macro_rules! write {
     }};
 }
 
-pub(crate) use write;
+/// The same, which ends without effect where the answer is `None`.
+macro_rules! write_if {
+    ($database:expr, $rows:expr, |$work:ident| $body:expr) => {{
+        let database = $database;
+        let mut attempts = database.attempts($rows);
+        loop {
+            let outcome = async {
+                let mut $work = database.begin(&attempts).await?;
+                let answer = $body.await?;
+                match answer {
+                    Some(_) => $work.commit().await?,
+                    None => $work.abandon().await?,
+                }
+                Ok::<_, Fault>(answer)
+            };
+            match outcome.await {
+                Ok(answer) => break Ok(answer),
+                Err(fault) if attempts.again(&fault).await => {}
+                Err(fault) => break Err(fault.into_error()),
+            }
+        }
+    }};
+}
+
+pub(crate) use {write, write_if};
 
 impl Database {
     /// Connects to nothing yet.

@@ -44,12 +44,15 @@ static WAITING: Sql = Sql {
     types: &[Type::INT8_ARRAY],
 };
 
-/// One that has timed out and is old goes first, and shields no other.
+/// One that has timed out and is old goes first, and shields no other, unless a document
+/// keeps it.
 static OLD: Sql = Sql {
     text: "SELECT t.id FROM @tasks t WHERE t.id > $1 AND t.created <= $2 \
-           AND t.status NOT IN ('Pending', 'In progress') AND NOT EXISTS (\
-               SELECT 1 FROM @tasks o WHERE o.agent = t.agent AND o.id < t.id \
-               AND (o.status = 'In progress' OR o.status = 'Timeout' AND o.created > $2)) \
+           AND t.status NOT IN ('Pending', 'In progress') \
+           AND NOT EXISTS (SELECT 1 FROM @documents d WHERE d.key = t.fence_key AND d.keeps_tasks) \
+           AND NOT EXISTS (SELECT 1 FROM @tasks o WHERE o.agent = t.agent AND o.id < t.id \
+               AND (o.status = 'In progress' OR o.status = 'Timeout' AND (o.created > $2 OR EXISTS (\
+                   SELECT 1 FROM @documents d WHERE d.key = o.fence_key AND d.keeps_tasks)))) \
            ORDER BY t.id LIMIT $3 FOR UPDATE OF t",
     types: &[Type::INT8, Type::INT8, Type::INT8],
 };

@@ -9,13 +9,15 @@
 //!
 //! One file per concern: `settings` and `plugin` (the section of the configuration), `place` (where the
 //! database is), `tls`, `pool` (connections and statements), `database` (calls are tried until they are answered), `fault` (errors), `schema` (the
-//! tables), `rows` (how a row becomes a task), `create`, `moves` and `ends` (tasks come, move
-//! and go), `entries` (who may write, and for whom), `readers` (how far they have come),
+//! tables), `rows` (how a row becomes a task), `create`, `moves`, `begin` and `ends` (tasks
+//! come, move and go), `documents`, `entries` (who may write, and for whom), `readers` (how far they have come),
 //! `read` (the questions), `listen` (news of other nodes), `examine` (what the doctor is
 //! told), `store`.
 
+mod begin;
 mod create;
 mod database;
+mod documents;
 mod ends;
 mod entries;
 mod examine;

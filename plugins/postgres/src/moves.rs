@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use tokio_postgres::types::Type;
 use wpk_api::{
     AgentId, Cancel, Claimed, Confirmation, Mover, Overdue, Selector, Status, Task, TaskId,
-    TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime, Version,
+    TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime,
 };
 
 use crate::fault::Fault;
@@ -38,7 +38,7 @@ static NEWEST: Sql = Sql {
 macro_rules! waiting {
     () => {
         " FROM @tasks t WHERE t.node = $1 AND t.task_order IS NOT NULL AND t.claimed IS NULL \
-         AND t.begun IS NULL "
+         AND t.begun IS NULL AND (t.fence_opens IS NULL OR t.fence_opens <= $3) "
     };
 }
 
@@ -50,7 +50,7 @@ static CLAIM: Sql = Sql {
         waiting!(),
         "ORDER BY t.id LIMIT $2 FOR UPDATE SKIP LOCKED"
     ),
-    types: &[Type::TEXT, Type::INT8],
+    types: &[Type::TEXT, Type::INT8, Type::INT8],
 };
 
 /// What others held at that moment, and may have given back since.
@@ -62,7 +62,7 @@ static CLAIM_HELD: Sql = Sql {
         waiting!(),
         "ORDER BY t.id LIMIT $2 FOR UPDATE"
     ),
-    types: &[Type::TEXT, Type::INT8],
+    types: &[Type::TEXT, Type::INT8, Type::INT8],
 };
 
 static OTHERS_WAIT: Sql = Sql {
@@ -71,7 +71,7 @@ static OTHERS_WAIT: Sql = Sql {
         waiting!(),
         "AND t.id <> ALL ($2))"
     ),
-    types: &[Type::TEXT, Type::INT8_ARRAY],
+    types: &[Type::TEXT, Type::INT8_ARRAY, Type::INT8],
 };
 
 static INTERRUPTED: Sql = Sql {
@@ -193,7 +193,7 @@ fn move_one(
 }
 
 /// Whether this daemon carries a task out, or nobody here does.
-fn is_carried_out_by(known: &Known, entered: Option<&str>) -> bool {
+pub(crate) fn is_carried_out_by(known: &Known, entered: Option<&str>) -> bool {
     (known.standing()).is_carried_out_by(&known.task.node, entered)
 }
 
@@ -234,18 +234,18 @@ pub(crate) async fn claim(
     }
     let now = work.time(now);
     let sql = if held { &CLAIM_HELD } else { &CLAIM };
-    let rows = work.ask(sql, &[&node, &count(limit)]).await?;
+    let rows = work.ask(sql, &[&node, &count(limit), &now]).await?;
     for row in rows {
         let mut known = known(&row)?;
         known.claimed = Some(now);
         known.task.status = Status::InProgress;
         known.task.updated = Some(now);
-        taken.tasks.push(claimed(&known, row.try_get(18)?));
+        taken.tasks.push(claimed(&known, row.try_get(21)?));
         work.pending.change(known);
     }
     if !held && taken.tasks.len() < limit {
         let ids: Vec<i64> = taken.tasks.iter().map(|one| one.task.id.0).collect();
-        let rows = work.ask(&OTHERS_WAIT, &[&node, &ids]).await?;
+        let rows = work.ask(&OTHERS_WAIT, &[&node, &ids, &now]).await?;
         taken.more = rows.first().map(|row| row.try_get(0)).transpose()? == Some(true);
     }
     Ok(taken)
@@ -266,35 +266,12 @@ pub(crate) async fn interrupted(
         if crashed {
             known.crashes = known.crashes.saturating_add(1);
         }
-        found.push(claimed(&known, row.try_get(18)?));
+        found.push(claimed(&known, row.try_get(21)?));
         if crashed {
             work.pending.keep(known);
         }
     }
     Ok(found)
-}
-
-/// See [`wpk_api::TaskStore::begin_installer`].
-pub(crate) async fn begin_installer(
-    work: &mut Work<'_>,
-    id: TaskId,
-    target: Option<Version>,
-    now: UnixTime,
-) -> Result<bool, Fault> {
-    let Some(mut known) = hold(work, &[id]).await?.remove(&id) else {
-        return Ok(false);
-    };
-    let may = known.task.status == Status::InProgress && known.begun.is_none();
-    if !may || !is_carried_out_by(&known, work.node()) {
-        return Ok(false);
-    }
-    let now = work.time(now);
-    known.begun = Some((now, work.incarnation()));
-    known.target = target;
-    known.task.updated = Some(now);
-    work.pending.change(known);
-    note(work, id, &TimelineEntry::new(now, TimelineStep::Upgrade))?;
-    Ok(true)
 }
 
 /// See [`wpk_api::TaskStore::touch`].

@@ -135,6 +135,11 @@ impl Place {
         ))
     }
 
+    /// Whether what is said stays on this machine.
+    pub(crate) fn is_here(&self) -> bool {
+        self.config.get_hosts().iter().all(is_here)
+    }
+
     /// Whether the server's certificate is verified.
     #[cfg(test)]
     fn is_encrypted(&self) -> bool {

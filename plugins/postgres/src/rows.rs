@@ -20,7 +20,7 @@ macro_rules! all {
     () => {
         "t.id, t.agent, t.node, t.module, t.command, t.created, t.updated, t.status, \
          t.error_msg, t.confirmation, t.ours, t.held, t.task_order IS NOT NULL, t.claimed, \
-         t.begun, t.begun_by, t.target, t.crashes"
+         t.begun, t.begun_by, t.target, t.crashes, t.fence_key IS NOT NULL, t.fence_epoch, t.fence_closes"
     };
 }
 pub(crate) use {all, columns};
@@ -41,6 +41,11 @@ pub(crate) struct Known {
     /// What its installer was begun with.
     pub(crate) target: Option<Version>,
     pub(crate) crashes: i32,
+    /// Whether it was made for a document, and the epoch of that then.
+    pub(crate) fenced: bool,
+    pub(crate) epoch: Option<i64>,
+    /// From when on it is not begun any more.
+    pub(crate) closes: Option<UnixTime>,
 }
 
 impl Known {
@@ -101,6 +106,9 @@ pub(crate) fn known(row: &Row) -> Result<Known, Fault> {
         begun: begun.map(|at| (at, by.unwrap_or_default().unsigned_abs())),
         target: target.and_then(|target| target.parse().ok()),
         crashes: row.try_get(17)?,
+        fenced: row.try_get(18)?,
+        epoch: row.try_get(19)?,
+        closes: row.try_get(20)?,
     })
 }
 

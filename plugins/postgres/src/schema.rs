@@ -11,8 +11,9 @@
 //! - `nodes`: who entered last under each name, which every transaction reads and holds;
 //!   `leases`: until when it counts as alive, which is written every few seconds and
 //!   therefore lies apart; `incarnations`: counts the entries;
-//! - `turns`: rows that are only held, so that those who create tasks, and those who
-//!   enter, come one after the other.
+//! - `documents`: what is kept beside tasks; `document_versions`: counts their writings;
+//! - `turns`: rows that are only held, so that those who create tasks, those who enter, and
+//!   those who write documents come one after the other.
 //!
 //! Whoever starts brings the tables up to date in one transaction, under a lock that all
 //! who might do so at the same moment take. A database of a newer layout is refused.
@@ -54,6 +55,10 @@ CREATE TABLE @tasks (
     error_msg text,
     confirmation text COLLATE "C",
     target text,
+    fence_key text COLLATE "C",
+    fence_epoch int8,
+    fence_opens int8,
+    fence_closes int8,
     task_order text
 );
 CREATE INDEX tasks_agent ON @tasks (agent, id);
@@ -68,6 +73,17 @@ CREATE INDEX tasks_open ON @tasks (node, id)
     WHERE task_order IS NOT NULL AND begun IS NULL;
 CREATE INDEX tasks_running ON @tasks (id) WHERE status = 'In progress';
 CREATE INDEX tasks_awaited ON @tasks (node, id) WHERE confirmation = '"awaited"';
+
+CREATE INDEX tasks_fenced ON @tasks (fence_key, id) WHERE fence_key IS NOT NULL;
+
+CREATE TABLE @documents (
+    key text COLLATE "C" PRIMARY KEY,
+    version int8 NOT NULL,
+    epoch int8 NOT NULL,
+    keeps_tasks bool NOT NULL,
+    body text NOT NULL
+);
+CREATE SEQUENCE @document_versions;
 
 CREATE TABLE @timeline (
     task int8 NOT NULL,
@@ -119,7 +135,7 @@ CREATE TABLE @leases (
     until timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 CREATE TABLE @turns (turn text PRIMARY KEY);
-INSERT INTO @turns VALUES ('create'), ('enter');
+INSERT INTO @turns VALUES ('create'), ('enter'), ('write');
 "#;
 
 /// How long bringing the tables up to date may take.

@@ -9,12 +9,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Entrance, Entry,
-    Incarnation, NewTask, NodeState, Overdue, Revision, StoreError, StoreResult, Task, TaskId,
-    TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime, Version,
+    AgentId, Attempt, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Document,
+    DocumentWrite, Entrance, Entry, Guard, Incarnation, NewTask, NodeState, Overdue, Revision,
+    StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
+    UnixTime, Version,
 };
 
-use crate::database::{Database, write};
+use crate::database::{Database, write, write_if};
 use crate::fault::Fault;
 use crate::listen::Listener;
 use crate::place::Place;
@@ -22,7 +23,7 @@ use crate::pool::Values;
 use crate::rows::count;
 use crate::settings::Settings;
 use crate::work::{Own, shut_out};
-use crate::{create, ends, entries, moves, read, readers};
+use crate::{begin, create, documents, ends, entries, moves, read, readers};
 
 /// Tasks in a PostgreSQL database that several nodes share (PROTOCOL.md, section 3).
 ///
@@ -152,6 +153,52 @@ impl TaskStore for PostgresStore {
         told(by.map(|by| by.map(i64::unsigned_abs)).map_err(Fault::from))
     }
 
+    async fn documents(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> StoreResult<Vec<Document>> {
+        let values: Values<'_> = &[&prefix, &after, &count(limit)];
+        let rows = self.database.ask(&documents::DOCUMENTS, values).await?;
+        told(rows.iter().map(documents::document).collect())
+    }
+
+    async fn write_documents(
+        &self,
+        writes: Vec<DocumentWrite>,
+        guard: Option<Guard>,
+    ) -> StoreResult<Option<Vec<u64>>> {
+        write_if!(&self.database, MANY, |work| {
+            documents::write(&mut work, &writes, guard.as_ref())
+        })
+    }
+
+    async fn create_guarded(
+        &self,
+        tasks: Vec<NewTask>,
+        guard: Guard,
+    ) -> StoreResult<Option<Vec<Created>>> {
+        write_if!(&self.database, tasks.len(), |work| async {
+            match documents::holds(&mut work, &guard).await? {
+                true => create::create(&mut work, &tasks).await.map(Some),
+                false => Ok::<_, Fault>(None),
+            }
+        })
+    }
+
+    async fn attempts(&self, key: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Attempt>> {
+        let values: Values<'_> = &[&key, &after.0, &count(limit)];
+        let rows = self.database.ask(&documents::ATTEMPTS, values).await?;
+        told(rows.iter().map(documents::attempt).collect())
+    }
+
+    async fn staging(&self, node: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Claimed>> {
+        let values: Values<'_> = &[&node, &after.0, &count(limit)];
+        let rows = self.database.ask(&documents::STAGING, values).await?;
+        told(rows.iter().map(documents::staged).collect())
+    }
+
     async fn stirred(&self) {
         self.listener.stirred().await;
     }
@@ -218,7 +265,7 @@ impl TaskStore for PostgresStore {
         now: UnixTime,
     ) -> StoreResult<bool> {
         write!(&self.database, 1, |work| {
-            moves::begin_installer(&mut work, task, target, now)
+            begin::begin_installer(&mut work, task, target, now)
         })
     }
 

@@ -116,6 +116,11 @@ impl PostgresServer {
         self.folder.path()
     }
 
+    /// Whether it runs as another user than the test.
+    pub fn is_somebody_elses(&self) -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
     /// Its port, on 127.0.0.1 and of its socket; the same for its whole life.
     pub fn port(&self) -> u16 {
         self.port

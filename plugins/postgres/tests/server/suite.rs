@@ -1,30 +1,15 @@
 //! The suite for all stores, on this one.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use wpk_api::TaskStore;
 use wpk_api::settings::Span;
-use wpk_plugin_postgres::{PostgresStore, Settings};
+use wpk_plugin_postgres::Settings;
 use wpk_testkit::PostgresServer;
 use wpk_testkit::store_suite::{self, Stand};
 use wpk_testkit::suite::now;
 
-fn settings(server: &PostgresServer, schema: &str) -> Settings {
-    Settings {
-        host: server.socket_folder().display().to_string(),
-        port: server.port(),
-        user: "postgres".into(),
-        database: "postgres".into(),
-        schema: schema.into(),
-        ..Settings::default()
-    }
-}
-
-fn open(settings: &Settings) -> Arc<dyn TaskStore> {
-    Arc::new(PostgresStore::open(settings, |path| path.to_owned()).unwrap())
-}
+use crate::common::{open, settings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_store_does_what_every_store_must() {
@@ -36,7 +21,7 @@ async fn the_store_does_what_every_store_must() {
         let schema = format!("suite{}", next.fetch_add(1, Ordering::Relaxed));
         open(&settings(&server, &schema))
     };
-    store_suite::run(make).await;
+    store_suite::run(&make).await;
     store_suite::entered::run(&make).await;
 }
 

@@ -1,0 +1,76 @@
+//! The tables: made once, whoever comes first, and refused where they are newer.
+
+use tokio::task::JoinSet;
+use wpk_api::{Revision, StoreError};
+use wpk_testkit::PostgresServer;
+
+use crate::common::{agent, create, enter, open, settings};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_first_makes_the_tables_and_a_newer_layout_is_refused() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let settings = settings(&server, "tables");
+    let mut openers = JoinSet::new();
+    for _ in 0..8 {
+        let store = open(&settings);
+        openers.spawn(async move { store.latest(&[agent(1)]).await });
+    }
+    for answer in openers.join_all().await {
+        assert_eq!(answer, Ok(vec![None]));
+    }
+    let store = open(&settings);
+    create(&*store, 1).await;
+    server.sql("UPDATE tables.about SET layout = layout + 1");
+    let refused = open(&settings).latest(&[agent(1)]).await;
+    let Err(StoreError::Damaged(text)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        text.contains("layout 2") && text.contains("store.schema"),
+        "{text}"
+    );
+    // One that was open already writes nothing into tables that it does not know.
+    let refused = store.withdraw(&[]).await;
+    assert!(
+        matches!(refused, Err(StoreError::Damaged(_))),
+        "{refused:?}"
+    );
+}
+
+/// Readers of a node that is long gone keep nothing, and those of one that lives do.
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_nodes_that_are_gone_for_a_week_are_forgotten() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let (gone, lives) = (
+        open(&settings(&server, "readers")),
+        open(&settings(&server, "readers")),
+    );
+    enter(&*gone, "gone").await;
+    enter(&*lives, "lives").await;
+    gone.set_place("mirror", Revision(1)).await.unwrap();
+    lives.set_place("mirror", Revision(2)).await.unwrap();
+    assert_eq!(gone.place("mirror").await, Ok(Revision(1)));
+    assert_eq!(lives.place("mirror").await, Ok(Revision(2)));
+    lives.keep_readers(&[]).await.unwrap();
+    assert_eq!(lives.place("mirror").await, Ok(Revision(0)));
+    assert_eq!(gone.place("mirror").await, Ok(Revision(1)), "another's");
+    lives.set_place("mirror", Revision(2)).await.unwrap();
+    let aged = |days: u32| {
+        format!(
+            "UPDATE readers.leases SET until = clock_timestamp() - interval '{days} days' \
+             WHERE node = 'gone'"
+        )
+    };
+    server.sql(&aged(6));
+    lives.purge(0).await.unwrap();
+    assert_eq!(gone.place("mirror").await, Ok(Revision(1)));
+    server.sql(&aged(8));
+    lives.purge(0).await.unwrap();
+    let readers = server.sql("SELECT node FROM readers.readers");
+    let nodes = server.sql("SELECT node FROM readers.nodes");
+    assert_eq!((readers.as_str(), nodes.as_str()), ("lives", "lives"));
+}
