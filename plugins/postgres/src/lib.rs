@@ -12,9 +12,10 @@
 //! tables), `rows` (how a row becomes a task), `create`, `moves`, `begin` and `ends` (tasks
 //! come, move and go), `documents`, `entries` (who may write, and for whom), `readers` (how far they have come),
 //! `read` (the questions), `listen` (news of other nodes), `examine` (what the doctor is
-//! told), `store`.
+//! told), `store` and `calls`.
 
 mod begin;
+mod calls;
 mod create;
 mod database;
 mod documents;

@@ -85,6 +85,16 @@ static FEED: Sql = Sql {
 /// Entries that are kept of a task, beside its creation.
 const KEPT: usize = LONGEST_TIMELINE - 1;
 
+/// The same for tasks that are all new: what they are stands in the database already.
+static MADE: Sql = Sql {
+    text: "WITH f AS (UPDATE @feed SET revision = revision + $1 RETURNING revision - $1 AS base) \
+           INSERT INTO @changes (revision, mark, task, gone, agent, node, module, command, \
+               created, status) \
+           SELECT f.base + t.id - $3 + 1, $2, t.id, false, t.agent, t.node, t.module, t.command, \
+               t.created, t.status FROM f, @tasks t WHERE t.id BETWEEN $3 AND $4",
+    types: &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
+};
+
 /// What is written when the call ends.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
@@ -92,7 +102,9 @@ pub(crate) struct Pending {
     tasks: BTreeMap<TaskId, Known>,
     entries: Vec<(i64, String)>,
     /// In their order: a task as it was after the change; `true`: it is gone.
-    pub(crate) changes: Vec<(Task, bool)>,
+    changes: Vec<(Task, bool)>,
+    /// The first and the last of those that were made, where nothing else changes.
+    made: Option<(i64, i64)>,
 }
 
 /// The statements that are needed, ready to be sent.
@@ -119,6 +131,16 @@ impl Pending {
         self.changes.push((task, gone));
     }
 
+    /// All tasks with these ids are new, and nothing else changes.
+    pub(crate) fn made(&mut self, first: TaskId, last: TaskId) {
+        self.made = Some((first.0, last.0));
+    }
+
+    /// Whether the feed will tell of it.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.changes.is_empty() || self.made.is_some()
+    }
+
     /// A step of a task.
     pub(crate) fn entry(&mut self, task: TaskId, entry: &TimelineEntry) -> Result<(), Fault> {
         let json = serde_json::to_string(entry).map_err(|error| {
@@ -141,8 +163,9 @@ impl Pending {
         if !self.entries.is_empty() {
             statements.timeline = Some(on.ready(&TIMELINE).await?);
         }
-        if !self.changes.is_empty() {
-            statements.feed = Some(on.ready(&FEED).await?);
+        if self.is_told() {
+            let sql = if self.made.is_some() { &MADE } else { &FEED };
+            statements.feed = Some(on.ready(sql).await?);
         }
         Ok(statements)
     }
@@ -196,6 +219,10 @@ impl Pending {
         let Some(ready) = &ready.feed else {
             return Ok(());
         };
+        if let Some((first, last)) = self.made {
+            let count = last - first + 1;
+            return done(on.send(ready, &[&count, &mark, &first, &last]).await);
+        }
         let all = self.changes.iter();
         let of = |get: fn(&Task) -> Option<i64>| {
             all.clone().map(|(task, _)| get(task)).collect::<Vec<_>>()

@@ -15,6 +15,7 @@ use wpk_api::{
     UnixTime, Version,
 };
 
+use crate::calls::{self, MANY};
 use crate::database::{Database, write, write_if};
 use crate::fault::Fault;
 use crate::listen::Listener;
@@ -22,7 +23,7 @@ use crate::place::Place;
 use crate::pool::Values;
 use crate::rows::count;
 use crate::settings::Settings;
-use crate::work::{Own, shut_out};
+use crate::work::shut_out;
 use crate::{begin, create, documents, ends, entries, moves, read, readers};
 
 /// Tasks in a PostgreSQL database that several nodes share (PROTOCOL.md, section 3).
@@ -72,31 +73,7 @@ fn told<T>(answer: Result<T, Fault>) -> StoreResult<T> {
 #[async_trait]
 impl TaskStore for PostgresStore {
     async fn enter(&self, entry: &Entry) -> StoreResult<Entrance> {
-        let mut attempts = self.database.attempts(0);
-        loop {
-            let outcome = async {
-                let mut work = self.database.begin_as(None, &attempts).await?;
-                let entrance = entries::enter(&mut work, entry, self.lease).await?;
-                match &entrance {
-                    Entrance::Entered(_) => work.commit().await?,
-                    Entrance::Held(_) => work.abandon().await?,
-                }
-                Ok::<_, Fault>(entrance)
-            };
-            match outcome.await {
-                Ok(entrance) => {
-                    if let Entrance::Entered(entered) = &entrance {
-                        self.database.entered(Own {
-                            node: entry.node.clone(),
-                            incarnation: entered.incarnation,
-                        });
-                    }
-                    return Ok(entrance);
-                }
-                Err(fault) if attempts.again(&fault).await => {}
-                Err(fault) => return Err(fault.into_error()),
-            }
-        }
+        calls::enter(&self.database, entry, self.lease).await
     }
 
     async fn renew(&self) -> StoreResult<()> {
@@ -231,25 +208,7 @@ impl TaskStore for PostgresStore {
     }
 
     async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>> {
-        let rows = limit.min(MANY);
-        let mut taken = write!(&self.database, rows, |work| {
-            moves::claim(&mut work, node, limit, now, false)
-        })?;
-        if taken.more {
-            // In a transaction of its own, which holds nothing while it waits.
-            let left = limit - taken.tasks.len();
-            let held = write!(&self.database, rows, |work| {
-                moves::claim(&mut work, node, left, now, true)
-            });
-            match held {
-                Ok(held) => taken.tasks.extend(held.tasks),
-                Err(error) if taken.tasks.is_empty() => return Err(error),
-                // What was taken is taken; the rest goes on waiting.
-                Err(_) => {}
-            }
-            taken.tasks.sort_by_key(|one| one.task.id);
-        }
-        Ok(taken.tasks)
+        calls::claim(&self.database, node, limit, now).await
     }
 
     async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>> {
@@ -300,27 +259,7 @@ impl TaskStore for PostgresStore {
     }
 
     async fn purge(&self, created_until: UnixTime) -> StoreResult<u64> {
-        let (mut deleted, mut after) = (0, i64::MIN);
-        loop {
-            let round = write!(&self.database, MANY, |work| {
-                ends::purge(&mut work, after, created_until)
-            });
-            match round {
-                Ok(Some((count, last))) => {
-                    deleted += count;
-                    after = last;
-                }
-                Ok(None) => break,
-                // What is deleted is; the rest is for the next time.
-                Err(_) if deleted > 0 => return Ok(deleted),
-                Err(error) => return Err(error),
-            }
-        }
-        // Only tidies up: whatever keeps it from that is met by the next call as well.
-        if let Err(error) = write!(&self.database, MANY, |work| ends::forget(&mut work)) {
-            tracing::debug!(%error, "what is read of deleted tasks stays for now");
-        }
-        Ok(deleted)
+        calls::purge(&self.database, created_until).await
     }
 
     async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> StoreResult<()> {
@@ -396,9 +335,6 @@ impl TaskStore for PostgresStore {
         write!(&self.database, 0, |work| readers::keep(&mut work, names))
     }
 }
-
-/// Tasks that a call may write which names none.
-const MANY: usize = 30_000;
 
 fn revision(rows: &[Row]) -> Result<Revision, Fault> {
     let found: Option<i64> = rows.first().map(|row| row.try_get(0)).transpose()?;

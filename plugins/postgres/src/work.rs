@@ -238,7 +238,7 @@ impl<'s> Work<'s> {
         let deadline = self.deadline;
         let pending = std::mem::take(&mut self.pending);
         let mark = self.mark;
-        let told = !pending.changes.is_empty();
+        let told = pending.is_told();
         let session = self.session()?;
         let prepared = timeout_at(deadline, pending.prepare(session)).await;
         let ready = prepared.unwrap_or_else(|_| Err(Fault::silent()))?;
