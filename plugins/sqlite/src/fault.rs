@@ -1,4 +1,4 @@
-//! What SQLite says, in the three words of [`StoreError`].
+//! What SQLite says, in the words of [`StoreError`].
 
 use std::path::Path;
 
@@ -13,6 +13,8 @@ pub(crate) enum Fault {
     Sqlite(rusqlite::Error),
     /// The file does not lie any more where it was opened.
     Moved(Moved),
+    /// Another daemon has the file by now.
+    Fenced(String),
     /// What is stored makes no sense, or what should be stored cannot be.
     Nonsense(String),
 }
@@ -34,6 +36,7 @@ impl Fault {
         match self {
             Self::Sqlite(error) => fault(file, error, ADVICE),
             Self::Moved(moved) => StoreError::Unavailable(moved.to_string()),
+            Self::Fenced(text) => StoreError::Fenced(format!("{}: {text}", file.display())),
             Self::Nonsense(text) => StoreError::Damaged(format!("{}: {text}", file.display())),
         }
     }
@@ -43,7 +46,7 @@ impl Fault {
     pub(crate) fn wants_room(&self) -> bool {
         let code = match self {
             Self::Sqlite(error) => error.sqlite_error_code(),
-            Self::Moved(_) | Self::Nonsense(_) => None,
+            Self::Moved(_) | Self::Fenced(_) | Self::Nonsense(_) => None,
         };
         matches!(code, Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
     }

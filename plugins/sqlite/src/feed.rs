@@ -34,6 +34,16 @@ pub(crate) fn changed(connection: &Connection, id: TaskId) -> Result<(), Fault> 
     Ok(())
 }
 
+/// A task is about to change its node: what was told before was of this one.
+pub(crate) fn keep_node(connection: &Connection, id: TaskId, node: &str) -> Result<(), Fault> {
+    prepared(
+        connection,
+        "UPDATE WPKD_CHANGES SET NODE = ?2 WHERE TASK_ID = ?1 AND NODE IS NULL",
+    )?
+    .execute(params![id.0, node])?;
+    Ok(())
+}
+
 /// A task is about to be deleted.
 pub(crate) fn deleted(connection: &Connection, id: TaskId) -> Result<(), Fault> {
     let passed = passed(connection)?;
@@ -106,7 +116,7 @@ fn passed(connection: &Connection) -> Result<i64, Fault> {
 
 const AFTER: &str = "SELECT c.REVISION, c.TASK_ID, c.STATUS, c.LAST_UPDATE_TIME, c.ERROR_MESSAGE, \
     c.CONFIRMATION, c.GONE, t.TASK_ID, t.AGENT_ID, t.NODE, t.MODULE, t.COMMAND, t.CREATE_TIME, \
-    i.TASK_ID IS NOT NULL FROM WPKD_CHANGES c LEFT JOIN TASKS t ON t.TASK_ID = c.TASK_ID \
+    i.TASK_ID IS NOT NULL, c.NODE FROM WPKD_CHANGES c LEFT JOIN TASKS t ON t.TASK_ID = c.TASK_ID \
     LEFT JOIN WPKD_IMPORTED i ON i.TASK_ID = c.TASK_ID \
     WHERE c.REVISION > ?1 ORDER BY c.REVISION LIMIT ?2";
 
@@ -134,6 +144,7 @@ fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
         None => kept.clone(),
     };
     let status = read::text(row.get_ref(2)?);
+    let node = read::text(row.get_ref(14)?);
     let changed = match (status, lasting) {
         (Some(status), Some(task)) => {
             let task = Task {
@@ -141,6 +152,7 @@ fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
                 updated: read::integer(row.get_ref(3)?).filter(|time| *time != 0),
                 error_msg: read::text(row.get_ref(4)?),
                 confirmation: read::confirmation(row.get_ref(5)?),
+                node: node.unwrap_or(task.node),
                 ..task
             };
             if foreign {

@@ -13,10 +13,13 @@
 //! program may have left in them), `worker` (threads and transactions),
 //! `read`, `rows` (tasks come and go) and `moves` (the statements, prepared by
 //! `statement`), `imports` (tasks of other programs), `timeline`, `feed` (changes and their
-//! readers), `fault` (errors),
+//! readers), `entries` (which run of a daemon has the file), `orphans` (tasks of a former
+//! name), `documents`, `fault` (errors),
 //! `examine` (what the doctor is told), `store`.
 
 mod adopt;
+mod documents;
+mod entries;
 mod examine;
 mod fault;
 mod feed;
@@ -25,6 +28,7 @@ mod lock;
 mod moves;
 mod near;
 mod open;
+mod orphans;
 mod read;
 mod rows;
 mod schema;

@@ -4,15 +4,16 @@
 
 use rusqlite::{Connection, params};
 use wpk_api::{
-    Cancel, Claimed, Confirmation, Mover, Overdue, Selector, Status, Task, TaskId, TimelineEntry,
-    TimelineStep, Transition, TransitionResult, UnixTime, Version,
+    Cancel, Claimed, Confirmation, Mover, Overdue, Selector, Standing, Status, Task, TaskId,
+    TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime, Version,
 };
 
+use crate::entries::{self, Mine};
 use crate::fault::Fault;
 use crate::read::{self, columns, live};
 use crate::rows::make_way;
 use crate::statement::{ids, prepared};
-use crate::{feed, timeline};
+use crate::{documents, feed, timeline};
 
 pub(crate) const CLAIMABLE: &str = concat!(
     "SELECT ",
@@ -29,12 +30,18 @@ pub(crate) const LIVE_ON: &str = "SELECT t.TASK_ID FROM TASKS t \
 
 pub(crate) fn transition(
     connection: &Connection,
+    mine: Option<&Mine>,
     moves: &[Transition],
 ) -> Result<Vec<TransitionResult>, Fault> {
-    moves.iter().map(|one| move_one(connection, one)).collect()
+    let moved = |one| move_one(connection, entries::node(mine), one);
+    moves.iter().map(moved).collect()
 }
 
-fn move_one(connection: &Connection, one: &Transition) -> Result<TransitionResult, Fault> {
+fn move_one(
+    connection: &Connection,
+    entered: Option<&str>,
+    one: &Transition,
+) -> Result<TransitionResult, Fault> {
     let found = match one.select {
         Selector::Task(id) => read::by_id(connection, id)?,
         // The newest task decides, also where an older one is still live.
@@ -48,9 +55,7 @@ fn move_one(connection: &Connection, one: &Transition) -> Result<TransitionResul
         return Ok(TransitionResult::Refused(None));
     };
     let standing = read::standing(connection, task.id)?;
-    if !task.status.may_become(&one.to, standing, one.by)
-        || (one.to.needs_same_node() && task.node != one.node)
-    {
+    if !one.is_open(&task, standing, entered) {
         return Ok(TransitionResult::Refused(Some(task)));
     }
     let late = task.status == Status::Timeout;
@@ -107,12 +112,25 @@ pub(crate) fn set(connection: &Connection, task: &Task) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether tasks of ours of this node are the caller's to carry out.
+fn carries_out(mine: Option<&Mine>, node: &str) -> bool {
+    let ours = Standing {
+        ours: true,
+        begun: false,
+    };
+    ours.is_carried_out_by(node, entries::node(mine))
+}
+
 pub(crate) fn claim(
     connection: &Connection,
+    mine: Option<&Mine>,
     node: &str,
     limit: usize,
     now: UnixTime,
 ) -> Result<Vec<Claimed>, Fault> {
+    if !carries_out(mine, node) {
+        return Ok(Vec::new());
+    }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut claimed: Vec<Claimed> = prepared(connection, CLAIMABLE)?
         .query_map(params![node, limit], read::claimed)?
@@ -133,9 +151,13 @@ pub(crate) fn claim(
 /// See [`wpk_api::TaskStore::interrupted`].
 pub(crate) fn interrupted(
     connection: &Connection,
+    mine: Option<&Mine>,
     node: &str,
     crashed: bool,
 ) -> Result<Vec<Claimed>, Fault> {
+    if !carries_out(mine, node) {
+        return Ok(Vec::new());
+    }
     let mut found: Vec<Claimed> = prepared(connection, read::INTERRUPTED)?
         .query_map(params![node], read::claimed)?
         .collect::<Result<_, _>>()?;
@@ -154,21 +176,31 @@ pub(crate) fn interrupted(
 
 pub(crate) fn begin_installer(
     connection: &Connection,
+    mine: Option<&Mine>,
     id: TaskId,
     target: Option<Version>,
     now: UnixTime,
 ) -> Result<bool, Fault> {
+    if !is_carried_out(connection, mine, id)? {
+        return Ok(false);
+    }
+    if let Some(fence) = documents::fence_of(connection, id)?
+        && !documents::lets_through(connection, &fence)?
+    {
+        return Ok(false);
+    }
+    let incarnation = mine.map(|mine| mine.incarnation.cast_signed());
     let begun = prepared(
         connection,
-        "INSERT INTO WPKD_ORDERS (TASK_ID, OURS, INSTALLER_BEGUN, TARGET) \
-         SELECT TASK_ID, 0, ?2, ?3 FROM TASKS WHERE TASK_ID = ?1 AND STATUS = 'In progress' \
+        "INSERT INTO WPKD_ORDERS (TASK_ID, OURS, INSTALLER_BEGUN, TARGET, BEGUN_IN) \
+         SELECT TASK_ID, 0, ?2, ?3, ?4 FROM TASKS WHERE TASK_ID = ?1 AND STATUS = 'In progress' \
          ON CONFLICT (TASK_ID) DO UPDATE SET INSTALLER_BEGUN = excluded.INSTALLER_BEGUN, \
-         TARGET = excluded.TARGET WHERE INSTALLER_BEGUN IS NULL",
+         TARGET = excluded.TARGET, BEGUN_IN = excluded.BEGUN_IN WHERE INSTALLER_BEGUN IS NULL",
     )?
-    .execute(params![id.0, now, target.map(String::from)])?
+    .execute(params![id.0, now, target.map(String::from), incarnation])?
         == 1;
     if begun {
-        touch(connection, &[id], now)?;
+        touch(connection, mine, &[id], now)?;
         timeline::add(
             connection,
             id,
@@ -178,13 +210,27 @@ pub(crate) fn begin_installer(
     Ok(begun)
 }
 
-pub(crate) fn touch(connection: &Connection, tasks: &[TaskId], now: UnixTime) -> Result<(), Fault> {
+/// Whether the caller carries a task out; one that is not there nobody does.
+fn is_carried_out(connection: &Connection, mine: Option<&Mine>, id: TaskId) -> Result<bool, Fault> {
+    let Some(node) = read::node_of(connection, id)? else {
+        return Ok(false);
+    };
+    let standing = read::standing(connection, id)?;
+    Ok(standing.is_carried_out_by(&node, entries::node(mine)))
+}
+
+pub(crate) fn touch(
+    connection: &Connection,
+    mine: Option<&Mine>,
+    tasks: &[TaskId],
+    now: UnixTime,
+) -> Result<(), Fault> {
     let mut statement = prepared(
         connection,
         "UPDATE TASKS SET LAST_UPDATE_TIME = ?2 WHERE TASK_ID = ?1 AND STATUS = 'In progress'",
     )?;
     for id in tasks {
-        if statement.execute(params![id.0, now])? > 0 {
+        if is_carried_out(connection, mine, *id)? && statement.execute(params![id.0, now])? > 0 {
             feed::changed(connection, *id)?;
         }
     }
@@ -193,6 +239,7 @@ pub(crate) fn touch(connection: &Connection, tasks: &[TaskId], now: UnixTime) ->
 
 pub(crate) fn cancel(
     connection: &Connection,
+    mine: Option<&Mine>,
     node: &str,
     which: Cancel,
     now: UnixTime,
@@ -215,7 +262,9 @@ pub(crate) fn cancel(
             Cancel::Pending => waits,
             Cancel::NotBegun => true,
         };
-        if !meant || !(task.status).may_become(&Status::Cancelled, standing, Mover::Delivery) {
+        let open = standing.is_carried_out_by(&task.node, entries::node(mine))
+            && (task.status).may_become(&Status::Cancelled, standing, Mover::Delivery);
+        if !meant || !open {
             continue;
         }
         task.status = Status::Cancelled;
@@ -303,6 +352,9 @@ mod tests {
             (LIVE_ON, "WPKD_TASKS_WORK"),
             (read::AWAITING, "WPKD_ORDERS_AWAITED"),
             (read::BEGUN_AFTER, "WPKD_TASKS_AGENT"),
+            (crate::orphans::ORPHANS, "WPKD_TASKS_WORK"),
+            (documents::ATTEMPTS, "WPKD_FENCES_KEY"),
+            (documents::FENCED, "WPKD_FENCES_KEY"),
         ] {
             let mut statement = connection
                 .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))

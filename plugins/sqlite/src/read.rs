@@ -124,6 +124,14 @@ pub(crate) fn by_id(connection: &Connection, id: TaskId) -> Result<Option<Task>,
     Ok(statement.query_row([id.0], task).optional()?)
 }
 
+/// The node of a task.
+pub(crate) fn node_of(connection: &Connection, id: TaskId) -> Result<Option<String>, Fault> {
+    let sql = "SELECT NODE FROM TASKS WHERE TASK_ID = ?1";
+    let node = |row: &Row<'_>| Ok(text(row.get_ref(0)?).unwrap_or_default());
+    let found = connection.prepare_cached(sql)?.query_row([id.0], node);
+    Ok(found.optional()?)
+}
+
 /// Whether a task is ours and begun.
 pub(crate) fn standing(connection: &Connection, id: TaskId) -> Result<Standing, Fault> {
     let mut statement = connection.prepare_cached(
@@ -180,7 +188,7 @@ pub(crate) fn target(connection: &Connection, id: TaskId) -> Result<Option<Versi
     Ok(version(found.optional()?.flatten()))
 }
 
-fn version(stored: Option<String>) -> Option<Version> {
+pub(crate) fn version(stored: Option<String>) -> Option<Version> {
     stored?.parse().ok()
 }
 

@@ -3,12 +3,12 @@
 //! [`wpk_api::TaskStore`], as in [`crate::moves`].
 
 use rusqlite::{Connection, OptionalExtension, params};
-use wpk_api::{AgentId, Created, NewTask, TaskId, UnixTime};
+use wpk_api::{AgentId, Created, Guard, NewTask, TaskId, UnixTime};
 
 use crate::fault::Fault;
-use crate::feed;
 use crate::read::{live, of_upgrades};
 use crate::statement::{ids, prepared};
+use crate::{documents, feed};
 
 /// Rows deleted by one round of [`purge`].
 const PURGE_ROUND: i64 = 1_000;
@@ -37,6 +37,18 @@ const GIVES_WAY: &str = "SELECT TASK_ID FROM TASKS t WHERE TASK_ID = ?1 AND STAT
     AND NOT EXISTS (SELECT 1 FROM WPKD_ORDERS o WHERE o.TASK_ID = t.TASK_ID AND o.OURS <> 0) \
     AND NOT EXISTS (SELECT 1 FROM WPKD_HELD h WHERE h.TASK_ID = t.TASK_ID)";
 
+/// See [`wpk_api::TaskStore::create_guarded`].
+pub(crate) fn create_guarded(
+    connection: &Connection,
+    tasks: &[NewTask],
+    guard: &Guard,
+) -> Result<Option<Vec<Created>>, Fault> {
+    match documents::holds(connection, guard)? {
+        true => create(connection, tasks).map(Some),
+        false => Ok(None),
+    }
+}
+
 pub(crate) fn create(connection: &Connection, tasks: &[NewTask]) -> Result<Vec<Created>, Fault> {
     tasks
         .iter()
@@ -45,6 +57,11 @@ pub(crate) fn create(connection: &Connection, tasks: &[NewTask]) -> Result<Vec<C
 }
 
 fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault> {
+    if let Some(fence) = &task.fence
+        && !documents::lets_through(connection, fence)?
+    {
+        return Ok(Created::Fenced);
+    }
     if task.exclusive && live_task(connection, task.agent)?.is_some() {
         withdraw(connection, &waiting_elsewhere(connection, task)?)?;
         if let Some(live) = live_task(connection, task.agent)? {
@@ -78,6 +95,9 @@ fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault>
             "INSERT OR IGNORE INTO WPKD_HELD (TASK_ID) VALUES (?1)",
         )?
         .execute([id.0])?;
+    }
+    if let Some(fence) = &task.fence {
+        documents::made_for(connection, id, fence)?;
     }
     feed::created(connection, id)?;
     if task.exclusive
@@ -119,6 +139,7 @@ fn delete(connection: &Connection, id: TaskId) -> Result<(), Fault> {
         "DELETE FROM TASKS WHERE TASK_ID = ?1",
         "DELETE FROM WPKD_ORDERS WHERE TASK_ID = ?1",
         "DELETE FROM WPKD_HELD WHERE TASK_ID = ?1",
+        "DELETE FROM WPKD_FENCES WHERE TASK_ID = ?1",
         "DELETE FROM WPKD_TIMELINE WHERE TASK_ID = ?1",
     ] {
         prepared(connection, sql)?.execute([id.0])?;
@@ -146,7 +167,12 @@ pub(crate) fn purge(connection: &Connection, created_until: UnixTime) -> Result<
          AND ifnull(t.STATUS, '') NOT IN ('Pending', 'In progress') AND NOT EXISTS (\
              SELECT 1 FROM TASKS o WHERE o.AGENT_ID = t.AGENT_ID AND o.TASK_ID < t.TASK_ID \
              AND (o.STATUS = 'In progress' \
-                  OR o.STATUS = 'Timeout' AND ifnull(o.CREATE_TIME, 0) > ?2)) \
+                  OR o.STATUS = 'Timeout' AND (ifnull(o.CREATE_TIME, 0) > ?2 OR EXISTS (\
+                      SELECT 1 FROM WPKD_FENCES f JOIN WPKD_DOCUMENTS d ON d.KEY = f.KEY \
+                      WHERE f.TASK_ID = o.TASK_ID AND d.KEEPS_TASKS <> 0)))) \
+         AND NOT EXISTS (\
+             SELECT 1 FROM WPKD_FENCES f JOIN WPKD_DOCUMENTS d ON d.KEY = f.KEY \
+             WHERE f.TASK_ID = t.TASK_ID AND d.KEEPS_TASKS <> 0) \
          ORDER BY t.TASK_ID LIMIT ?3",
     )?;
     let (mut deleted, mut after) = (0, i64::MIN);

@@ -17,13 +17,18 @@
 //! - `WPKD_MOVED`: the tasks of ours that stand there under another id than here, since
 //!   something else had theirs.
 //! - `WPKD_HELD`: the tasks without an order here whose node holds it.
-//! - `WPKD_METADATA`: the version of these tables.
+//! - `WPKD_ENTRIES`: which run of a daemon has the file, counted.
+//! - `WPKD_DOCUMENTS`: what is kept beside tasks; `WPKD_FENCES`: the tasks that were made
+//!   for one.
+//! - `WPKD_METADATA`: the version of these tables, and of the newest document.
 //! - three indexes on `TASKS`. They and the tables are all that is added, no
 //!   triggers: whoever goes back to the built-in module may drop them or not.
 //!
 //! Layout 1 (the first release) had no timeline and no feed, and forgot the
 //! order of a task when it ended: what had ended then counts as a task without
-//! an order.
+//! an order. Layout 2 (the second) had neither entries nor documents, and no node of its
+//! own in the feed. An older release refuses a newer layout, of which it would not keep
+//! the fences.
 
 use std::path::Path;
 
@@ -85,6 +90,26 @@ CREATE TABLE IF NOT EXISTS WPKD_MOVED (
 );
 CREATE INDEX IF NOT EXISTS WPKD_MOVED_SHOWN ON WPKD_MOVED (SHOWN_ID);
 CREATE TABLE IF NOT EXISTS WPKD_HELD (TASK_ID INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS WPKD_ENTRIES (
+    INCARNATION INTEGER PRIMARY KEY AUTOINCREMENT,
+    NODE TEXT NOT NULL,
+    HOST TEXT,
+    PROCESS INTEGER,
+    ENTERED INTEGER
+);
+CREATE TABLE IF NOT EXISTS WPKD_DOCUMENTS (
+    KEY TEXT PRIMARY KEY,
+    VERSION INTEGER NOT NULL,
+    EPOCH INTEGER NOT NULL,
+    KEEPS_TASKS INTEGER NOT NULL,
+    TEXT TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS WPKD_FENCES (
+    TASK_ID INTEGER PRIMARY KEY,
+    KEY TEXT NOT NULL,
+    EPOCH INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS WPKD_FENCES_KEY ON WPKD_FENCES (KEY, TASK_ID);
 CREATE TABLE IF NOT EXISTS WPKD_LIVE (
     AGENT_ID INTEGER PRIMARY KEY,
     TASK_ID INTEGER NOT NULL UNIQUE
@@ -106,7 +131,13 @@ ALTER TABLE WPKD_ORDERS ADD COLUMN TARGET TEXT;
 UPDATE WPKD_ORDERS SET OURS = 0 WHERE TASK_ORDER IS NULL;
 UPDATE WPKD_ORDERS SET CLAIMED = 0 WHERE EXISTS (
     SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_ORDERS.TASK_ID AND t.STATUS = 'In progress');
-INSERT OR REPLACE INTO WPKD_METADATA (key, value) VALUES ('layout', '2');
+";
+
+/// From layout 2: who began an installer was not asked, and no task changed its node.
+const FROM_LAYOUT_2: &str = "
+ALTER TABLE WPKD_ORDERS ADD COLUMN BEGUN_IN INTEGER;
+ALTER TABLE WPKD_CHANGES ADD COLUMN NODE TEXT;
+INSERT OR REPLACE INTO WPKD_METADATA (key, value) VALUES ('layout', '3');
 ";
 
 /// What is awaited, by columns that layout 1 has not.
@@ -130,6 +161,8 @@ DELETE FROM WPKD_IMPORTED WHERE NOT EXISTS (
     SELECT 1 FROM WPKD_CHANGES c WHERE c.TASK_ID = WPKD_IMPORTED.TASK_ID);
 DELETE FROM WPKD_MOVED WHERE NOT EXISTS (
     SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_MOVED.TASK_ID);
+DELETE FROM WPKD_FENCES WHERE NOT EXISTS (
+    SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_FENCES.TASK_ID);
 DELETE FROM WPKD_HELD WHERE NOT EXISTS (
     SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_HELD.TASK_ID);
 DELETE FROM WPKD_TIMELINE WHERE NOT EXISTS (
@@ -161,7 +194,7 @@ pub(crate) fn check(connection: &Connection, file: &Path) -> Result<(), Fault> {
         }
     }
     version(connection, "METADATA", "db_version", &["1"])?;
-    version(connection, "WPKD_METADATA", "layout", &["1", "2"])?;
+    version(connection, "WPKD_METADATA", "layout", &["1", "2", "3"])?;
     if std::fs::metadata(file).is_ok_and(|data| data.len() <= LOOK_THROUGH) {
         sound(connection)?;
     }
@@ -198,6 +231,9 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Fault> {
     let columns = columns_of(&transaction, "WPKD_ORDERS")?;
     if !columns.iter().any(|column| column == "CLAIMED") {
         transaction.execute_batch(FROM_LAYOUT_1)?;
+    }
+    if !columns.iter().any(|column| column == "BEGUN_IN") {
+        transaction.execute_batch(FROM_LAYOUT_2)?;
     }
     transaction.execute_batch(AWAITED)?;
     transaction.execute_batch(HEAL)?;

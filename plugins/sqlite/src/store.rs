@@ -2,21 +2,25 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use tokio::sync::mpsc;
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Imported, NewTask, Overdue,
+    AgentId, Attempt, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Document,
+    DocumentWrite, Entered, Entrance, Entry, Guard, Imported, Incarnation, NewTask, Overdue,
     Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
     TransitionResult, UnixTime, Version,
 };
 
+use crate::entries::{self, Mine};
+use crate::fault::Fault;
 use crate::lock::Lock;
 use crate::near::Near;
-use crate::worker::{Call, Reader, WAITING, Writer, ask};
-use crate::{feed, imports, moves, open, read, rows, timeline};
+use crate::worker::{Call, Reader, WAITING, Writer, ask, start};
+use crate::{documents, feed, imports, moves, open, orphans, read, rows, timeline};
 
 type Thread = mpsc::Sender<Box<dyn Call>>;
 
@@ -31,6 +35,7 @@ pub struct SqliteStore {
     near: Near,
     writing: Option<JoinHandle<()>>,
     reading: Vec<JoinHandle<()>>,
+    mine: Mutex<Option<Arc<Mine>>>,
     /// Given back last: after everything is written.
     _lock: Lock,
 }
@@ -63,6 +68,7 @@ impl SqliteStore {
             writing: None,
             reading: Vec::new(),
             file: file.clone(),
+            mine: Mutex::new(None),
             _lock: lock,
         };
         let thread = Writer {
@@ -85,15 +91,25 @@ impl SqliteStore {
         }
         Ok(store)
     }
-}
 
-fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(run)
-        .map_err(|error| {
-            StoreError::Unavailable(format!("the thread {name} cannot be started: {error}"))
+    fn mine(&self) -> MutexGuard<'_, Option<Arc<Mine>>> {
+        self.mine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes, as the entry that this store is, unless a newer one shut it out.
+    async fn write<R, W>(&self, mut work: W) -> StoreResult<R>
+    where
+        R: Send + 'static,
+        W: FnMut(&Connection, Option<&Mine>) -> Result<R, Fault> + Send + 'static,
+    {
+        let mine = self.mine().clone();
+        ask(self.writer.as_ref(), move |connection| {
+            let mine = mine.as_deref();
+            entries::fence(connection, mine)?;
+            work(connection, mine)
         })
+        .await
+    }
 }
 
 impl fmt::Debug for SqliteStore {
@@ -127,11 +143,101 @@ impl Drop for SqliteStore {
 
 #[async_trait]
 impl TaskStore for SqliteStore {
-    async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
-        ask(self.writer.as_ref(), move |connection| {
-            rows::create(connection, &tasks)
+    async fn enter(&self, entry: &Entry) -> StoreResult<Entrance> {
+        let entry = entry.clone();
+        let entered = ask(self.writer.as_ref(), move |connection| {
+            entries::enter(connection, &entry)
+        });
+        let entered = entered.await?;
+        let incarnation = entered.incarnation;
+        *self.mine() = Some(Arc::new(entered));
+        Ok(Entrance::Entered(Entered {
+            incarnation,
+            lease: None,
+        }))
+    }
+
+    async fn renew(&self) -> StoreResult<()> {
+        self.write(|_, _| Ok(())).await
+    }
+
+    async fn leave(&self) -> StoreResult<()> {
+        self.write(|_, _| Ok(())).await
+    }
+
+    async fn orphans(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
+        let Some(mine) = self.mine().clone() else {
+            return Ok(Vec::new());
+        };
+        ask(self.readers.as_ref(), move |connection| {
+            orphans::orphans(connection, &mine.node, after, limit)
         })
         .await
+    }
+
+    async fn take_over(&self, tasks: &[TaskId]) -> StoreResult<Vec<TaskId>> {
+        let tasks = tasks.to_vec();
+        self.write(move |connection, mine| match mine {
+            Some(mine) => orphans::take_over(connection, &mine.node, &tasks),
+            None => Ok(Vec::new()),
+        })
+        .await
+    }
+
+    async fn hand_over(&self, _tasks: &[TaskId], _to: &str) -> StoreResult<Vec<TaskId>> {
+        // Nobody else lives here.
+        self.write(|_, _| Ok(Vec::new())).await
+    }
+
+    async fn begun(&self, task: TaskId) -> StoreResult<Option<Incarnation>> {
+        ask(self.readers.as_ref(), move |connection| {
+            entries::begun(connection, task)
+        })
+        .await
+    }
+
+    async fn documents(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> StoreResult<Vec<Document>> {
+        let (prefix, after) = (prefix.to_owned(), after.to_owned());
+        ask(self.readers.as_ref(), move |connection| {
+            documents::after(connection, &prefix, &after, limit)
+        })
+        .await
+    }
+
+    async fn write_documents(
+        &self,
+        writes: Vec<DocumentWrite>,
+        guard: Option<Guard>,
+    ) -> StoreResult<Option<Vec<u64>>> {
+        self.write(move |connection, _| documents::write(connection, &writes, guard.as_ref()))
+            .await
+    }
+
+    async fn create_guarded(
+        &self,
+        tasks: Vec<NewTask>,
+        guard: Guard,
+    ) -> StoreResult<Option<Vec<Created>>> {
+        self.write(move |connection, _| rows::create_guarded(connection, &tasks, &guard))
+            .await
+    }
+
+    async fn attempts(&self, key: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Attempt>> {
+        let key = key.to_owned();
+        ask(self.readers.as_ref(), move |connection| {
+            documents::attempts(connection, &key, after, limit)
+        })
+        .await
+    }
+
+    async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
+        self.write(move |connection, _| rows::create(connection, &tasks))
+            .await
     }
 
     async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {
@@ -154,26 +260,20 @@ impl TaskStore for SqliteStore {
     }
 
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
-        ask(self.writer.as_ref(), move |connection| {
-            moves::transition(connection, &moves)
-        })
-        .await
+        self.write(move |connection, mine| moves::transition(connection, mine, &moves))
+            .await
     }
 
     async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>> {
         let node = node.to_owned();
-        ask(self.writer.as_ref(), move |connection| {
-            moves::claim(connection, &node, limit, now)
-        })
-        .await
+        self.write(move |connection, mine| moves::claim(connection, mine, &node, limit, now))
+            .await
     }
 
     async fn interrupted(&self, node: &str, crashed: bool) -> StoreResult<Vec<Claimed>> {
         let node = node.to_owned();
-        ask(self.writer.as_ref(), move |connection| {
-            moves::interrupted(connection, &node, crashed)
-        })
-        .await
+        self.write(move |connection, mine| moves::interrupted(connection, mine, &node, crashed))
+            .await
     }
 
     async fn begin_installer(
@@ -182,34 +282,28 @@ impl TaskStore for SqliteStore {
         target: Option<Version>,
         now: UnixTime,
     ) -> StoreResult<bool> {
-        ask(self.writer.as_ref(), move |connection| {
-            moves::begin_installer(connection, task, target, now)
+        self.write(move |connection, mine| {
+            moves::begin_installer(connection, mine, task, target, now)
         })
         .await
     }
 
     async fn touch(&self, tasks: &[TaskId], now: UnixTime) -> StoreResult<()> {
         let tasks = tasks.to_vec();
-        ask(self.writer.as_ref(), move |connection| {
-            moves::touch(connection, &tasks, now)
-        })
-        .await
+        self.write(move |connection, mine| moves::touch(connection, mine, &tasks, now))
+            .await
     }
 
     async fn cancel(&self, node: &str, which: Cancel, now: UnixTime) -> StoreResult<u64> {
         let node = node.to_owned();
-        ask(self.writer.as_ref(), move |connection| {
-            moves::cancel(connection, &node, which, now)
-        })
-        .await
+        self.write(move |connection, mine| moves::cancel(connection, mine, &node, which, now))
+            .await
     }
 
     async fn withdraw(&self, tasks: &[TaskId]) -> StoreResult<u64> {
         let tasks = tasks.to_vec();
-        ask(self.writer.as_ref(), move |connection| {
-            rows::withdraw(connection, &tasks)
-        })
-        .await
+        self.write(move |connection, _| rows::withdraw(connection, &tasks))
+            .await
     }
 
     async fn in_progress(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
@@ -221,24 +315,18 @@ impl TaskStore for SqliteStore {
 
     async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>> {
         let overdue = overdue.to_vec();
-        ask(self.writer.as_ref(), move |connection| {
-            moves::expire(connection, &overdue, now)
-        })
-        .await
+        self.write(move |connection, _| moves::expire(connection, &overdue, now))
+            .await
     }
 
     async fn purge(&self, created_until: UnixTime) -> StoreResult<u64> {
-        ask(self.writer.as_ref(), move |connection| {
-            rows::purge(connection, created_until)
-        })
-        .await
+        self.write(move |connection, _| rows::purge(connection, created_until))
+            .await
     }
 
     async fn note(&self, entries: Vec<(TaskId, TimelineEntry)>) -> StoreResult<()> {
-        ask(self.writer.as_ref(), move |connection| {
-            timeline::note(connection, &entries)
-        })
-        .await
+        self.write(move |connection, _| timeline::note(connection, &entries))
+            .await
     }
 
     async fn timeline(&self, task: TaskId) -> StoreResult<Vec<TimelineEntry>> {
@@ -267,10 +355,8 @@ impl TaskStore for SqliteStore {
         what: Confirmation,
         entry: TimelineEntry,
     ) -> StoreResult<bool> {
-        ask(self.writer.as_ref(), move |connection| {
-            moves::confirm(connection, task, &what, &entry)
-        })
-        .await
+        self.write(move |connection, _| moves::confirm(connection, task, &what, &entry))
+            .await
     }
 
     async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>> {
@@ -294,24 +380,18 @@ impl TaskStore for SqliteStore {
 
     async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()> {
         let reader = reader.to_owned();
-        ask(self.writer.as_ref(), move |connection| {
-            feed::set_place(connection, &reader, place)
-        })
-        .await
+        self.write(move |connection, _| feed::set_place(connection, &reader, place))
+            .await
     }
 
     async fn keep_readers(&self, names: &[String]) -> StoreResult<()> {
         let names = names.to_vec();
-        ask(self.writer.as_ref(), move |connection| {
-            feed::keep_readers(connection, &names)
-        })
-        .await
+        self.write(move |connection, _| feed::keep_readers(connection, &names))
+            .await
     }
 
     async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
-        ask(self.writer.as_ref(), move |connection| {
-            imports::import(connection, &tasks)
-        })
-        .await
+        self.write(move |connection, _| imports::import(connection, &tasks))
+            .await
     }
 }

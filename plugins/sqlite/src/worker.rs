@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -92,6 +93,19 @@ where
         .await
         .map_err(|_| closed())?;
     outcome.await.map_err(|_| closed())?
+}
+
+/// Starts a thread.
+pub(crate) fn start(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StoreError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|error| {
+            StoreError::Unavailable(format!("the thread {name} cannot be started: {error}"))
+        })
 }
 
 /// The thread that writes, until all senders are gone.

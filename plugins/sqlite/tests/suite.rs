@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::json;
 use wpk_api::{BuildError, Context, Factory, NodeInfo, Role, TaskStore};
 use wpk_plugin_sqlite::{SqliteStore, plugin};
+use wpk_testkit::store_suite::Stand;
+use wpk_testkit::suite::now;
 use wpk_testkit::{settings_suite, store_suite};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -18,8 +20,16 @@ async fn the_store_does_what_every_store_must() {
         Arc::new(SqliteStore::open(folder.path().join(name)).unwrap()) as Arc<dyn TaskStore>
     };
     store_suite::run(make).await;
-    // It takes tasks of a manager's own module over.
+    // It takes tasks of a manager's own module over, and keeps documents.
     store_suite::imports::run(&make).await;
+    store_suite::documents::run(&make).await;
+    store_suite::restarts::run(async || {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tasks.db");
+        Stand::new(move || now(Arc::new(SqliteStore::open(&file).unwrap()) as Arc<dyn TaskStore>))
+            .keep(folder)
+    })
+    .await;
 }
 
 fn context(home: &std::path::Path) -> Context {

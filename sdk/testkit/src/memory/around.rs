@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Entrance, Entry, Imported,
-    Incarnation, NewTask, NodeState, Overdue, Revision, StoreError, Task, TaskId, TaskStore,
-    TimelineEntry, Transition, TransitionResult, UnixTime, Version,
+    AgentId, Attempt, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Document,
+    DocumentWrite, Entrance, Entry, Guard, Imported, Incarnation, NewTask, NodeState, Overdue,
+    Revision, StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
+    UnixTime, Version,
 };
 
 /// A call of the store inside that waits to be carried out.
@@ -85,6 +86,10 @@ pass_on! {
     fn take_over(tasks: &[TaskId]) -> Vec<TaskId>;
     fn hand_over(tasks: &[TaskId], to: &str) -> Vec<TaskId>;
     fn begun(task: TaskId) -> Option<Incarnation>;
+    fn documents(prefix: &str, after: &str, limit: usize) -> Vec<Document>;
+    fn write_documents(writes: Vec<DocumentWrite>, guard: Option<Guard>) -> Option<Vec<u64>>;
+    fn create_guarded(tasks: Vec<NewTask>, guard: Guard) -> Option<Vec<Created>>;
+    fn attempts(key: &str, after: TaskId, limit: usize) -> Vec<Attempt>;
     fn create(tasks: Vec<NewTask>) -> Vec<Created>;
     fn latest(agents: &[AgentId]) -> Vec<Option<Task>>;
     fn tasks(ids: &[TaskId]) -> Vec<Option<Task>>;

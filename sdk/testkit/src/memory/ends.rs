@@ -1,5 +1,7 @@
 //! How tasks end and go, over the map of [`Tables`].
 
+use std::collections::HashSet;
+
 use wpk_api::{
     Cancel, Mover, Overdue, Status, Task, TaskId, TimelineEntry, TimelineStep, UnixTime,
 };
@@ -76,8 +78,12 @@ impl Tables {
     /// See [`wpk_api::TaskStore::purge`].
     pub fn purge(&mut self, created_until: UnixTime) -> u64 {
         let old = |row: &Row| row.task.created <= created_until && !row.task.status.is_live();
+        let kept = |row: &&Row| self.documents.keeps(row.fence.as_ref());
+        let kept: HashSet<TaskId> = self.rows.values().filter(kept).map(id).collect();
         let ids: Vec<_> = self.rows.keys().copied().collect();
-        let goes = |id: &TaskId| !self.shields_an_older_one(*id) && self.delete(*id, old);
+        let goes = |id: &TaskId| {
+            !kept.contains(id) && !self.shields_an_older_one(*id) && self.delete(*id, old)
+        };
         ids.into_iter().filter(goes).count() as u64
     }
 

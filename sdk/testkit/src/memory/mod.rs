@@ -4,9 +4,11 @@
 
 mod around;
 mod directory;
+mod documents;
 mod ends;
 mod entries;
 mod feed;
+mod fenced;
 mod imports;
 mod lossy;
 mod observer;

@@ -8,9 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Entrance, Entry, Imported,
-    Incarnation, NewTask, NodeState, Overdue, Revision, StoreError, StoreResult, Task, TaskId,
-    TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime, Version,
+    AgentId, Attempt, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Document,
+    DocumentWrite, Entrance, Entry, Guard, Imported, Incarnation, NewTask, NodeState, Overdue,
+    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
+    TransitionResult, UnixTime, Version,
 };
 
 use super::Tables;
@@ -97,6 +98,14 @@ impl MemoryStore {
         clock.unwrap_or(given)
     }
 
+    fn timed_tasks(tables: &Tables, tasks: Vec<NewTask>) -> Vec<NewTask> {
+        let timed = |task: NewTask| NewTask {
+            created: Self::time(tables, task.created),
+            ..task
+        };
+        tasks.into_iter().map(timed).collect()
+    }
+
     fn timed(tables: &Tables, entry: TimelineEntry) -> TimelineEntry {
         TimelineEntry {
             at: Self::time(tables, entry.at),
@@ -161,6 +170,41 @@ impl TaskStore for MemoryStore {
         Ok(self.tables().begun(task))
     }
 
+    async fn documents(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> StoreResult<Vec<Document>> {
+        Ok(self.tables().documents(prefix, after, limit))
+    }
+
+    async fn write_documents(
+        &self,
+        writes: Vec<DocumentWrite>,
+        guard: Option<Guard>,
+    ) -> StoreResult<Option<Vec<u64>>> {
+        Ok(self.write()?.write_documents(writes, guard.as_ref()))
+    }
+
+    async fn create_guarded(
+        &self,
+        tasks: Vec<NewTask>,
+        guard: Guard,
+    ) -> StoreResult<Option<Vec<Created>>> {
+        let created = {
+            let mut tables = self.write()?;
+            let tasks = Self::timed_tasks(&tables, tasks);
+            tables.create_guarded(tasks, &guard)
+        };
+        self.stir();
+        Ok(created)
+    }
+
+    async fn attempts(&self, key: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Attempt>> {
+        Ok(self.tables().attempts(key, after, limit))
+    }
+
     async fn stirred(&self) {
         if !self.tables().entries.is_shared() {
             return std::future::pending().await;
@@ -175,11 +219,7 @@ impl TaskStore for MemoryStore {
     async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
         let created = {
             let mut tables = self.write()?;
-            let timed = |task: NewTask| NewTask {
-                created: Self::time(&tables, task.created),
-                ..task
-            };
-            let tasks = tasks.into_iter().map(timed).collect();
+            let tasks = Self::timed_tasks(&tables, tasks);
             tables.create(tasks)
         };
         self.stir();

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use wpk_api::{
-    AgentId, Awaiting, Change, Changed, Claimed, Confirmation, Created, Incarnation, KeptOrder,
-    LONGEST_TIMELINE, NewTask, Revision, Selector, Standing, Status, Task, TaskId, TimelineEntry,
-    TimelineStep, Transition, TransitionResult, UnixTime, Version,
+    AgentId, Awaiting, Change, Changed, Claimed, Confirmation, Created, Fence, Incarnation,
+    KeptOrder, LONGEST_TIMELINE, NewTask, Revision, Selector, Standing, Status, Task, TaskId,
+    TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime, Version,
 };
 
+use super::documents::Documents;
 use super::entries::Entries;
 
 /// A task and what belongs to it.
@@ -20,12 +21,14 @@ pub(super) struct Row {
     pub(super) begun_in: Option<Incarnation>,
     pub(super) standing: Standing,
     /// What its installer was begun with.
-    target: Option<Version>,
+    pub(super) target: Option<Version>,
     pub(super) claimed: bool,
     crashes: u32,
     pub(super) timeline: Vec<TimelineEntry>,
     /// Whether its node holds the order.
     pub(super) held: bool,
+    /// The document for which it was made.
+    pub(super) fence: Option<Fence>,
     /// Under which id it is shown where it was imported from.
     pub(super) shown: Option<TaskId>,
 }
@@ -44,6 +47,7 @@ impl Row {
             claimed: false,
             crashes: 0,
             held: false,
+            fence: None,
             timeline: vec![TimelineEntry::new(created, TimelineStep::Created)],
         }
     }
@@ -59,6 +63,7 @@ pub struct Tables {
     /// Under which id a task of ours was found where others write, if not under its own.
     pub(super) moved: HashMap<TaskId, TaskId>,
     pub(super) entries: Entries,
+    pub(super) documents: Documents,
 }
 
 impl Tables {
@@ -71,6 +76,9 @@ impl Tables {
     }
 
     fn create_one(&mut self, new: NewTask) -> Created {
+        if !self.documents.lets_through(new.fence.as_ref()) {
+            return Created::Fenced;
+        }
         if new.exclusive {
             let other = |row: &&Row| {
                 row.task.agent == new.agent && row.task.node != new.node && gives_way(row)
@@ -97,6 +105,7 @@ impl Tables {
             claimed: false,
             crashes: 0,
             held: new.held,
+            fence: new.fence,
             shown: None,
             task,
         };
@@ -236,7 +245,10 @@ impl Tables {
     /// See [`wpk_api::TaskStore::begin_installer`].
     pub fn begin_installer(&mut self, id: TaskId, target: Option<Version>, now: UnixTime) -> bool {
         let may = |row: &Row| {
-            row.task.status == Status::InProgress && !row.standing.begun && self.carries_out(row)
+            row.task.status == Status::InProgress
+                && !row.standing.begun
+                && self.carries_out(row)
+                && self.documents.lets_through(row.fence.as_ref())
         };
         if !self.rows.get(&id).is_some_and(may) {
             return false;

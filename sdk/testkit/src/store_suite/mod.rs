@@ -13,7 +13,8 @@
 //! out, and what it takes over ([`entered`]); whose word counts
 //! ([`words`]), whether agents run what they were sent ([`confirmations`]), timelines
 //! and the feed ([`history`]), tasks of other programs where a store takes them over
-//! ([`imports`]), callers that race each other ([`races`]), and random sequences of all
+//! ([`imports`]), documents and what is made for them where a store keeps any ([`documents`]),
+//! callers that race each other ([`races`]), and random sequences of all
 //! operations against a simple store in memory ([`model`]), shrunk to a short one when
 //! they differ.
 //!
@@ -28,6 +29,7 @@ use crate::suite::Options;
 
 pub mod confirmations;
 pub mod contract;
+pub mod documents;
 pub mod ends;
 pub mod entered;
 pub mod history;
@@ -55,6 +57,8 @@ pub async fn run(make: impl AsyncFn() -> Arc<dyn TaskStore>) {
 pub async fn run_with(make: impl AsyncFn() -> Arc<dyn TaskStore>, options: &Options) {
     contract::run(&make).await;
     ends::run(&make).await;
+    entered::run(&make).await;
+    documents::run_where_supported(&make).await;
     words::run(&make).await;
     confirmations::run(&make).await;
     history::run(&make).await;

@@ -20,6 +20,7 @@ use wpk_api::{
     Transition,
 };
 
+use super::documents;
 use super::stand::{Daemon, Stand};
 use super::tasks::{START, TARGET, agent, bare, create, held, ok, to, upgrade};
 
@@ -28,6 +29,7 @@ pub async fn run(make: impl AsyncFn() -> Stand) {
     everything_is_there_after_every_step(&make().await).await;
     no_number_is_given_twice(&make().await).await;
     what_a_crash_interrupted_is_counted(&make().await).await;
+    documents_are_there_again(&make().await).await;
 }
 
 /// The next run of the same node.
@@ -127,5 +129,27 @@ async fn what_a_crash_interrupted_is_counted(stand: &Stand) {
         assert_eq!(interrupted[0].task.id, task);
         assert_eq!(interrupted[0].crashes, crashes);
         assert_eq!(ok(daemon.store.claim("node01", 9, START).await), []);
+    }
+}
+
+/// Where the store keeps any.
+async fn documents_are_there_again(stand: &Stand) {
+    let mut daemon = stand.daemon("node01").await;
+    let Ok(mut kept) = daemon.store.documents("", "", 99).await else {
+        return;
+    };
+    for round in 0..3 {
+        documents::change_some(&*daemon.store, round).await;
+        let attempts = ok(daemon.store.attempts("a", TaskId(0), 99).await);
+        assert_eq!(attempts.len(), 1 + round as usize);
+        let before = ok(daemon.store.documents("", "", 99).await);
+        assert_ne!(before, kept);
+        daemon = again(stand, daemon).await;
+        kept = ok(daemon.store.documents("", "", 99).await);
+        assert_eq!(kept, before);
+        assert_eq!(
+            ok(daemon.store.attempts("a", TaskId(0), 99).await),
+            attempts
+        );
     }
 }

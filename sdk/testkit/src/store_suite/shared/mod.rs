@@ -22,7 +22,7 @@
 //! store of one daemon as well is in [`super::run`], which an author runs too, and in
 //! [`super::restarts`].
 
-use super::restarts;
+use super::{documents, restarts};
 use crate::store_suite::stand::Stand;
 
 pub mod deaths;
@@ -37,4 +37,16 @@ pub async fn run(make: impl AsyncFn() -> Stand) {
     orphans::run(&make).await;
     deaths::run(&make).await;
     doubts::run(&make).await;
+    documents_are_shared(&make().await).await;
+}
+
+/// Where the store keeps any: the races of one daemon, now among several.
+async fn documents_are_shared(stand: &Stand) {
+    let mut stores = Vec::new();
+    for node in ["node01", "node02", "node03"] {
+        stores.push(stand.daemon(node).await.store);
+    }
+    if stores[0].documents("", "", 1).await.is_ok() {
+        documents::races(&stores).await;
+    }
 }

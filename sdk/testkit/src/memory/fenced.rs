@@ -1,0 +1,80 @@
+//! The tasks that are fenced by documents, over the map of [`Tables`].
+
+use wpk_api::{
+    Attempt, Created, Document, DocumentWrite, Fence, Guard, NewTask, Status, TaskId,
+    TimelineEntry, TimelineStep,
+};
+
+use super::tables::{Row, Tables, id};
+
+impl Tables {
+    /// See [`wpk_api::TaskStore::documents`].
+    pub fn documents(&self, prefix: &str, after: &str, limit: usize) -> Vec<Document> {
+        let found = self.documents.after(prefix, after);
+        found.take(limit).cloned().collect()
+    }
+
+    /// See [`wpk_api::TaskStore::write_documents`].
+    pub fn write_documents(
+        &mut self,
+        writes: Vec<DocumentWrite>,
+        guard: Option<&Guard>,
+    ) -> Option<Vec<u64>> {
+        if guard.is_some_and(|guard| !self.documents.holds(guard)) {
+            return None;
+        }
+        let mut written = self.documents.clone();
+        let mut versions = Vec::new();
+        let mut ends = Vec::new();
+        for write in writes {
+            let key = write.key.clone();
+            let (version, epoch) = written.write(write)?;
+            versions.push(version);
+            ends.push((key, epoch));
+        }
+        self.documents = written;
+        for (key, epoch) in ends {
+            self.end_before(&key, epoch);
+        }
+        Some(versions)
+    }
+
+    /// Ends what was made for a document with a lower epoch, or for one that is gone.
+    fn end_before(&mut self, key: &str, epoch: Option<u64>) {
+        let meant = |row: &&Row| {
+            let fence = row.fence.as_ref().filter(|fence| fence.key == key);
+            let before = |fence: &Fence| epoch.is_none_or(|epoch| fence.epoch < epoch);
+            fence.is_some_and(before) && row.task.status.is_live() && !row.standing.begun
+        };
+        let now = self.entries.now();
+        let ids: Vec<TaskId> = self.rows.values().filter(meant).map(id).collect();
+        for id in ids {
+            self.change(id, |row| {
+                row.task.status = Status::Cancelled;
+                row.task.updated = Some(now);
+                let entry = TimelineEntry::new(now, TimelineStep::Cancelled).asked(key);
+                row.timeline.push(entry);
+            });
+        }
+    }
+
+    /// See [`wpk_api::TaskStore::create_guarded`].
+    pub fn create_guarded(&mut self, tasks: Vec<NewTask>, guard: &Guard) -> Option<Vec<Created>> {
+        (self.documents.holds(guard)).then(|| self.create(tasks))
+    }
+
+    /// See [`wpk_api::TaskStore::attempts`].
+    pub fn attempts(&self, key: &str, after: TaskId, limit: usize) -> Vec<Attempt> {
+        let rows = self.rows.values().filter(|row| row.task.id > after);
+        let attempts = rows.filter_map(|row| {
+            let fence = row.fence.as_ref().filter(|fence| fence.key == key)?;
+            Some(Attempt {
+                task: row.task.clone(),
+                epoch: fence.epoch,
+                begun: row.standing.begun,
+                target: row.target,
+            })
+        });
+        attempts.take(limit).collect()
+    }
+}
