@@ -9,8 +9,9 @@ use serde_json::Value;
 use crate::examine::Examine;
 use crate::settings::Problem;
 use crate::{
-    AgentChange, AgentId, Cancel, Change, Confirmation, Context, Endpoint, NewTask, Overdue, Peer,
-    PluginKind, Revision, Task, TaskId, TimelineEntry, Transition, UnixTime, Version,
+    AgentChange, AgentId, Cancel, Change, Confirmation, Context, DocumentWrite, Endpoint, Guard,
+    NewTask, Overdue, Peer, PluginKind, Revision, Task, TaskId, TimelineEntry, Transition,
+    UnixTime, Version,
 };
 
 /// What a library says is inside it.
@@ -137,17 +138,17 @@ questions! {
     TasksNow { tasks: Vec<TaskId>, now: UnixTime }
     /// `cancel`.
     CancelTasks { node: String, which: Cancel, now: UnixTime }
-    /// `tasks`, `withdraw`.
+    /// `tasks`, `withdraw`, `take_over`.
     Tasks { tasks: Vec<TaskId> }
     /// `purge`.
     Purge { created_until: UnixTime }
-    /// `in_progress`, `shown`.
+    /// `in_progress`, `shown`, `orphans`.
     TasksAfter { after: TaskId, limit: usize }
     /// `expire`.
     Expire { overdue: Vec<Overdue>, now: UnixTime }
     /// `note`.
     Note { entries: Vec<(TaskId, TimelineEntry)> }
-    /// `timeline`.
+    /// `timeline`, `begun`.
     OneTask { task: TaskId }
     /// `awaiting`.
     AwaitingAfter { node: String, after: TaskId, limit: usize }
@@ -161,6 +162,18 @@ questions! {
     SetPlace { reader: String, place: Revision }
     /// `import`.
     ForeignTasks { tasks: Vec<Task> }
+    /// `hand_over`.
+    HandOver { tasks: Vec<TaskId>, to: String }
+    /// `documents`.
+    DocumentsAfter { prefix: String, after: String, limit: usize }
+    /// `write_documents`.
+    WriteDocuments { writes: Vec<DocumentWrite>, guard: Option<Guard> }
+    /// `create_guarded`.
+    CreateGuarded { tasks: Vec<NewTask>, guard: Guard }
+    /// `attempts`.
+    AttemptsAfter { key: String, after: TaskId, limit: usize }
+    /// `keep_readers`.
+    Readers { names: Vec<String> }
     /// `observe`.
     Changes { changes: Vec<Change> }
 }

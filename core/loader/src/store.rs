@@ -8,13 +8,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wpk_abi::Operation;
 use wpk_api::border::{
-    Agents, AwaitingAfter, BeginInstaller, CancelTasks, ChangesAfter, Claim, Confirm, Expire,
-    ForeignTasks, Interrupted, Moves, NewTasks, Note, Nothing, OneTask, Opened, Purge, Reader,
-    SetPlace, Tasks, TasksAfter, TasksNow,
+    Agents, AttemptsAfter, AwaitingAfter, BeginInstaller, CancelTasks, ChangesAfter, Claim,
+    Confirm, CreateGuarded, DocumentsAfter, Expire, ForeignTasks, HandOver, Interrupted, Moves,
+    NewTasks, Note, Nothing, OneTask, Opened, Purge, Reader, Readers, SetPlace, Tasks, TasksAfter,
+    TasksNow, WriteDocuments,
 };
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Imported, NewTask, Overdue,
-    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
+    AgentId, Attempt, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Document,
+    DocumentWrite, Entered, Entrance, Entry, Guard, Imported, Incarnation, NewTask, NodeState,
+    Overdue, Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
     TransitionResult, UnixTime, Version,
 };
 
@@ -23,6 +25,8 @@ use crate::instance::Instance;
 
 /// The minor version since which stores know of tasks that others made.
 const IMPORTS: u16 = 2;
+/// That since which they are entered, and keep documents (contract 3).
+const ENTRIES: u16 = 3;
 
 struct Store(Instance);
 
@@ -38,6 +42,47 @@ impl Store {
     ) -> Result<T, StoreError> {
         let answer = self.0.ask_for(operation, &question).await;
         answer.map_err(CallError::store)
+    }
+
+    /// What stores are asked since contract 3; one that does not know it is as the trait's
+    /// defaults are: one daemon's, without documents.
+    async fn ask_newer<T: DeserializeOwned>(
+        &self,
+        operation: Operation,
+        question: impl Serialize + Sync,
+        otherwise: StoreResult<T>,
+    ) -> StoreResult<T> {
+        if !self.0.border().speaks(ENTRIES) {
+            return otherwise;
+        }
+        match self.0.ask_for(operation, &question).await {
+            Err(error) if error.is_unsupported() => otherwise,
+            answer => answer.map_err(CallError::store),
+        }
+    }
+
+    /// The same where an answer says no more than that it is done.
+    async fn tell_newer(
+        &self,
+        operation: Operation,
+        question: impl Serialize + Sync,
+    ) -> StoreResult<()> {
+        let done = self.ask_newer(operation, question, Ok(Value::Null));
+        done.await.map(drop)
+    }
+
+    /// A store that keeps no documents would forget for which a task is made.
+    async fn keeps_documents(&self) -> StoreResult<bool> {
+        let (prefix, after) = (String::new(), String::new());
+        let question = DocumentsAfter {
+            prefix,
+            after,
+            limit: 0,
+        };
+        let found: Option<Vec<Document>> = self
+            .ask_newer(Operation::Documents, question, Ok(None))
+            .await?;
+        Ok(found.is_some())
     }
 
     /// Whatever is answered says that it is done.
@@ -75,7 +120,120 @@ impl Store {
 
 #[async_trait]
 impl TaskStore for Store {
-    async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
+    async fn enter(&self, entry: &Entry) -> StoreResult<Entrance> {
+        let unheeded = Entrance::Entered(Entered {
+            incarnation: 0,
+            lease: None,
+        });
+        self.ask_newer(Operation::Enter, entry.clone(), Ok(unheeded))
+            .await
+    }
+
+    async fn renew(&self) -> StoreResult<()> {
+        self.tell_newer(Operation::Renew, Nothing {}).await
+    }
+
+    async fn leave(&self) -> StoreResult<()> {
+        self.tell_newer(Operation::Leave, Nothing {}).await
+    }
+
+    async fn clock(&self) -> StoreResult<Option<UnixTime>> {
+        self.ask_newer(Operation::Clock, Nothing {}, Ok(None)).await
+    }
+
+    async fn nodes(&self) -> StoreResult<Vec<NodeState>> {
+        self.ask_newer(Operation::Nodes, Nothing {}, Ok(Vec::new()))
+            .await
+    }
+
+    async fn orphans(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
+        let question = TasksAfter { after, limit };
+        self.ask_newer(Operation::Orphans, question, Ok(Vec::new()))
+            .await
+    }
+
+    async fn take_over(&self, tasks: &[TaskId]) -> StoreResult<Vec<TaskId>> {
+        let tasks = tasks.to_vec();
+        self.ask_newer(Operation::TakeOver, Tasks { tasks }, Ok(Vec::new()))
+            .await
+    }
+
+    async fn hand_over(&self, tasks: &[TaskId], to: &str) -> StoreResult<Vec<TaskId>> {
+        let (tasks, to) = (tasks.to_vec(), to.to_owned());
+        self.ask_newer(Operation::HandOver, HandOver { tasks, to }, Ok(Vec::new()))
+            .await
+    }
+
+    async fn begun(&self, task: TaskId) -> StoreResult<Option<Incarnation>> {
+        self.ask_newer(Operation::Begun, OneTask { task }, Ok(None))
+            .await
+    }
+
+    async fn documents(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> StoreResult<Vec<Document>> {
+        let question = DocumentsAfter {
+            prefix: prefix.to_owned(),
+            after: after.to_owned(),
+            limit,
+        };
+        let none = Err(StoreError::keeps_no_documents());
+        self.ask_newer(Operation::Documents, question, none).await
+    }
+
+    async fn write_documents(
+        &self,
+        writes: Vec<DocumentWrite>,
+        guard: Option<Guard>,
+    ) -> StoreResult<Option<Vec<u64>>> {
+        let asked = writes.len();
+        let question = WriteDocuments { writes, guard };
+        let none = Err(StoreError::keeps_no_documents());
+        let written = self.ask_newer(Operation::WriteDocuments, question, none);
+        let written: Option<Vec<u64>> = written.await?;
+        written.map(|written| self.each(written, asked)).transpose()
+    }
+
+    async fn create_guarded(
+        &self,
+        tasks: Vec<NewTask>,
+        guard: Guard,
+    ) -> StoreResult<Option<Vec<Created>>> {
+        let asked = tasks.len();
+        let question = CreateGuarded { tasks, guard };
+        let none = Err(StoreError::keeps_no_documents());
+        let created = self.ask_newer(Operation::CreateGuarded, question, none);
+        let created: Option<Vec<Created>> = created.await?;
+        created.map(|created| self.each(created, asked)).transpose()
+    }
+
+    async fn attempts(&self, key: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Attempt>> {
+        let key = key.to_owned();
+        let question = AttemptsAfter { key, after, limit };
+        let none = Err(StoreError::keeps_no_documents());
+        self.ask_newer(Operation::Attempts, question, none).await
+    }
+
+    async fn keep_readers(&self, names: &[String]) -> StoreResult<()> {
+        let names = names.to_vec();
+        self.tell_newer(Operation::KeepReaders, Readers { names })
+            .await
+    }
+
+    async fn create(&self, mut tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
+        if tasks.iter().any(|task| task.fence.is_some()) && !self.keeps_documents().await? {
+            let fenced: Vec<bool> = tasks.iter().map(|task| task.fence.is_some()).collect();
+            tasks.retain(|task| task.fence.is_none());
+            let mut created = self.create(tasks).await?.into_iter();
+            let each = |fenced: &bool| match fenced {
+                true => Some(Created::Fenced),
+                false => created.next(),
+            };
+            return Ok(fenced.iter().filter_map(each).collect());
+        }
         let asked = tasks.len();
         let question = NewTasks { tasks };
         self.ask_each(Operation::Create, question, asked).await

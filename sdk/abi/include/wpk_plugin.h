@@ -76,7 +76,7 @@ extern "C" {
 #endif
 
 #define WPK_MAJOR 1
-#define WPK_MINOR 2
+#define WPK_MINOR 3
 
 /* Bits of wpk_header.features. The host sets those it offers, a plugin those it
  * cannot do without; a plugin that needs one the host lacks is not loaded. */
@@ -88,7 +88,8 @@ typedef struct wpk_header {
     uint32_t size;     /* sizeof the whole table, as compiled */
     uint16_t major;    /* WPK_MAJOR */
     uint16_t minor;    /* WPK_MINOR; a library of minor 0 is not asked operations 3 and 4, one
-                        * below 2 is not told of "abandoned" tasks */
+                        * below 2 is not told of "abandoned" tasks, one below 3 is not
+                        * asked operations 103 to 111 and 120 to 124 */
     uint64_t features; /* WPK_FEATURE_... */
 } wpk_header;
 
@@ -239,7 +240,8 @@ enum {
     /* Store. Every call is one transaction: all of it is on disk when it is
      * completed WPK_OK, nothing of it otherwise. The moves between statuses are
      * those of the documentation, section 3.
-     * A store says "contract": 2 in the library's description; one that says less
+     * A store says "contract": 3 in the library's description; 2 is taken for a store of one
+     * daemon without entries and documents (103 to 111, 120 to 124); one that says less
      * is refused when it is configured.
      * Task: {"id": n, "agent": id, "node": s, "module": s, "command": s,
      *   "created": time, "updated": time|null, "status": "Pending"|"In progress"|
@@ -252,8 +254,12 @@ enum {
      * Revision: a number, 1 and up.
      *
      * {"tasks": [{"agent": id, "node": s, "module": s, "command": s, "created": time,
-     *   "order": Order|null, "exclusive": bool}, ...]}
-     * -> [{"task": n} | {"already_live": n}, ...], one for each, in order. */
+     *   "order": Order|null, "exclusive": bool, "held": bool,
+     *   "fence": {"key": s, "epoch": n} (may be absent)}, ...]}
+     * -> [{"task": n} | {"already_live": n} | "fenced", ...], one for each, in order. A
+     * waiting task of another node gives way to an exclusive one only if it has no order
+     * and is not "held". "fenced": see WPK_OP_WRITE_DOCUMENTS; no task with a fence is sent
+     * to a store that keeps no documents. */
     WPK_OP_CREATE = 80,
     /* {"agents": [id, ...]} -> [Task|null, ...], one for each, in order. */
     WPK_OP_LATEST = 81,
@@ -315,6 +321,43 @@ enum {
      * over, which is an answer like any other. Since minor version 2. */
     WPK_OP_IMPORT = 102,
 
+    /* Store of contract 3, all since minor version 3. What is WPK_UNSUPPORTED is as in a
+     * store of one daemon (enter, renew, leave, clock, nodes, orphans, take_over, hand_over,
+     * begun, keep_readers) or of one that keeps no documents (the others).
+     *
+     * An instance that was entered is that entry: from then on a task with an order is
+     * claimed, begun, touched, cancelled and moved by "delivery" only where its node is the
+     * entry's, and each of its writes ends as WPK_FENCED, without effect, once somebody
+     * entered under that name after it. Times in questions count only where `clock` says
+     * null or the instance was not entered; else the store's own are written.
+     * Holder: {"host": s, "machine": s, "process": n, "started": s}
+     * Duration: {"secs": n, "nanos": n}
+     * Held: {"holder": Holder, "incarnation": n, "age": Duration, "left": Duration}
+     *
+     * {"node": s, "holder": Holder, "replaces": n (may be absent)}
+     * -> {"entered": {"incarnation": n, "lease": Duration (absent: one daemon's store)}}
+     *  | {"held": Held}: the name's lease lives, and "replaces" is not its incarnation. */
+    WPK_OP_ENTER = 103,
+    /* {} -> null: the lease begins anew. */
+    WPK_OP_RENEW = 104,
+    /* {} -> null: the lease ends now. */
+    WPK_OP_LEAVE = 105,
+    /* {} -> time|null: the clock that all go by who share the store. */
+    WPK_OP_CLOCK = 106,
+    /* {} -> [{"node": s, "held": Held, "lives": bool}, ...] */
+    WPK_OP_NODES = 107,
+    /* {"after": n, "limit": n} -> [Task, ...]: live ones with an order whose installer was
+     * not begun, of other nodes whose lease does not live. */
+    WPK_OP_ORPHANS = 108,
+    /* {"tasks": [n, ...]} -> [n, ...]: those that were such, and are the entry's now, to be
+     * claimed anew. */
+    WPK_OP_TAKE_OVER = 109,
+    /* {"tasks": [n, ...], "to": s} -> [n, ...]: the entry's own ones that another, living
+     * node has now. */
+    WPK_OP_HAND_OVER = 110,
+    /* {"task": n} -> n|null: the incarnation that began its installer. */
+    WPK_OP_BEGUN = 111,
+
     /* Observer: is told of every change of every task, in the order of the store's feed,
      * and shows or passes it on. {"changes": [Change, ...]} (Change: see WPK_OP_CHANGES)
      * -> null: all of it is done, wherever it had to be written. After an error, or where
@@ -328,7 +371,31 @@ enum {
      * wpkd compares them with its own at the start and every minute, imports what others
      * made, and sends what differs to WPK_OP_OBSERVE. WPK_UNSUPPORTED or []: there is
      * nothing to compare. Since minor version 2. */
-    WPK_OP_SHOWN = 113
+    WPK_OP_SHOWN = 113,
+
+    /* Store of contract 3 that keeps documents beside tasks, since minor version 3.
+     * Document: {"key": s, "version": n, "epoch": n, "keeps_tasks": bool, "text": s}
+     * Guard: {"key": s, "version": n}
+     * Keys have 1 to 255 bytes, a text up to 16 MiB. Numbers are below 2^64.
+     *
+     * {"prefix": s, "after": s, "limit": n} -> [Document, ...], in the order of their bytes.
+     * With "limit": 0 it is asked whether there are documents at all. */
+    WPK_OP_DOCUMENTS = 120,
+    /* {"writes": [{"key": s, "expected": n|null, "becomes": {"epoch": n, "keeps_tasks": bool,
+     *   "text": s}|null}, ...], "guard": Guard|null} -> [version, ...], or null: nothing was
+     * written, since a version is not as expected, the guard does not hold, an epoch would
+     * be lowered, or something is too long. A raised epoch and a deletion cancel the live
+     * tasks made for the document (with a lower epoch), whose installer was not begun. No
+     * version comes twice in a store. */
+    WPK_OP_WRITE_DOCUMENTS = 121,
+    /* {"tasks": as WPK_OP_CREATE, "guard": Guard} -> as WPK_OP_CREATE, or null: the guard
+     * does not hold. */
+    WPK_OP_CREATE_GUARDED = 122,
+    /* {"key": s, "after": n, "limit": n}
+     * -> [{"task": Task, "epoch": n, "begun": bool, "target": "vX.Y.Z" (may be absent)}, ...] */
+    WPK_OP_ATTEMPTS = 123,
+    /* {"names": [s, ...]} -> null: every reader of the feed with another name is forgotten. */
+    WPK_OP_KEEP_READERS = 124
 };
 
 /* Levels of log lines. */
@@ -380,7 +447,7 @@ struct wpk_plugin {
     /* JSON, valid as long as the table:
      *   {"name": "my-plugin", "version": "1.0.0", "plugins": [
      *     {"kind": "provider", "type": "my-store", "schema": {JSON schema of the settings}},
-     *     {"kind": "store", "type": "my-store", "contract": 2}, ...]}
+     *     {"kind": "store", "type": "my-store", "contract": 3}, ...]}
      * Names and types are 1 to 64 of a-z, 0-9, '-', '_' and '.'. A type must not be
      * one wpkd has already. `schema` may be left out; with it `wpkd check` finds
      * unknown keys, wrong types and missing settings by itself. Understood:

@@ -178,10 +178,38 @@ operations! {
     Tasks = 101, "tasks";
     /// Store, contract 2: takes over tasks that others made. Since minor version 2.
     Import = 102, "import";
+    /// Store, contract 3: a daemon enters under its node's name. Since minor version 3.
+    Enter = 103, "enter";
+    /// Store, contract 3: the entry lives for one more lease. Since minor version 3.
+    Renew = 104, "renew";
+    /// Store, contract 3: the entry ends. Since minor version 3.
+    Leave = 105, "leave";
+    /// Store, contract 3: what time it is. Since minor version 3.
+    Clock = 106, "clock";
+    /// Store, contract 3: who entered. Since minor version 3.
+    Nodes = 107, "nodes";
+    /// Store, contract 3: what may be taken over. Since minor version 3.
+    Orphans = 108, "orphans";
+    /// Store, contract 3: takes tasks over. Since minor version 3.
+    TakeOver = 109, "take_over";
+    /// Store, contract 3: gives tasks to another node. Since minor version 3.
+    HandOver = 110, "hand_over";
+    /// Store, contract 3: who began an installer. Since minor version 3.
+    Begun = 111, "begun";
     /// Observer: some changes of tasks. Since minor version 2.
     Observe = 112, "observe";
     /// Observer: the tasks that stand where it writes. Since minor version 2.
     Shown = 113, "shown";
+    /// Store, contract 3: what is kept beside tasks. Since minor version 3.
+    Documents = 120, "documents";
+    /// Store, contract 3: writes documents, all or none. Since minor version 3.
+    WriteDocuments = 121, "write_documents";
+    /// Store, contract 3: creates tasks while a guard holds. Since minor version 3.
+    CreateGuarded = 122, "create_guarded";
+    /// Store, contract 3: tasks that were made for a document. Since minor version 3.
+    Attempts = 123, "attempts";
+    /// Store, contract 3: which readers of the feed there are. Since minor version 3.
+    KeepReaders = 124, "keep_readers";
 }
 
 /// The word of an operation's number, for messages.

@@ -147,6 +147,8 @@ fn expected() -> Expected {
         TIMED_OUT,
         CLOSED,
         NOT_SUPPORTED,
+        UNCERTAIN,
+        FENCED,
         NO_PACKAGE,
         NOT_REACHABLE,
         NOT_LISTED,

@@ -68,6 +68,7 @@ mod exports;
 mod failure;
 mod log;
 mod operations;
+mod shared_store;
 mod source;
 mod streams;
 

@@ -19,6 +19,7 @@ use crate::core::{Core, Instance, lock};
 use crate::exchange::{Answer, Question, unknown};
 use crate::exports::Entry;
 use crate::failure::Failure;
+use crate::shared_store;
 use crate::source::EngineBehind;
 use crate::streams::Pulled;
 
@@ -308,7 +309,7 @@ async fn ask_history(store: &dyn TaskStore, mut question: Question) -> Result<An
             let ForeignTasks { tasks } = question.read()?;
             Answer::json(store.import(tasks).await?)
         }
-        other => Err(unknown(other.code())),
+        _ => shared_store::ask(store, question).await,
     }
 }
 
