@@ -15,6 +15,7 @@ use wpk_api::{
 use wpk_loader::{LoadOptions, LoadedFactory, LoadedPlugin, load};
 use wpk_testkit::library::Library;
 use wpk_testkit::stands::{self, ChannelFactories};
+use wpk_testkit::store_suite::Stand;
 use wpk_testkit::suite::{Options, now};
 use wpk_testkit::{
     Home, cluster_suite, directory_suite, observer_suite, provider_suite, settings_suite,
@@ -145,7 +146,20 @@ async fn sqlite() {
         let settings = json!({"path": path});
         factory.build(&settings, &home.context()).unwrap()
     };
-    store_suite::run_with(make, &options).await;
+    store_suite::run_with(&make, &options).await;
+    store_suite::documents::run(&make).await;
+    let again = AtomicU32::new(0);
+    let home = Arc::new(home);
+    store_suite::restarts::run(async || {
+        let path = format!("again-{}.db", again.fetch_add(1, Ordering::Relaxed));
+        let (factory, home) = (Arc::clone(&factory), Arc::clone(&home));
+        Stand::new(move || {
+            now(factory
+                .build(&json!({"path": path}), &home.context())
+                .unwrap())
+        })
+    })
+    .await;
     assert_eq!(plugin.quarantined(), None);
 }
 

@@ -14,6 +14,10 @@ use crate::tasks::Tasks;
 
 impl Tasks {
     pub(crate) fn create(&mut self, new: NewTask) -> Result<Created, serde_json::Error> {
+        if new.fence.is_some() {
+            // It keeps no documents, for which tasks could be made.
+            return Ok(Created::Fenced);
+        }
         let order = new.order.as_ref().map(serde_json::to_value).transpose()?;
         if new.exclusive {
             let mut live = None;
@@ -40,6 +44,7 @@ impl Tasks {
             task,
             order,
             begun: false,
+            begun_in: None,
             target: None,
             claimed: false,
             held: new.held,
@@ -65,8 +70,7 @@ impl Tasks {
             return TransitionResult::Refused(None);
         };
         let task = &entry.task;
-        let other_node = one.to.needs_same_node() && task.node != one.node;
-        if !task.status.may_become(&one.to, entry.standing(), one.by) || other_node {
+        if !one.is_open(task, entry.standing(), self.entered.as_deref()) {
             return TransitionResult::Refused(Some(task.clone()));
         }
         let mut entry = entry.clone();
@@ -99,7 +103,10 @@ impl Tasks {
     }
 
     pub(crate) fn claim(&mut self, node: &str, limit: usize, now: UnixTime) -> Vec<Claimed> {
-        let waiting = |entry: &Entry| entry.task.node == node && waits(entry);
+        let entered = self.entered.clone();
+        let waiting = |entry: &Entry| {
+            entry.task.node == node && waits(entry) && is_carried_out(entry, entered.as_deref())
+        };
         let taken = self.edit(limit, waiting, |entry| {
             entry.claimed = true;
             entry.task.status = Status::InProgress;
@@ -111,7 +118,8 @@ impl Tasks {
     pub(crate) fn interrupted(&mut self, node: &str, crashed: bool) -> Vec<Claimed> {
         let interrupted = |entry: &&Entry| {
             let task = &entry.task;
-            entry.claimed && !entry.begun && task.status == Status::InProgress && task.node == node
+            let under_way = entry.claimed && !entry.begun && task.status == Status::InProgress;
+            under_way && task.node == node && is_carried_out(entry, self.entered.as_deref())
         };
         let mut found: Vec<Entry> = self.entries.values().filter(interrupted).cloned().collect();
         if crashed {
@@ -129,9 +137,14 @@ impl Tasks {
         target: Option<Version>,
         now: UnixTime,
     ) -> bool {
-        let may = |entry: &Entry| entry.task.status == Status::InProgress && !entry.begun;
+        let (entered, incarnation) = (self.entered.clone(), self.incarnation);
+        let may = |entry: &Entry| {
+            let ready = entry.task.status == Status::InProgress && !entry.begun;
+            ready && is_carried_out(entry, entered.as_deref())
+        };
         let begun = self.edit_one(id, may, |entry| {
             entry.begun = true;
+            entry.begun_in = Some(incarnation);
             entry.target = target;
             entry.task.updated = Some(now);
             let upgrade = TimelineEntry::new(now, TimelineStep::Upgrade);
@@ -141,18 +154,23 @@ impl Tasks {
     }
 
     pub(crate) fn touch(&mut self, ids: &[TaskId], now: UnixTime) {
-        let in_progress = |entry: &Entry| entry.task.status == Status::InProgress;
+        let entered = self.entered.clone();
+        let in_progress = |entry: &Entry| {
+            entry.task.status == Status::InProgress && is_carried_out(entry, entered.as_deref())
+        };
         for id in ids {
             self.edit_one(*id, in_progress, |entry| entry.task.updated = Some(now));
         }
     }
 
     pub(crate) fn cancel(&mut self, node: &str, which: Cancel, now: UnixTime) -> u64 {
+        let entered = self.entered.clone();
         let meant = |entry: &Entry| {
             let (task, standing) = (&entry.task, entry.standing());
             let cancelled = Status::Cancelled;
             let waits = task.status == Status::Pending;
             task.node == node
+                && is_carried_out(entry, entered.as_deref())
                 && (task.status).may_become(&cancelled, standing, Mover::Delivery)
                 && match which {
                     Cancel::WithoutOrder | Cancel::Abandoned => {
@@ -267,6 +285,12 @@ impl Tasks {
         });
         confirmed.is_some()
     }
+}
+
+/// Whether a task is carried out by the daemon that entered under this name.
+fn is_carried_out(entry: &Entry, entered: Option<&str>) -> bool {
+    let standing = entry.standing();
+    standing.is_carried_out_by(&entry.task.node, entered)
 }
 
 /// Whether a task waits, and nobody holds an order of it.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wpk_plugin::api::{
-    Change, Claimed, Confirmation, Revision, Standing, Task, TaskId, TimelineEntry, Version,
+    Change, Claimed, Confirmation, Incarnation, Revision, Standing, Task, TaskId, TimelineEntry,
+    Version,
 };
 
 /// A task and what else is known of it.
@@ -18,6 +19,9 @@ pub(crate) struct Entry {
     /// Whether the installer was begun.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) begun: bool,
+    /// In which run of a daemon it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) begun_in: Option<Incarnation>,
     /// Which version it was begun with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<Version>,
@@ -66,6 +70,9 @@ impl Entry {
 pub(crate) struct Changes {
     /// The highest id ever given, so that none is given again after a purge.
     pub(crate) last: i64,
+    /// The newest run of a daemon, so that the next gets a higher number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) incarnation: Option<Incarnation>,
     /// Tasks as they are now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) put: Vec<Entry>,
@@ -102,7 +109,8 @@ impl Changes {
 
     /// Whether the line would say nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.put.is_empty()
+        self.incarnation.is_none()
+            && self.put.is_empty()
             && self.gone.is_empty()
             && self.feed.is_empty()
             && self.places.is_empty()

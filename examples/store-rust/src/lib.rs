@@ -7,6 +7,7 @@
 
 mod calls;
 mod changes;
+mod entered;
 mod feed;
 mod journal;
 mod store;

@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Mutex;
 use wpk_plugin::api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, NewTask, Overdue, Revision,
-    StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
-    UnixTime, Version,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Entered, Entrance, Entry,
+    Incarnation, NewTask, Overdue, Revision, StoreError, StoreResult, Task, TaskId, TaskStore,
+    TimelineEntry, Transition, TransitionResult, UnixTime, Version,
 };
 use wpk_plugin::async_trait;
 
@@ -89,6 +89,30 @@ impl JournalStore {
 
 #[async_trait]
 impl TaskStore for JournalStore {
+    // One process has the journal: nobody can shut this one out, and there are no leases.
+    async fn enter(&self, entry: &Entry) -> StoreResult<Entrance> {
+        let incarnation = self.call(|tasks| Ok(tasks.enter())).await?;
+        self.writer.lock().await.tasks.entered = Some(entry.node.clone());
+        Ok(Entrance::Entered(Entered {
+            incarnation,
+            lease: None,
+        }))
+    }
+
+    async fn orphans(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
+        self.call(move |tasks| Ok(tasks.orphans(after, limit)))
+            .await
+    }
+
+    async fn take_over(&self, ids: &[TaskId]) -> StoreResult<Vec<TaskId>> {
+        let ids = ids.to_vec();
+        self.call(move |tasks| Ok(tasks.take_over(&ids))).await
+    }
+
+    async fn begun(&self, task: TaskId) -> StoreResult<Option<Incarnation>> {
+        self.call(move |tasks| Ok(tasks.begun(task))).await
+    }
+
     async fn create(&self, new: Vec<NewTask>) -> StoreResult<Vec<Created>> {
         self.call(|tasks| {
             let created = new.into_iter().map(|new| tasks.create(new));

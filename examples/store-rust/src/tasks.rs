@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use wpk_plugin::api::{AgentId, Task, TaskId};
+use wpk_plugin::api::{AgentId, Incarnation, Task, TaskId};
 
 use crate::changes::{Changes, Entry};
 use crate::feed::Feed;
@@ -17,6 +17,10 @@ pub(crate) struct Tasks {
     pub(crate) of_agent: HashMap<AgentId, BTreeSet<TaskId>>,
     /// The highest id that was ever given.
     pub(crate) last: i64,
+    /// The newest run of a daemon, and under which name this one entered.
+    pub(crate) incarnation: Incarnation,
+    pub(crate) entered: Option<String>,
+    incarnation_before: Incarnation,
     /// What was there before the call that is under way, and the `last` of then.
     before: BTreeMap<TaskId, Option<Entry>>,
     last_before: i64,
@@ -29,6 +33,7 @@ impl Tasks {
     /// Applies a line of the journal.
     pub(crate) fn apply(&mut self, changes: Changes) {
         self.last = self.last.max(changes.last);
+        self.incarnation = changes.incarnation.unwrap_or(self.incarnation);
         for entry in changes.put {
             self.last = self.last.max(entry.task.id.0);
             self.set(entry.task.id, Some(entry));
@@ -47,6 +52,7 @@ impl Tasks {
         Changes {
             feed,
             places,
+            incarnation: (self.incarnation > 0).then_some(self.incarnation),
             ..Changes::of(self.last, self.entries.keys().copied(), &self.entries)
         }
     }
@@ -62,6 +68,7 @@ impl Tasks {
         let changes = Changes {
             feed,
             places,
+            incarnation: (self.incarnation > self.incarnation_before).then_some(self.incarnation),
             ..Changes::of(self.last, self.before.keys().copied(), &self.entries)
         };
         (!changes.is_empty()).then_some(changes)
@@ -78,6 +85,7 @@ impl Tasks {
     pub(crate) fn keep(&mut self) {
         self.before.clear();
         self.last_before = self.last;
+        self.incarnation_before = self.incarnation;
         self.feed.keep();
         if std::mem::take(&mut self.purged) {
             self.feed.forget(|id| self.entries.contains_key(&id));
@@ -90,6 +98,7 @@ impl Tasks {
             self.swap(id, entry);
         }
         self.last = self.last_before;
+        self.incarnation = self.incarnation_before;
         self.before.clear();
         self.purged = false;
         self.feed.undo();

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use store_rust::JournalStore;
 use wpk_plugin::api::{Cancel, Created, Status, StoreError, TaskId, TaskStore};
-use wpk_testkit::store_suite::{self, START, agent, bare, to, upgrade};
+use wpk_testkit::store_suite::{self, START, Stand, agent, bare, to, upgrade};
+use wpk_testkit::suite::now;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_does_what_every_store_must() {
@@ -17,6 +18,13 @@ async fn it_does_what_every_store_must() {
     store_suite::run(async || {
         let name = next.fetch_add(1, Ordering::Relaxed).to_string();
         Arc::new(JournalStore::open(&folder.path().join(name)).unwrap()) as Arc<dyn TaskStore>
+    })
+    .await;
+    store_suite::restarts::run(async || {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tasks.journal");
+        Stand::new(move || now(Arc::new(JournalStore::open(&file).unwrap()) as Arc<dyn TaskStore>))
+            .keep(folder)
     })
     .await;
 }
