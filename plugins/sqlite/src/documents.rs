@@ -1,39 +1,16 @@
-//! Documents, and the tasks that are fenced by them.
+//! Documents, and which tasks were made for them. What a new epoch ends is in `fenced`.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wpk_api::{
-    Attempt, Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT, LONGEST_KEY, NewDocument,
-    Standing, Status, TaskId, TimelineEntry, TimelineStep,
+    Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT, LONGEST_KEY, NewDocument, TaskId,
 };
 
 use crate::fault::Fault;
-use crate::read::{self, columns, live};
 use crate::statement::prepared;
-use crate::{entries, moves, timeline};
 
 /// Keys that begin with `?1`, by their bytes: no pattern, in which some letters mean more.
 const AFTER: &str = "SELECT KEY, VERSION, EPOCH, KEEPS_TASKS, TEXT FROM WPKD_DOCUMENTS \
     WHERE KEY > ?2 AND KEY >= ?1 AND substr(KEY, 1, length(?1)) = ?1 ORDER BY KEY LIMIT ?3";
-
-pub(crate) const ATTEMPTS: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", f.EPOCH, o.INSTALLER_BEGUN IS NOT NULL, o.TARGET FROM WPKD_FENCES f \
-     CROSS JOIN TASKS t ON t.TASK_ID = f.TASK_ID \
-     LEFT JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID \
-     WHERE f.KEY = ?1 AND f.TASK_ID > ?2 AND t.AGENT_ID BETWEEN 0 AND 2147483647 \
-     ORDER BY f.TASK_ID LIMIT ?3"
-);
-
-/// What is fenced by a document and live.
-pub(crate) const FENCED: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", f.EPOCH FROM WPKD_FENCES f CROSS JOIN TASKS t ON t.TASK_ID = f.TASK_ID \
-     LEFT JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID WHERE f.KEY = ?1 AND ",
-    live!(),
-    " ORDER BY f.TASK_ID"
-);
 
 /// See [`wpk_api::TaskStore::documents`].
 pub(crate) fn after(
@@ -49,7 +26,7 @@ pub(crate) fn after(
 }
 
 /// Numbers of 64 bits are kept by their bits.
-fn unsigned(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+pub(crate) fn unsigned(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(at)?.cast_unsigned())
 }
 
@@ -106,22 +83,9 @@ pub(crate) fn fence_of(connection: &Connection, id: TaskId) -> Result<Option<Fen
     Ok(found.optional()?)
 }
 
-/// See [`wpk_api::TaskStore::write_documents`].
-pub(crate) fn write(
-    connection: &Connection,
-    writes: &[DocumentWrite],
-    guard: Option<&Guard>,
-) -> Result<Option<Vec<u64>>, Fault> {
-    prepared(connection, "SAVEPOINT documents")?.execute([])?;
-    let written = write_each(connection, writes, guard)?;
-    if written.is_none() {
-        prepared(connection, "ROLLBACK TO documents")?.execute([])?;
-    }
-    prepared(connection, "RELEASE documents")?.execute([])?;
-    Ok(written)
-}
-
-fn write_each(
+/// Writes documents one after the other; on `None` the caller takes back what was
+/// written.
+pub(crate) fn write_each(
     connection: &Connection,
     writes: &[DocumentWrite],
     guard: Option<&Guard>,
@@ -146,10 +110,6 @@ fn write_each(
             }
         }
         versions.push(version);
-    }
-    for one in writes {
-        let epoch = one.becomes.as_ref().map(|new| new.epoch);
-        end_before(connection, &one.key, epoch)?;
     }
     Ok(Some(versions))
 }
@@ -189,45 +149,4 @@ fn put(connection: &Connection, key: &str, version: u64, new: &NewDocument) -> R
         new.text,
     ])?;
     Ok(())
-}
-
-/// Ends what was made for a document with a lower epoch, or for one that is gone, and
-/// whose installer was not begun.
-fn end_before(connection: &Connection, key: &str, epoch: Option<u64>) -> Result<(), Fault> {
-    let mut fenced = prepared(connection, FENCED)?;
-    let rows = fenced.query_map([key], |row| Ok((read::task(row)?, unsigned(row, 10)?)))?;
-    let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
-    let now = entries::now();
-    for (mut task, made) in rows {
-        let Standing { begun, .. } = read::standing(connection, task.id)?;
-        if begun || epoch.is_some_and(|epoch| made >= epoch) {
-            continue;
-        }
-        task.status = Status::Cancelled;
-        task.updated = Some(now);
-        moves::set(connection, &task)?;
-        let entry = TimelineEntry::new(now, TimelineStep::Cancelled).asked(key);
-        timeline::add(connection, task.id, &entry)?;
-    }
-    Ok(())
-}
-
-/// See [`wpk_api::TaskStore::attempts`].
-pub(crate) fn attempts(
-    connection: &Connection,
-    key: &str,
-    after: TaskId,
-    limit: usize,
-) -> Result<Vec<Attempt>, Fault> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut statement = prepared(connection, ATTEMPTS)?;
-    let rows = statement.query_map(params![key, after.0, limit], |row| {
-        Ok(Attempt {
-            task: read::task(row)?,
-            epoch: unsigned(row, 10)?,
-            begun: row.get(11)?,
-            target: read::version(read::text(row.get_ref(12)?)),
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -14,7 +14,8 @@
 //! `read`, `rows` (tasks come and go) and `moves` (the statements, prepared by
 //! `statement`), `imports` (tasks of other programs), `timeline`, `feed` (changes and their
 //! readers), `entries` (which run of a daemon has the file), `orphans` (tasks of a former
-//! name), `documents`, `fault` (errors),
+//! name), `documents` and `fenced` (what is
+//! kept beside tasks, and the tasks made for it), `fault` (errors),
 //! `examine` (what the doctor is told), `store`.
 
 mod adopt;
@@ -23,6 +24,7 @@ mod entries;
 mod examine;
 mod fault;
 mod feed;
+mod fenced;
 mod imports;
 mod lock;
 mod moves;

@@ -353,8 +353,8 @@ mod tests {
             (read::AWAITING, "WPKD_ORDERS_AWAITED"),
             (read::BEGUN_AFTER, "WPKD_TASKS_AGENT"),
             (crate::orphans::ORPHANS, "WPKD_TASKS_WORK"),
-            (documents::ATTEMPTS, "WPKD_FENCES_KEY"),
-            (documents::FENCED, "WPKD_FENCES_KEY"),
+            (crate::fenced::ATTEMPTS, "WPKD_FENCES_KEY"),
+            (crate::fenced::FENCED, "WPKD_FENCES_KEY"),
         ] {
             let mut statement = connection
                 .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))

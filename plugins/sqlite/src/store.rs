@@ -20,7 +20,7 @@ use crate::fault::Fault;
 use crate::lock::Lock;
 use crate::near::Near;
 use crate::worker::{Call, Reader, WAITING, Writer, ask, start};
-use crate::{documents, feed, imports, moves, open, orphans, read, rows, timeline};
+use crate::{documents, feed, fenced, imports, moves, open, orphans, read, rows, timeline};
 
 type Thread = mpsc::Sender<Box<dyn Call>>;
 
@@ -214,7 +214,7 @@ impl TaskStore for SqliteStore {
         writes: Vec<DocumentWrite>,
         guard: Option<Guard>,
     ) -> StoreResult<Option<Vec<u64>>> {
-        self.write(move |connection, _| documents::write(connection, &writes, guard.as_ref()))
+        self.write(move |connection, _| fenced::write(connection, &writes, guard.as_ref()))
             .await
     }
 
@@ -230,7 +230,7 @@ impl TaskStore for SqliteStore {
     async fn attempts(&self, key: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Attempt>> {
         let key = key.to_owned();
         ask(self.readers.as_ref(), move |connection| {
-            documents::attempts(connection, &key, after, limit)
+            fenced::attempts(connection, &key, after, limit)
         })
         .await
     }
