@@ -150,7 +150,7 @@ questions! {
     Note { entries: Vec<(TaskId, TimelineEntry)> }
     /// `timeline`, `begun`.
     OneTask { task: TaskId }
-    /// `awaiting`.
+    /// `awaiting`, `staging`.
     AwaitingAfter { node: String, after: TaskId, limit: usize }
     /// `confirm`.
     Confirm { task: TaskId, confirmation: Confirmation, entry: TimelineEntry }

@@ -217,6 +217,13 @@ impl TaskStore for Store {
         self.ask_newer(Operation::Attempts, question, none).await
     }
 
+    async fn staging(&self, node: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Claimed>> {
+        let node = node.to_owned();
+        let question = AwaitingAfter { node, after, limit };
+        self.ask_newer(Operation::Staging, question, Ok(Vec::new()))
+            .await
+    }
+
     async fn keep_readers(&self, names: &[String]) -> StoreResult<()> {
         let names = names.to_vec();
         self.tell_newer(Operation::KeepReaders, Readers { names })

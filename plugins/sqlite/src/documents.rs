@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wpk_api::{
     Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT, LONGEST_KEY, NewDocument, TaskId,
+    UnixTime,
 };
 
 use crate::fault::Fault;
@@ -54,7 +55,17 @@ pub(crate) fn holds(connection: &Connection, guard: &Guard) -> Result<bool, Faul
     Ok(found.is_some_and(|(version, _)| version == guard.version))
 }
 
-/// Whether a task may be made, or begun.
+/// Whether a task may be begun at a time.
+pub(crate) fn lets_begin(
+    connection: &Connection,
+    fence: &Fence,
+    now: UnixTime,
+) -> Result<bool, Fault> {
+    let open = fence.closes.is_none_or(|closes| now < closes);
+    Ok(open && lets_through(connection, fence)?)
+}
+
+/// Whether a task may be made.
 pub(crate) fn lets_through(connection: &Connection, fence: &Fence) -> Result<bool, Fault> {
     let found = state(connection, &fence.key)?;
     Ok(found.is_some_and(|(_, epoch)| epoch == fence.epoch))
@@ -64,19 +75,28 @@ pub(crate) fn lets_through(connection: &Connection, fence: &Fence) -> Result<boo
 pub(crate) fn made_for(connection: &Connection, id: TaskId, fence: &Fence) -> Result<(), Fault> {
     prepared(
         connection,
-        "INSERT OR REPLACE INTO WPKD_FENCES (TASK_ID, KEY, EPOCH) VALUES (?1, ?2, ?3)",
+        "INSERT OR REPLACE INTO WPKD_FENCES (TASK_ID, KEY, EPOCH, OPENS, CLOSES) \
+         VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
-    .execute(params![id.0, fence.key, fence.epoch.cast_signed()])?;
+    .execute(params![
+        id.0,
+        fence.key,
+        fence.epoch.cast_signed(),
+        fence.opens,
+        fence.closes
+    ])?;
     Ok(())
 }
 
 /// For which document a task was made.
 pub(crate) fn fence_of(connection: &Connection, id: TaskId) -> Result<Option<Fence>, Fault> {
-    let sql = "SELECT KEY, EPOCH FROM WPKD_FENCES WHERE TASK_ID = ?1";
+    let sql = "SELECT KEY, EPOCH, OPENS, CLOSES FROM WPKD_FENCES WHERE TASK_ID = ?1";
     let fence = |row: &Row<'_>| {
         Ok(Fence {
             key: row.get(0)?,
             epoch: unsigned(row, 1)?,
+            opens: row.get(2)?,
+            closes: row.get(3)?,
         })
     };
     let found = prepared(connection, sql)?.query_row([id.0], fence);

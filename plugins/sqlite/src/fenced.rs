@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 use wpk_api::{
-    Attempt, DocumentWrite, Guard, Standing, Status, TaskId, TimelineEntry, TimelineStep,
+    Attempt, Claimed, DocumentWrite, Guard, Standing, Status, TaskId, TimelineEntry, TimelineStep,
 };
 
 use crate::documents::{self, unsigned};
@@ -19,6 +19,17 @@ pub(crate) const ATTEMPTS: &str = concat!(
      LEFT JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID \
      WHERE f.KEY = ?1 AND f.TASK_ID > ?2 AND t.AGENT_ID BETWEEN 0 AND 2147483647 \
      ORDER BY f.TASK_ID LIMIT ?3"
+);
+
+/// What is fenced, waits and was never taken.
+pub(crate) const STAGING: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", o.TASK_ORDER, o.CRASHES FROM TASKS t JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID \
+     JOIN WPKD_FENCES f ON f.TASK_ID = t.TASK_ID WHERE ",
+    live!(),
+    " AND t.STATUS = 'Pending' AND t.NODE = ?1 AND t.TASK_ID > ?2 AND o.TASK_ORDER IS NOT NULL \
+     AND o.CLAIMED IS NULL AND o.INSTALLER_BEGUN IS NULL ORDER BY t.TASK_ID LIMIT ?3"
 );
 
 /// What is fenced by a document and live.
@@ -89,5 +100,18 @@ pub(crate) fn attempts(
             target: read::version(read::text(row.get_ref(12)?)),
         })
     })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// See [`wpk_api::TaskStore::staging`].
+pub(crate) fn staging(
+    connection: &Connection,
+    node: &str,
+    after: TaskId,
+    limit: usize,
+) -> Result<Vec<Claimed>, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = prepared(connection, STAGING)?;
+    let rows = statement.query_map(params![node, after.0, limit], read::claimed)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

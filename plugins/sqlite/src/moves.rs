@@ -21,7 +21,9 @@ pub(crate) const CLAIMABLE: &str = concat!(
     ", o.TASK_ORDER, o.CRASHES FROM TASKS t JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID WHERE ",
     live!(),
     " AND t.NODE = ?1 AND o.TASK_ORDER IS NOT NULL AND o.CLAIMED IS NULL \
-     AND o.INSTALLER_BEGUN IS NULL ORDER BY t.TASK_ID LIMIT ?2"
+     AND o.INSTALLER_BEGUN IS NULL AND NOT EXISTS (\
+         SELECT 1 FROM WPKD_FENCES f WHERE f.TASK_ID = t.TASK_ID AND f.OPENS > ?3) \
+     ORDER BY t.TASK_ID LIMIT ?2"
 );
 
 /// Tasks of a node that may be cancelled; which of them is decided one by one.
@@ -113,7 +115,7 @@ pub(crate) fn set(connection: &Connection, task: &Task) -> Result<(), Fault> {
 }
 
 /// Whether tasks of ours of this node are the caller's to carry out.
-fn carries_out(mine: Option<&Mine>, node: &str) -> bool {
+pub(crate) fn carries_out(mine: Option<&Mine>, node: &str) -> bool {
     let ours = Standing {
         ours: true,
         begun: false,
@@ -133,7 +135,7 @@ pub(crate) fn claim(
     }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut claimed: Vec<Claimed> = prepared(connection, CLAIMABLE)?
-        .query_map(params![node, limit], read::claimed)?
+        .query_map(params![node, limit, now], read::claimed)?
         .collect::<Result<_, _>>()?;
     for Claimed { task, .. } in &mut claimed {
         task.status = Status::InProgress;
@@ -185,7 +187,7 @@ pub(crate) fn begin_installer(
         return Ok(false);
     }
     if let Some(fence) = documents::fence_of(connection, id)?
-        && !documents::lets_through(connection, &fence)?
+        && !documents::lets_begin(connection, &fence, now)?
     {
         return Ok(false);
     }
@@ -353,6 +355,7 @@ mod tests {
             (read::AWAITING, "WPKD_ORDERS_AWAITED"),
             (read::BEGUN_AFTER, "WPKD_TASKS_AGENT"),
             (crate::orphans::ORPHANS, "WPKD_TASKS_WORK"),
+            (crate::fenced::STAGING, "WPKD_TASKS_WORK"),
             (crate::fenced::ATTEMPTS, "WPKD_FENCES_KEY"),
             (crate::fenced::FENCED, "WPKD_FENCES_KEY"),
         ] {

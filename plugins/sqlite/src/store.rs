@@ -240,6 +240,17 @@ impl TaskStore for SqliteStore {
             .await
     }
 
+    async fn staging(&self, node: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Claimed>> {
+        if !moves::carries_out(self.mine().as_deref(), node) {
+            return Ok(Vec::new());
+        }
+        let node = node.to_owned();
+        ask(self.readers.as_ref(), move |connection| {
+            fenced::staging(connection, &node, after, limit)
+        })
+        .await
+    }
+
     async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {
         if let Some(answer) = self.near.latest(agents) {
             return Ok(answer);

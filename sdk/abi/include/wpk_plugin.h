@@ -89,7 +89,7 @@ typedef struct wpk_header {
     uint16_t major;    /* WPK_MAJOR */
     uint16_t minor;    /* WPK_MINOR; a library of minor 0 is not asked operations 3 and 4, one
                         * below 2 is not told of "abandoned" tasks, one below 3 is not
-                        * asked operations 103 to 111 and 120 to 124 */
+                        * asked operations 103 to 111 and 120 to 125 */
     uint64_t features; /* WPK_FEATURE_... */
 } wpk_header;
 
@@ -241,7 +241,7 @@ enum {
      * completed WPK_OK, nothing of it otherwise. The moves between statuses are
      * those of the documentation, section 3.
      * A store says "contract": 3 in the library's description; 2 is taken for a store of one
-     * daemon without entries and documents (103 to 111, 120 to 124); one that says less
+     * daemon without entries and documents (103 to 111, 120 to 125); one that says less
      * is refused when it is configured.
      * Task: {"id": n, "agent": id, "node": s, "module": s, "command": s,
      *   "created": time, "updated": time|null, "status": "Pending"|"In progress"|
@@ -255,7 +255,8 @@ enum {
      *
      * {"tasks": [{"agent": id, "node": s, "module": s, "command": s, "created": time,
      *   "order": Order|null, "exclusive": bool, "held": bool,
-     *   "fence": {"key": s, "epoch": n} (may be absent)}, ...]}
+     *   "fence": {"key": s, "epoch": n, "opens": time, "closes": time (may be absent)}
+     *   (may be absent)}, ...]}
      * -> [{"task": n} | {"already_live": n} | "fenced", ...], one for each, in order. A
      * waiting task of another node gives way to an exclusive one only if it has no order
      * and is not "held". "fenced": see WPK_OP_WRITE_DOCUMENTS; no task with a fence is sent
@@ -395,7 +396,10 @@ enum {
      * -> [{"task": Task, "epoch": n, "begun": bool, "target": "vX.Y.Z" (may be absent)}, ...] */
     WPK_OP_ATTEMPTS = 123,
     /* {"names": [s, ...]} -> null: every reader of the feed with another name is forgotten. */
-    WPK_OP_KEEP_READERS = 124
+    WPK_OP_KEEP_READERS = 124,
+    /* {"node": s, "after": n, "limit": n} -> as WPK_OP_CLAIM: what is fenced, waits and was
+     * never taken; nothing changes. */
+    WPK_OP_STAGING = 125
 };
 
 /* Levels of log lines. */

@@ -210,6 +210,8 @@ operations! {
     Attempts = 123, "attempts";
     /// Store, contract 3: which readers of the feed there are. Since minor version 3.
     KeepReaders = 124, "keep_readers";
+    /// Store, contract 3: what can be sent before it may be installed. Since minor version 3.
+    Staging = 125, "staging";
 }
 
 /// The word of an operation's number, for messages.

@@ -2,8 +2,8 @@
 
 use wpk_abi::Operation;
 use wpk_api::border::{
-    AttemptsAfter, CreateGuarded, DocumentsAfter, HandOver, OneTask, Readers, Tasks, TasksAfter,
-    WriteDocuments,
+    AttemptsAfter, AwaitingAfter, CreateGuarded, DocumentsAfter, HandOver, OneTask, Readers, Tasks,
+    TasksAfter, WriteDocuments,
 };
 use wpk_api::{Entry, StoreError, TaskStore};
 
@@ -68,6 +68,10 @@ async fn ask_documents(store: &dyn TaskStore, mut question: Question) -> Result<
         Operation::Attempts => {
             let AttemptsAfter { key, after, limit } = question.read()?;
             store.attempts(&key, after, limit).await.map(Answer::json)
+        }
+        Operation::Staging => {
+            let AwaitingAfter { node, after, limit } = question.read()?;
+            store.staging(&node, after, limit).await.map(Answer::json)
         }
         other => return Err(unknown(other.code())),
     };

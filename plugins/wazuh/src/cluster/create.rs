@@ -25,6 +25,9 @@ enum Plan {
 impl Inner {
     /// See [`wpk_api::TaskStore::create`].
     pub(super) async fn create(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError> {
+        if tasks.iter().any(|task| task.fence.is_some()) {
+            return self.create_unfenced(tasks).await;
+        }
         let _creating = self.creating().await?;
         let exclusive = tasks.iter().filter(|task| task.exclusive).count();
         if exclusive == tasks.len() {
@@ -42,6 +45,19 @@ impl Inner {
             });
         }
         Ok(created)
+    }
+
+    /// Neither the master nor our file keeps documents, for which tasks could be made.
+    async fn create_unfenced(&self, mut tasks: Vec<NewTask>) -> Result<Vec<Created>, StoreError> {
+        let fenced: Vec<bool> = tasks.iter().map(|task| task.fence.is_some()).collect();
+        tasks.retain(|task| task.fence.is_none());
+        let created = Box::pin(self.create(tasks)).await?;
+        let mut created = created.into_iter();
+        let each = |fenced: &bool| match fenced {
+            true => Some(Created::Fenced),
+            false => created.next(),
+        };
+        Ok(fenced.iter().filter_map(each).collect())
     }
 
     /// Tasks that only the task socket of this node knows: the master's word is
@@ -147,6 +163,9 @@ impl Inner {
                     Plan::Adopt(newest.id)
                 }
             }
+            // The question before it has deleted what nobody carries out; a master of ours
+            // keeps what another node holds the order of.
+            Status::Pending => Plan::Live(newest.id),
             _ => Plan::New,
         }
     }

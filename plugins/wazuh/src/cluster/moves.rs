@@ -71,10 +71,7 @@ impl Inner {
                 ours: row.is_some(),
                 begun: row.is_some_and(|row| row.begun),
             };
-            meant
-                && TaskRequest::STATUSES.contains(&one.to)
-                && task.status.may_become(&one.to, standing, one.by)
-                && (!one.to.needs_same_node() || task.node == one.node)
+            meant && TaskRequest::STATUSES.contains(&one.to) && one.is_open(task, standing, None)
         };
         let may = |(agent, one): &&(Option<AgentId>, Transition)| {
             let task = agent.and_then(|agent| newest.get(&agent));

@@ -253,6 +253,15 @@ impl Local {
         .await
     }
 
+    /// See [`wpk_api::TaskStore::begun`].
+    pub(super) async fn was_begun(&self, task: TaskId) -> Result<bool, StoreError> {
+        self.run(move |connection| {
+            let sql = "SELECT 1 FROM WORKER_BEGUN WHERE TASK_ID = ?1";
+            connection.prepare_cached(sql)?.exists([task.0])
+        })
+        .await
+    }
+
     /// Forgets tasks that have ended.
     pub(super) async fn forget(&self, tasks: Vec<TaskId>) -> Result<(), StoreError> {
         if tasks.is_empty() {

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tracing::warn;
 use wpk_api::{
-    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Context, Created, NewTask, Overdue,
-    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, TimelineStep,
-    Transition, TransitionResult, UnixTime, Version,
+    AgentId, Awaiting, Cancel, Change, Claimed, Confirmation, Context, Created, Incarnation,
+    NewTask, Overdue, Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry,
+    TimelineStep, Transition, TransitionResult, UnixTime, Version,
 };
 use wpk_wire::Dialect;
 
@@ -26,7 +26,9 @@ use super::settings::ClusterSettings;
 /// Every question about a task is the master's to answer; while it is away they
 /// end as [`StoreError::Unavailable`], those that only need our own file go on.
 /// [`withdraw`](TaskStore::withdraw) is refused, since section 3 has no message
-/// for it but the one in which the *other* node asks;
+/// for it but the one in which the *other* node asks. Nobody else has this node's file, so
+/// there are no leases, and nothing to take over: a task of another node is that node's
+/// whatever becomes of it. Documents are not kept;
 /// [`touch`](TaskStore::touch), [`expire`](TaskStore::expire) and
 /// [`purge`](TaskStore::purge) change nothing at the master.
 pub struct ClusterStore {
@@ -86,6 +88,12 @@ impl TaskStore for ClusterStore {
         })
         .await;
         created.map_err(|ended| StoreError::Unavailable(ended.to_string()))?
+    }
+
+    async fn begun(&self, task: TaskId) -> StoreResult<Option<Incarnation>> {
+        let begun = self.inner.local.was_begun(task).await?;
+        // Our file is one daemon's, and nobody counts its runs.
+        Ok(begun.then_some(0))
     }
 
     async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {

@@ -94,6 +94,11 @@ impl TaskTable {
         self.insert(agent, node, "upgrade_module", "upgrade", false)
     }
 
+    /// Adds a Pending task of a node that holds its order; its id.
+    pub fn add_held(&self, agent: i64, node: &str) -> i64 {
+        self.insert(agent, node, "upgrade_module", "upgrade", true)
+    }
+
     /// What a built-in upgrade module on that node has done when it starts.
     pub fn module_starts(&self, node: &str) {
         let origin = json!({"name": node, "module": "upgrade_module"});
@@ -184,7 +189,8 @@ impl TaskTable {
         let Some(row) = newest(&mut rows, agent) else {
             return success(agent, json!({}));
         };
-        if row.status == "Pending" && row.node != node {
+        // A master of ours keeps what somebody holds the order of.
+        if row.status == "Pending" && row.node != node && !row.held {
             row.deleted = true;
             return success(agent, json!({}));
         }

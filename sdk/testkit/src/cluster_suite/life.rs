@@ -14,6 +14,7 @@ use crate::suite::ok;
 pub async fn run(factory: &AnyFactory<dyn TaskStore>) {
     a_task_lives_at_the_master_and_its_order_here(factory).await;
     an_agent_has_one_live_task_and_another_node_s_waiting_one_gives_way(factory).await;
+    what_another_node_carries_out_keeps_its_agent(factory).await;
     requests_at_the_same_time_create_one_task(factory).await;
     moves_that_are_not_legal_change_nothing(factory).await;
     thousands_of_agents_fit_the_frames_of_a_4x_peer(factory).await;
@@ -56,6 +57,8 @@ async fn a_task_lives_at_the_master_and_its_order_here(factory: &AnyFactory<dyn 
             "begin_installer",
             stand.store.begin_installer(first, None, NOW).await
         ));
+        assert_eq!(ok("begun", stand.store.begun(first).await), Some(0));
+        assert_eq!(ok("begun", stand.store.begun(second).await), None);
 
         let moved = ok(
             "transition",
@@ -118,6 +121,41 @@ async fn an_agent_has_one_live_task_and_another_node_s_waiting_one_gives_way(
     assert_eq!(stand.claim().await.len(), 2);
     let again = ok("create", stand.store.create(vec![upgrade(1)]).await);
     assert_eq!(again, [Created::AlreadyLive(first)]);
+}
+
+/// A master of ours tells of it; what it has deleted is free.
+async fn what_another_node_carries_out_keeps_its_agent(factory: &AnyFactory<dyn TaskStore>) {
+    let stand = Stand::new(factory, TaskTable::documented());
+    let theirs = stand.table.add_held(1, "node01");
+    stand.table.add(2, "node01");
+    let new = [1, 2].map(upgrade).to_vec();
+    let created = ok("create", stand.store.create(new).await);
+    assert!(
+        matches!(created[..], [Created::AlreadyLive(live), Created::Task(_)] if live.0 == theirs),
+        "{created:?}"
+    );
+    assert_eq!(stand.table.statuses(1), ["Pending"]);
+    assert_eq!(stand.task_of(1).await.node, "node01");
+    let claimed = stand.claim().await;
+    assert_eq!(claimed.len(), 1, "{claimed:?}");
+    // What would be made for a document is not made.
+    let fence = wpk_api::Fence {
+        key: "rollout/1".to_owned(),
+        epoch: 1,
+        opens: 0,
+        closes: None,
+    };
+    let fenced = wpk_api::NewTask {
+        fence: Some(fence),
+        ..upgrade(3)
+    };
+    let created = stand.store.create(vec![fenced, upgrade(4)]).await;
+    let created = ok("create", created);
+    assert!(
+        matches!(created[..], [Created::Fenced, Created::Task(_)]),
+        "{created:?}"
+    );
+    assert_eq!(stand.latest(3).await, None);
 }
 
 async fn requests_at_the_same_time_create_one_task(factory: &AnyFactory<dyn TaskStore>) {

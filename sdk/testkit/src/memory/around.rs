@@ -89,6 +89,7 @@ pass_on! {
     fn documents(prefix: &str, after: &str, limit: usize) -> Vec<Document>;
     fn write_documents(writes: Vec<DocumentWrite>, guard: Option<Guard>) -> Option<Vec<u64>>;
     fn create_guarded(tasks: Vec<NewTask>, guard: Guard) -> Option<Vec<Created>>;
+    fn staging(node: &str, after: TaskId, limit: usize) -> Vec<Claimed>;
     fn attempts(key: &str, after: TaskId, limit: usize) -> Vec<Attempt>;
     fn create(tasks: Vec<NewTask>) -> Vec<Created>;
     fn latest(agents: &[AgentId]) -> Vec<Option<Task>>;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wpk_api::{Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT, LONGEST_KEY};
+use wpk_api::{Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT, LONGEST_KEY, UnixTime};
 
 /// All documents, by their keys.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,12 @@ impl Documents {
     pub(super) fn lets_through(&self, fence: Option<&Fence>) -> bool {
         let epoch = |key: &str| self.kept.get(key).map(|document| document.epoch);
         fence.is_none_or(|fence| epoch(&fence.key) == Some(fence.epoch))
+    }
+
+    /// The same at a time, for whoever begins an installer.
+    pub(super) fn lets_begin(&self, fence: Option<&Fence>, now: UnixTime) -> bool {
+        let closed = fence.and_then(|fence| fence.closes);
+        self.lets_through(fence) && closed.is_none_or(|closes| now < closes)
     }
 
     /// Whether a task stays because of its document.

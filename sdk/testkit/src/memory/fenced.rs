@@ -1,11 +1,11 @@
 //! The tasks that are fenced by documents, over the map of [`Tables`].
 
 use wpk_api::{
-    Attempt, Created, Document, DocumentWrite, Fence, Guard, NewTask, Status, TaskId,
+    Attempt, Claimed, Created, Document, DocumentWrite, Fence, Guard, NewTask, Status, TaskId,
     TimelineEntry, TimelineStep,
 };
 
-use super::tables::{Row, Tables, id};
+use super::tables::{Row, Tables, id, waits};
 
 impl Tables {
     /// See [`wpk_api::TaskStore::documents`].
@@ -61,6 +61,19 @@ impl Tables {
     /// See [`wpk_api::TaskStore::create_guarded`].
     pub fn create_guarded(&mut self, tasks: Vec<NewTask>, guard: &Guard) -> Option<Vec<Created>> {
         (self.documents.holds(guard)).then(|| self.create(tasks))
+    }
+
+    /// See [`wpk_api::TaskStore::staging`].
+    pub fn staging(&self, node: &str, after: TaskId, limit: usize) -> Vec<Claimed> {
+        let rows = self.rows.values().filter(|row| row.task.id > after);
+        let ready = rows.filter(|row| {
+            let fenced = row.fence.is_some() && row.task.status == Status::Pending;
+            fenced && row.task.node == node && waits(row) && self.carries_out(row)
+        });
+        ready
+            .filter_map(|row| self.claimed(id(row)))
+            .take(limit)
+            .collect()
     }
 
     /// See [`wpk_api::TaskStore::attempts`].

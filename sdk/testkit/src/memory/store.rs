@@ -205,6 +205,10 @@ impl TaskStore for MemoryStore {
         Ok(self.tables().attempts(key, after, limit))
     }
 
+    async fn staging(&self, node: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Claimed>> {
+        Ok(self.tables().staging(node, after, limit))
+    }
+
     async fn stirred(&self) {
         if !self.tables().entries.is_shared() {
             return std::future::pending().await;

@@ -200,7 +200,10 @@ impl Tables {
 
     /// See [`wpk_api::TaskStore::claim`].
     pub fn claim(&mut self, node: &str, limit: usize, now: UnixTime) -> Vec<Claimed> {
-        let claimable = |row: &&Row| row.task.node == node && waits(row) && self.carries_out(row);
+        let opened = |row: &Row| row.fence.as_ref().is_none_or(|fence| fence.opens <= now);
+        let claimable = |row: &&Row| {
+            row.task.node == node && waits(row) && opened(row) && self.carries_out(row)
+        };
         let rows = self.rows.values().filter(claimable);
         let ids: Vec<_> = rows.take(limit).map(id).collect();
         for id in &ids {
@@ -213,7 +216,7 @@ impl Tables {
         ids.iter().filter_map(|id| self.claimed(*id)).collect()
     }
 
-    fn claimed(&self, id: TaskId) -> Option<Claimed> {
+    pub(super) fn claimed(&self, id: TaskId) -> Option<Claimed> {
         let row = self.rows.get(&id)?;
         Some(Claimed {
             task: row.task.clone(),
@@ -248,7 +251,7 @@ impl Tables {
             row.task.status == Status::InProgress
                 && !row.standing.begun
                 && self.carries_out(row)
-                && self.documents.lets_through(row.fence.as_ref())
+                && self.documents.lets_begin(row.fence.as_ref(), now)
         };
         if !self.rows.get(&id).is_some_and(may) {
             return false;

@@ -3,6 +3,7 @@
 
 mod fences;
 mod races;
+mod times;
 mod versions;
 mod writing;
 
@@ -43,6 +44,8 @@ pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     fences::a_deleted_document_ends_what_was_not_begun(&*make().await).await;
     fences::what_a_document_keeps_is_not_purged(&*make().await).await;
     fences::attempts_are_found_by_their_document(&*make().await).await;
+    times::what_has_not_opened_is_sent_and_not_claimed(&*make().await).await;
+    times::what_closed_is_not_begun(&*make().await).await;
     let store = make().await;
     races(&[Arc::clone(&store), store]).await;
 }

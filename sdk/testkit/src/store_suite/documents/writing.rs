@@ -76,6 +76,8 @@ pub(super) fn made_for(key: &str, epoch: u64, id: u32) -> NewTask {
         fence: Some(Fence {
             key: key.to_owned(),
             epoch,
+            opens: 0,
+            closes: None,
         }),
         ..upgrade(id, "node01", START)
     }
