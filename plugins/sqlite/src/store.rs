@@ -96,6 +96,14 @@ impl SqliteStore {
         self.mine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    async fn read<R, W>(&self, work: W) -> StoreResult<R>
+    where
+        R: Send + 'static,
+        W: FnMut(&Connection) -> Result<R, Fault> + Send + 'static,
+    {
+        ask(self.readers.as_ref(), work).await
+    }
+
     /// Writes, as the entry that this store is, unless a newer one shut it out.
     async fn write<R, W>(&self, mut work: W) -> StoreResult<R>
     where
@@ -169,10 +177,8 @@ impl TaskStore for SqliteStore {
         let Some(mine) = self.mine().clone() else {
             return Ok(Vec::new());
         };
-        ask(self.readers.as_ref(), move |connection| {
-            orphans::orphans(connection, &mine.node, after, limit)
-        })
-        .await
+        self.read(move |connection| orphans::orphans(connection, &mine.node, after, limit))
+            .await
     }
 
     async fn take_over(&self, tasks: &[TaskId]) -> StoreResult<Vec<TaskId>> {
@@ -190,10 +196,8 @@ impl TaskStore for SqliteStore {
     }
 
     async fn begun(&self, task: TaskId) -> StoreResult<Option<Incarnation>> {
-        ask(self.readers.as_ref(), move |connection| {
-            entries::begun(connection, task)
-        })
-        .await
+        self.read(move |connection| entries::begun(connection, task))
+            .await
     }
 
     async fn documents(
@@ -203,10 +207,8 @@ impl TaskStore for SqliteStore {
         limit: usize,
     ) -> StoreResult<Vec<Document>> {
         let (prefix, after) = (prefix.to_owned(), after.to_owned());
-        ask(self.readers.as_ref(), move |connection| {
-            documents::after(connection, &prefix, &after, limit)
-        })
-        .await
+        self.read(move |connection| documents::after(connection, &prefix, &after, limit))
+            .await
     }
 
     async fn write_documents(
@@ -229,10 +231,8 @@ impl TaskStore for SqliteStore {
 
     async fn attempts(&self, key: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Attempt>> {
         let key = key.to_owned();
-        ask(self.readers.as_ref(), move |connection| {
-            fenced::attempts(connection, &key, after, limit)
-        })
-        .await
+        self.read(move |connection| fenced::attempts(connection, &key, after, limit))
+            .await
     }
 
     async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
@@ -245,10 +245,8 @@ impl TaskStore for SqliteStore {
             return Ok(Vec::new());
         }
         let node = node.to_owned();
-        ask(self.readers.as_ref(), move |connection| {
-            fenced::staging(connection, &node, after, limit)
-        })
-        .await
+        self.read(move |connection| fenced::staging(connection, &node, after, limit))
+            .await
     }
 
     async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {
@@ -256,18 +254,14 @@ impl TaskStore for SqliteStore {
             return Ok(answer);
         }
         let agents = agents.to_vec();
-        ask(self.readers.as_ref(), move |connection| {
-            read::latest_of_all(connection, &agents)
-        })
-        .await
+        self.read(move |connection| read::latest_of_all(connection, &agents))
+            .await
     }
 
     async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>> {
         let ids = ids.to_vec();
-        ask(self.readers.as_ref(), move |connection| {
-            ids.iter().map(|id| read::by_id(connection, *id)).collect()
-        })
-        .await
+        self.read(move |connection| ids.iter().map(|id| read::by_id(connection, *id)).collect())
+            .await
     }
 
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
@@ -318,10 +312,8 @@ impl TaskStore for SqliteStore {
     }
 
     async fn in_progress(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
-        ask(self.readers.as_ref(), move |connection| {
-            read::in_progress(connection, after, limit)
-        })
-        .await
+        self.read(move |connection| read::in_progress(connection, after, limit))
+            .await
     }
 
     async fn expire(&self, overdue: &[Overdue], now: UnixTime) -> StoreResult<Vec<Task>> {
@@ -341,10 +333,8 @@ impl TaskStore for SqliteStore {
     }
 
     async fn timeline(&self, task: TaskId) -> StoreResult<Vec<TimelineEntry>> {
-        ask(self.readers.as_ref(), move |connection| {
-            timeline::of(connection, task)
-        })
-        .await
+        self.read(move |connection| timeline::of(connection, task))
+            .await
     }
 
     async fn awaiting(
@@ -354,10 +344,8 @@ impl TaskStore for SqliteStore {
         limit: usize,
     ) -> StoreResult<Vec<Awaiting>> {
         let node = node.to_owned();
-        ask(self.readers.as_ref(), move |connection| {
-            read::awaiting(connection, &node, after, limit)
-        })
-        .await
+        self.read(move |connection| read::awaiting(connection, &node, after, limit))
+            .await
     }
 
     async fn confirm(
@@ -371,22 +359,18 @@ impl TaskStore for SqliteStore {
     }
 
     async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>> {
-        ask(self.readers.as_ref(), move |connection| {
-            feed::changes(connection, after, limit)
-        })
-        .await
+        self.read(move |connection| feed::changes(connection, after, limit))
+            .await
     }
 
     async fn revision(&self) -> StoreResult<Revision> {
-        ask(self.readers.as_ref(), feed::revision).await
+        self.read(feed::revision).await
     }
 
     async fn place(&self, reader: &str) -> StoreResult<Revision> {
         let reader = reader.to_owned();
-        ask(self.readers.as_ref(), move |connection| {
-            feed::place(connection, &reader)
-        })
-        .await
+        self.read(move |connection| feed::place(connection, &reader))
+            .await
     }
 
     async fn set_place(&self, reader: &str, place: Revision) -> StoreResult<()> {
