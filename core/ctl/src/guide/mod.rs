@@ -10,7 +10,7 @@ mod terminal;
 use std::io::{self, IsTerminal};
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use console::Term;
 use serde_json::json;
 
@@ -34,8 +34,10 @@ pub(crate) struct GuideArgs {
     pub(crate) topic: Option<String>,
 }
 
-fn topics() -> impl Iterator<Item = &'static str> {
-    PAGES.iter().map(|page| page.topic)
+/// The topics, which completions and man pages show with their titles.
+fn topics() -> impl Iterator<Item = PossibleValue> {
+    let pages = PAGES.iter();
+    pages.map(|page| PossibleValue::new(page.topic).help(page.title()))
 }
 
 /// Prints a page, or the list of pages; with `--json` an object for each.

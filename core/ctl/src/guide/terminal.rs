@@ -21,7 +21,8 @@ pub(super) fn lay_out(page: &str, look: Look) -> String {
     let mut before_was_item = false;
     for block in blocks(page) {
         let is_item = matches!(block, Block::Item(..));
-        if !lines.is_empty() && !(is_item && before_was_item) {
+        let joins = is_item && before_was_item;
+        if !lines.is_empty() && !joins {
             lines.push(String::new());
         }
         before_was_item = is_item;

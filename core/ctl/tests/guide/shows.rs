@@ -73,4 +73,6 @@ fn packages_get_it_as_files_and_man_pages() {
     assert!(read("man/man1/wpkctl-guide.1".to_owned()).contains("first\\-manager"));
     let completions = read("bash-completion/completions/wpkctl".to_owned());
     assert!(completions.contains("troubleshooting"));
+    let with_titles = read("zsh/site-functions/_wpkctl".to_owned());
+    assert!(with_titles.contains("Packages and installers of your own"));
 }
