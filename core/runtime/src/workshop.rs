@@ -13,7 +13,7 @@ use crate::bandwidth::Bandwidth;
 use crate::cache::{Cache, Counts};
 use crate::clears::Clears;
 use crate::clock::SharedClock;
-use crate::delivery::Pieces;
+use crate::delivery::{Pieces, Staged};
 use crate::in_hand::TasksInHand;
 use crate::manager_version::ManagerVersion;
 use crate::membership::Membership;
@@ -54,6 +54,8 @@ pub(crate) struct Workshop {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) membership: Arc<Membership>,
     pub(crate) pieces: Pieces,
+    /// What was sent ahead.
+    pub(crate) staged: Arc<Staged>,
     pub(crate) in_hand: Arc<TasksInHand>,
     /// What waits in the queue.
     pub(crate) wishes: Arc<Wishes>,
@@ -105,6 +107,7 @@ impl Workshop {
                 fetched: metrics.cache_fetched.clone(),
             }),
             bandwidth: Bandwidth::new(settings.delivery.max_bandwidth.map(|rate| rate.0)),
+            staged: Arc::default(),
             pieces: Pieces::new(settings.delivery.max_memory.0),
             manager: ManagerVersion::new(settings.node.version),
             metrics,

@@ -82,7 +82,14 @@ impl Attempt<'_> {
         unless_stopped(stop, slot.aside(connected)).await?;
         let mut session =
             unless_stopped(stop, Session::new(ledger, order, &file, in_hand)).await??;
-        unless_stopped(stop, session.send(slot)).await??;
+        let ahead = workshop.staged.take(ledger.task.id).await;
+        let has_it = match ahead {
+            Some(sha1) if sha1 == file.sha1 => unless_stopped(stop, session.still_has()).await??,
+            _ => false,
+        };
+        if !has_it {
+            unless_stopped(stop, session.send(slot)).await??;
+        }
         // From here on nothing may be cut short: the agent is told to run the
         // installer at most once, and that is written down first.
         ledger.installer_begins(target).await?;

@@ -39,6 +39,20 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// The place of a task that is not taken yet.
+    pub(super) fn ahead_of(
+        workshop: &'a Workshop,
+        task: &'a Task,
+        stop: &'a CancellationToken,
+    ) -> Self {
+        Self {
+            workshop,
+            task,
+            stop,
+            steps: Mutex::default(),
+        }
+    }
+
     /// A step with the agent went well. It is written down with the next one that is
     /// waited for.
     pub(super) fn went_well(&self, step: TimelineStep, detail: Option<String>) {

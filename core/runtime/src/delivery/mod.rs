@@ -8,7 +8,8 @@
 //! speaks with the agent (`session.rs`), with the commands that `pieces.rs` reads for all,
 //! `outcome.rs` decides what becomes of the
 //! task then, `ledger.rs` writes it down, `pauses.rs` says how long to wait before
-//! anything is tried again.
+//! anything is tried again. `staging.rs` sends files ahead of the time at which they may be
+//! installed, which `staged.rs` remembers.
 
 mod attempt;
 mod awaited;
@@ -22,7 +23,10 @@ mod pieces;
 mod queue;
 mod session;
 mod slots;
+mod staged;
+mod staging;
 mod turns;
 
 pub(crate) use pieces::Pieces;
 pub(crate) use queue::run as run_queue;
+pub(crate) use staged::Staged;

@@ -14,6 +14,7 @@ use wpk_api::{CancellationToken, Claimed, StoreError, StoreResult, TaskId};
 
 use super::carry_out::{Job, carry_out};
 use super::slots::{Slot, Slots};
+use super::staging;
 use crate::wishes::WishId;
 use crate::workshop::Workshop;
 
@@ -43,9 +44,9 @@ pub(crate) async fn run(
     let slots = slots.shown_by(workshop.metrics.slots.clone());
     let queue = Queue {
         slots: slots.clone(),
-        workshop,
-        running,
-        stop,
+        workshop: workshop.clone(),
+        running: running.clone(),
+        stop: stop.clone(),
         failures: AtomicU32::new(0),
         doubt: AtomicBool::new(false),
     };
@@ -59,6 +60,7 @@ pub(crate) async fn run(
     tokio::select! {
         () = queue.run(interrupted) => {}
         () = resize => {}
+        () = staging::run(&workshop, &slots, &running, &stop) => {}
     }
 }
 

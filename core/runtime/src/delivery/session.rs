@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
+use wpk_api::settings::Span;
 use wpk_api::{AgentId, Order, PEER_MAX_COMMAND, TimelineEntry, TimelineStep, TransportError};
 use wpk_wire::agent::command::max_chunk;
 use wpk_wire::agent::reply::ReplyError;
@@ -138,18 +139,49 @@ impl<'a> Session<'a> {
     /// Where an agent is waited for, the slot is given away meanwhile.
     pub(super) async fn send(&mut self, slot: &mut Slot) -> Result<(), Failure> {
         let limit = self.workshop.delivery().timeout;
-        let sent = tokio::time::timeout(limit.0, self.send_all(slot)).await;
-        sent.unwrap_or_else(|_elapsed| {
-            let cause = format!("the file was not sent within delivery.timeout ({limit})");
-            Err(Failure::new(UpgradeCode::SendWrite, cause))
-        })
+        within(limit, self.send_all(slot)).await
+    }
+
+    /// The same without `lock_restart`, for a file whose installer waits.
+    pub(super) async fn send_ahead(&mut self, slot: &mut Slot) -> Result<(), Failure> {
+        let limit = self.workshop.delivery().timeout;
+        within(limit, self.send_file(slot)).await
+    }
+
+    /// Whether the agent still has what it was sent ahead. It must not restart from now on.
+    ///
+    /// # Errors
+    /// It does not take `lock_restart`.
+    pub(super) async fn still_has(&mut self) -> Result<bool, Failure> {
+        self.lock_restart().await?;
+        let command = AgentCommand::Sha1 {
+            file: &self.file.name,
+        };
+        // Whatever is wrong with it: the file is sent again.
+        let digest = self.step(command).await;
+        let there = digest.is_ok_and(|digest| digest.check_sha1(self.file.sha1).is_ok());
+        if there {
+            let sha1 = self.file.sha1.to_string();
+            self.ledger.went_well(TimelineStep::Sha1, Some(sha1));
+            self.in_hand.bytes(self.file.len, self.file.len);
+        }
+        Ok(there)
+    }
+
+    async fn lock_restart(&mut self) -> Result<(), Failure> {
+        self.step(AgentCommand::LockRestart).await?;
+        self.ledger.went_well(TimelineStep::LockRestart, None);
+        Ok(())
     }
 
     async fn send_all(&mut self, slot: &mut Slot) -> Result<(), Failure> {
+        self.lock_restart().await?;
+        self.send_file(slot).await
+    }
+
+    async fn send_file(&mut self, slot: &mut Slot) -> Result<(), Failure> {
         let name = &self.file.name;
         let ledger = self.ledger;
-        self.step(AgentCommand::LockRestart).await?;
-        ledger.went_well(TimelineStep::LockRestart, None);
         self.open(slot).await?;
         ledger.went_well(TimelineStep::Open, Some(name.clone()));
         self.write(slot).await?;
@@ -316,6 +348,19 @@ impl<'a> Session<'a> {
         AgentReply::parse(self.form, answer, step)
             .map_err(|error| failure_of(step, error.to_string()))
     }
+}
+
+/// # Errors
+/// That of `sending`, or that it took too long.
+async fn within(
+    limit: Span,
+    sending: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let sent = tokio::time::timeout(limit.0, sending).await;
+    sent.unwrap_or_else(|_elapsed| {
+        let cause = format!("the file was not sent within delivery.timeout ({limit})");
+        Err(Failure::new(UpgradeCode::SendWrite, cause))
+    })
 }
 
 /// Why there was no answer from the agent itself.

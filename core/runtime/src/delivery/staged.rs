@@ -1,0 +1,150 @@
+//! Which agents were sent their file before its installer may be begun, and which are being
+//! sent it now. In memory only: what a restart forgets is found out by the agent's digest.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use wpk_api::{CancellationToken, Sha1, TaskId};
+
+/// The most tasks that are remembered; others are sent their file when it is installed.
+const MOST: usize = 65_536;
+/// How long a file that could not be sent waits for its next try, and the longest wait.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// All that is known.
+#[derive(Default)]
+pub(crate) struct Staged {
+    tasks: Mutex<HashMap<TaskId, State>>,
+    /// Whether there is anything to look for, and a wake-up.
+    wanted: Mutex<bool>,
+    changed: Notify,
+}
+
+enum State {
+    /// It is being sent; ends when told, and then says so.
+    Sending(CancellationToken, Arc<Notify>),
+    /// It is there.
+    There(Sha1),
+    /// It could not be sent.
+    Later(Instant, Duration),
+}
+
+impl Staged {
+    /// Whether tasks are to be looked for whose files can be sent ahead.
+    pub(crate) fn want(&self, wanted: bool) {
+        let before = std::mem::replace(
+            &mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner),
+            wanted,
+        );
+        if wanted && !before {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Looks at once.
+    pub(crate) fn look(&self) {
+        self.changed.notify_one();
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn until_changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Begins to send, unless that was done, is being done, or has to wait.
+    pub(super) fn begin(self: &Arc<Self>, task: TaskId) -> Option<Sending> {
+        let mut tasks = self.tasks();
+        let free = match tasks.get(&task) {
+            None => tasks.len() < MOST,
+            Some(State::Later(at, _)) => *at <= Instant::now(),
+            Some(_) => false,
+        };
+        if !free {
+            return None;
+        }
+        let stop = CancellationToken::new();
+        let over = Arc::new(Notify::new());
+        let pause = match tasks.insert(task, State::Sending(stop.clone(), over.clone())) {
+            Some(State::Later(_, pause)) => (pause * 2).min(LONGEST_PAUSE),
+            _ => FIRST_PAUSE,
+        };
+        Some(Sending {
+            staged: self.clone(),
+            task,
+            stop,
+            over,
+            pause,
+            becomes: None,
+        })
+    }
+
+    /// The task is carried out now: what is being sent ends, and is waited for. The digest
+    /// of what is there, if it is.
+    pub(super) async fn take(&self, task: TaskId) -> Option<Sha1> {
+        loop {
+            let over = {
+                let mut tasks = self.tasks();
+                match tasks.get(&task)? {
+                    State::Sending(stop, over) => {
+                        stop.cancel();
+                        over.clone()
+                    }
+                    State::There(_) | State::Later(..) => {
+                        return match tasks.remove(&task) {
+                            Some(State::There(sha1)) => Some(sha1),
+                            _ => None,
+                        };
+                    }
+                }
+            };
+            // One permit is kept for whoever comes too late.
+            over.notified().await;
+        }
+    }
+
+    /// Forgets all tasks but these and what is being sent: they ended otherwise.
+    pub(super) fn keep(&self, tasks: &std::collections::HashSet<TaskId>) {
+        self.tasks()
+            .retain(|task, state| matches!(state, State::Sending(..)) || tasks.contains(task));
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, HashMap<TaskId, State>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file that is being sent ahead; over when dropped.
+pub(super) struct Sending {
+    staged: Arc<Staged>,
+    task: TaskId,
+    /// Told when the task is to be carried out.
+    pub(super) stop: CancellationToken,
+    over: Arc<Notify>,
+    pause: Duration,
+    becomes: Option<Sha1>,
+}
+
+impl Sending {
+    /// The agent has it.
+    pub(super) fn is_there(mut self, sha1: Sha1) {
+        self.becomes = Some(sha1);
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        let state = match self.becomes {
+            Some(sha1) => State::There(sha1),
+            None => State::Later(Instant::now() + self.pause, self.pause),
+        };
+        self.staged.tasks().insert(self.task, state);
+        self.over.notify_one();
+    }
+}

@@ -1,0 +1,7 @@
+//! Several real daemons over one PostgreSQL database: requests asked at any node, agents
+//! that move, nodes and databases that die.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod deaths;
+mod names;
+mod stand;
