@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 #[path = "../nodes/stand.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod stand;
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,11 @@
 //! Several real daemons over one PostgreSQL database: requests asked at any node, agents
 //! that move, nodes and databases that die.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod deaths;
 mod names;

@@ -117,14 +117,21 @@ impl Site {
         agents: &[u32],
         within: Duration,
     ) -> BTreeMap<u32, String> {
-        let ended = wait_until(within, async || {
-            let statuses = self.statuses(at, agents).await;
-            let over = |status: &String| !["In queue", "Updating"].contains(&status.as_str());
-            (statuses.len() == agents.len() && statuses.values().all(over)).then_some(statuses)
-        });
-        match ended.await {
-            Some(ended) => ended,
-            None => {
+        // Two thousand agents are no small question: it is not asked all the time.
+        let mut ticks = tokio::time::interval(Duration::from_millis(250));
+        let ended = async {
+            loop {
+                ticks.tick().await;
+                let statuses = self.statuses(at, agents).await;
+                let over = |status: &String| !["In queue", "Updating"].contains(&status.as_str());
+                if statuses.len() == agents.len() && statuses.values().all(over) {
+                    return statuses;
+                }
+            }
+        };
+        match tokio::time::timeout(within, ended).await {
+            Ok(ended) => ended,
+            Err(_) => {
                 let statuses = self.statuses(at, agents).await;
                 let mut counts = BTreeMap::<&str, usize>::new();
                 for status in statuses.values() {
@@ -135,9 +142,14 @@ impl Site {
         }
     }
 
-    /// How often an agent was told to run its installer, by any node.
-    pub fn begun(&self, agent: u32) -> usize {
-        let nodes = self.nodes.iter();
-        nodes.map(|node| node.remoted.count(agent, "upgrade")).sum()
+    /// How often each agent was told to run its installer, by any node.
+    pub fn begun(&self) -> BTreeMap<u32, usize> {
+        let mut begun = BTreeMap::new();
+        for frame in self.nodes.iter().flat_map(|node| node.remoted.frames()) {
+            if frame.step == "upgrade" {
+                *begun.entry(frame.agent).or_default() += 1;
+            }
+        }
+        begun
     }
 }

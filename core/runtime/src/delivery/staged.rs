@@ -45,11 +45,6 @@ impl Staged {
         }
     }
 
-    /// Looks at once.
-    pub(crate) fn look(&self) {
-        self.changed.notify_one();
-    }
-
     pub(super) fn is_wanted(&self) -> bool {
         *self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }

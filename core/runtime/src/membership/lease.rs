@@ -12,6 +12,8 @@ use super::moves;
 use super::place::Others;
 use crate::workshop::Workshop;
 
+/// With what the keys of rollouts begin.
+const ROLLOUTS: &str = "rollout/";
 /// How often a store that is not shared is looked through for tasks of other names.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How long the store is waited for when the daemon ends.
@@ -34,6 +36,7 @@ pub(crate) async fn keep(workshop: Arc<Workshop>, stop: CancellationToken) {
                 continue;
             }
             moves::take_over(&workshop).await;
+            look_for_rollouts(&workshop).await;
         }
     });
     tokio::select! {
@@ -41,6 +44,13 @@ pub(crate) async fn keep(workshop: Arc<Workshop>, stop: CancellationToken) {
         () = stop.cancelled() => {}
         () = membership.until_shut_out() => {}
     }
+}
+
+/// Whether files may be sent ahead of their time: only tasks of rollouts wait for one.
+async fn look_for_rollouts(workshop: &Workshop) {
+    let any = workshop.store().documents(ROLLOUTS, "", 1).await;
+    // A store that keeps no documents has no rollouts.
+    workshop.staged.want(any.is_ok_and(|any| !any.is_empty()));
 }
 
 /// `false` where the store did not answer.
