@@ -17,6 +17,7 @@ use super::session::Session;
 use super::slots::{Slot, Slots};
 use super::staged::Sending;
 use crate::in_hand::InHand;
+use crate::wishes::WishId;
 use crate::workshop::Workshop;
 
 /// How often is looked, while there is anything to look for.
@@ -129,7 +130,8 @@ async fn send(
     };
     let workshop = ledger.workshop;
     in_hand.begins();
-    let found = slot.for_file(&order.wanted, find(workshop, order)).await?;
+    let wish = WishId::of(&order.wanted);
+    let found = slot.for_file(wish, find(workshop, order)).await?;
     let connected = workshop.parts.transport.connected(claimed.task.agent);
     slot.before(connected).await;
     in_hand.waits();

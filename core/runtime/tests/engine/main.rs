@@ -8,6 +8,7 @@
 )]
 
 mod acknowledgements;
+mod ahead;
 mod answers;
 mod confirmation;
 mod delivery;
