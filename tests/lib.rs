@@ -5,6 +5,7 @@
 //! - `recovery`: daemons that are killed
 //! - `conformance`: recordings of a real manager and a real agent, replayed
 //! - `life`: a task's whole life, and the ways of clients
+//! - `shared`: several daemons over one PostgreSQL database
 //! - `faults`: what goes wrong around a daemon, as a table
 //! - `soak`: two hundred simulated agents, all of that by chance, and what the table
 //!   says against what they know
