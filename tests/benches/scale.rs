@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use common::{exchange, framed, hammer, processor_time, report};
 use serde_json::{Value, json};
-use wpk_testkit::Manager;
 use wpk_testkit::manager::PATIENCE;
 use wpk_testkit::wdb::agent_row;
+use wpk_testkit::{Manager, PostgresServer};
 
 const MIB: usize = 1 << 20;
 const SPAN: Duration = Duration::from_secs(3);
@@ -36,6 +36,9 @@ fn main() {
     runtime.block_on(async {
         if is("request") {
             requests().await;
+        }
+        if is("shared") {
+            shared().await;
         }
         if is("queue") {
             long_queue().await;
@@ -100,6 +103,32 @@ async fn requests() {
     );
     report("upgrade, 50,000 agents, s", 0.8, took(began));
     report("    the daemon's peak memory, MiB", 64.0, peak(pid));
+}
+
+/// The same with a PostgreSQL database on this machine, where one is installed.
+async fn shared() {
+    const LARGE: u32 = 50_000;
+    let Some(mut server) = PostgresServer::start() else {
+        return;
+    };
+    server.configure("fsync = on");
+    server.restart();
+    let settings = format!(
+        "[delivery]\nmax_concurrent = 1\n[store]\ntype = \"postgres\"\nuser = \"postgres\"\n\
+         database = \"postgres\"\nhost = \"{}\"\nport = {}\n",
+        server.socket_folder().display(),
+        server.port()
+    );
+    let (manager, pid) = manager(&settings, LARGE).await;
+    let parameters = json!({"version": "v4.14.8", "wpk_repo": "http://127.0.0.1:9/"});
+    let large: Vec<u32> = (1..=LARGE).collect();
+    reset_peak(pid);
+    let began = Instant::now();
+    let answers = manager.upgrade(&large, parameters).await;
+    report("upgrade, 50,000 agents on PostgreSQL, s", 2.5, took(began));
+    report("    the daemon's peak memory, MiB", 64.0, peak(pid));
+    let good = answers.iter().filter(|answer| answer["error"] == json!(0));
+    assert_eq!(good.count(), LARGE as usize, "{:?}", answers.first());
 }
 
 /// 50,000 tasks wait while 256 agents get the same 10 MiB.

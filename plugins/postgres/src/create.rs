@@ -5,18 +5,22 @@
 //! task is looked up once for all, the index `tasks_live` only has to hold, and two
 //! requests for the same agents in another order cannot wait for each other.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::types::Type;
-use wpk_api::{AgentId, Created, Fence, NewTask, Task, TaskId};
+use wpk_api::{AgentId, Created, Fence, KeptOrder, NewTask, Task, TaskId};
 
 use crate::documents;
 use crate::ends;
 use crate::fault::Fault;
 use crate::listen;
-use crate::pool::Sql;
+use crate::pool::{Sql, Values};
 use crate::rows::{all, known, text};
 use crate::work::Work;
+
+/// Tasks that are sent at a time.
+const ROUND: usize = 4_096;
 
 static TURN: Sql = Sql {
     text: "SELECT 1 FROM @turns WHERE turn = 'create' FOR UPDATE",
@@ -235,22 +239,28 @@ async fn insert(
         None => return Err(Fault::Nonsense("the ids of tasks are gone".to_owned())),
     };
     let ids: Vec<i64> = (last - count + 1..=last).collect();
-    let all = (made.iter().zip(&ids).zip(kept)).filter_map(|(one, kept)| kept.then_some(one));
-    let numbers: Vec<i64> = all.clone().map(|(_, id)| *id).collect();
-    let all = all.map(|(task, _)| *task);
+    let kept = (made.iter().copied().zip(ids.iter().copied()).zip(kept))
+        .filter_map(|(one, kept)| kept.then_some(one));
+    let kept: Vec<(&NewTask, i64)> = kept.collect();
+    for some in kept.chunks(ROUND) {
+        insert_some(work, some).await?;
+    }
+    Ok(ids.into_iter().map(TaskId).collect())
+}
+
+/// Makes some of them: a request of tens of thousands is not doubled in memory.
+async fn insert_some(work: &mut Work<'_>, some: &[(&NewTask, i64)]) -> Result<(), Fault> {
+    let all = some.iter().map(|(task, _)| *task);
+    let numbers: Vec<i64> = some.iter().map(|(_, id)| *id).collect();
     let agents: Vec<i32> = all.clone().map(|task| number(task.agent)).collect();
     let created: Vec<i64> = all.clone().map(|task| work.time(task.created)).collect();
-    let texts = |get: fn(&NewTask) -> &str| {
-        all.clone()
-            .map(|task| text(get(task)))
-            .collect::<Vec<String>>()
-    };
-    let nodes = texts(|task| &task.node);
-    let modules = texts(|task| &task.module);
-    let commands = texts(|task| task.command.as_str());
+    let nodes: Vec<Cow<'_, str>> = all.clone().map(|task| text(&task.node)).collect();
+    let modules: Vec<Cow<'_, str>> = all.clone().map(|task| text(&task.module)).collect();
+    let commands = all.clone().map(|task| text(task.command.as_str()));
+    let commands: Vec<Cow<'_, str>> = commands.collect();
     // JSON says NUL in other characters.
-    let order = |task: &'_ NewTask| task.order.as_ref().map(|order| order.as_str().to_owned());
-    let orders: Vec<Option<String>> = all.clone().map(order).collect();
+    let orders = (all.clone()).map(|task| task.order.as_ref().map(KeptOrder::as_str));
+    let orders: Vec<Option<&str>> = orders.collect();
     let held: Vec<bool> = all.clone().map(|task| task.held).collect();
     let exclusive: Vec<bool> = all.clone().map(|task| task.exclusive).collect();
     let fences = all.map(|task| task.fence.as_ref());
@@ -263,15 +273,12 @@ async fn insert(
     };
     let epochs = of(|fence| Some(documents::number(fence.epoch)));
     let (opens, closes) = (of(|fence| Some(fence.opens)), of(|fence| fence.closes));
-    work.ask(
-        &INSERT,
-        &[
-            &created, &numbers, &agents, &nodes, &modules, &commands, &orders, &held, &exclusive,
-            &keys, &epochs, &opens, &closes,
-        ],
-    )
-    .await?;
-    Ok(ids.into_iter().map(TaskId).collect())
+    let values: Values<'_> = &[
+        &created, &numbers, &agents, &nodes, &modules, &commands, &orders, &held, &exclusive,
+        &keys, &epochs, &opens, &closes,
+    ];
+    work.ask(&INSERT, values).await?;
+    Ok(())
 }
 
 /// An agent's id as the database keeps it; none is larger.

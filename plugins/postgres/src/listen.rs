@@ -43,7 +43,7 @@ pub(crate) async fn tell<'a>(
     if own.is_none() || others.is_empty() {
         return Ok(());
     }
-    let others: Vec<String> = others.into_iter().map(crate::rows::text).collect();
+    let others: Vec<_> = others.into_iter().map(crate::rows::text).collect();
     let schema = work.schema().to_owned();
     work.ask(&NOTIFY, &[&schema, &others]).await?;
     Ok(())

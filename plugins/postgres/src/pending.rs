@@ -1,6 +1,7 @@
 //! What a call changes, collected while it decides and written at its end, all tasks at
 //! once: the rows of tasks, their timelines, the feed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use tokio_postgres::Row;
@@ -176,7 +177,8 @@ impl Pending {
         };
         let all = self.tasks.values();
         let of = |get: fn(&Known) -> Option<i64>| all.clone().map(get).collect::<Vec<_>>();
-        let texts = |get: fn(&Known) -> Option<String>| all.clone().map(get).collect::<Vec<_>>();
+        let texts =
+            |get: fn(&Known) -> Option<Cow<'_, str>>| all.clone().map(get).collect::<Vec<_>>();
         let live: Vec<bool> = all.clone().map(|one| one.task.status.is_live()).collect();
         let crashes: Vec<i32> = all.clone().map(|one| one.crashes).collect();
         done(
@@ -188,11 +190,11 @@ impl Pending {
                     &of(|one| one.task.updated),
                     &texts(|one| Some(text(one.task.status.as_str()))),
                     &texts(|one| one.task.error_msg.as_deref().map(text)),
-                    &texts(|one| stored(one.task.confirmation.as_ref())),
+                    &texts(|one| stored(one.task.confirmation.as_ref()).map(Cow::Owned)),
                     &of(|one| one.claimed),
                     &of(|one| one.begun.map(|(at, _)| at)),
                     &of(|one| one.begun.and_then(|(_, by)| i64::try_from(by).ok())),
-                    &texts(|one| one.target.map(String::from)),
+                    &texts(|one| one.target.map(String::from).map(Cow::Owned)),
                     &crashes,
                     &live,
                 ],
@@ -227,7 +229,7 @@ impl Pending {
         let of = |get: fn(&Task) -> Option<i64>| {
             all.clone().map(|(task, _)| get(task)).collect::<Vec<_>>()
         };
-        let texts = |get: fn(&Task) -> Option<String>| {
+        let texts = |get: fn(&Task) -> Option<Cow<'_, str>>| {
             all.clone().map(|(task, _)| get(task)).collect::<Vec<_>>()
         };
         let agents: Vec<i32> = all.clone().map(|(task, _)| agent(task)).collect();
@@ -248,7 +250,7 @@ impl Pending {
                     &of(|task| task.updated),
                     &texts(|task| Some(text(task.status.as_str()))),
                     &texts(|task| task.error_msg.as_deref().map(text)),
-                    &texts(|task| stored(task.confirmation.as_ref())),
+                    &texts(|task| stored(task.confirmation.as_ref()).map(Cow::Owned)),
                 ],
             )
             .await,

@@ -1,5 +1,7 @@
 //! How a row becomes a task, and what else of it decides about its moves.
 
+use std::borrow::Cow;
+
 use tokio_postgres::Row;
 use wpk_api::{
     AgentId, Claimed, Command, Confirmation, Incarnation, Order, Standing, Status, Task, TaskId,
@@ -139,10 +141,10 @@ pub(crate) fn stored(confirmation: Option<&Confirmation>) -> Option<String> {
 }
 
 /// A text as the database can keep it: without NUL.
-pub(crate) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> Cow<'_, str> {
     match text.contains('\0') {
-        true => text.replace('\0', "\u{fffd}"),
-        false => text.to_owned(),
+        true => Cow::Owned(text.replace('\0', "\u{fffd}")),
+        false => Cow::Borrowed(text),
     }
 }
 
