@@ -255,17 +255,13 @@ impl Document {
         Ok(())
     }
 
-    /// Another try for agents that failed; `last` is the highest task there is. A skipped
-    /// agent is in again.
+    /// Another try for agents that failed, here or for the same release in another
+    /// rollout; `last` is the highest task there is. A skipped agent is in again.
     ///
     /// # Errors
-    /// It is over, or an agent was never in it.
+    /// It is over.
     pub fn retry(&mut self, agents: &[AgentId], last: TaskId) -> Result<(), Refused> {
         self.alive()?;
-        let inside = self.members();
-        if let Some(stranger) = agents.iter().find(|agent| !inside.contains(agent)) {
-            return Err(Refused::NotIn(self.key.name.clone(), *stranger));
-        }
         for agent in agents {
             self.facts.skipped.remove(agent);
             self.facts.forgiven.insert(*agent, last);

@@ -3,6 +3,7 @@
 
 use super::fare::{Fare, Judge};
 use super::ground::Ground;
+use super::inputs::Clock;
 use super::roll::Roll;
 
 pub(crate) struct Flights {
@@ -21,7 +22,7 @@ pub(crate) struct Flights {
 }
 
 impl Flights {
-    pub(crate) fn new(ground: &Ground<'_>, rolls: &[Roll<'_>]) -> Self {
+    pub(crate) fn new(ground: &Ground<'_>, rolls: &[Roll<'_>], clock: &mut Clock) -> Self {
         const DAY: i64 = 86_400;
         let mut flights = Self {
             fares: Vec::with_capacity(ground.attempts.len()),
@@ -46,6 +47,10 @@ impl Flights {
             let fare = judge.fare(known.attempt, ground.agent(number));
             let site = number.and_then(|at| ground.site_of.get(at).copied());
             let site = site.map(|site| site as usize);
+            if let Fare::Begun { until } | Fare::Reported { until } | Fare::Unknown { until } = fare
+            {
+                clock.at(until);
+            }
             if fare.in_flight() {
                 flights.take_off(document, site);
             } else if fare == Fare::Queued && !known.attempt.staged {

@@ -99,7 +99,8 @@ impl<'g, 'a: 'g> Looker<'g, 'a> {
             AgentState::Failed { tries_left: 0 } => true,
             _ => false,
         };
-        look.could = look.begun || look.failed || !never;
+        let left_out = self.roll.is_excluded(id);
+        look.could = !left_out && (look.begun || look.failed || !never);
         look
     }
 

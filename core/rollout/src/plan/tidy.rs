@@ -11,7 +11,12 @@ use crate::attempt::Attempt;
 use crate::member::Agent;
 
 /// What is to be done about attempts, whatever else happens.
-pub(crate) fn tidy(ground: &Ground<'_>, rolls: &[Roll<'_>], flights: &Flights) -> Vec<Action> {
+pub(crate) fn tidy(
+    ground: &Ground<'_>,
+    rolls: &[Roll<'_>],
+    flights: &Flights,
+    owners: &[Option<usize>],
+) -> Vec<Action> {
     let mut actions = Vec::new();
     for (known, fare) in ground.attempts.iter().zip(&flights.fares) {
         let attempt = known.attempt;
@@ -32,7 +37,12 @@ pub(crate) fn tidy(ground: &Ground<'_>, rolls: &[Roll<'_>], flights: &Flights) -
         if attempt.end.is_some() {
             continue;
         }
-        if let Some(why) = unwanted(ground, roll, attempt, agent) {
+        let owner = known
+            .agent
+            .and_then(|at| owners.get(at as usize).copied().flatten());
+        let stranger = owner.is_some() && owner != known.document.map(|at| at as usize);
+        let elsewhere = stranger.then_some("its agent belongs to another rollout");
+        if let Some(why) = unwanted(ground, roll, attempt, agent).or(elsewhere) {
             actions.push(Action::Cancel {
                 attempt: attempt.id,
                 why,

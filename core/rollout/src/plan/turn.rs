@@ -310,13 +310,8 @@ impl Turn<'_, '_> {
             Phase::Halted(why) => RolloutState::Halted(why.clone()),
             Phase::Superseded => RolloutState::Superseded,
             Phase::Cancelled => RolloutState::Cancelled,
-            Phase::Running => {
-                let begun = document.facts.population.is_none() || self.roll.all_opened();
-                match begun && counts.unfinished() == 0 {
-                    true => RolloutState::Converged,
-                    false => RolloutState::Running,
-                }
-            }
+            Phase::Running if counts.unfinished() == 0 => RolloutState::Converged,
+            Phase::Running => RolloutState::Running,
         }
     }
 

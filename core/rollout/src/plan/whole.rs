@@ -38,10 +38,10 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         .map(|one| Roll::new(one, &ground))
         .collect();
     let live: Vec<bool> = rolls.iter().map(|roll| roll.document.is_live()).collect();
-    let mut flights = Flights::new(&ground, &rolls);
+    let mut flights = Flights::new(&ground, &rolls, &mut clock);
     let owners = owners(&ground, &rolls, &flights);
     let mut sheet = Sheet {
-        actions: tidy(&ground, &rolls, &flights),
+        actions: tidy(&ground, &rolls, &flights, &owners.owner),
         halts: Vec::new(),
         verdicts: vec![None; ground.agents.len()],
     };

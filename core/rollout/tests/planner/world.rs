@@ -345,6 +345,15 @@ impl World {
         open.map(|one| one.id).collect()
     }
 
+    /// Attempts that were begun and of which no word came.
+    pub fn awaited(&self) -> Vec<TaskId> {
+        let begun = self
+            .attempts
+            .iter()
+            .filter(|one| one.begun.is_some() && one.end.is_none());
+        begun.map(|one| one.id).collect()
+    }
+
     /// The installer of a begun attempt does its work and the agent says so.
     pub fn succeed(&mut self, task: TaskId) {
         let attempt = self.attempt(task).unwrap();
