@@ -234,7 +234,11 @@ impl TaskStore for Store {
         if tasks.iter().any(|task| task.fence.is_some()) && !self.keeps_documents().await? {
             let fenced: Vec<bool> = tasks.iter().map(|task| task.fence.is_some()).collect();
             tasks.retain(|task| task.fence.is_none());
-            let mut created = self.create(tasks).await?.into_iter();
+            let mut created = match tasks.is_empty() {
+                true => Vec::new(),
+                false => self.create(tasks).await?,
+            }
+            .into_iter();
             let each = |fenced: &bool| match fenced {
                 true => Some(Created::Fenced),
                 false => created.next(),

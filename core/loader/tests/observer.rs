@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use wpk_api::{
-    AgentId, Cancel, Change, Changed, Command, Factory, Revision, Status, StoreError, Task, TaskId,
-    TaskObserver, TaskStore,
+    AgentId, Cancel, Change, Changed, Command, Created, Entered, Entrance, Entry, Factory, Fence,
+    Guard, Holder, NewTask, Revision, Status, StoreError, Task, TaskId, TaskObserver, TaskStore,
 };
 use wpk_loader::{LoadOptions, LoadedPlugin, load};
 use wpk_testkit::library::Library;
@@ -165,5 +165,71 @@ async fn a_store_that_takes_nothing_over_says_what_the_trait_says() {
             assert_eq!(imported, Err(StoreError::imports_nothing()), "{minor}");
         }
         assert_eq!(plugin.quarantined(), None, "it is no broken rule");
+    }
+}
+
+/// A store of contract 2 is one daemon's: it is not asked what it cannot know, and no task
+/// comes to it that it would carry out against its fence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_contract_2_is_one_daemon_s_and_keeps_no_documents() {
+    let entry = Entry {
+        node: "node01".into(),
+        holder: Holder::default(),
+        replaces: None,
+    };
+    let fenced = NewTask {
+        agent: AgentId::new(1).unwrap(),
+        node: "node01".into(),
+        module: "upgrade_module".into(),
+        command: Command::Upgrade,
+        created: 1_700_000_000,
+        order: None,
+        exclusive: true,
+        held: false,
+        fence: Some(Fence {
+            key: "rollout".into(),
+            epoch: 1,
+            opens: 0,
+            closes: None,
+        }),
+    };
+    let guard = Guard {
+        key: "rollout".into(),
+        version: 1,
+    };
+    // The last was compiled again, and knows no more than before.
+    for minor in ["MINOR=0", "MINOR=2", "MINOR=3"] {
+        let (plugin, store) = store(&[minor]);
+        let none = Err(StoreError::keeps_no_documents());
+        for _ in 0..101 {
+            let entered = Entrance::Entered(Entered {
+                incarnation: 0,
+                lease: None,
+            });
+            assert_eq!(store.enter(&entry).await, Ok(entered), "{minor}");
+            assert_eq!(store.clock().await, Ok(None));
+            assert_eq!(store.begun(TaskId(1)).await, Ok(None));
+            assert_eq!(store.orphans(TaskId(0), 9).await, Ok(vec![]));
+            assert_eq!(store.documents("", "", 9).await, none);
+        }
+        assert_eq!(store.renew().await, Ok(()));
+        assert_eq!(store.leave().await, Ok(()));
+        assert_eq!(store.nodes().await, Ok(vec![]));
+        assert_eq!(store.take_over(&[TaskId(1)]).await, Ok(vec![]));
+        assert_eq!(store.hand_over(&[TaskId(1)], "node02").await, Ok(vec![]));
+        assert_eq!(store.keep_readers(&[]).await, Ok(()));
+        assert_eq!(
+            store.staging("node01", TaskId(0), 9).await,
+            Ok(vec![]),
+            "{minor}"
+        );
+        let written = store.write_documents(vec![], None).await;
+        assert_eq!(written, Err(StoreError::keeps_no_documents()));
+        let created = store.create_guarded(vec![], guard.clone()).await;
+        assert_eq!(created, Err(StoreError::keeps_no_documents()));
+        assert_eq!(plugin.quarantined(), None, "it is no broken rule");
+        // It cannot create at all, so only the rest of the call may reach it.
+        let created = store.create(vec![fenced.clone()]).await;
+        assert_eq!(created, Ok(vec![Created::Fenced]), "{minor}");
     }
 }

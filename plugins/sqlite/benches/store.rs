@@ -1,10 +1,13 @@
 //! How fast the store is: `cargo bench -p wpk-plugin-sqlite`. The file lies in
-//! the folder for temporary files; set `TMPDIR` to measure another disk.
+//! the folder for temporary files; set `TMPDIR` to measure another disk, and `OLD` to the
+//! number of ended tasks that are there before.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rusqlite::Connection;
 use tokio::task::JoinSet;
 use wpk_api::{AgentId, TaskStore};
 use wpk_plugin_sqlite::SqliteStore;
@@ -42,6 +45,28 @@ async fn singles(store: &Arc<SqliteStore>, callers: u32, each: u32) {
     );
 }
 
+/// Rows that ended before, as many as are asked for in `OLD` (0): a file with history.
+fn fill(file: &Path) {
+    let old = std::env::var("OLD").ok().and_then(|old| old.parse().ok());
+    let old: u32 = old.unwrap_or(0);
+    drop(SqliteStore::open(file).unwrap());
+    let connection = Connection::open(file).unwrap();
+    let filled = connection.execute(
+        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1) \
+         INSERT INTO TASKS (AGENT_ID, NODE, MODULE, COMMAND, CREATE_TIME, LAST_UPDATE_TIME, \
+         STATUS) SELECT i % ?2, 'node01', 'upgrade_module', 'upgrade', ?3, ?3, 'Done' FROM n \
+         WHERE ?1 > 0",
+        rusqlite::params![old, 2 * AGENTS, START + 1],
+    );
+    println!("{} rows that ended", filled.unwrap());
+    connection
+        .execute(
+            "INSERT INTO WPKD_ORDERS (TASK_ID, OURS) SELECT TASK_ID, 1 FROM TASKS",
+            [],
+        )
+        .unwrap();
+}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -49,7 +74,9 @@ fn main() {
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
     runtime.block_on(async {
-        let store = Arc::new(SqliteStore::open(folder.path().join("tasks.db")).unwrap());
+        let file = folder.path().join("tasks.db");
+        fill(&file);
+        let store = Arc::new(SqliteStore::open(&file).unwrap());
         let new = (0..AGENTS).map(|n| upgrade(n, "node01", START)).collect();
         let begun = Instant::now();
         store.create(new).await.unwrap();

@@ -25,11 +25,12 @@ pub(crate) const ATTEMPTS: &str = concat!(
 pub(crate) const STAGING: &str = concat!(
     "SELECT ",
     columns!(),
-    ", o.TASK_ORDER, o.CRASHES FROM TASKS t JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID \
-     JOIN WPKD_FENCES f ON f.TASK_ID = t.TASK_ID WHERE ",
+    ", o.TASK_ORDER, o.CRASHES FROM WPKD_ORDERS o CROSS JOIN TASKS t ON t.TASK_ID = o.TASK_ID \
+     JOIN WPKD_FENCES f ON f.TASK_ID = t.TASK_ID \
+     WHERE o.TASK_ID > ?2 AND o.TASK_ORDER IS NOT NULL AND o.CLAIMED IS NULL \
+     AND o.INSTALLER_BEGUN IS NULL AND t.STATUS = 'Pending' AND ",
     live!(),
-    " AND t.STATUS = 'Pending' AND t.NODE = ?1 AND t.TASK_ID > ?2 AND o.TASK_ORDER IS NOT NULL \
-     AND o.CLAIMED IS NULL AND o.INSTALLER_BEGUN IS NULL ORDER BY t.TASK_ID LIMIT ?3"
+    " AND t.NODE = ?1 ORDER BY o.TASK_ID LIMIT ?3"
 );
 
 /// What is fenced by a document and live.

@@ -142,10 +142,12 @@ ALTER TABLE WPKD_CHANGES ADD COLUMN NODE TEXT;
 INSERT OR REPLACE INTO WPKD_METADATA (key, value) VALUES ('layout', '3');
 ";
 
-/// What is awaited, by columns that layout 1 has not.
+/// What is awaited and what waits to be taken, by columns that layout 1 has not.
 const AWAITED: &str = "
 CREATE INDEX IF NOT EXISTS WPKD_ORDERS_AWAITED ON WPKD_ORDERS (TASK_ID)
     WHERE CONFIRMATION = '\"awaited\"';
+CREATE INDEX IF NOT EXISTS WPKD_ORDERS_WAITING ON WPKD_ORDERS (TASK_ID)
+    WHERE TASK_ORDER IS NOT NULL AND CLAIMED IS NULL AND INSTALLER_BEGUN IS NULL;
 ";
 
 /// Forgets what belongs to tasks that were ended or deleted behind our back.

@@ -1,11 +1,27 @@
 //! What of a node whose lease ran out may be taken over, and what a node gives away, over
 //! the map of [`Tables`].
 
-use wpk_api::{Incarnation, Task, TaskId, TimelineEntry};
+use wpk_api::{Entrance, Entry, Holder, Incarnation, Task, TaskId, TimelineEntry};
 
+use super::entries::Mine;
 use super::tables::{Row, Tables, id};
 
 impl Tables {
+    /// Whoever calls enters a store that is one daemon's ([`wpk_api::TaskStore::enter`]).
+    pub fn enter(&mut self, node: &str) {
+        let entry = Entry {
+            node: node.to_owned(),
+            holder: Holder::default(),
+            replaces: None,
+        };
+        if let Entrance::Entered(entered) = self.entries.enter(&entry) {
+            self.entries.call(Some(Mine {
+                node: entry.node,
+                incarnation: entered.incarnation,
+            }));
+        }
+    }
+
     /// See [`wpk_api::TaskStore::orphans`].
     pub fn orphans(&self, after: TaskId, limit: usize) -> Vec<Task> {
         let rows = self.rows.values().filter(|row| row.task.id > after);

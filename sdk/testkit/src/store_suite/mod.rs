@@ -39,6 +39,7 @@ pub mod races;
 pub mod restarts;
 pub mod shared;
 mod stand;
+mod steps;
 mod tasks;
 pub mod words;
 

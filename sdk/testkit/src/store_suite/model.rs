@@ -3,118 +3,20 @@
 
 use std::sync::Arc;
 
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
+use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRunner};
 use wpk_api::{
-    Cancel, Change, Changed, Confirmation, Created, Mover, NewTask, Overdue, Revision, Selector,
-    Status, StoreError, TaskId, TaskStore, TimelineEntry, TimelineStep, Transition, UnixTime,
+    Change, Changed, Created, Mover, NewTask, Overdue, Revision, Selector, StoreError, TaskId,
+    TaskStore, TimelineEntry, TimelineStep, Transition, UnixTime,
 };
 
+use super::stand::entered;
+use super::steps::{AGENTS, Move, NODES, Step, Which, steps};
 use super::tasks::{START, TARGET, Whose, agent};
 use crate::memory::Tables;
 
-/// Agents and nodes of the stories: few, so that they meet.
-const AGENTS: u32 = 4;
-const NODES: [&str; 2] = ["node01", "node02"];
-
-/// Steps of a sequence, and attempts to find a shorter one that fails.
-const STEPS: usize = 40;
+/// Attempts to find a shorter sequence that fails.
 const SHRINKING: usize = 400;
-
-/// One operation. Tasks are meant by their place among all created ones.
-#[derive(Debug, Clone)]
-enum Step {
-    Create(Vec<(u32, usize, Whose, bool)>),
-    Move(Vec<Move>),
-    Claim(usize, usize),
-    Crash(usize),
-    BeginInstaller(usize, bool),
-    Touch(Vec<usize>),
-    Cancel(usize, Cancel),
-    Withdraw(Vec<usize>),
-    Expire(Vec<usize>),
-    Confirm(usize, Confirmation),
-    Note(Vec<usize>),
-    Purge(i64),
-    Wait(i64),
-}
-
-#[derive(Debug, Clone)]
-struct Move {
-    which: Which,
-    to: Status,
-    node: usize,
-    by: Mover,
-    text: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-enum Which {
-    Task(usize),
-    LatestOf(u32),
-    SpokenOf(u32),
-    TaskOf(usize, u32),
-}
-
-fn moves() -> impl Strategy<Value = Move> {
-    let mut statuses = Status::KNOWN.to_vec();
-    statuses.push(Status::Other("Weird".to_owned()));
-    // The way most tasks go comes up more often than the others.
-    let to = prop_oneof![
-        Just(Status::InProgress),
-        Just(Status::Done),
-        prop::sample::select(statuses)
-    ];
-    let which = prop_oneof![
-        (0..12_usize).prop_map(Which::Task),
-        (0..AGENTS).prop_map(Which::LatestOf),
-        (0..AGENTS).prop_map(Which::SpokenOf),
-        (0..12_usize, 0..AGENTS).prop_map(|(place, id)| Which::TaskOf(place, id))
-    ];
-    let by = prop::sample::select(vec![Mover::Delivery, Mover::Report]);
-    let text = prop::option::of(prop_oneof![Just(String::new()), "[a-z' \"é]{1,8}"]);
-    (which, to, 0..NODES.len(), by, text).prop_map(|(which, to, node, by, text)| Move {
-        which,
-        to,
-        node,
-        by,
-        text,
-    })
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let node = 0..NODES.len();
-    let task = 0..12_usize;
-    let whose = prop::sample::select(Whose::ALL.to_vec());
-    let new = (0..AGENTS, node.clone(), whose, any::<bool>());
-    let cancel = prop::sample::select(vec![
-        Cancel::WithoutOrder,
-        Cancel::Pending,
-        Cancel::NotBegun,
-    ]);
-    let confirmation = prop::sample::select(vec![
-        Confirmation::Confirmed,
-        Confirmation::Unconfirmed("v4.7.0".to_owned()),
-    ]);
-    let step = prop_oneof![
-        5 => vec(new, 1..4).prop_map(Step::Create),
-        5 => vec(moves(), 1..4).prop_map(Step::Move),
-        3 => (node.clone(), 0..4_usize).prop_map(|(node, limit)| Step::Claim(node, limit)),
-        1 => node.clone().prop_map(Step::Crash),
-        3 => (task.clone(), any::<bool>()).prop_map(|(task, known)| Step::BeginInstaller(task, known)),
-        2 => vec(task.clone(), 0..4).prop_map(Step::Touch),
-        1 => (node, cancel).prop_map(|(node, which)| Step::Cancel(node, which)),
-        1 => vec(task.clone(), 0..3).prop_map(Step::Withdraw),
-        2 => vec(task.clone(), 0..4).prop_map(Step::Expire),
-        2 => (task.clone(), confirmation).prop_map(|(task, what)| Step::Confirm(task, what)),
-        1 => vec(task, 0..3).prop_map(Step::Note),
-        1 => (0..40_i64).prop_map(Step::Purge),
-        3 => (0..20_i64).prop_map(Step::Wait),
-    ];
-    vec(step, 1..STEPS)
-}
 
 /// Tries `sequences` random sequences, each on a store of its own.
 pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>, sequences: u32) {
@@ -150,7 +52,10 @@ pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>, sequences: u32) {
 
 /// Walks one sequence; an error says where the store differs.
 async fn differ(store: &dyn TaskStore, steps: &[Step]) -> Result<(), String> {
-    let mut model = Model::default();
+    let mut model = Model {
+        one_daemon: store.clock().await == Ok(None),
+        ..Model::default()
+    };
     // Nothing is forgotten that a known reader has not passed.
     same(store.set_place("model", Revision(0)).await, ())?;
     for (at, step) in steps.iter().enumerate() {
@@ -183,6 +88,8 @@ struct Model {
     /// All ids ever given, in their order.
     ids: Vec<TaskId>,
     waited: i64,
+    /// Whether the store is one daemon's.
+    one_daemon: bool,
     /// How far the feed of the plain store was read.
     read: Revision,
     /// How far that of the store.
@@ -278,6 +185,18 @@ impl Model {
                 let expected = self.tables.purge(now - age);
                 same(store.purge(now - age).await, expected)
             }
+            // Under one name after the other, as a node that is renamed. Where several
+            // daemons share the store, times would be its own, and not the model's.
+            Step::Enter(node) if self.one_daemon => {
+                entered(store, NODES[*node], None).await;
+                self.tables.enter(NODES[*node]);
+                Ok(())
+            }
+            Step::TakeOver(places) => {
+                let ids = self.ids(places);
+                let expected = self.tables.take_over(&ids);
+                same(store.take_over(&ids).await, expected)
+            }
             Step::Wait(seconds) => {
                 self.waited += seconds;
                 Ok(())
@@ -357,11 +276,22 @@ impl Model {
         }
         let expected = self.tables.in_progress(TaskId(0), usize::MAX);
         same(store.in_progress(TaskId(0), usize::MAX).await, expected)?;
+        let expected = self.tables.orphans(TaskId(0), usize::MAX);
+        same(store.orphans(TaskId(0), usize::MAX).await, expected)?;
+        for id in &self.ids {
+            let expected = self.tables.begun(*id).is_some();
+            let begun = store.begun(*id).await.map(|begun| begun.is_some());
+            same(begun, expected)?;
+        }
         if let Some(id) = self.ids.last() {
             let steps = |timeline: Vec<TimelineEntry>| {
                 timeline
                     .iter()
-                    .map(|one| (one.at, one.step))
+                    .map(|one| match one.step {
+                        // By the store's own clock.
+                        TimelineStep::Moved => (0, one.step),
+                        step => (one.at, step),
+                    })
                     .collect::<Vec<_>>()
             };
             let expected = steps(self.tables.timeline(*id));
