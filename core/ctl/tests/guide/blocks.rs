@@ -1,6 +1,7 @@
 //! What the pages tell to type and to write: it runs, or at least it can be read.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use wpk_config::{Sources, load};
@@ -8,28 +9,26 @@ use wpk_config::{Sources, load};
 use super::common::run;
 use super::page::{Page, pages, source, sources};
 
-/// The blocks `sh run` of each page, one after the other in a folder of their own.
-#[test]
-fn what_may_be_run_here_runs() {
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_wpkctl"));
-    let mut path = program.parent().unwrap().as_os_str().to_owned();
+/// Carries out all blocks of a kind, those of a page one after the other in an empty folder.
+/// Returns how many there were, and what they printed.
+fn carry_out(language: &str, programs: &Path) -> (usize, String) {
+    let mut path = programs.as_os_str().to_owned();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap());
-    let mut ran = 0;
+    let (mut ran, mut printed) = (0, String::new());
     for page in pages() {
         let blocks = page.blocks().into_iter();
-        let code: Vec<String> = blocks
-            .filter(|block| block.language == "sh run")
-            .map(|block| block.code)
-            .collect();
+        let blocks = blocks.filter(|block| block.language == language);
+        let code: Vec<String> = blocks.map(|block| block.code).collect();
         if code.is_empty() {
             continue;
         }
         ran += code.len();
         let home = tempfile::tempdir().unwrap();
-        let output = Command::new("sh")
-            .arg("-c")
-            .arg(format!("set -eu\n{}", code.concat()))
+        let script = format!("set -eu\n{LEAVE_NOTHING}\n{}", code.concat());
+        // At the end of its time all that was started ends: it is one group of processes.
+        let output = Command::new("timeout")
+            .args(["--kill-after=5", LONGEST, "sh", "-c", &script])
             .current_dir(home.path())
             .env_clear()
             .env("PATH", &path)
@@ -37,9 +36,32 @@ fn what_may_be_run_here_runs() {
             .output()
             .unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(output.status.success(), "{}: {said}", page.topic);
+        let status = output.status;
+        assert!(status.success(), "{}: {status}: {said}", page.topic);
+        printed.push_str(&said);
     }
+    (ran, printed)
+}
+
+/// Seconds that the blocks of a page may take.
+const LONGEST: &str = "120";
+/// What a block that fails leaves running ends with it.
+const LEAVE_NOTHING: &str = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT";
+
+#[test]
+fn what_may_be_run_here_runs() {
+    let program = Path::new(env!("CARGO_BIN_EXE_wpkctl"));
+    let (ran, _) = carry_out("sh run", program.parent().unwrap());
     assert!(ran >= 4, "{ran} blocks");
+}
+
+/// From nothing to the first upgraded agent.
+#[test]
+fn what_needs_the_daemon_runs() {
+    let programs = wpk_testkit::process::build(&["wpkd", "wpkctl", "wpk-agent"]).unwrap();
+    let (ran, printed) = carry_out("sh run daemon", &programs);
+    assert!(ran >= 1, "{ran} blocks");
+    assert!(printed.contains("1 agents: 1 updated"), "{printed}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `wpkctl guide`, and that the guide stays true: what it names is there, and what is there
-//! it names. Blocks that begin with three backquotes and `sh run` are carried out.
+//! it names. Blocks that begin with three backquotes and `sh run` are carried out, with
+//! `sh run daemon` beside wpkd and wpk-agent.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
