@@ -41,6 +41,34 @@ impl KeptOrder {
         serde_json::to_string(order).map(|text| Self(text.into()))
     }
 
+    /// Writes the order of these parts, of which none is copied for it.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn of_parts(
+        agent: &AgentInfo,
+        wanted: &Wanted,
+        installer: Option<&str>,
+        force: bool,
+    ) -> serde_json::Result<Self> {
+        /// An [`Order`], member for member.
+        #[derive(Serialize)]
+        struct Parts<'a> {
+            agent: &'a AgentInfo,
+            wanted: &'a Wanted,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            installer: Option<&'a str>,
+            force: bool,
+        }
+        let parts = Parts {
+            agent,
+            wanted,
+            installer,
+            force,
+        };
+        serde_json::to_string(&parts).map(|text| Self(text.into()))
+    }
+
     /// The JSON.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -175,6 +203,14 @@ mod tests {
         };
         let json = serde_json::to_string(&order).unwrap();
         assert_eq!(serde_json::from_str::<Order>(&json).unwrap(), order);
+        for installer in [None, Some("own.sh")] {
+            let order = Order {
+                installer: installer.map(str::to_owned),
+                ..order.clone()
+            };
+            let parts = KeptOrder::of_parts(&order.agent, &order.wanted, installer, order.force);
+            assert_eq!(parts.unwrap(), KeptOrder::of(&order).unwrap());
+        }
     }
 
     #[test]

@@ -3,18 +3,18 @@
 //! Frames of at most 65,536 bytes go in both directions. Time limits are the
 //! callers': every function here may wait as long as the daemon lets it.
 
-use std::io;
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bytes::Bytes;
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixStream;
 use wpk_wire::frame::header;
 use wpk_wire::{FrameDecoder, FrameError, PEER_MAX_PAYLOAD};
 
 /// First room for an answer; most fit into it.
-const FIRST_READ: usize = 1024;
+const FIRST_READ: usize = 2048;
 /// First and longest pause while the daemon's queue of connections is full.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
 
@@ -40,8 +40,72 @@ pub(crate) enum PeerError {
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    stream: UnixStream,
+    line: Line,
     decoder: FrameDecoder,
+}
+
+/// A connection is watched from the first time that it is waited for: to connect and to
+/// send a frame nothing is waited for as a rule, and most connections serve one request.
+#[derive(Debug)]
+enum Line {
+    New(std::os::unix::net::UnixStream),
+    Watched(UnixStream),
+    /// Being watched failed.
+    Lost,
+}
+
+impl Line {
+    fn watched(&mut self) -> io::Result<&UnixStream> {
+        *self = match std::mem::replace(self, Self::Lost) {
+            Self::New(stream) => Self::Watched(UnixStream::from_std(stream)?),
+            line => line,
+        };
+        match self {
+            Self::Watched(stream) => Ok(stream),
+            Self::New(_) | Self::Lost => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Sends all of it.
+    async fn send(&mut self, mut left: &mut [IoSlice<'_>]) -> io::Result<()> {
+        while !left.is_empty() {
+            let sent = match self {
+                Self::New(stream) => stream.write_vectored(left),
+                Self::Watched(stream) => stream.try_write_vectored(left),
+                Self::Lost => Err(ErrorKind::NotConnected.into()),
+            };
+            match sent {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(sent) => IoSlice::advance_slices(&mut left, sent),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.watched()?.writable().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something is there, and reads up to as much as `buffer` holds.
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let stream = self.watched()?;
+        loop {
+            stream.readable().await?;
+            match stream.try_read(buffer) {
+                Err(error)
+                    if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => {}
+                read => return read,
+            }
+        }
+    }
+}
+
+/// A connection of a local socket is there at once, or not at all.
+fn connect_now(path: &Path) -> io::Result<std::os::unix::net::UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(socket.into())
 }
 
 impl Peer {
@@ -49,16 +113,16 @@ impl Peer {
     pub(crate) async fn connect(path: &Path) -> Result<Self, PeerError> {
         let mut pause = PAUSES.0;
         loop {
-            match UnixStream::connect(path).await {
+            match connect_now(path) {
                 Ok(stream) => {
                     return Ok(Self {
-                        stream,
+                        line: Line::New(stream),
                         decoder: FrameDecoder::new(PEER_MAX_PAYLOAD),
                     });
                 }
                 // What a Unix socket says when its queue is full; no event tells
                 // when there is room again.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     tokio::time::sleep(pause).await;
                     pause = pause.saturating_mul(2).min(PAUSES.1);
                 }
@@ -76,8 +140,8 @@ impl Peer {
     /// and waits for its answer. Together the parts must fit a frame.
     pub(crate) async fn ask(&mut self, start: &[u8], rest: Bytes) -> Result<Bytes, PeerError> {
         let length = header(start.len() + rest.len());
-        let mut request = Buf::chain(Buf::chain(length.as_slice(), start), rest);
-        let sent = self.stream.write_all_buf(&mut request).await;
+        let mut parts = [&length, start, &rest].map(IoSlice::new);
+        let sent = self.line.send(&mut parts).await;
         // Also after a failed write: the daemon may have answered before it closed.
         match (self.answer().await, sent) {
             (Err(PeerError::Closed(_)), Err(error)) => Err(PeerError::Closed(format!(
@@ -93,9 +157,15 @@ impl Peer {
                 return Ok(answer);
             }
             let buffer = self.decoder.buffer_mut();
-            buffer.reserve(buffer.len().max(FIRST_READ));
-            match self.stream.read_buf(buffer).await {
-                Ok(0) if self.decoder.is_empty() => {
+            let held = buffer.len();
+            buffer.resize(held + held.max(FIRST_READ), 0);
+            let read = self
+                .line
+                .read(buffer.get_mut(held..).unwrap_or_default())
+                .await;
+            buffer.truncate(held + read.as_ref().map_or(0, |read| *read));
+            match read {
+                Ok(0) if held == 0 => {
                     return Err(PeerError::Closed(
                         "the daemon closed without an answer".to_owned(),
                     ));
@@ -116,5 +186,79 @@ impl Peer {
     /// Whether another request may be sent: nothing unasked for has arrived.
     pub(crate) fn is_clean(&self) -> bool {
         self.decoder.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    /// A request that does not fit what the kernel takes at once, to a daemon that reads
+    /// it only when it is told to; and a second one on the same connection.
+    #[tokio::test]
+    async fn a_request_is_sent_as_the_daemon_takes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("daemon");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (go, told) = mpsc::channel::<()>();
+        let daemon = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for length in [60_000, 3] {
+                told.recv().unwrap();
+                let mut frame = vec![0; 4 + length];
+                stream.read_exact(&mut frame).unwrap();
+                assert_eq!(frame[..4], header(length));
+                // In two pieces, and longer than the first room.
+                let answer = vec![frame[4]; 5_000];
+                stream.write_all(&header(answer.len())).unwrap();
+                stream.write_all(&answer).unwrap();
+            }
+        });
+        let mut peer = Peer::connect(&path).await.unwrap();
+        let Line::New(stream) = &peer.line else {
+            panic!("watched already");
+        };
+        SockRef::from(stream).set_send_buffer_size(4_096).unwrap();
+        let ask = peer.ask(b"a", Bytes::from(vec![b'b'; 59_999]));
+        let telling = async {
+            // The request is stuck by then: it has been polled once.
+            tokio::task::yield_now().await;
+            go.send(()).unwrap();
+        };
+        let (answer, ()) = tokio::join!(ask, telling);
+        assert_eq!(answer.unwrap(), vec![b'a'; 5_000]);
+        assert!(peer.is_clean());
+        go.send(()).unwrap();
+        let answer = peer.ask(b"xyz", Bytes::new()).await.unwrap();
+        assert_eq!(answer, vec![b'x'; 5_000]);
+        daemon.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_answers_before_it_closes_is_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("daemon");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut peer = Peer::connect(&path).await.unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&wpk_wire::frame::frame(b"err")).unwrap();
+        drop(stream);
+        assert_eq!(peer.ask(b"x", Bytes::new()).await.unwrap(), "err");
+        let end = peer.ask(b"x", Bytes::new()).await;
+        assert!(matches!(end, Err(PeerError::Closed(_))), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_at_the_socket_is_told_with_its_path() {
+        let path = Path::new("/nowhere/daemon");
+        let error = Peer::connect(path).await.unwrap_err().to_string();
+        assert!(error.starts_with("/nowhere/daemon: "), "{error}");
     }
 }

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use wpk_api::{AgentId, AgentInfo, ConnectionStatus, Platform};
 
 /// The word in front of a last (or only) answer, and of one with more to come.
@@ -142,8 +142,8 @@ impl<'de> Deserialize<'de> for Row {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
                 let mut row = Row::default();
-                while let Some(name) = map.next_key::<String>()? {
-                    match row.column(&name) {
+                while let Some(Name(name)) = map.next_key()? {
+                    match name.and_then(|name| row.column(name)) {
                         Some(column) => *column = map.next_value::<Cell>()?.0,
                         None => {
                             map.next_value::<IgnoredAny>()?;
@@ -157,24 +157,56 @@ impl<'de> Deserialize<'de> for Row {
     }
 }
 
+/// The columns of [`Row`], as they are spelt there.
+const COLUMNS: [&str; 10] = [
+    "id",
+    "name",
+    "os_platform",
+    "os_major",
+    "os_minor",
+    "os_arch",
+    "version",
+    "connection_status",
+    "group",
+    "node_name",
+];
+
 impl Row {
     fn column(&mut self, name: &str) -> Option<&mut Option<String>> {
-        let columns = [
-            ("id", &mut self.id),
-            ("name", &mut self.name),
-            ("os_platform", &mut self.os_platform),
-            ("os_major", &mut self.os_major),
-            ("os_minor", &mut self.os_minor),
-            ("os_arch", &mut self.os_arch),
-            ("version", &mut self.version),
-            ("connection_status", &mut self.connection_status),
-            ("group", &mut self.group),
-            ("node_name", &mut self.node_name),
-        ];
-        columns
-            .into_iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, column)| column)
+        Some(match name {
+            "id" => &mut self.id,
+            "name" => &mut self.name,
+            "os_platform" => &mut self.os_platform,
+            "os_major" => &mut self.os_major,
+            "os_minor" => &mut self.os_minor,
+            "os_arch" => &mut self.os_arch,
+            "version" => &mut self.version,
+            "connection_status" => &mut self.connection_status,
+            "group" => &mut self.group,
+            "node_name" => &mut self.node_name,
+            _ => return None,
+        })
+    }
+}
+
+/// The name of a column that is used, if it is one. There are tens in each row: it is
+/// compared where it lies.
+struct Name(Option<&'static str>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl Visitor<'_> for Names {
+            type Value = Name;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a column")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Name, E> {
+                let mut known = COLUMNS.into_iter();
+                Ok(Name(known.find(|known| known.eq_ignore_ascii_case(name))))
+            }
+        }
+        deserializer.deserialize_str(Names)
     }
 }
 
@@ -183,18 +215,39 @@ struct Cell(Option<String>);
 
 impl<'de> Deserialize<'de> for Cell {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Content {
-            Text(String),
-            Number(serde_json::Number),
-            Other(IgnoredAny),
+        struct Content;
+        impl<'de> Visitor<'de> for Content {
+            type Value = Cell;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Cell, E> {
+                Ok(Cell(Some(text.to_owned())))
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Cell, E> {
+                Ok(Cell(Some(number.to_string())))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Cell, E> {
+                Ok(Cell(Some(number.to_string())))
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Cell, E> {
+                let number = serde_json::Number::from_f64(number);
+                Ok(Cell(number.map(|number| number.to_string())))
+            }
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Cell, E> {
+                Ok(Cell(None))
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Cell, E> {
+                Ok(Cell(None))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Cell, A::Error> {
+                IgnoredAny.visit_seq(list).map(|_| Cell(None))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Cell, A::Error> {
+                IgnoredAny.visit_map(object).map(|_| Cell(None))
+            }
         }
-        Ok(Self(match Content::deserialize(deserializer)? {
-            Content::Text(text) => Some(text),
-            Content::Number(number) => Some(number.to_string()),
-            Content::Other(_) => None,
-        }))
+        deserializer.deserialize_any(Content)
     }
 }
 

@@ -134,11 +134,10 @@ async fn create(
             Ok((agent, wanted(agent, own, fleet.manager)))
         });
         latest.ask(workshop, &passed).await;
-        let order = |pair| {
-            let order = check_version(&plan, fleet.manager, &latest, pair)?;
-            let node = fleet.nodes.get(&order.agent.id).cloned();
-            let kept = keep(&order)?;
-            Ok((kept, node, WishId::of(&order.wanted)))
+        let order = |(agent, wanted): (&AgentInfo, Wanted)| {
+            let wanted = check_version(&plan, fleet.manager, &latest, agent, wanted)?;
+            let node = fleet.nodes.get(&agent.id).cloned();
+            Ok((keep(&plan, agent, &wanted)?, node, WishId::of(&wanted)))
         };
         let slice = passed.into_iter();
         orders.extend(slice.map(|asked| asked.map(|passed| passed.and_then(order))));
@@ -170,12 +169,15 @@ async fn create(
 /// which wish that is.
 type Accepted = ((AgentId, KeptOrder), Option<Arc<str>>, WishId);
 
-fn keep(order: &Order) -> Result<(AgentId, KeptOrder), UpgradeCode> {
-    let agent = order.agent.id;
-    match KeptOrder::of(order) {
-        Ok(kept) => Ok((agent, kept)),
+fn keep(
+    plan: &Plan,
+    agent: &AgentInfo,
+    wanted: &Wanted,
+) -> Result<(AgentId, KeptOrder), UpgradeCode> {
+    match KeptOrder::of_parts(agent, wanted, plan.installer.as_deref(), plan.force) {
+        Ok(kept) => Ok((agent.id, kept)),
         Err(error) => {
-            error!(%agent, %error, "an order cannot be stored");
+            error!(agent = %agent.id, %error, "an order cannot be stored");
             Err(UpgradeCode::TaskManagerCommunication)
         }
     }
@@ -193,8 +195,9 @@ fn check_version(
     plan: &Plan,
     manager: Option<Version>,
     latest: &Latest,
-    (agent, mut wanted): (&AgentInfo, Wanted),
-) -> Result<Order, UpgradeCode> {
+    agent: &AgentInfo,
+    mut wanted: Wanted,
+) -> Result<Wanted, UpgradeCode> {
     let found = latest.of(&wanted);
     if let (Wanted::Release(release), Some(version)) = (&mut wanted, found) {
         // From here on it is this version, whatever is published meanwhile.
@@ -210,12 +213,7 @@ fn check_version(
         manager,
     };
     rules::check_version(agent, &wish)?;
-    Ok(Order {
-        agent: agent.clone(),
-        wanted,
-        installer: plan.installer.clone(),
-        force: plan.force,
-    })
+    Ok(wanted)
 }
 
 fn new_task(workshop: &Workshop, plan: &Plan, accepted: Accepted) -> NewTask {
