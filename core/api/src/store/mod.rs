@@ -8,6 +8,7 @@ use crate::{
 };
 
 mod asked;
+mod calls;
 mod error;
 
 pub use asked::{

@@ -5,12 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wpk_api::{
-    AgentId, Attempt, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Document,
-    DocumentWrite, Entrance, Entry, Guard, Imported, Incarnation, NewTask, NodeState, Overdue,
-    Revision, StoreError, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
-    UnixTime, Version,
-};
+use wpk_api::{StoreError, TaskStore};
 
 /// A call of the store inside that waits to be carried out.
 pub type Carried<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -76,42 +71,4 @@ macro_rules! pass_on {
     };
 }
 
-pass_on! {
-    fn enter(entry: &Entry) -> Entrance;
-    fn renew() -> ();
-    fn leave() -> ();
-    fn clock() -> Option<UnixTime>;
-    fn nodes() -> Vec<NodeState>;
-    fn orphans(after: TaskId, limit: usize) -> Vec<Task>;
-    fn take_over(tasks: &[TaskId]) -> Vec<TaskId>;
-    fn hand_over(tasks: &[TaskId], to: &str) -> Vec<TaskId>;
-    fn begun(task: TaskId) -> Option<Incarnation>;
-    fn documents(prefix: &str, after: &str, limit: usize) -> Vec<Document>;
-    fn write_documents(writes: Vec<DocumentWrite>, guard: Option<Guard>) -> Option<Vec<u64>>;
-    fn create_guarded(tasks: Vec<NewTask>, guard: Guard) -> Option<Vec<Created>>;
-    fn staging(node: &str, after: TaskId, limit: usize) -> Vec<Claimed>;
-    fn attempts(key: &str, after: TaskId, limit: usize) -> Vec<Attempt>;
-    fn create(tasks: Vec<NewTask>) -> Vec<Created>;
-    fn latest(agents: &[AgentId]) -> Vec<Option<Task>>;
-    fn tasks(ids: &[TaskId]) -> Vec<Option<Task>>;
-    fn transition(moves: Vec<Transition>) -> Vec<TransitionResult>;
-    fn claim(node: &str, limit: usize, now: UnixTime) -> Vec<Claimed>;
-    fn interrupted(node: &str, crashed: bool) -> Vec<Claimed>;
-    fn begin_installer(task: TaskId, target: Option<Version>, now: UnixTime) -> bool;
-    fn touch(tasks: &[TaskId], now: UnixTime) -> ();
-    fn cancel(node: &str, which: Cancel, now: UnixTime) -> u64;
-    fn withdraw(tasks: &[TaskId]) -> u64;
-    fn in_progress(after: TaskId, limit: usize) -> Vec<Task>;
-    fn expire(overdue: &[Overdue], now: UnixTime) -> Vec<Task>;
-    fn purge(created_until: UnixTime) -> u64;
-    fn note(entries: Vec<(TaskId, TimelineEntry)>) -> ();
-    fn timeline(task: TaskId) -> Vec<TimelineEntry>;
-    fn awaiting(node: &str, after: TaskId, limit: usize) -> Vec<Awaiting>;
-    fn confirm(task: TaskId, confirmation: Confirmation, entry: TimelineEntry) -> bool;
-    fn changes(after: Revision, limit: usize) -> Vec<Change>;
-    fn revision() -> Revision;
-    fn place(reader: &str) -> Revision;
-    fn set_place(reader: &str, place: Revision) -> ();
-    fn keep_readers(names: &[String]) -> ();
-    fn import(tasks: Vec<Task>) -> Vec<Imported>;
-}
+wpk_api::store_calls!(pass_on);
