@@ -82,7 +82,9 @@ mod facts;
 mod member;
 mod name;
 mod plan;
+mod rehearse;
 mod selector;
+mod summary;
 mod text;
 mod waves;
 mod window;
@@ -103,7 +105,9 @@ pub use plan::{
     Action, AgentState, Cause, Counts, Gate, Inputs, Plan, Reason, RolloutState, RolloutStatus,
     Tally, Verdict, WaveStatus, plan,
 };
+pub use rehearse::{Event, Happened, Odds, Rehearsal, WaveBound, rehearse};
 pub use selector::{
     DEEPEST_SELECTOR, Field, LONGEST_SELECTOR, MOST_VALUES, Op, Selector, SelectorError, Value,
 };
+pub use summary::{Summary, summaries};
 pub use window::{MOST_WINDOWS, Opening, UnknownZone, Window, WindowError, Zone, opening};

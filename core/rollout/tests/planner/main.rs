@@ -8,6 +8,7 @@
 mod chaos;
 mod converge;
 mod laws;
+mod rehearse;
 mod traps;
 mod watch;
 mod world;
