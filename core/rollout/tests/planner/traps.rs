@@ -379,6 +379,21 @@ fn hops_go_over_floors_and_denied_releases_are_never_begun() {
 }
 
 #[test]
+fn a_floor_that_is_denied_is_not_begun_any_more() {
+    let mut world = World::new(0);
+    world.enroll(1, "v4.3.0");
+    world.apply(&rollout(&["size = '100%'\nsoak = '1m'"]).replace("v4.14.7", "v5.0.1"));
+    world.settle();
+    assert_eq!(world.permitted().len(), 1);
+    world.named("prod").deny(v("v4.14.0"));
+    assert_eq!(
+        world.begin_all(),
+        [],
+        "leave of before it was denied is worth nothing"
+    );
+}
+
+#[test]
 fn of_two_rollouts_the_one_applied_first_has_the_agent() {
     let mut world = world(4, &["size = '100%'\nsoak = '1m'"]);
     let second = rollout(&["size = '100%'\nsoak = '1m'"]).replace("prod'\nselect", "two'\nselect");
