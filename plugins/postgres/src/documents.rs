@@ -56,10 +56,10 @@ static FENCED_OUT: Sql = Sql {
     text: concat!(
         "SELECT ",
         all!(),
-        " FROM @tasks t WHERE t.fence_key = $1 AND t.fence_epoch < $2 AND t.begun IS NULL \
+        " FROM @tasks t WHERE t.fence_key = $1 AND (t.fence_epoch < $2 OR $3) AND t.begun IS NULL \
          AND t.status IN ('Pending', 'In progress') ORDER BY t.id FOR UPDATE"
     ),
-    types: &[Type::TEXT, Type::INT8],
+    types: &[Type::TEXT, Type::INT8, Type::BOOL],
 };
 
 /// See [`wpk_api::TaskStore::documents`].
@@ -99,7 +99,7 @@ pub(crate) fn document(row: &Row) -> Result<Document, Fault> {
     Ok(Document {
         key: row.try_get(0)?,
         version: row.try_get::<_, i64>(1)?.unsigned_abs(),
-        epoch: row.try_get::<_, i64>(2)?.unsigned_abs(),
+        epoch: epoch(row.try_get(2)?),
         keeps_tasks: row.try_get(3)?,
         text: row.try_get(4)?,
     })
@@ -109,7 +109,7 @@ pub(crate) fn document(row: &Row) -> Result<Document, Fault> {
 pub(crate) fn attempt(row: &Row) -> Result<Attempt, Fault> {
     let target: Option<&str> = row.try_get(2)?;
     Ok(Attempt {
-        epoch: row.try_get::<_, i64>(0)?.unsigned_abs(),
+        epoch: epoch(row.try_get(0)?),
         begun: row.try_get(1)?,
         target: target.and_then(|target| target.parse().ok()),
         task: task_at(row, 3)?,
@@ -128,11 +128,8 @@ async fn hold(work: &mut Work<'_>, keys: &[&str]) -> Result<Held, Fault> {
     }
     let mut held = Held::new();
     for row in work.ask(&HOLD, &[&keys]).await? {
-        let (version, epoch): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
-        held.insert(
-            row.try_get(0)?,
-            (version.unsigned_abs(), epoch.unsigned_abs()),
-        );
+        let (version, number): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+        held.insert(row.try_get(0)?, (version.unsigned_abs(), epoch(number)));
     }
     Ok(held)
 }
@@ -189,12 +186,13 @@ pub(crate) async fn write(
         if !fits(write, found) {
             return Ok(None);
         }
-        let (version, until) = match &write.becomes {
-            Some(new) => (put(work, &write.key, new).await?, number(new.epoch)),
-            None => (delete(work, &write.key).await?, i64::MAX),
+        let version = match &write.becomes {
+            Some(new) => put(work, &write.key, new).await?,
+            None => delete(work, &write.key).await?,
         };
-        if found.is_some_and(|(_, epoch)| number(epoch) < until) {
-            end_fenced(work, &write.key, until).await?;
+        let below = write.becomes.as_ref().map(|new| new.epoch);
+        if found.is_some_and(|(_, epoch)| below.is_none_or(|below| epoch < below)) {
+            end_fenced(work, &write.key, below).await?;
         }
         match &write.becomes {
             Some(new) => held.insert(write.key.clone(), (version, new.epoch)),
@@ -244,10 +242,12 @@ fn version(rows: &[Row]) -> Result<u64, Fault> {
     }
 }
 
-/// Ends what was made with a lower epoch and has not begun, whoever carries it out.
-async fn end_fenced(work: &mut Work<'_>, key: &str, until: i64) -> Result<(), Fault> {
+/// Ends what was made with a lower epoch, or with any (`None`), and has not begun, whoever
+/// carries it out.
+async fn end_fenced(work: &mut Work<'_>, key: &str, below: Option<u64>) -> Result<(), Fault> {
     let now = work.now;
-    for row in work.ask(&FENCED_OUT, &[&key, &until]).await? {
+    let (until, all) = (below.map_or(i64::MAX, number), below.is_none());
+    for row in work.ask(&FENCED_OUT, &[&key, &until, &all]).await? {
         let mut known = known(&row)?;
         known.task.status = Status::Cancelled;
         known.task.updated = Some(now);
@@ -259,7 +259,13 @@ async fn end_fenced(work: &mut Work<'_>, key: &str, until: i64) -> Result<(), Fa
     Ok(())
 }
 
-/// An epoch as the database counts it.
+/// An epoch as the database keeps it: its numbers have a sign, so that 0 is the lowest of
+/// them. The order stays.
 pub(crate) fn number(epoch: u64) -> i64 {
-    i64::try_from(epoch).unwrap_or(i64::MAX)
+    (epoch ^ (1 << 63)).cast_signed()
+}
+
+/// The epoch that it is.
+fn epoch(number: i64) -> u64 {
+    number.cast_unsigned() ^ (1 << 63)
 }

@@ -184,3 +184,17 @@ async fn a_fence_opens_and_closes_by_the_servers_clock() {
     }
     assert_eq!(begun, [false, false, true, true]);
 }
+
+/// It keeps documents, so that the suite's stories of them are told of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_suite_of_documents_holds() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let next = std::sync::atomic::AtomicU32::new(0);
+    let make = async || {
+        let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        open(&settings(&server, &format!("documents{number}")))
+    };
+    wpk_testkit::store_suite::documents::run(&make).await;
+}
