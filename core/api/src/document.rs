@@ -29,7 +29,7 @@ pub struct Document {
 /// A document as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewDocument {
-    /// Only ever raised. A raise ends, in the same transaction, every task that is
+    /// Below 2^63, and only ever raised. A raise ends, in the same transaction, every task that is
     /// [fenced](Fence) by the document with a lower epoch, is live, and whose installer was not
     /// begun: it becomes Cancelled.
     pub epoch: u64,

@@ -377,7 +377,7 @@ enum {
     /* Store of contract 3 that keeps documents beside tasks, since minor version 3.
      * Document: {"key": s, "version": n, "epoch": n, "keeps_tasks": bool, "text": s}
      * Guard: {"key": s, "version": n}
-     * Keys have 1 to 255 bytes, a text up to 16 MiB. Numbers are below 2^64.
+     * Keys have 1 to 255 bytes, a text up to 16 MiB. Numbers are below 2^63.
      *
      * {"prefix": s, "after": s, "limit": n} -> [Document, ...], in the order of their bytes.
      * With "limit": 0 it is asked whether there are documents at all. */

@@ -103,7 +103,7 @@ pub(super) async fn what_is_too_long_is_not_written(store: &dyn TaskStore) {
         None,
     )
     .await;
-    put(store, write(&long, None, u64::MAX, "")).await;
+    put(store, write(&long, None, u64::MAX >> 1, "")).await;
     let found = ok(store.documents("k", "", 9).await);
-    assert_eq!(found[0].epoch, u64::MAX);
+    assert_eq!(found[0].epoch, u64::MAX >> 1);
 }
