@@ -183,7 +183,9 @@ impl Writer {
         }
     }
 
-    /// One transaction around all calls, a savepoint around each.
+    /// One transaction around all calls, a savepoint around each if they are several: what
+    /// one of them changed before it failed must not stay. One alone needs none, and SQLite
+    /// need not keep a copy of every page that it changes.
     fn together(&self, batch: &mut [Box<dyn Call>]) -> Result<(), Broken> {
         if batch.is_empty() {
             return Ok(());
@@ -206,6 +208,9 @@ impl Writer {
     }
 
     fn each(&self, batch: &mut [Box<dyn Call>]) -> Result<(), Fault> {
+        if let [alone] = batch {
+            return alone.run(&self.connection);
+        }
         for call in batch {
             say(&self.connection, "SAVEPOINT one_call")?;
             if let Err(fault) = call.run(&self.connection) {
