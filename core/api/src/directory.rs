@@ -30,6 +30,12 @@ pub trait AgentDirectory: Send + Sync {
     async fn list(&self, after: Option<AgentId>, limit: usize)
     -> Result<AgentPage, DirectoryError>;
 
+    /// Whether it gives agents their numbers for this manager alone, so that agent 1 may be
+    /// another one at another manager. By default it does not.
+    fn numbers_agents(&self) -> bool {
+        false
+    }
+
     /// Enrolls a new agent and returns what it needs to connect.
     ///
     /// # Errors

@@ -91,6 +91,11 @@ impl Channel {
 
 #[async_trait]
 impl AgentDirectory for Channel {
+    /// From 1 on, whatever other managers do.
+    fn numbers_agents(&self) -> bool {
+        true
+    }
+
     /// Answered from memory. Agent 0 is the manager itself.
     async fn lookup(&self, ids: &[AgentId]) -> Result<Vec<AgentInfo>, DirectoryError> {
         let mut found = self.core.links.with_connected(|connected| {

@@ -7,6 +7,7 @@ use tracing::{info, warn};
 use wpk_api::words::clean;
 use wpk_api::{CancellationToken, Entered, Entrance, Entry, Held, StoreError};
 
+use super::lease::leave;
 use super::process;
 use crate::workshop::Workshop;
 
@@ -46,7 +47,7 @@ pub(crate) async fn enter(workshop: &Workshop, stop: &CancellationToken) -> Resu
         let held = match entrance.map_err(EnterError::Store)? {
             Entrance::Entered(entered) => {
                 entered_as(workshop, entered, asked);
-                return Ok(());
+                return alone_with_its_agents(workshop).await;
             }
             Entrance::Held(held) => held,
         };
@@ -67,6 +68,28 @@ pub(crate) async fn enter(workshop: &Workshop, stop: &CancellationToken) -> Resu
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => return Err(EnterError::Stopped),
+        }
+    }
+}
+
+/// A manager whose directory numbers its agents cannot share a store: agent 1 would be one
+/// agent here and another there.
+async fn alone_with_its_agents(workshop: &Workshop) -> Result<(), EnterError> {
+    if !workshop.membership.is_shared() || !workshop.parts.directory.numbers_agents() {
+        return Ok(());
+    }
+    let nodes = workshop.store().nodes().await.map_err(EnterError::Store)?;
+    let mut others = nodes.iter().filter(|state| state.node != workshop.node());
+    match others.find(|state| state.lives) {
+        None => Ok(()),
+        Some(other) => {
+            leave(workshop).await;
+            let other = clean(&other.node, LONGEST_NAME);
+            Err(EnterError::Held(format!(
+                "node {other} has its tasks in the same task store, and this manager numbers its \
+                 agents itself: agent 1 would be one agent here and another there; give each \
+                 manager a store of its own (for `postgres` another `store.schema`)"
+            )))
         }
     }
 }

@@ -211,3 +211,27 @@ async fn a_living_nodes_waiting_tasks_are_not_timed_out_by_another() {
     store.pass(LEASE + Duration::from_secs(1));
     second.until(1, Status::Timeout).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn managers_that_number_their_agents_share_no_store() {
+    let store = shared();
+    let first = node("node01", &store).start().await;
+    let parts = node("node02", &store);
+    parts.directory.number_agents();
+    let second = parts.start().await;
+    let why = second.ended().await.unwrap_err().to_string();
+    assert!(
+        why.contains("node01") && why.contains("store of its own"),
+        "{why}"
+    );
+    first.upgrade(&[1]).await;
+    first.delivered(1).await;
+    // Alone in it, also under a new name, it may have one.
+    let store = shared();
+    node("old", &store).start().await.stop().await;
+    let parts = node("node02", &store);
+    parts.directory.number_agents();
+    let alone = parts.start().await;
+    alone.upgrade(&[1]).await;
+    alone.delivered(1).await;
+}

@@ -1,7 +1,7 @@
 //! A directory whose agents a test writes down.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -34,6 +34,7 @@ pub struct MemoryDirectory {
     agents: Mutex<BTreeMap<AgentId, AgentInfo>>,
     down: Mutex<Option<String>>,
     asked: AtomicUsize,
+    numbers: AtomicBool,
 }
 
 impl MemoryDirectory {
@@ -53,6 +54,11 @@ impl MemoryDirectory {
     /// From now on it cannot be reached, for this reason; `None`: it can again.
     pub fn set_down(&self, reason: Option<&str>) {
         *self.down.lock().unwrap_or_else(PoisonError::into_inner) = reason.map(str::to_owned);
+    }
+
+    /// Its agents' numbers are its own.
+    pub fn number_agents(&self) {
+        self.numbers.store(true, Ordering::SeqCst);
     }
 
     /// How often it was asked for agents by their ids.
@@ -75,6 +81,10 @@ impl MemoryDirectory {
 
 #[async_trait]
 impl AgentDirectory for MemoryDirectory {
+    fn numbers_agents(&self) -> bool {
+        self.numbers.load(Ordering::SeqCst)
+    }
+
     async fn lookup(&self, ids: &[AgentId]) -> Result<Vec<AgentInfo>, DirectoryError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.reach()?;
