@@ -128,7 +128,7 @@ pub(super) struct Sending {
 
 impl Sending {
     /// The agent has it.
-    pub(super) fn is_there(mut self, sha1: Sha1) {
+    pub(super) fn arrived(mut self, sha1: Sha1) {
         self.becomes = Some(sha1);
     }
 }

@@ -108,7 +108,7 @@ async fn stage(
             ledger
                 .note([entry.detail("the agent has the file; its installer waits")])
                 .await;
-            sending.is_there(sha1);
+            sending.arrived(sha1);
         }
         Err(Ended::Failed { failure, .. }) => {
             debug!(%task, %agent, %failure, "the file cannot be sent ahead; tried again");
