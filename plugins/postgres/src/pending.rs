@@ -55,19 +55,17 @@ static TIMELINE: Sql = Sql {
     types: &[Type::INT8_ARRAY, Type::TEXT_ARRAY, Type::INT8],
 };
 
-/// The row of the feed is held from here to the end of the transaction.
+/// In their order, without a revision.
 static FEED: Sql = Sql {
-    text: "WITH f AS (UPDATE @feed SET revision = revision + $1 RETURNING revision - $1 AS base) \
-           INSERT INTO @changes (revision, mark, task, gone, agent, node, module, command, \
+    text: "INSERT INTO @changes (mark, task, gone, agent, node, module, command, \
                created, updated, status, error_msg, confirmation) \
-           SELECT f.base + u.at, $2, u.task, u.gone, u.agent, u.node, u.module, u.command, \
-               u.created, u.updated, u.status, u.error_msg, u.confirmation FROM f, \
-               unnest($3::int8[], $4::bool[], $5::int4[], $6::text[], $7::text[], $8::text[], \
-                   $9::int8[], $10::int8[], $11::text[], $12::text[], $13::text[]) \
+           SELECT $1, u.task, u.gone, u.agent, u.node, u.module, u.command, \
+               u.created, u.updated, u.status, u.error_msg, u.confirmation FROM \
+               unnest($2::int8[], $3::bool[], $4::int4[], $5::text[], $6::text[], $7::text[], \
+                   $8::int8[], $9::int8[], $10::text[], $11::text[], $12::text[]) \
                WITH ORDINALITY u(task, gone, agent, node, module, command, created, updated, \
-                   status, error_msg, confirmation, at)",
+                   status, error_msg, confirmation, at) ORDER BY u.at",
     types: &[
-        Type::INT8,
         Type::INT8,
         Type::INT8_ARRAY,
         Type::BOOL_ARRAY,
@@ -88,12 +86,10 @@ const KEPT: usize = LONGEST_TIMELINE - 1;
 
 /// The same for tasks that are all new: what they are stands in the database already.
 static MADE: Sql = Sql {
-    text: "WITH f AS (UPDATE @feed SET revision = revision + $1 RETURNING revision - $1 AS base) \
-           INSERT INTO @changes (revision, mark, task, gone, agent, node, module, command, \
-               created, status) \
-           SELECT f.base + t.id - $3 + 1, $2, t.id, false, t.agent, t.node, t.module, t.command, \
-               t.created, t.status FROM f, @tasks t WHERE t.id BETWEEN $3 AND $4",
-    types: &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
+    text: "INSERT INTO @changes (mark, task, gone, agent, node, module, command, created, status) \
+           SELECT $1, t.id, false, t.agent, t.node, t.module, t.command, t.created, t.status \
+           FROM @tasks t WHERE t.id BETWEEN $2 AND $3 ORDER BY t.id",
+    types: &[Type::INT8, Type::INT8, Type::INT8],
 };
 
 /// What is written when the call ends.
@@ -222,8 +218,7 @@ impl Pending {
             return Ok(());
         };
         if let Some((first, last)) = self.made {
-            let count = last - first + 1;
-            return done(on.send(ready, &[&count, &mark, &first, &last]).await);
+            return done(on.send(ready, &[&mark, &first, &last]).await);
         }
         let all = self.changes.iter();
         let of = |get: fn(&Task) -> Option<i64>| {
@@ -238,7 +233,6 @@ impl Pending {
             on.send(
                 ready,
                 &[
-                    &(self.changes.len() as i64),
                     &mark,
                     &of(|task| Some(task.id.0)),
                     &gone,

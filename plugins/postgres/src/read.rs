@@ -63,6 +63,12 @@ pub(crate) static CHANGES: Sql = Sql {
     types: &[Type::INT8, Type::INT8],
 };
 
+/// Numbers some of the changes that were committed; whether there may be more.
+pub(crate) static NUMBER: Sql = Sql {
+    text: "SELECT @number_changes()",
+    types: &[],
+};
+
 pub(crate) static REVISION: Sql = Sql {
     text: "SELECT revision FROM @feed",
     types: &[],

@@ -96,7 +96,9 @@ CREATE TABLE @feed (one bool PRIMARY KEY DEFAULT true CHECK (one), revision int8
     WITH (fillfactor = 10);
 INSERT INTO @feed (revision) VALUES (0);
 CREATE TABLE @changes (
-    revision int8 PRIMARY KEY,
+    seq int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- Null until somebody reads the feed.
+    revision int8 UNIQUE,
     mark int8 NOT NULL,
     task int8 NOT NULL,
     created int8 NOT NULL,
@@ -110,8 +112,27 @@ CREATE TABLE @changes (
     error_msg text,
     confirmation text
 );
+CREATE INDEX changes_new ON @changes (seq) WHERE revision IS NULL;
 CREATE INDEX changes_task ON @changes (task);
 CREATE INDEX changes_gone ON @changes (revision) WHERE gone;
+-- Numbers what was committed since, at most 10,000 at a time; whether there may be more.
+CREATE FUNCTION @number_changes() RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE
+    before int8;
+    numbered int8;
+BEGIN
+    PERFORM 1 FROM @changes WHERE revision IS NULL LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    SELECT revision INTO before FROM @feed FOR UPDATE;
+    UPDATE @changes c SET revision = before + n.place FROM (
+        SELECT seq, row_number() OVER (ORDER BY seq) AS place FROM @changes
+        WHERE revision IS NULL ORDER BY seq LIMIT 10000) n WHERE c.seq = n.seq;
+    GET DIAGNOSTICS numbered = ROW_COUNT;
+    UPDATE @feed SET revision = before + numbered;
+    RETURN numbered = 10000;
+END $$;
 CREATE TABLE @readers (
     node text COLLATE "C" NOT NULL,
     name text COLLATE "C" NOT NULL,

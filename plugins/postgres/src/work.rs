@@ -5,10 +5,12 @@
 //! # The order of changes
 //!
 //! A change that can be seen must have none before it that cannot. Numbers from a sequence
-//! do not give that: whoever drew the lower one may commit later. So the revision is a
-//! counter in one row, raised by the last statement before the COMMIT, and whoever raises
-//! it keeps the row until it has committed; since that statement and the COMMIT travel
-//! together, the row is held for the length of one commit.
+//! do not give that: whoever drew the lower one may commit later; and a counter that each
+//! transaction holds until it has committed makes them commit one after the other, each
+//! waiting for the disk alone. So a change is written without its revision, and whoever
+//! reads the feed first numbers what has been committed since (`number_changes` in
+//! `schema.rs`): one after the other, by a row that only readers hold. Changes of one task
+//! keep their order, since its row is locked from the decision to the commit.
 //!
 //! # A commit whose answer is lost
 //!
@@ -48,13 +50,14 @@ pub(crate) struct Own {
 /// others: the server ends it.
 static BEGIN: Sql = Sql {
     text: "SELECT pg_current_xact_id()::text, floor(extract(epoch FROM clock_timestamp()))::int8, \
-           pg_postmaster_start_time()::text, a.layout, f.revision, \
+           pg_postmaster_start_time()::text, a.layout, \
+           (SELECT coalesce(max(seq), 0) FROM @changes), \
            set_config('statement_timeout', $1, true), \
            set_config('idle_in_transaction_session_timeout', $1, true), \
            set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') \
                IN ('on', 'remote_apply') THEN current_setting('synchronous_commit') \
                ELSE 'on' END, true) \
-           FROM @about a, @feed f",
+           FROM @about a",
     types: &[Type::TEXT],
 };
 
@@ -66,7 +69,7 @@ static FENCE: Sql = Sql {
 
 static BECAME: Sql = Sql {
     text: "SELECT pg_xact_status($1::text::xid8), pg_postmaster_start_time()::text, \
-           EXISTS (SELECT 1 FROM @changes WHERE revision > $2 AND mark = $3)",
+           EXISTS (SELECT 1 FROM @changes WHERE seq > $2 AND mark = $3)",
     types: &[Type::TEXT, Type::INT8, Type::INT8],
 };
 
@@ -115,7 +118,8 @@ pub(crate) struct Work<'s> {
     pub(crate) own: Option<Own>,
     number: String,
     started: String,
-    revision: i64,
+    /// The newest change that could be seen then.
+    before: i64,
     mark: i64,
     /// What changes when it is committed.
     pub(crate) pending: Pending,
@@ -137,7 +141,7 @@ impl<'s> Work<'s> {
             own,
             number: String::new(),
             started: String::new(),
-            revision: 0,
+            before: 0,
             mark: rand::random(),
             pending: Pending::default(),
         };
@@ -170,7 +174,7 @@ impl<'s> Work<'s> {
         self.number = told.try_get(0)?;
         self.now = told.try_get(1)?;
         self.started = told.try_get(2)?;
-        self.revision = told.try_get(4)?;
+        self.before = told.try_get(4)?;
         let Some(own) = &self.own else {
             return Ok(());
         };
@@ -287,7 +291,7 @@ impl<'s> Work<'s> {
         loop {
             let asked = async {
                 let mut session = borrow(self.pool, until).await?;
-                let values: Values<'_> = &[&self.number, &self.revision, &self.mark];
+                let values: Values<'_> = &[&self.number, &self.before, &self.mark];
                 let rows = session.ask(&BECAME, values, until).await;
                 if rows.is_err() {
                     drop(Borrowed::take(session));

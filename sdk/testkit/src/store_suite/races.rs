@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use wpk_api::{Created, Status, TaskStore, TransitionResult};
+use wpk_api::{Created, Revision, Status, TaskStore, TransitionResult};
 
 use super::tasks::{START, agent, create, ok, to, upgrade};
+use crate::suite::within;
 
 /// Callers in each race.
 const CALLERS: u32 = 32;
@@ -18,6 +19,7 @@ pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     an_installer_begins_once(make().await).await;
     a_task_ends_once(make().await).await;
     a_finished_write_is_seen(make().await).await;
+    a_reader_of_the_feed_misses_nothing(make().await).await;
 }
 
 /// Runs all callers at the same time and collects what they got.
@@ -149,4 +151,40 @@ async fn a_finished_write_is_seen(store: Arc<dyn TaskStore>) {
         }
     })
     .await;
+}
+
+/// One reads the feed as it grows, while others write: a change that it can see has none
+/// before it that it cannot see yet.
+async fn a_reader_of_the_feed_misses_nothing(store: Arc<dyn TaskStore>) {
+    const ROUNDS: usize = 5;
+    let start = ok(store.revision().await);
+    let reader = {
+        let store = Arc::clone(&store);
+        async move {
+            let (mut after, mut seen) = (start, Vec::new());
+            // Made, taken back.
+            while seen.len() < CALLERS as usize * ROUNDS * 2 {
+                let next = ok(store.changes(after, 7).await);
+                after = next.last().map_or(after, |change| change.revision);
+                seen.extend(next);
+                tokio::task::yield_now().await;
+            }
+            seen
+        }
+    };
+    let writers = race(|n| {
+        let store = Arc::clone(&store);
+        async move {
+            for _ in 0..ROUNDS {
+                let id = create(&*store, upgrade(n, "node01", START)).await;
+                let end = to(id, Status::Cancelled, "node01", START);
+                ok(store.transition(vec![end]).await);
+            }
+        }
+    });
+    let reader = within("reading the feed while others write", reader);
+    let (seen, _) = futures_util::join!(reader, writers);
+    assert_eq!(seen, ok(store.changes(start, 100_000).await));
+    let last = seen.last().map_or(Revision(0), |change| change.revision);
+    assert_eq!(ok(store.revision().await), last);
 }
