@@ -27,10 +27,10 @@ pub enum Imported {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancel {
-    /// Pending ones that have no [`Order`], here or at their node ([`NewTask::held`]): none
+    /// Pending ones that have no [`Order`](crate::Order), here or at their node ([`NewTask::held`]): none
     /// of ours will ever carry them out.
     WithoutOrder,
-    /// Of these the ones that were not imported ([`TaskStore::import`]): nobody will ever
+    /// Of these the ones that were not imported ([`TaskStore::import`](crate::TaskStore::import)): nobody will ever
     /// carry them out.
     Abandoned,
     /// All Pending ones.
@@ -128,7 +128,7 @@ pub struct Claimed {
     pub task: Task,
     /// How to carry it out; an error text if what was stored cannot be read.
     pub order: Result<Order, String>,
-    /// How many crashes have interrupted it ([`TaskStore::interrupted`]).
+    /// How many crashes have interrupted it ([`TaskStore::interrupted`](crate::TaskStore::interrupted)).
     #[serde(default)]
     pub crashes: u32,
 }

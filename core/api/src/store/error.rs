@@ -28,7 +28,7 @@ impl StoreError {
         Self::Unavailable("it keeps no rollouts, labels or holds; use another store".to_owned())
     }
 
-    /// What [`TaskStore::import`] ends with where a store takes nothing over.
+    /// What [`TaskStore::import`](crate::TaskStore::import) ends with where a store takes nothing over.
     pub fn imports_nothing() -> Self {
         Self::Unavailable("it takes no tasks of other programs over; use another store".to_owned())
     }

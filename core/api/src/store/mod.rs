@@ -55,12 +55,12 @@ pub const OLDEST_STORE_CONTRACT: u32 = 2;
 ///
 /// A task that is ours is carried out by the daemon that entered under the name of its
 /// node alone ([`Standing::is_carried_out_by`](crate::Standing::is_carried_out_by)): to any
-/// other a move by [`Mover::Delivery`] is refused, [`begin_installer`](Self::begin_installer)
+/// other a move by [`Mover::Delivery`](crate::Mover::Delivery) is refused, [`begin_installer`](Self::begin_installer)
 /// says `false`, [`touch`](Self::touch) and [`cancel`](Self::cancel) leave it as it is, and
 /// [`claim`](Self::claim) and [`interrupted`](Self::interrupted) find nothing. An agent's
 /// word counts whoever passes it on, and so do a time-out and a verdict.
 ///
-/// A task is *ours* if it was created with an [`Order`], also after it ended;
+/// A task is *ours* if it was created with an [`Order`](crate::Order), also after it ended;
 /// it is *begun* once [`begin_installer`](Self::begin_installer) said `true`.
 /// Both stay known for as long as the task is there. Every change of a task (its
 /// creation, a new status, time of update, text, confirmation or node, its deletion)
@@ -236,14 +236,14 @@ pub trait TaskStore: Send + Sync {
     /// where that is `None`.
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>>;
 
-    /// Takes up to `limit` tasks of `node` that have an [`Order`] and were never
+    /// Takes up to `limit` tasks of `node` that have an [`Order`](crate::Order) and were never
     /// taken, oldest first, and makes them In progress in the same transaction:
     /// Pending ones, and those that somebody made In progress without carrying
     /// them out; of those with a [`Fence`](crate::Fence) the ones that it has
     /// [opened](crate::Fence::opens). A task is taken once, however many ask at the same time.
     async fn claim(&self, node: &str, limit: usize, now: UnixTime) -> StoreResult<Vec<Claimed>>;
 
-    /// The tasks of `node` that are In progress, were taken, have an [`Order`],
+    /// The tasks of `node` that are In progress, were taken, have an [`Order`](crate::Order),
     /// and whose installer was never begun: what a crash interrupted and may
     /// safely be delivered again. Oldest first. Where the last run `crashed`, one
     /// more crash of each is counted ([`Claimed::crashes`]); nothing else changes.
@@ -344,14 +344,14 @@ pub trait TaskStore: Send + Sync {
     }
 
     /// Takes over tasks that somebody else made (rows that a 4.x manager's own module
-    /// wrote), as they are: without an [`Order`], so that they are never ours and nobody
+    /// wrote), as they are: without an [`Order`](crate::Order), so that they are never ours and nobody
     /// claims them, and without the constraint of one live task per agent. Two tasks are
     /// the same if agent, node, module, command and time of creation are.
     ///
     /// One that is not here keeps its id if no other task has it, and gets the next free
     /// one otherwise; ids of later tasks are above all of these. One that was imported
     /// before and differs takes the status, time of update and text that it
-    /// has now, if its status [may become](Status::may_become) that one. One that is here
+    /// has now, if its status [may become](crate::Status::may_become) that one. One that is here
     /// otherwise, or was deleted and whose deletion a known reader has not passed yet, is
     /// left alone. The result has one entry for each, in the same order. In the feed they
     /// are [`Changed::Foreign`](crate::Changed::Foreign).
