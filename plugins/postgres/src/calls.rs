@@ -7,7 +7,7 @@ use wpk_api::{Claimed, Entrance, Entry, StoreResult, UnixTime};
 use crate::database::{Database, write};
 use crate::fault::Fault;
 use crate::work::Own;
-use crate::{ends, entries, moves};
+use crate::{ends, entries, moves, read};
 
 /// Tasks that a call may write which names none.
 pub(crate) const MANY: usize = 30_000;
@@ -87,13 +87,34 @@ pub(crate) async fn purge(database: &Database, created_until: UnixTime) -> Store
             }
             Ok(None) => break,
             // What is deleted is; the rest is for the next time.
-            Err(_) if deleted > 0 => return Ok(deleted),
+            Err(error) if deleted > 0 => {
+                tracing::warn!(%error, deleted, "not all old tasks could be deleted");
+                return Ok(deleted);
+            }
             Err(error) => return Err(error),
         }
     }
     // Only tidies up: whatever keeps it from that is met by the next call as well.
-    if let Err(error) = write!(database, MANY, |work| ends::forget(&mut work)) {
-        tracing::debug!(%error, "what is read of deleted tasks stays for now");
+    let tidied = async {
+        // What nobody ever read has no number by which it could be passed.
+        number_changes(database).await?;
+        write!(database, MANY, |work| ends::forget(&mut work))
+    };
+    if let Err(error) = tidied.await {
+        tracing::debug!(%error, "what is read of deleted tasks stays until the next purge");
     }
     Ok(deleted)
+}
+
+/// Gives every change that was committed its revision: some at a time, each time a
+/// transaction of its own, so that no reader of the feed waits for long.
+pub(crate) async fn number_changes(database: &Database) -> StoreResult<()> {
+    loop {
+        let rows = database.ask(&read::NUMBER, &[]).await?;
+        let more = rows.first().map(|row| row.try_get(0)).transpose();
+        let more: Option<bool> = more.map_err(|error| Fault::from(error).into_error())?;
+        if !more.unwrap_or(false) {
+            return Ok(());
+        }
+    }
 }

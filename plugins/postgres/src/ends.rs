@@ -8,7 +8,6 @@ use wpk_api::{Task, TaskId, UnixTime};
 
 use crate::fault::Fault;
 use crate::pool::Sql;
-use crate::read::NUMBER;
 use crate::rows::{columns, numbers, task};
 use crate::work::Work;
 
@@ -139,8 +138,6 @@ static NODES: Sql = Sql {
 /// Forgets what nobody will ask for: readers of nodes that are long gone, those nodes,
 /// and what every other reader has passed of deleted tasks.
 pub(crate) async fn forget(work: &mut Work<'_>) -> Result<(), Fault> {
-    // What nobody ever read has no number by which it could be passed.
-    work.ask(&NUMBER, &[]).await?;
     work.ask(&READERS, &[&FORGOTTEN]).await?;
     work.ask(&NODES, &[&FORGOTTEN]).await?;
     work.ask(&FORGET, &[]).await?;

@@ -307,7 +307,7 @@ impl TaskStore for PostgresStore {
 
     async fn changes(&self, after: Revision, limit: usize) -> StoreResult<Vec<Change>> {
         let after = i64::try_from(after.0).unwrap_or(i64::MAX);
-        self.number_changes().await?;
+        calls::number_changes(&self.database).await?;
         let rows = self
             .database
             .ask(&read::CHANGES, &[&after, &count(limit)])
@@ -316,7 +316,7 @@ impl TaskStore for PostgresStore {
     }
 
     async fn revision(&self) -> StoreResult<Revision> {
-        self.number_changes().await?;
+        calls::number_changes(&self.database).await?;
         let rows = self.database.ask(&read::REVISION, &[]).await?;
         told(revision(&rows))
     }
@@ -335,19 +335,6 @@ impl TaskStore for PostgresStore {
 
     async fn keep_readers(&self, names: &[String]) -> StoreResult<()> {
         write!(&self.database, 0, |work| readers::keep(&mut work, names))
-    }
-}
-
-impl PostgresStore {
-    /// Gives every change that was committed its revision.
-    async fn number_changes(&self) -> StoreResult<()> {
-        loop {
-            let more = self.database.ask(&read::NUMBER, &[]).await?;
-            let more = more.first().map(|row| row.try_get(0)).transpose();
-            if !told(more.map_err(Fault::from))?.unwrap_or(false) {
-                return Ok(());
-            }
-        }
     }
 }
 
