@@ -2,6 +2,7 @@
 //! sent it now. In memory only: what a restart forgets is found out by the agent's digest.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 pub(crate) struct Staged {
     tasks: Mutex<HashMap<TaskId, State>>,
     /// Whether there is anything to look for, and a wake-up.
-    wanted: Mutex<bool>,
+    wanted: AtomicBool,
     changed: Notify,
 }
 
@@ -36,17 +37,14 @@ enum State {
 impl Staged {
     /// Whether tasks are to be looked for whose files can be sent ahead.
     pub(crate) fn want(&self, wanted: bool) {
-        let before = std::mem::replace(
-            &mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner),
-            wanted,
-        );
+        let before = self.wanted.swap(wanted, Ordering::Relaxed);
         if wanted && !before {
             self.changed.notify_one();
         }
     }
 
     pub(super) fn is_wanted(&self) -> bool {
-        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wanted.load(Ordering::Relaxed)
     }
 
     pub(super) async fn until_changed(&self) {
