@@ -39,8 +39,8 @@ pub struct Engine {
 /// Why a running engine ended.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The store could not be read at the start.
-    #[error("the tasks of the last run cannot be read: {0}")]
+    /// The store could not be used at the start.
+    #[error("the task store cannot be used at the start: {0}; `wpkctl doctor` says more")]
     Recovery(#[from] wpk_api::StoreError),
     /// Another daemon has this one's name in a store that both share.
     #[error("{0}")]

@@ -4,7 +4,8 @@
 //! decided in [`rules`]; bytes leave to agents in `delivery`; WPKs lie in
 //! `cache`; time-outs and clean-up are in `housekeeping`. Whatever all of them
 //! need lies in `workshop`, the tasks that are being carried out in `in_hand`;
-//! `limits` changes what can be changed while it runs, `metrics` counts.
+//! `limits` changes what can be changed while it runs, `metrics` counts. Its place in a store
+//! that several managers share is in `membership`.
 //! Settings come from `wpk-config`. The engine knows plugins only through the traits of `wpk-api`,
 //! and is handed them ([`Components`]).
 //!
