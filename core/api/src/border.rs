@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::examine::Examine;
 use crate::settings::Problem;
 use crate::{
-    AgentChange, AgentId, Cancel, Change, Confirmation, Context, DocumentWrite, Endpoint, Guard,
-    NewTask, Overdue, Peer, PluginKind, Revision, Task, TaskId, TimelineEntry, Transition,
-    UnixTime, Version,
+    AgentChange, AgentId, AttemptWrite, Cancel, Change, Confirmation, Context, DocumentWrite,
+    Endpoint, Guard, NewTask, Overdue, Peer, PluginKind, Revision, Task, TaskId, TimelineEntry,
+    Transition, UnixTime, Version,
 };
 
 /// What a library says is inside it.
@@ -138,7 +138,7 @@ questions! {
     TasksNow { tasks: Vec<TaskId>, now: UnixTime }
     /// `cancel`.
     CancelTasks { node: String, which: Cancel, now: UnixTime }
-    /// `tasks`, `withdraw`, `take_over`.
+    /// `tasks`, `withdraw`, `take_over`, `attempts_of`.
     Tasks { tasks: Vec<TaskId> }
     /// `purge`.
     Purge { created_until: UnixTime }
@@ -170,6 +170,8 @@ questions! {
     WriteDocuments { writes: Vec<DocumentWrite>, guard: Option<Guard> }
     /// `create_guarded`.
     CreateGuarded { tasks: Vec<NewTask>, guard: Guard }
+    /// `write_attempts`.
+    WriteAttempts { writes: Vec<AttemptWrite>, guard: Option<Guard> }
     /// `attempts`.
     AttemptsAfter { key: String, after: TaskId, limit: usize }
     /// `keep_readers`.

@@ -3,12 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Task, UnixTime, Version};
+use crate::{Status, Task, TaskId, UnixTime, Version};
 
 /// The longest key of a document, in bytes; at least one.
 pub const LONGEST_KEY: usize = 255;
 /// The longest text of a document, in bytes.
 pub const LONGEST_DOCUMENT: usize = 16 << 20;
+/// The longest mark of a task, in bytes.
+pub const LONGEST_MARK: usize = 1024;
 
 /// A document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +79,10 @@ pub struct Fence {
     /// From when on its installer is not begun any more, by the same clock; `None`: always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closes: Option<UnixTime>,
+    /// What the document's owner keeps with the task: at most [`LONGEST_MARK`] bytes; a task
+    /// with a longer one is not created. The store never looks into it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mark: String,
 }
 
 /// A task that was made for a document.
@@ -91,4 +97,63 @@ pub struct Attempt {
     /// Which version the agent is to run then, if that was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Version>,
+    /// See [`Fence::opens`]; what was written last.
+    #[serde(default)]
+    pub opens: UnixTime,
+    /// See [`Fence::closes`]; what was written last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes: Option<UnixTime>,
+    /// When its installer was begun, in seconds since 1970 by the store's clock; `None` where
+    /// it was not. Where a store of an earlier release wrote down no more than that it was:
+    /// the task's time of the last update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<UnixTime>,
+    /// The file lies at the agent, as far as anybody wrote down ([`AttemptChange::Staged`]).
+    #[serde(default)]
+    pub staged: bool,
+    /// See [`Fence::mark`]; what was written last.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mark: String,
+}
+
+/// A change of a task that was made for a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptWrite {
+    /// Which task, of whichever node.
+    pub task: TaskId,
+    /// What becomes of it.
+    pub change: AttemptChange,
+}
+
+/// What may become of a task that was made for a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptChange {
+    /// Its fence [opens](Fence::opens) and [closes](Fence::closes) then.
+    Open {
+        /// See [`Fence::opens`].
+        opens: UnixTime,
+        /// See [`Fence::closes`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        closes: Option<UnixTime>,
+    },
+    /// It becomes Cancelled, as by a raise of its document's epoch; its timeline gets
+    /// [`TimelineEntry::taken_back`](crate::TimelineEntry::taken_back) with these words.
+    Cancel(String),
+    /// Whether its file lies at the agent.
+    Staged(bool),
+    /// Its [mark](Fence::mark), at most [`LONGEST_MARK`] bytes.
+    Mark(String),
+}
+
+impl AttemptChange {
+    /// Whether it applies to a task with this status, whose installer was begun or not: the
+    /// one rule of all stores. A mark may be written at any time, all else while the
+    /// task is live and not begun.
+    pub fn is_open(&self, status: &Status, begun: bool) -> bool {
+        match self {
+            Self::Mark(mark) => mark.len() <= LONGEST_MARK,
+            Self::Open { .. } | Self::Cancel(_) | Self::Staged(_) => status.is_live() && !begun,
+        }
+    }
 }

@@ -79,7 +79,8 @@ pub use dialect::Dialect;
 pub use digest::{ParseSha1Error, Sha1};
 pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
 pub use document::{
-    Attempt, Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT, LONGEST_KEY, NewDocument,
+    Attempt, AttemptChange, AttemptWrite, Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT,
+    LONGEST_KEY, LONGEST_MARK, NewDocument,
 };
 pub use entry::{Entered, Entrance, Entry, Held, Holder, Incarnation, NodeState};
 pub use id::{AgentId, InvalidAgentId, TaskId};

@@ -9,7 +9,8 @@ use crate::words::{LONGEST_CAUSE, clean};
 
 /// The most entries that are kept of one task; the oldest make room.
 pub const LONGEST_TIMELINE: usize = 256;
-/// The longest `asked` and `detail`, in bytes.
+/// The longest `asked` and `detail`, in bytes; the words with which somebody took a task back
+/// may be longer.
 const LONGEST_TEXT: usize = 512;
 
 /// One step of a task.
@@ -48,6 +49,15 @@ impl TimelineEntry {
         Self::new(at, TimelineStep::Moved)
             .asked(to)
             .detail(&format!("{from} before"))
+    }
+
+    /// The step with which a task that was made for a document is cancelled, in the words of
+    /// whoever did it, shortened to [`LONGEST_CAUSE`] bytes and cleaned: what all stores write
+    /// down ([`AttemptChange::Cancel`](crate::AttemptChange::Cancel)). `key` is the document's.
+    pub fn taken_back(at: UnixTime, key: &str, words: &str) -> Self {
+        let mut entry = Self::new(at, TimelineStep::Cancelled).asked(key);
+        entry.detail = Some(clean(words, LONGEST_CAUSE));
+        entry
     }
 
     /// Who was asked or who spoke; shortened and cleaned.

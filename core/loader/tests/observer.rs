@@ -191,6 +191,7 @@ async fn a_store_of_contract_2_is_one_daemon_s_and_keeps_no_documents() {
             epoch: 1,
             opens: 0,
             closes: None,
+            mark: String::new(),
         }),
     };
     let guard = Guard {
@@ -198,7 +199,7 @@ async fn a_store_of_contract_2_is_one_daemon_s_and_keeps_no_documents() {
         version: 1,
     };
     // The last was compiled again, and knows no more than before.
-    for minor in ["MINOR=0", "MINOR=2", "MINOR=3"] {
+    for minor in ["MINOR=0", "MINOR=2", "MINOR=3", "MINOR=4"] {
         let (plugin, store) = store(&[minor]);
         let none = Err(StoreError::keeps_no_documents());
         for _ in 0..101 {
@@ -227,6 +228,10 @@ async fn a_store_of_contract_2_is_one_daemon_s_and_keeps_no_documents() {
         assert_eq!(written, Err(StoreError::keeps_no_documents()));
         let created = store.create_guarded(vec![], guard.clone()).await;
         assert_eq!(created, Err(StoreError::keeps_no_documents()));
+        let changed = store.write_attempts(vec![], None).await;
+        assert_eq!(changed, Err(StoreError::changes_no_attempts()), "{minor}");
+        let found = store.attempts_of(&[TaskId(1)]).await;
+        assert_eq!(found, Err(StoreError::changes_no_attempts()), "{minor}");
         assert_eq!(plugin.quarantined(), None, "it is no broken rule");
         // It cannot create at all, so only the rest of the call may reach it.
         let created = store.create(vec![fenced.clone()]).await;

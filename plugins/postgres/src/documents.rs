@@ -72,7 +72,7 @@ pub(crate) static DOCUMENTS: Sql = Sql {
 /// See [`wpk_api::TaskStore::attempts`].
 pub(crate) static ATTEMPTS: Sql = Sql {
     text: concat!(
-        "SELECT t.fence_epoch, t.begun IS NOT NULL, t.target, ",
+        "SELECT t.fence_epoch, t.begun, t.target, t.fence_opens, t.fence_closes, ",
         columns!(),
         " FROM @tasks t WHERE t.fence_key = $1 AND t.id > $2 ORDER BY t.id LIMIT $3"
     ),
@@ -110,9 +110,14 @@ pub(crate) fn attempt(row: &Row) -> Result<Attempt, Fault> {
     let target: Option<&str> = row.try_get(2)?;
     Ok(Attempt {
         epoch: epoch(row.try_get(0)?),
-        begun: row.try_get(1)?,
+        begun: row.try_get::<_, Option<i64>>(1)?.is_some(),
+        begun_at: row.try_get(1)?,
         target: target.and_then(|target| target.parse().ok()),
-        task: task_at(row, 3)?,
+        opens: row.try_get::<_, Option<i64>>(3)?.unwrap_or_default(),
+        closes: row.try_get(4)?,
+        staged: false,
+        mark: String::new(),
+        task: task_at(row, 5)?,
     })
 }
 

@@ -97,6 +97,7 @@ pub(crate) fn fence_of(connection: &Connection, id: TaskId) -> Result<Option<Fen
             epoch: unsigned(row, 1)?,
             opens: row.get(2)?,
             closes: row.get(3)?,
+            mark: String::new(),
         })
     };
     let found = prepared(connection, sql)?.query_row([id.0], fence);

@@ -14,7 +14,7 @@ use crate::{entries, moves, timeline};
 pub(crate) const ATTEMPTS: &str = concat!(
     "SELECT ",
     columns!(),
-    ", f.EPOCH, o.INSTALLER_BEGUN IS NOT NULL, o.TARGET FROM WPKD_FENCES f \
+    ", f.EPOCH, o.INSTALLER_BEGUN, o.TARGET, f.OPENS, f.CLOSES FROM WPKD_FENCES f \
      CROSS JOIN TASKS t ON t.TASK_ID = f.TASK_ID \
      LEFT JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID \
      WHERE f.KEY = ?1 AND f.TASK_ID > ?2 AND t.AGENT_ID BETWEEN 0 AND 2147483647 \
@@ -97,8 +97,13 @@ pub(crate) fn attempts(
         Ok(Attempt {
             task: read::task(row)?,
             epoch: unsigned(row, 10)?,
-            begun: row.get(11)?,
+            begun: row.get::<_, Option<i64>>(11)?.is_some(),
             target: read::version(read::text(row.get_ref(12)?)),
+            opens: row.get(13)?,
+            closes: row.get(14)?,
+            begun_at: row.get(11)?,
+            staged: false,
+            mark: String::new(),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -76,7 +76,7 @@ extern "C" {
 #endif
 
 #define WPK_MAJOR 1
-#define WPK_MINOR 3
+#define WPK_MINOR 4
 
 /* Bits of wpk_header.features. The host sets those it offers, a plugin those it
  * cannot do without; a plugin that needs one the host lacks is not loaded. */
@@ -89,7 +89,8 @@ typedef struct wpk_header {
     uint16_t major;    /* WPK_MAJOR */
     uint16_t minor;    /* WPK_MINOR; a library of minor 0 is not asked operations 3 and 4, one
                         * below 2 is not told of "abandoned" tasks, one below 3 is not
-                        * asked operations 103 to 111 and 120 to 125 */
+                        * asked operations 103 to 111 and 120 to 125, one below 4 not 126
+                        * and 127 */
     uint64_t features; /* WPK_FEATURE_... */
 } wpk_header;
 
@@ -255,8 +256,8 @@ enum {
      *
      * {"tasks": [{"agent": id, "node": s, "module": s, "command": s, "created": time,
      *   "order": Order|null, "exclusive": bool, "held": bool,
-     *   "fence": {"key": s, "epoch": n, "opens": time, "closes": time (may be absent)}
-     *   (may be absent)}, ...]}
+     *   "fence": {"key": s, "epoch": n, "opens": time, "closes": time (may be absent),
+     *   "mark": s (may be absent)} (may be absent)}, ...]}
      * -> [{"task": n} | {"already_live": n} | "fenced", ...], one for each, in order. A
      * waiting task of another node gives way to an exclusive one only if it has no order
      * and is not "held". "fenced": see WPK_OP_WRITE_DOCUMENTS; no task with a fence is sent
@@ -393,13 +394,27 @@ enum {
      * does not hold. */
     WPK_OP_CREATE_GUARDED = 122,
     /* {"key": s, "after": n, "limit": n}
-     * -> [{"task": Task, "epoch": n, "begun": bool, "target": "vX.Y.Z" (may be absent)}, ...] */
+     * -> [Attempt, ...]
+     * Attempt: {"task": Task, "epoch": n, "begun": bool, "target": "vX.Y.Z" (may be absent)};
+     *   since minor 4 also "opens": time, "closes": time (may be absent), "begun_at": time (when
+     *   its installer was begun; may be absent), "staged": bool, "mark": s (may be absent). */
     WPK_OP_ATTEMPTS = 123,
     /* {"names": [s, ...]} -> null: every reader of the feed with another name is forgotten. */
     WPK_OP_KEEP_READERS = 124,
     /* {"node": s, "after": n, "limit": n} -> as WPK_OP_CLAIM: what is fenced, waits and was
      * never taken; nothing changes. */
-    WPK_OP_STAGING = 125
+    WPK_OP_STAGING = 125,
+    /* Since minor version 4; a library that does not know them says WPK_UNSUPPORTED.
+     * {"writes": [{"task": n, "change": {"open": {"opens": time, "closes": time (may be absent)}}
+     *   | {"cancel": s} | {"staged": bool} | {"mark": s}}, ...], "guard": Guard|null}
+     * -> how many applied, or null: the guard does not hold. One after the other, whichever
+     * node's they are; all but "mark" (up to 1,024 bytes) only of tasks that are live and
+     * not begun, and only these get a Revision. A cancelled one's timeline gets the step
+     * "cancelled" with the words. What does not apply is left out. */
+    WPK_OP_WRITE_ATTEMPTS = 126,
+    /* {"tasks": [n, ...]} -> [Attempt|null, ...], one for each, in order; null: no such task,
+     * or it has no fence. */
+    WPK_OP_ATTEMPTS_OF = 127
 };
 
 /* Levels of log lines. */

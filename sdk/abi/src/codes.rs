@@ -212,6 +212,10 @@ operations! {
     KeepReaders = 124, "keep_readers";
     /// Store, contract 3: what can be sent before it may be installed. Since minor version 3.
     Staging = 125, "staging";
+    /// Store, contract 3: changes what was made for documents. Since minor version 4.
+    WriteAttempts = 126, "write_attempts";
+    /// Store, contract 3: what was made for documents, by ids. Since minor version 4.
+    AttemptsOf = 127, "attempts_of";
 }
 
 /// The word of an operation's number, for messages.

@@ -1,16 +1,17 @@
-//! What contract 3 added to stores, as calls of the trait: entries, take-over, documents.
+//! What contract 3 added to stores, as calls of the trait: entries, take-over, documents,
+//! and what is made for these.
 
 use wpk_abi::Operation;
 use wpk_api::border::{
     AttemptsAfter, AwaitingAfter, CreateGuarded, DocumentsAfter, HandOver, OneTask, Readers, Tasks,
-    TasksAfter, WriteDocuments,
+    TasksAfter, WriteAttempts, WriteDocuments,
 };
 use wpk_api::{Entry, StoreError, TaskStore};
 
 use crate::exchange::{Answer, Question, unknown};
 use crate::failure::Failure;
 
-/// Carries out one of the operations since minor version 3.
+/// Carries out one of the operations since minor versions 3 and 4.
 pub(crate) async fn ask(store: &dyn TaskStore, mut question: Question) -> Result<Answer, Failure> {
     match question.known()? {
         Operation::Enter => {
@@ -69,6 +70,14 @@ async fn ask_documents(store: &dyn TaskStore, mut question: Question) -> Result<
             let AttemptsAfter { key, after, limit } = question.read()?;
             store.attempts(&key, after, limit).await.map(Answer::json)
         }
+        Operation::WriteAttempts => {
+            let WriteAttempts { writes, guard } = question.read()?;
+            store.write_attempts(writes, guard).await.map(Answer::json)
+        }
+        Operation::AttemptsOf => {
+            let Tasks { tasks } = question.read()?;
+            store.attempts_of(&tasks).await.map(Answer::json)
+        }
         Operation::Staging => {
             let AwaitingAfter { node, after, limit } = question.read()?;
             store.staging(&node, after, limit).await.map(Answer::json)
@@ -78,7 +87,12 @@ async fn ask_documents(store: &dyn TaskStore, mut question: Question) -> Result<
     match answer {
         // What the trait does by itself: the host knows it by the word for what is not
         // there.
-        Err(error) if error == StoreError::keeps_no_documents() => Err(unknown(operation.code())),
+        Err(error)
+            if error == StoreError::keeps_no_documents()
+                || error == StoreError::changes_no_attempts() =>
+        {
+            Err(unknown(operation.code()))
+        }
         answer => answer?,
     }
 }

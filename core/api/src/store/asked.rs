@@ -117,7 +117,8 @@ pub enum Created {
     Task(TaskId),
     /// Its agent already has this live task (code 10).
     AlreadyLive(TaskId),
-    /// The document of its [`Fence`] has another epoch, or is not there.
+    /// The document of its [`Fence`] has another epoch, or is not there, or its mark is longer
+    /// than [`LONGEST_MARK`](crate::LONGEST_MARK).
     Fenced,
 }
 

@@ -30,6 +30,8 @@ macro_rules! store_calls {
             fn write_documents(writes: Vec<$crate::DocumentWrite>, guard: Option<$crate::Guard>) -> Option<Vec<u64>>;
             fn create_guarded(tasks: Vec<$crate::NewTask>, guard: $crate::Guard) -> Option<Vec<$crate::Created>>;
             fn attempts(key: &str, after: $crate::TaskId, limit: usize) -> Vec<$crate::Attempt>;
+            fn write_attempts(writes: Vec<$crate::AttemptWrite>, guard: Option<$crate::Guard>) -> Option<u64>;
+            fn attempts_of(tasks: &[$crate::TaskId]) -> Vec<Option<$crate::Attempt>>;
             fn staging(node: &str, after: $crate::TaskId, limit: usize) -> Vec<$crate::Claimed>;
             fn create(tasks: Vec<$crate::NewTask>) -> Vec<$crate::Created>;
             fn latest(agents: &[$crate::AgentId]) -> Vec<Option<$crate::Task>>;

@@ -28,6 +28,16 @@ impl StoreError {
         Self::Unavailable("it keeps no rollouts, labels or holds; use another store".to_owned())
     }
 
+    /// What the calls that change what was made for a document end with where a store knows
+    /// none of them.
+    pub fn changes_no_attempts() -> Self {
+        Self::Unavailable(
+            "it cannot change what waits for a rollout; use another store, or a newer version of \
+             its plugin"
+                .to_owned(),
+        )
+    }
+
     /// What [`TaskStore::import`](crate::TaskStore::import) ends with where a store takes nothing over.
     pub fn imports_nothing() -> Self {
         Self::Unavailable("it takes no tasks of other programs over; use another store".to_owned())

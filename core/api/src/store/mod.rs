@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 
 use crate::{
-    AgentId, Attempt, Change, Confirmation, Document, DocumentWrite, Entered, Entrance, Entry,
-    Guard, Incarnation, NodeState, Revision, Task, TaskId, TimelineEntry, UnixTime, Version,
+    AgentId, Attempt, AttemptWrite, Change, Confirmation, Document, DocumentWrite, Entered,
+    Entrance, Entry, Guard, Incarnation, NodeState, Revision, Task, TaskId, TimelineEntry,
+    UnixTime, Version,
 };
 
 mod asked;
@@ -193,6 +194,34 @@ pub trait TaskStore: Send + Sync {
         Err(StoreError::keeps_no_documents())
     }
 
+    /// Carries out changes of tasks that were made for documents, one after the other, of
+    /// whichever node they are; those that do not apply ([`AttemptChange::is_open`](crate::AttemptChange::is_open)), and those of tasks that
+    /// are not there or have no fence, are left out. How many applied; `None` where the
+    /// guard does not hold: then none. A change that applied gets the next [`Revision`] in the feed,
+    /// but for a mark, and leaves the time of the last update, but for a cancellation. The
+    /// daemon that carries a task out that was opened may be [stirred](Self::stirred).
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where a store knows no such changes, which is the default.
+    async fn write_attempts(
+        &self,
+        writes: Vec<AttemptWrite>,
+        guard: Option<Guard>,
+    ) -> StoreResult<Option<u64>> {
+        let _ = (writes, guard);
+        Err(StoreError::changes_no_attempts())
+    }
+
+    /// The attempts with these ids, in the order asked; `None` where there is no such
+    /// task or it was made for no document.
+    ///
+    /// # Errors
+    /// As [`write_attempts`](Self::write_attempts).
+    async fn attempts_of(&self, tasks: &[TaskId]) -> StoreResult<Vec<Option<Attempt>>> {
+        let _ = tasks;
+        Err(StoreError::changes_no_attempts())
+    }
+
     /// Up to `limit` tasks of `node` that are fenced, Pending, and were never taken, with ids above
     /// `after`, ascending: what can be sent to agents before it may be installed. Nothing
     /// changes.
@@ -201,7 +230,7 @@ pub trait TaskStore: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Ends when another daemon may have made, given or freed tasks that this one could
+    /// Ends when another daemon may have made, given, freed or opened tasks that this one could
     /// claim: a wake-up, which may come too often, late, or not at all. The default never
     /// ends.
     async fn stirred(&self) {

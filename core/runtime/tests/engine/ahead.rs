@@ -66,6 +66,7 @@ async fn make(stand: &Stand, agent_id: u32, opens: i64, closes: Option<i64>) {
             epoch: 1,
             opens: EPOCH + opens,
             closes: closes.map(|closes| EPOCH + closes),
+            mark: String::new(),
         }),
     };
     stand.store.create(vec![task]).await.unwrap();

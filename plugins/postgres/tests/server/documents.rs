@@ -28,6 +28,7 @@ fn fenced(agent: u32, epoch: u64) -> NewTask {
             epoch,
             opens: 0,
             closes: None,
+            mark: String::new(),
         }),
         ..upgrade(agent, "node01", START)
     }

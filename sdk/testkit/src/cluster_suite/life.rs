@@ -144,6 +144,7 @@ async fn what_another_node_carries_out_keeps_its_agent(factory: &AnyFactory<dyn 
         epoch: 1,
         opens: 0,
         closes: None,
+        mark: String::new(),
     };
     let fenced = wpk_api::NewTask {
         fence: Some(fence),

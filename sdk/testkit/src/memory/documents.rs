@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use wpk_api::{Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT, LONGEST_KEY, UnixTime};
+use wpk_api::{
+    Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT, LONGEST_KEY, LONGEST_MARK, UnixTime,
+};
 
 /// All documents, by their keys.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +17,9 @@ impl Documents {
     /// Whether the document of a fence is there with that epoch.
     pub(super) fn lets_through(&self, fence: Option<&Fence>) -> bool {
         let epoch = |key: &str| self.kept.get(key).map(|document| document.epoch);
-        fence.is_none_or(|fence| epoch(&fence.key) == Some(fence.epoch))
+        fence.is_none_or(|fence| {
+            epoch(&fence.key) == Some(fence.epoch) && fence.mark.len() <= LONGEST_MARK
+        })
     }
 
     /// The same at a time, for whoever begins an installer.

@@ -1,8 +1,8 @@
 //! The tasks that are fenced by documents, over the map of [`Tables`].
 
 use wpk_api::{
-    Attempt, Claimed, Created, Document, DocumentWrite, Fence, Guard, NewTask, Status, TaskId,
-    TimelineEntry, TimelineStep,
+    Attempt, AttemptChange, AttemptWrite, Claimed, Created, Document, DocumentWrite, Fence, Guard,
+    NewTask, Status, TaskId, TimelineEntry, TimelineStep,
 };
 
 use super::tables::{Row, Tables, id, waits};
@@ -79,15 +79,75 @@ impl Tables {
     /// See [`wpk_api::TaskStore::attempts`].
     pub fn attempts(&self, key: &str, after: TaskId, limit: usize) -> Vec<Attempt> {
         let rows = self.rows.values().filter(|row| row.task.id > after);
-        let attempts = rows.filter_map(|row| {
-            let fence = row.fence.as_ref().filter(|fence| fence.key == key)?;
-            Some(Attempt {
-                task: row.task.clone(),
-                epoch: fence.epoch,
-                begun: row.standing.begun,
-                target: row.target,
-            })
-        });
-        attempts.take(limit).collect()
+        let made = rows.filter(|row| row.fence.as_ref().is_some_and(|fence| fence.key == key));
+        made.filter_map(attempt).take(limit).collect()
     }
+
+    /// See [`wpk_api::TaskStore::attempts_of`].
+    pub fn attempts_of(&self, tasks: &[TaskId]) -> Vec<Option<Attempt>> {
+        let found = |id: &TaskId| self.rows.get(id).and_then(attempt);
+        tasks.iter().map(found).collect()
+    }
+
+    /// See [`wpk_api::TaskStore::write_attempts`].
+    pub fn write_attempts(
+        &mut self,
+        writes: Vec<AttemptWrite>,
+        guard: Option<&Guard>,
+    ) -> Option<u64> {
+        if guard.is_some_and(|guard| !self.documents.holds(guard)) {
+            return None;
+        }
+        let mut applied = 0;
+        for write in writes {
+            applied += u64::from(self.write_attempt(write));
+        }
+        Some(applied)
+    }
+
+    fn write_attempt(&mut self, write: AttemptWrite) -> bool {
+        let now = self.entries.now();
+        let Some(row) = self.rows.get_mut(&write.task) else {
+            return false;
+        };
+        let (status, begun) = (&row.task.status, row.standing.begun);
+        let Some(fence) = &mut row.fence else {
+            return false;
+        };
+        if !write.change.is_open(status, begun) {
+            return false;
+        }
+        match write.change {
+            AttemptChange::Open { opens, closes } => (fence.opens, fence.closes) = (opens, closes),
+            AttemptChange::Staged(staged) => row.staged = staged,
+            AttemptChange::Cancel(words) => {
+                let entry = TimelineEntry::taken_back(now, &fence.key, &words);
+                row.timeline.push(entry);
+                row.task.status = Status::Cancelled;
+                row.task.updated = Some(now);
+            }
+            AttemptChange::Mark(mark) => {
+                fence.mark = mark;
+                return true;
+            }
+        }
+        self.change(write.task, |_| {});
+        true
+    }
+}
+
+/// What a row says of an attempt; `None` if it was made for no document.
+fn attempt(row: &Row) -> Option<Attempt> {
+    let fence = row.fence.as_ref()?;
+    Some(Attempt {
+        task: row.task.clone(),
+        epoch: fence.epoch,
+        begun: row.standing.begun,
+        target: row.target,
+        opens: fence.opens,
+        closes: fence.closes,
+        begun_at: row.begun_at,
+        staged: row.staged,
+        mark: fence.mark.clone(),
+    })
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use wpk_api::{
-    AgentId, Attempt, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Document,
-    DocumentWrite, Entrance, Entry, Guard, Imported, Incarnation, NewTask, NodeState, Overdue,
-    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
+    AgentId, Attempt, AttemptWrite, Awaiting, Cancel, Change, Claimed, Confirmation, Created,
+    Document, DocumentWrite, Entrance, Entry, Guard, Imported, Incarnation, NewTask, NodeState,
+    Overdue, Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
     TransitionResult, UnixTime, Version,
 };
 
@@ -203,6 +203,20 @@ impl TaskStore for MemoryStore {
 
     async fn attempts(&self, key: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Attempt>> {
         Ok(self.tables().attempts(key, after, limit))
+    }
+
+    async fn write_attempts(
+        &self,
+        writes: Vec<AttemptWrite>,
+        guard: Option<Guard>,
+    ) -> StoreResult<Option<u64>> {
+        let applied = self.write()?.write_attempts(writes, guard.as_ref());
+        self.stir();
+        Ok(applied)
+    }
+
+    async fn attempts_of(&self, tasks: &[TaskId]) -> StoreResult<Vec<Option<Attempt>>> {
+        Ok(self.tables().attempts_of(tasks))
     }
 
     async fn staging(&self, node: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Claimed>> {

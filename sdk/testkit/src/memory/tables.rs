@@ -19,6 +19,10 @@ pub(super) struct Row {
     order: Option<KeptOrder>,
     /// In which run of a daemon its installer was begun.
     pub(super) begun_in: Option<Incarnation>,
+    /// When.
+    pub(super) begun_at: Option<UnixTime>,
+    /// Whether its file lies at the agent.
+    pub(super) staged: bool,
     pub(super) standing: Standing,
     /// What its installer was begun with.
     pub(super) target: Option<Version>,
@@ -42,6 +46,8 @@ impl Row {
             task: Task { id, ..task },
             order: None,
             begun_in: None,
+            begun_at: None,
+            staged: false,
             standing: Standing::default(),
             target: None,
             claimed: false,
@@ -101,6 +107,8 @@ impl Tables {
             timeline: vec![TimelineEntry::new(new.created, TimelineStep::Created)],
             order: new.order,
             begun_in: None,
+            begun_at: None,
+            staged: false,
             target: None,
             claimed: false,
             crashes: 0,
@@ -260,6 +268,7 @@ impl Tables {
         self.change(id, |row| {
             row.standing.begun = true;
             row.begun_in = Some(incarnation);
+            row.begun_at = Some(now);
             row.target = target;
             row.task.updated = Some(now);
             row.timeline

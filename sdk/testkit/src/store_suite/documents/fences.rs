@@ -195,6 +195,11 @@ pub(super) async fn attempts_are_found_by_their_document(store: &dyn TaskStore) 
             epoch: if task.id == tasks[4] { 2 } else { 1 },
             begun,
             target: begun.then_some(TARGET),
+            opens: 0,
+            closes: None,
+            begun_at: task.updated.filter(|_| begun),
+            staged: false,
+            mark: String::new(),
             task,
         };
         assert_eq!(attempt, &expected);

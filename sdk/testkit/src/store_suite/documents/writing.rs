@@ -78,6 +78,7 @@ pub(super) fn made_for(key: &str, epoch: u64, id: u32) -> NewTask {
             epoch,
             opens: 0,
             closes: None,
+            mark: String::new(),
         }),
         ..upgrade(id, "node01", START)
     }

@@ -1,121 +1,34 @@
 //! A task store behind the border.
 
+mod ask;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use wpk_abi::Operation;
 use wpk_api::border::{
     Agents, AttemptsAfter, AwaitingAfter, BeginInstaller, CancelTasks, ChangesAfter, Claim,
     Confirm, CreateGuarded, DocumentsAfter, Expire, ForeignTasks, HandOver, Interrupted, Moves,
     NewTasks, Note, Nothing, OneTask, Opened, Purge, Reader, Readers, SetPlace, Tasks, TasksAfter,
-    TasksNow, WriteDocuments,
+    TasksNow, WriteAttempts, WriteDocuments,
 };
 use wpk_api::{
-    AgentId, Attempt, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Document,
-    DocumentWrite, Entered, Entrance, Entry, Guard, Imported, Incarnation, NewTask, NodeState,
-    Overdue, Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
-    TransitionResult, UnixTime, Version,
+    AgentId, Attempt, AttemptWrite, Awaiting, Cancel, Change, Claimed, Confirmation, Created,
+    Document, DocumentWrite, Entered, Entrance, Entry, Guard, Imported, Incarnation, NewTask,
+    NodeState, Overdue, Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry,
+    Transition, TransitionResult, UnixTime, Version,
 };
 
 use crate::failure::CallError;
 use crate::instance::Instance;
 
+use self::ask::{ATTEMPTS, Store};
+
 /// The minor version since which stores know of tasks that others made.
 const IMPORTS: u16 = 2;
-/// That since which they are entered, and keep documents (contract 3).
-const ENTRIES: u16 = 3;
-
-struct Store(Instance);
 
 pub(crate) fn make(instance: Instance, _: Opened) -> Arc<dyn TaskStore> {
     Arc::new(Store(instance))
-}
-
-impl Store {
-    async fn ask<T: DeserializeOwned>(
-        &self,
-        operation: Operation,
-        question: impl Serialize + Sync,
-    ) -> Result<T, StoreError> {
-        let answer = self.0.ask_for(operation, &question).await;
-        answer.map_err(CallError::store)
-    }
-
-    /// What stores are asked since contract 3; one that does not know it is as the trait's
-    /// defaults are: one daemon's, without documents.
-    async fn ask_newer<T: DeserializeOwned>(
-        &self,
-        operation: Operation,
-        question: impl Serialize + Sync,
-        otherwise: StoreResult<T>,
-    ) -> StoreResult<T> {
-        if !self.0.border().speaks(ENTRIES) {
-            return otherwise;
-        }
-        match self.0.ask_for(operation, &question).await {
-            Err(error) if error.is_unsupported() => otherwise,
-            answer => answer.map_err(CallError::store),
-        }
-    }
-
-    /// The same where an answer says no more than that it is done.
-    async fn tell_newer(
-        &self,
-        operation: Operation,
-        question: impl Serialize + Sync,
-    ) -> StoreResult<()> {
-        let done = self.ask_newer(operation, question, Ok(Value::Null));
-        done.await.map(drop)
-    }
-
-    /// A store that keeps no documents would forget for which a task is made.
-    async fn keeps_documents(&self) -> StoreResult<bool> {
-        let (prefix, after) = (String::new(), String::new());
-        let question = DocumentsAfter {
-            prefix,
-            after,
-            limit: 0,
-        };
-        let found: Option<Vec<Document>> = self
-            .ask_newer(Operation::Documents, question, Ok(None))
-            .await?;
-        Ok(found.is_some())
-    }
-
-    /// Whatever is answered says that it is done.
-    async fn tell(
-        &self,
-        operation: Operation,
-        question: impl Serialize + Sync,
-    ) -> Result<(), StoreError> {
-        self.ask::<Value>(operation, question).await.map(drop)
-    }
-
-    /// An answer with one entry for each that was asked about.
-    async fn ask_each<T: DeserializeOwned>(
-        &self,
-        operation: Operation,
-        question: impl Serialize + Sync,
-        asked: usize,
-    ) -> Result<Vec<T>, StoreError> {
-        let answers = self.ask(operation, question).await?;
-        self.each(answers, asked)
-    }
-
-    fn each<T>(&self, answers: Vec<T>, asked: usize) -> Result<Vec<T>, StoreError> {
-        if answers.len() == asked {
-            Ok(answers)
-        } else {
-            let name = self.0.border().name();
-            Err(StoreError::Damaged(format!(
-                "plugin {name} gave {} answers to {asked} questions",
-                answers.len()
-            )))
-        }
-    }
 }
 
 #[async_trait]
@@ -215,6 +128,25 @@ impl TaskStore for Store {
         let question = AttemptsAfter { key, after, limit };
         let none = Err(StoreError::keeps_no_documents());
         self.ask_newer(Operation::Attempts, question, none).await
+    }
+
+    async fn write_attempts(
+        &self,
+        writes: Vec<AttemptWrite>,
+        guard: Option<Guard>,
+    ) -> StoreResult<Option<u64>> {
+        let question = WriteAttempts { writes, guard };
+        let none = Err(StoreError::changes_no_attempts());
+        self.ask_since(ATTEMPTS, Operation::WriteAttempts, question, none)
+            .await
+    }
+
+    async fn attempts_of(&self, tasks: &[TaskId]) -> StoreResult<Vec<Option<Attempt>>> {
+        let asked = tasks.len();
+        let tasks = tasks.to_vec();
+        let none = Err(StoreError::changes_no_attempts());
+        let found = self.ask_since(ATTEMPTS, Operation::AttemptsOf, Tasks { tasks }, none);
+        self.each(found.await?, asked)
     }
 
     async fn staging(&self, node: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Claimed>> {
