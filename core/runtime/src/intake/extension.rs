@@ -28,6 +28,11 @@ pub(super) async fn answer(
         OwnRequest::AgentCa(asked) => authority::answer(workshop, peer, asked).await,
         OwnRequest::UpgradeProgress(asked) => Ok(progress(workshop, asked)),
         OwnRequest::UpgradeTimeline(asked) => timeline::answer(workshop, asked).await,
+        // Typed before the engine that answers them.
+        OwnRequest::Rollout(asked) => Err(Refusal::not_recognized(format!(
+            "not supported here: this wpkd does not answer `{}`",
+            asked.command()
+        ))),
     }
 }
 

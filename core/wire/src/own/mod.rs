@@ -1,6 +1,6 @@
 //! Our own commands on the upgrade socket (section 15), which no 4.x manager knows: the list
-//! of agents, enrolment, the progress of deliveries, the timelines of tasks, and what
-//! a dry run adds to the answer of `upgrade` and `upgrade_custom`.
+//! of agents, enrolment, the progress of deliveries, the timelines of tasks, rollouts, and
+//! what a dry run adds to the answer of `upgrade` and `upgrade_custom`.
 //!
 //! Both ends are here: the tool makes a request and reads the items of its
 //! answer, the daemon the other way round. Requests and answers have the shape
@@ -15,6 +15,7 @@ pub mod agent_enroll;
 pub mod agent_list;
 pub mod agent_token;
 pub mod dry_run;
+pub mod rollout;
 pub mod upgrade_progress;
 pub mod upgrade_timeline;
 
@@ -30,6 +31,7 @@ pub use agent_enroll::{EnrollAgent, EnrolledAgent, IncompleteEnrolment};
 pub use agent_list::{ListAgents, ListedAgent, ListedDetails, VersionFilter};
 pub use agent_token::{IssueToken, ListTokens, ListedToken, NewToken, RevokeToken};
 pub use dry_run::Forecast;
+pub use rollout::RolloutRequest;
 pub use upgrade_progress::{AskProgress, Delivery, DeliveryStep};
 pub use upgrade_timeline::{AskTimeline, TaskTimeline, TimelineLine};
 
@@ -56,6 +58,8 @@ pub enum OwnRequest {
     UpgradeProgress(AskProgress),
     /// `upgrade_timeline`.
     UpgradeTimeline(AskTimeline),
+    /// Those about rollouts, releases and holds.
+    Rollout(RolloutRequest),
 }
 
 impl OwnRequest {
@@ -72,6 +76,7 @@ impl OwnRequest {
             Self::AgentCa(_) => UpgradeCommand::AgentCa,
             Self::UpgradeProgress(_) => UpgradeCommand::UpgradeProgress,
             Self::UpgradeTimeline(_) => UpgradeCommand::UpgradeTimeline,
+            Self::Rollout(asked) => asked.command(),
         }
     }
 
@@ -87,6 +92,7 @@ impl OwnRequest {
             Some(Value::Object(parameters)) => Some(parameters),
             Some(_) => None,
         };
+        let missing = || Err(Refusal::upgrade(UpgradeCode::RequiredParameters));
         let read: fn(&Map<String, Value>) -> Result<Self, Refusal> = match command {
             UpgradeCommand::AgentList => |p| ListAgents::read(p).map(Self::AgentList),
             UpgradeCommand::AgentEnroll => |p| EnrollAgent::read(p).map(Self::AgentEnroll),
@@ -107,8 +113,14 @@ impl OwnRequest {
             | UpgradeCommand::UpgradeCustom
             | UpgradeCommand::UpgradeResult
             | UpgradeCommand::UpgradeUpdateStatus => return None,
+            other => {
+                let read = RolloutRequest::read(other, parameters.unwrap_or(&none))?;
+                return Some(match parameters {
+                    Some(_) => read.map(Self::Rollout),
+                    None => missing(),
+                });
+            }
         };
-        let missing = || Err(Refusal::upgrade(UpgradeCode::RequiredParameters));
         Some(parameters.map_or_else(missing, read))
     }
 
@@ -125,6 +137,7 @@ impl OwnRequest {
             Self::AgentCa(asked) => json!(asked),
             Self::UpgradeProgress(asked) => json!(asked),
             Self::UpgradeTimeline(asked) => json!(asked),
+            Self::Rollout(asked) => asked.parameters(),
         };
         json!({
             "origin": {"module": "api"},
@@ -157,4 +170,32 @@ requests! {
     AskCa => AgentCa,
     AskProgress => UpgradeProgress,
     AskTimeline => UpgradeTimeline,
+}
+
+macro_rules! about_rollouts {
+    ($($asked:ident),* $(,)?) => {$(
+        impl From<rollout::$asked> for OwnRequest {
+            fn from(asked: rollout::$asked) -> Self {
+                Self::Rollout(asked.into())
+            }
+        }
+    )*};
+}
+
+about_rollouts! {
+    PlanRollout,
+    ApplyRollout,
+    ListRollouts,
+    AskRollout,
+    ListMembers,
+    ExplainAgent,
+    ChangeRollout,
+    AskHistory,
+    RehearseRollout,
+    ListReleases,
+    ChangeRelease,
+    HoldAgents,
+    UnholdAgents,
+    ListHolds,
+    LabelAgents,
 }

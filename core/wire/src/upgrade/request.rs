@@ -169,20 +169,8 @@ impl UpgradeRequest {
                 agents,
                 ack: Acknowledgement::from_parameters(parameters)?,
             },
-            // Read above.
-            UpgradeCommand::AgentList
-            | UpgradeCommand::AgentEnroll
-            | UpgradeCommand::AgentShow
-            | UpgradeCommand::AgentRevoke
-            | UpgradeCommand::AgentRemove
-            | UpgradeCommand::AgentRename
-            | UpgradeCommand::AgentLabel
-            | UpgradeCommand::AgentToken
-            | UpgradeCommand::AgentTokenList
-            | UpgradeCommand::AgentTokenRevoke
-            | UpgradeCommand::AgentCa
-            | UpgradeCommand::UpgradeProgress
-            | UpgradeCommand::UpgradeTimeline => return Err(unknown()),
+            // Ours are read above.
+            _ => return Err(unknown()),
         })
     }
 

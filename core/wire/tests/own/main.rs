@@ -5,4 +5,6 @@
 mod agents;
 mod asked;
 mod common;
+mod rollout_answers;
+mod rollouts;
 mod tasks;
