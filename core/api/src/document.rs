@@ -90,6 +90,9 @@ pub struct Fence {
 pub struct Attempt {
     /// The task.
     pub task: Task,
+    /// The key of the document; empty where a plugin of minor version 3 tells of it.
+    #[serde(default)]
+    pub key: String,
     /// The epoch with which it was made.
     pub epoch: u64,
     /// Whether its installer was begun.

@@ -72,7 +72,7 @@ pub(crate) static DOCUMENTS: Sql = Sql {
 /// See [`wpk_api::TaskStore::attempts`].
 pub(crate) static ATTEMPTS: Sql = Sql {
     text: concat!(
-        "SELECT t.fence_epoch, t.begun, t.target, t.fence_opens, t.fence_closes, ",
+        "SELECT t.fence_epoch, t.begun, t.target, t.fence_opens, t.fence_closes, t.fence_key, ",
         columns!(),
         " FROM @tasks t WHERE t.fence_key = $1 AND t.id > $2 ORDER BY t.id LIMIT $3"
     ),
@@ -117,7 +117,8 @@ pub(crate) fn attempt(row: &Row) -> Result<Attempt, Fault> {
         closes: row.try_get(4)?,
         staged: false,
         mark: String::new(),
-        task: task_at(row, 5)?,
+        key: row.try_get(5)?,
+        task: task_at(row, 6)?,
     })
 }
 

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wpk_api::{
-    Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT, LONGEST_KEY, NewDocument, TaskId,
-    UnixTime,
+    Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT, LONGEST_KEY, LONGEST_MARK,
+    NewDocument, TaskId, UnixTime,
 };
 
 use crate::fault::Fault;
@@ -68,36 +68,38 @@ pub(crate) fn lets_begin(
 /// Whether a task may be made.
 pub(crate) fn lets_through(connection: &Connection, fence: &Fence) -> Result<bool, Fault> {
     let found = state(connection, &fence.key)?;
-    Ok(found.is_some_and(|(_, epoch)| epoch == fence.epoch))
+    let sized = fence.mark.len() <= LONGEST_MARK;
+    Ok(sized && found.is_some_and(|(_, epoch)| epoch == fence.epoch))
 }
 
 /// Remembers for which document a task was made.
 pub(crate) fn made_for(connection: &Connection, id: TaskId, fence: &Fence) -> Result<(), Fault> {
     prepared(
         connection,
-        "INSERT OR REPLACE INTO WPKD_FENCES (TASK_ID, KEY, EPOCH, OPENS, CLOSES) \
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR REPLACE INTO WPKD_FENCES (TASK_ID, KEY, EPOCH, OPENS, CLOSES, STAGED, MARK) \
+         VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
     )?
     .execute(params![
         id.0,
         fence.key,
         fence.epoch.cast_signed(),
         fence.opens,
-        fence.closes
+        fence.closes,
+        fence.mark
     ])?;
     Ok(())
 }
 
 /// For which document a task was made.
 pub(crate) fn fence_of(connection: &Connection, id: TaskId) -> Result<Option<Fence>, Fault> {
-    let sql = "SELECT KEY, EPOCH, OPENS, CLOSES FROM WPKD_FENCES WHERE TASK_ID = ?1";
+    let sql = "SELECT KEY, EPOCH, OPENS, CLOSES, MARK FROM WPKD_FENCES WHERE TASK_ID = ?1";
     let fence = |row: &Row<'_>| {
         Ok(Fence {
             key: row.get(0)?,
             epoch: unsigned(row, 1)?,
             opens: row.get(2)?,
             closes: row.get(3)?,
-            mark: String::new(),
+            mark: row.get(4)?,
         })
     };
     let found = prepared(connection, sql)?.query_row([id.0], fence);

@@ -1,8 +1,8 @@
-//! The tasks that are fenced by documents: what a new epoch ends, and what was made.
+//! The tasks that are fenced by documents: what a new epoch ends, and what may be sent.
 
 use rusqlite::{Connection, params};
 use wpk_api::{
-    Attempt, Claimed, DocumentWrite, Guard, Standing, Status, TaskId, TimelineEntry, TimelineStep,
+    Claimed, DocumentWrite, Guard, Standing, Status, TaskId, TimelineEntry, TimelineStep,
 };
 
 use crate::documents::{self, unsigned};
@@ -10,16 +10,6 @@ use crate::fault::Fault;
 use crate::read::{self, columns, live};
 use crate::statement::prepared;
 use crate::{entries, moves, timeline};
-
-pub(crate) const ATTEMPTS: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", f.EPOCH, o.INSTALLER_BEGUN, o.TARGET, f.OPENS, f.CLOSES FROM WPKD_FENCES f \
-     CROSS JOIN TASKS t ON t.TASK_ID = f.TASK_ID \
-     LEFT JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID \
-     WHERE f.KEY = ?1 AND f.TASK_ID > ?2 AND t.AGENT_ID BETWEEN 0 AND 2147483647 \
-     ORDER BY f.TASK_ID LIMIT ?3"
-);
 
 /// What is fenced, waits and was never taken.
 pub(crate) const STAGING: &str = concat!(
@@ -82,31 +72,6 @@ fn end_before(connection: &Connection, key: &str, epoch: Option<u64>) -> Result<
         timeline::add(connection, task.id, &entry)?;
     }
     Ok(())
-}
-
-/// See [`wpk_api::TaskStore::attempts`].
-pub(crate) fn attempts(
-    connection: &Connection,
-    key: &str,
-    after: TaskId,
-    limit: usize,
-) -> Result<Vec<Attempt>, Fault> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut statement = prepared(connection, ATTEMPTS)?;
-    let rows = statement.query_map(params![key, after.0, limit], |row| {
-        Ok(Attempt {
-            task: read::task(row)?,
-            epoch: unsigned(row, 10)?,
-            begun: row.get::<_, Option<i64>>(11)?.is_some(),
-            target: read::version(read::text(row.get_ref(12)?)),
-            opens: row.get(13)?,
-            closes: row.get(14)?,
-            begun_at: row.get(11)?,
-            staged: false,
-            mark: String::new(),
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// See [`wpk_api::TaskStore::staging`].

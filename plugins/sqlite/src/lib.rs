@@ -19,6 +19,7 @@
 //! `examine` (what the doctor is told), `store`.
 
 mod adopt;
+mod attempts;
 mod documents;
 mod entries;
 mod examine;
@@ -30,6 +31,7 @@ mod lock;
 mod moves;
 mod near;
 mod open;
+mod opened;
 mod orphans;
 mod read;
 mod rows;
@@ -40,5 +42,5 @@ mod store;
 mod timeline;
 mod worker;
 
+pub use opened::SqliteStore;
 pub use settings::{Settings, plugin};
-pub use store::SqliteStore;

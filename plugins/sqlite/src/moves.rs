@@ -359,7 +359,8 @@ mod tests {
             (read::BEGUN_AFTER, "WPKD_TASKS_AGENT"),
             (crate::orphans::ORPHANS, "WPKD_TASKS_WORK"),
             (crate::fenced::STAGING, "WPKD_ORDERS_WAITING"),
-            (crate::fenced::ATTEMPTS, "WPKD_FENCES_KEY"),
+            (crate::attempts::ATTEMPTS, "WPKD_FENCES_KEY"),
+            (crate::attempts::ATTEMPT, "INTEGER PRIMARY KEY"),
             (crate::fenced::FENCED, "WPKD_FENCES_KEY"),
         ] {
             let mut statement = connection

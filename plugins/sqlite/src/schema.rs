@@ -27,7 +27,7 @@
 //! Layout 1 (the first release) had no timeline and no feed, and forgot the
 //! order of a task when it ended: what had ended then counts as a task without
 //! an order. Layout 2 (the second) had neither entries nor documents, and no node of its
-//! own in the feed. An older release refuses a newer layout, of which it would not keep
+//! own in the feed. Layout 3 (the third) had no marks, and did not know what lies at an agent. An older release refuses a newer layout, of which it would not keep
 //! the fences.
 
 use std::path::Path;
@@ -142,6 +142,13 @@ ALTER TABLE WPKD_CHANGES ADD COLUMN NODE TEXT;
 INSERT OR REPLACE INTO WPKD_METADATA (key, value) VALUES ('layout', '3');
 ";
 
+/// From layout 3: nobody kept anything with a task.
+const FROM_LAYOUT_3: &str = "
+ALTER TABLE WPKD_FENCES ADD COLUMN STAGED INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE WPKD_FENCES ADD COLUMN MARK TEXT NOT NULL DEFAULT '';
+INSERT OR REPLACE INTO WPKD_METADATA (key, value) VALUES ('layout', '4');
+";
+
 /// What is awaited and what waits to be taken, by columns that layout 1 has not.
 const AWAITED: &str = "
 CREATE INDEX IF NOT EXISTS WPKD_ORDERS_AWAITED ON WPKD_ORDERS (TASK_ID)
@@ -198,7 +205,7 @@ pub(crate) fn check(connection: &Connection, file: &Path) -> Result<(), Fault> {
         }
     }
     version(connection, "METADATA", "db_version", &["1"])?;
-    version(connection, "WPKD_METADATA", "layout", &["1", "2", "3"])?;
+    version(connection, "WPKD_METADATA", "layout", &["1", "2", "3", "4"])?;
     if std::fs::metadata(file).is_ok_and(|data| data.len() <= LOOK_THROUGH) {
         sound(connection)?;
     }
@@ -238,6 +245,10 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Fault> {
     }
     if !columns.iter().any(|column| column == "BEGUN_IN") {
         transaction.execute_batch(FROM_LAYOUT_2)?;
+    }
+    let columns = columns_of(&transaction, "WPKD_FENCES")?;
+    if !columns.iter().any(|column| column == "STAGED") {
+        transaction.execute_batch(FROM_LAYOUT_3)?;
     }
     transaction.execute_batch(AWAITED)?;
     transaction.execute_batch(HEAL)?;

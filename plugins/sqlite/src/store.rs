@@ -1,153 +1,19 @@
 //! The store as the engine sees it: every call is handed to a thread.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::Connection;
-use tokio::sync::mpsc;
 use wpk_api::{
-    AgentId, Attempt, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Document,
-    DocumentWrite, Entered, Entrance, Entry, Guard, Imported, Incarnation, NewTask, Overdue,
-    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
+    AgentId, Attempt, AttemptWrite, Awaiting, Cancel, Change, Claimed, Confirmation, Created,
+    Document, DocumentWrite, Entered, Entrance, Entry, Guard, Imported, Incarnation, NewTask,
+    Overdue, Revision, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
     TransitionResult, UnixTime, Version,
 };
 
-use crate::entries::{self, Mine};
-use crate::fault::Fault;
-use crate::lock::Lock;
-use crate::near::Near;
-use crate::worker::{Call, Reader, WAITING, Writer, ask, start};
-use crate::{documents, feed, fenced, imports, moves, open, orphans, read, rows, timeline};
-
-type Thread = mpsc::Sender<Box<dyn Call>>;
-
-/// Tasks in a SQLite file (PROTOCOL.md, section 3).
-///
-/// Dropping it carries out what was handed over, closes the file and ends the
-/// threads before it returns.
-pub struct SqliteStore {
-    file: PathBuf,
-    writer: Option<Thread>,
-    readers: Option<Thread>,
-    near: Near,
-    writing: Option<JoinHandle<()>>,
-    reading: Vec<JoinHandle<()>>,
-    mine: Mutex<Option<Arc<Mine>>>,
-    /// Given back last: after everything is written.
-    _lock: Lock,
-}
-
-impl SqliteStore {
-    /// Opens the file, or makes it: the file with mode 0660, absent folders
-    /// with 0750. Rows that are there stay. Blocks for the time that takes.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] if the file is no task database of a known
-    /// layout (it is left as it is), [`StoreError::Unavailable`] or
-    /// [`StoreError::Full`] if it cannot be opened, read or written, or another
-    /// process has it open as its store.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = path.as_ref();
-        let file = std::path::absolute(path).map_err(|error| {
-            StoreError::Unavailable(format!("{}: is no path: {error}", path.display()))
-        })?;
-        let (writer, calls) = mpsc::channel(WAITING);
-        let (readers, questions) = mpsc::channel(WAITING);
-        // First, because it makes what the other connections need.
-        let (connection, place, lock) = open::writer(&file)?;
-        let cores = thread::available_parallelism()
-            .map_or(2, usize::from)
-            .clamp(2, 4);
-        let mut store = Self {
-            writer: Some(writer),
-            readers: Some(readers),
-            near: Near::open(&file, cores)?,
-            writing: None,
-            reading: Vec::new(),
-            file: file.clone(),
-            mine: Mutex::new(None),
-            _lock: lock,
-        };
-        let thread = Writer {
-            connection,
-            place,
-            file: file.clone(),
-            calls,
-        };
-        store.writing = Some(start("wpk-tasks-write", || thread.run())?);
-        let questions = Arc::new(Mutex::new(questions));
-        for _ in 0..cores {
-            let thread = Reader {
-                connection: open::reader(&file)?,
-                file: file.clone(),
-                calls: Arc::clone(&questions),
-            };
-            store
-                .reading
-                .push(start("wpk-tasks-read", || thread.run())?);
-        }
-        Ok(store)
-    }
-
-    fn mine(&self) -> MutexGuard<'_, Option<Arc<Mine>>> {
-        self.mine.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn read<R, W>(&self, work: W) -> StoreResult<R>
-    where
-        R: Send + 'static,
-        W: FnMut(&Connection) -> Result<R, Fault> + Send + 'static,
-    {
-        ask(self.readers.as_ref(), work).await
-    }
-
-    /// Writes, as the entry that this store is, unless a newer one shut it out.
-    async fn write<R, W>(&self, mut work: W) -> StoreResult<R>
-    where
-        R: Send + 'static,
-        W: FnMut(&Connection, Option<&Mine>) -> Result<R, Fault> + Send + 'static,
-    {
-        let mine = self.mine().clone();
-        ask(self.writer.as_ref(), move |connection| {
-            let mine = mine.as_deref();
-            entries::fence(connection, mine)?;
-            work(connection, mine)
-        })
-        .await
-    }
-}
-
-impl fmt::Debug for SqliteStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStore")
-            .field("file", &self.file)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Drop for SqliteStore {
-    fn drop(&mut self) {
-        // The writer last: only a connection that may write can put the log
-        // back into the file when it is the last to close it.
-        self.near.close();
-        self.readers = None;
-        let mut died = false;
-        for thread in self.reading.drain(..) {
-            died |= thread.join().is_err();
-        }
-        self.writer = None;
-        died |= self
-            .writing
-            .take()
-            .is_some_and(|thread| thread.join().is_err());
-        if died {
-            tracing::error!(file = %self.file.display(), "a thread of the task store had died");
-        }
-    }
-}
+use crate::entries;
+use crate::opened::SqliteStore;
+use crate::worker::ask;
+use crate::{attempts, documents, feed, fenced, imports, moves, orphans, read, rows, timeline};
 
 #[async_trait]
 impl TaskStore for SqliteStore {
@@ -231,12 +97,27 @@ impl TaskStore for SqliteStore {
 
     async fn attempts(&self, key: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Attempt>> {
         let key = key.to_owned();
-        self.read(move |connection| fenced::attempts(connection, &key, after, limit))
+        self.read(move |connection| attempts::after(connection, &key, after, limit))
             .await
     }
 
     async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
         self.write(move |connection, _| rows::create(connection, &tasks))
+            .await
+    }
+
+    async fn write_attempts(
+        &self,
+        writes: Vec<AttemptWrite>,
+        guard: Option<Guard>,
+    ) -> StoreResult<Option<u64>> {
+        self.write(move |connection, _| attempts::write(connection, &writes, guard.as_ref()))
+            .await
+    }
+
+    async fn attempts_of(&self, tasks: &[TaskId]) -> StoreResult<Vec<Option<Attempt>>> {
+        let tasks = tasks.to_vec();
+        self.read(move |connection| attempts::of(connection, &tasks))
             .await
     }
 

@@ -240,7 +240,7 @@ async fn a_file_of_the_first_release_is_opened_and_goes_on() {
     let store = SqliteStore::open(&file).unwrap();
     assert_eq!(tasks_as_they_are(&file), before);
     let layout = "SELECT CAST(value AS INTEGER) FROM WPKD_METADATA WHERE key = 'layout'";
-    assert_eq!(count(&file, layout), 3);
+    assert_eq!(count(&file, layout), 4);
     let ids = |claimed: Vec<wpk_api::Claimed>| -> Vec<i64> {
         claimed.into_iter().map(|one| one.task.id.0).collect()
     };

@@ -396,7 +396,7 @@ enum {
     /* {"key": s, "after": n, "limit": n}
      * -> [Attempt, ...]
      * Attempt: {"task": Task, "epoch": n, "begun": bool, "target": "vX.Y.Z" (may be absent)};
-     *   since minor 4 also "opens": time, "closes": time (may be absent), "begun_at": time (when
+     *   since minor 4 also "key": s (of the document), "opens": time, "closes": time (may be absent), "begun_at": time (when
      *   its installer was begun; may be absent), "staged": bool, "mark": s (may be absent). */
     WPK_OP_ATTEMPTS = 123,
     /* {"names": [s, ...]} -> null: every reader of the feed with another name is forgotten. */

@@ -141,6 +141,7 @@ fn attempt(row: &Row) -> Option<Attempt> {
     let fence = row.fence.as_ref()?;
     Some(Attempt {
         task: row.task.clone(),
+        key: fence.key.clone(),
         epoch: fence.epoch,
         begun: row.standing.begun,
         target: row.target,

@@ -192,6 +192,7 @@ pub(super) async fn attempts_are_found_by_their_document(store: &dyn TaskStore) 
     for (attempt, task) in found.iter().zip(now.into_iter().flatten()) {
         let begun = task.status == Status::InProgress;
         let expected = Attempt {
+            key: "a".to_owned(),
             epoch: if task.id == tasks[4] { 2 } else { 1 },
             begun,
             target: begun.then_some(TARGET),

@@ -1,6 +1,7 @@
 //! Documents, and the tasks that are made for them, sentence by sentence of
 //! [`TaskStore::write_documents`] and its like. Not every store keeps any.
 
+mod attempts;
 mod fences;
 mod races;
 mod times;
@@ -14,6 +15,7 @@ use wpk_api::{Created, StoreError, TaskStore};
 use self::writing::made_for;
 use super::tasks::ok;
 
+pub(super) use self::attempts::opened_for_another;
 pub(super) use self::races::races;
 pub(super) use self::writing::change_some;
 
@@ -46,6 +48,13 @@ pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     fences::attempts_are_found_by_their_document(&*make().await).await;
     times::what_has_not_opened_is_sent_and_not_claimed(&*make().await).await;
     times::what_closed_is_not_begun(&*make().await).await;
+    attempts::attempts_are_found_by_their_tasks(&*make().await).await;
+    attempts::it_may_be_taken_from_its_opening_and_begun_until_its_closing(&*make().await).await;
+    attempts::a_change_applies_to_what_is_live_and_not_begun(&*make().await).await;
+    attempts::a_cancelled_one_says_who_took_it_back_and_frees_its_agent(&*make().await).await;
+    attempts::nothing_changes_unless_the_guard_holds(&*make().await).await;
+    attempts::a_mark_that_is_too_long_is_not_kept(&*make().await).await;
+    attempts::many_change_in_one_call(&*make().await).await;
     let store = make().await;
     races(&[Arc::clone(&store), store]).await;
 }

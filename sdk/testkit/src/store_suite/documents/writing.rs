@@ -1,6 +1,9 @@
 //! How the stories write documents, and make tasks for them.
 
-use wpk_api::{DocumentWrite, Fence, Guard, NewDocument, NewTask, TaskId, TaskStore};
+use wpk_api::{
+    AttemptChange, AttemptWrite, DocumentWrite, Fence, Guard, NewDocument, NewTask, TaskId,
+    TaskStore,
+};
 
 use crate::store_suite::tasks::{START, create, ok, upgrade};
 
@@ -20,7 +23,21 @@ pub(in crate::store_suite) async fn change_some(store: &dyn TaskStore, round: u3
     assert!(again > newest, "{again} after {newest}");
     let one = write("a", version("a"), round.into(), &"text ".repeat(999));
     put(store, one).await;
-    create(store, made_for("a", round.into(), 100 + round)).await;
+    let mut task = made_for("a", round.into(), 100 + round);
+    if let Some(fence) = &mut task.fence {
+        fence.mark = format!("round {round}");
+    }
+    let task = create(store, task).await;
+    let changes = [
+        AttemptChange::Open {
+            opens: START,
+            closes: Some(START + 9),
+        },
+        AttemptChange::Staged(true),
+    ];
+    let writes = changes.map(|change| AttemptWrite { task, change });
+    let written = ok(store.write_attempts(writes.into(), None).await);
+    assert_eq!(written, Some(2));
 }
 
 pub(super) fn write(key: &str, expected: Option<u64>, epoch: u64, text: &str) -> DocumentWrite {

@@ -38,6 +38,7 @@ pub async fn run(make: impl AsyncFn() -> Stand) {
     deaths::run(&make).await;
     doubts::run(&make).await;
     documents_are_shared(&make().await).await;
+    documents::opened_for_another(&make().await).await;
 }
 
 /// Where the store keeps any: the races of one daemon, now among several.

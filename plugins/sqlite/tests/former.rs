@@ -1,0 +1,90 @@
+//! A file of the release before there were marks.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use rusqlite::Connection;
+use wpk_api::{
+    AgentId, Attempt, AttemptChange, AttemptWrite, Entry, Guard, Holder, Revision, TaskId,
+    TaskStore,
+};
+use wpk_plugin_sqlite::SqliteStore;
+use wpk_testkit::store_suite::{START, TARGET, agent};
+
+/// As the third release left its file: made for `rollout/1` are task 1, done and awaited,
+/// 2, begun, 3, taken, 5, whose window is to come, and 6, of node00; 4 waits for the agent
+/// of 1, 7 is deleted, 8 waits, 20 is imported.
+const LAYOUT_3: &[u8] = include_bytes!("files/layout-3.db");
+
+fn open_for(task: i64, opens: i64) -> AttemptWrite {
+    AttemptWrite {
+        task: TaskId(task),
+        change: AttemptChange::Open {
+            opens,
+            closes: None,
+        },
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_the_third_release_is_opened_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tasks.db");
+    std::fs::write(&file, LAYOUT_3).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
+    let layout: String = Connection::open(&file)
+        .unwrap()
+        .query_row(
+            "SELECT value FROM WPKD_METADATA WHERE key = 'layout'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(layout, "4");
+    let entry = Entry {
+        node: "node01".into(),
+        holder: Holder::default(),
+        replaces: None,
+    };
+    store.enter(&entry).await.unwrap();
+
+    let found = store.attempts("rollout/1", TaskId(0), 99).await.unwrap();
+    let known = |one: &Attempt| {
+        assert!(!one.staged && one.mark.is_empty() && one.key == "rollout/1");
+        (one.task.id.0, one.begun_at, one.target, one.opens)
+    };
+    let known: Vec<_> = found.iter().map(known).collect();
+    assert_eq!(
+        known,
+        [
+            (1, Some(START + 10), Some(TARGET), 0),
+            (2, Some(START + 20), Some(TARGET), 0),
+            (3, None, None, 0),
+            (5, None, None, START + 100),
+            (6, None, None, 0),
+        ]
+    );
+    let agents: Vec<AgentId> = (1..=9).map(agent).collect();
+    let newest = async || {
+        let newest = store.latest(&agents).await.unwrap().into_iter();
+        newest
+            .map(|task| task.map_or(0, |task| task.id.0))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(newest().await, [4, 2, 3, 0, 5, 6, 8, 20, 0]);
+
+    let guard = Some(Guard {
+        key: "rollout/1".into(),
+        version: 1,
+    });
+    let writes = vec![open_for(1, 1), open_for(5, START), open_for(6, START + 1)];
+    let applied = store.write_attempts(writes, guard).await.unwrap();
+    assert_eq!(applied, Some(2));
+    let claimed = store.claim("node01", 9, START + 80).await.unwrap();
+    let claimed: Vec<i64> = claimed.iter().map(|one| one.task.id.0).collect();
+    assert_eq!(claimed, [4, 5, 8]);
+    let feed = store.changes(Revision(16), 99).await.unwrap();
+    assert_eq!(feed.len(), 5, "two opened, three claimed: {feed:?}");
+    drop(store);
+    let store = SqliteStore::open(&file).unwrap();
+    let again = store.attempts("rollout/1", TaskId(3), 1).await.unwrap();
+    assert_eq!(again[0].opens, START);
+}
