@@ -15,6 +15,9 @@ use crate::manager::{rollouts, socket};
 use crate::options::Global;
 use crate::output::{Ending, Output, clean, render, table, time};
 
+/// The most agents that are listed.
+const MOST_LISTED: usize = 2_000_000;
+
 /// `hold`.
 #[derive(Debug, Args)]
 pub(crate) struct HoldArgs {
@@ -123,7 +126,7 @@ pub(crate) async fn list(global: &Global, out: &Output) -> Result<Ending, CtlErr
         let page = items.iter().filter_map(HeldAgent::from_item);
         // A page that does not go on would be asked for ever.
         let page: Vec<_> = page.filter(|one| Some(one.agent) > after).collect();
-        if page.is_empty() {
+        if page.is_empty() || held.len() > MOST_LISTED {
             break;
         }
         held.extend(page);

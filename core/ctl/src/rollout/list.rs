@@ -10,6 +10,9 @@ use crate::manager::{rollouts, socket};
 use crate::options::Global;
 use crate::output::{Ending, Output, clean, render, table, time};
 
+/// The most rollouts that are listed.
+const MOST_LISTED: usize = 100_000;
+
 /// Lists the rollouts, the last applied first.
 pub(super) async fn run(global: &Global, args: ListArgs, out: &Output) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
@@ -42,7 +45,7 @@ pub(super) async fn run(global: &Global, args: ListArgs, out: &Output) -> Result
                 .as_ref()
                 .map_or_else(|| "-".to_owned(), |wave| clean(wave)),
             done(counts).to_string(),
-            left.iter().sum::<u64>().to_string(),
+            left.into_iter().fold(0, u64::saturating_add).to_string(),
             counts.failed.to_string(),
             counts.unknown.to_string(),
             time(rollout.applied),
@@ -77,7 +80,7 @@ async fn all(client: &mut Client, over: bool) -> Result<Vec<ListedRollout>, CtlE
         let page: Vec<_> = page
             .filter(|rollout| before.is_none_or(|before| rollout.order < before))
             .collect();
-        if page.is_empty() {
+        if page.is_empty() || found.len() > MOST_LISTED {
             return Ok(found);
         }
         found.extend(page);

@@ -3,6 +3,7 @@
 use wpk_api::TaskId;
 use wpk_wire::own::rollout::*;
 
+use crate::common::*;
 use crate::stage::*;
 
 #[test]
@@ -96,6 +97,44 @@ rollout prod to v4.14.7: running
     assert_eq!(parameters_of(&manager, "rollout_status")["name"], "prod");
     let json = ask(&manager, &["--json", "rollout", "status", "prod"]).ended(1);
     assert_eq!(object(&json)["waves"][0]["gate"], "waits");
+}
+
+#[test]
+fn numbers_out_of_all_bounds_harm_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let counts = serde_json::json!({
+        "waiting": u64::MAX, "running": u64::MAX, "failed": u64::MAX, "succeeded": u64::MAX,
+        "current": u64::MAX, "unreachable": u64::MAX, "soaking": u64::MAX,
+    });
+    let kinds = serde_json::json!({
+        "kinds": [{"what": "a", "agents": u64::MAX}, {"what": "b", "agents": u64::MAX}],
+        "other_kinds": u64::MAX, "other_agents": u64::MAX,
+    });
+    let manager = Manager::start(&dir.path().join("s"), move |request| {
+        if request["parameters"]["before"] == 0 {
+            return answer(vec![]);
+        }
+        let wave = serde_json::json!({
+            "name": "w", "members": u64::MAX, "counts": counts, "failed": u64::MAX,
+            "may_fail": u64::MAX, "gate": "ajar", "soak": u64::MAX, "strict": true,
+            "agents": u64::MAX, "opened": i64::MIN, "passed": i64::MAX,
+        });
+        answer(vec![serde_json::json!({
+            "error": 0, "message": "Success", "name": "p", "digest": "x", "counts": counts,
+            "generation": u32::MAX, "waves": [wave], "causes": kinds, "unsupported": kinds,
+            "next": {"at": i64::MAX, "what": "w"}, "now": i64::MIN, "applied": i64::MAX,
+            "deadline": i64::MIN, "overdue": u64::MAX, "state": "odd", "began": i64::MIN,
+            "planner": {"node": "n", "stale_since": i64::MAX}, "ended": i64::MAX,
+            "most_down": u64::MAX, "rollouts": [{"name": "p", "waves": [wave], "sites": kinds}],
+            "peak_bandwidth": [{"site": "s", "bytes_per_second": u64::MAX}],
+            "earliest_end": i64::MAX,
+        })])
+    });
+    let file = definition(&dir);
+    ask(&manager, &["rollout", "list"]).ended(0);
+    ask(&manager, &["rollout", "status", "p"]).ended(1);
+    ask(&manager, &["rollout", "plan", &file]).ended(0);
+    ask(&manager, &["rollout", "rehearse", &file]).ended(0);
 }
 
 #[test]

@@ -210,3 +210,29 @@ fn a_bar_shows_the_few_as_well() {
         assert!(bar.contains(sign), "{bar}");
     }
 }
+
+#[test]
+fn numbers_out_of_all_bounds_harm_nobody() {
+    let most = StateCounts {
+        succeeded: u64::MAX,
+        current: u64::MAX,
+        running: u64::MAX,
+        soaking: u64::MAX,
+        failed: u64::MAX,
+        unknown: u64::MAX,
+        ..StateCounts::default()
+    };
+    let mut odd = status();
+    odd.waves = vec![
+        wave("w", 0, GateWord::Other, most),
+        wave("v", u64::MAX, GateWord::Waits, most),
+    ];
+    odd.counts = most;
+    odd.now = i64::MIN;
+    for width in [1, 20, 80] {
+        let size = Size { width, height: 24 };
+        for line in lay_out(&odd, None, size) {
+            assert!(measure_text_width(&line) <= width, "{line:?}");
+        }
+    }
+}
