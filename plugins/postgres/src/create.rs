@@ -261,8 +261,8 @@ async fn insert_some(work: &mut Work<'_>, some: &[(&NewTask, i64)]) -> Result<()
     let commands = all.clone().map(|task| text(task.command.as_str()));
     let commands: Vec<Cow<'_, str>> = commands.collect();
     // JSON says NUL in other characters.
-    let orders = (all.clone()).map(|task| task.order.as_ref().map(KeptOrder::as_str));
-    let orders: Vec<Option<&str>> = orders.collect();
+    let orders = (all.clone()).map(|task| task.order.as_ref().map(KeptOrder::to_json));
+    let orders: Vec<Option<String>> = orders.collect();
     let held: Vec<bool> = all.clone().map(|task| task.held).collect();
     let exclusive: Vec<bool> = all.clone().map(|task| task.exclusive).collect();
     let fences = all.map(|task| task.fence.as_ref());

@@ -95,7 +95,7 @@ fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault>
             connection,
             "INSERT OR REPLACE INTO WPKD_ORDERS (TASK_ID, TASK_ORDER) VALUES (?1, ?2)",
         )?
-        .execute(params![id.0, order.as_str()])?;
+        .execute(params![id.0, order.to_json()])?;
     }
     if task.held {
         prepared(
