@@ -154,6 +154,7 @@ fn settings(home: &tempfile::TempDir) -> Settings {
         tasks: TaskSettings::default(),
         log: wpk_config::LogSettings::default(),
         telemetry: wpk_config::TelemetrySettings::default(),
+        releases: Vec::new(),
         plugins: Vec::new(),
         ossec: None,
     }

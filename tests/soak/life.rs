@@ -126,6 +126,7 @@ impl Life {
             plugins: Vec::new(),
             log: wpk_config::LogSettings::default(),
             telemetry: wpk_config::TelemetrySettings::default(),
+            releases: Vec::new(),
             ossec: None,
         }
     }

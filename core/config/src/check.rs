@@ -12,11 +12,12 @@ use crate::libraries::{self, PLUGIN_KEY, PluginFile};
 use crate::load::{Fragments, default_home};
 use crate::plugins::Plugins;
 use crate::reading::{Doubts, Reading};
+use crate::releases::ReleaseSettings;
 use crate::sections::{NodeSection, PluginSection, Settings, WazuhSection};
-use crate::{Findings, ranges, together};
+use crate::{Findings, ranges, releases, together};
 
 /// Sections that are tables, lists of tables, and plain values at the top.
-const TOP_LEVEL: [&str; 15] = [
+const TOP_LEVEL: [&str; 16] = [
     "home",
     "dialect",
     "node",
@@ -31,6 +32,7 @@ const TOP_LEVEL: [&str; 15] = [
     "tasks",
     "log",
     "telemetry",
+    "release",
     "wazuh",
 ];
 
@@ -136,6 +138,7 @@ impl Check<'_> {
             tasks: self.table("tasks"),
             log: self.table("log"),
             telemetry: self.table("telemetry"),
+            releases: self.releases(),
             plugins: self.plugins(),
             ossec: self.fragments.ossec.clone(),
             node,
@@ -144,6 +147,12 @@ impl Check<'_> {
         let _: WazuhSection = self.table("wazuh");
         self.ranges(&settings);
         settings
+    }
+
+    fn releases(&mut self) -> Vec<ReleaseSettings> {
+        let (releases, problems) = releases::read(self.get("release"));
+        self.faults("release", problems);
+        releases
     }
 
     fn home(&mut self) -> PathBuf {

@@ -29,6 +29,7 @@ mod places;
 mod plugins;
 mod ranges;
 mod reading;
+mod releases;
 mod sections;
 mod together;
 
@@ -41,6 +42,7 @@ pub use load::{Fragments, collect, default_home, load};
 pub use ossec::OssecConf;
 pub use plugins::Plugins;
 pub use reading::Reading;
+pub use releases::ReleaseSettings;
 pub use sections::{
     CacheSettings, ChunkSize, Concurrency, DeliverySettings, LogFormat, LogSettings, OnRestart,
     PluginSection, Settings, TaskSettings, TelemetrySettings,

@@ -16,6 +16,7 @@ use wpk_api::{Context, NodeInfo, PluginKind, Role, Version};
 
 use crate::libraries::PluginFile;
 use crate::ossec::OssecConf;
+use crate::releases::ReleaseSettings;
 
 /// Everything the daemon is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +50,9 @@ pub struct Settings {
     pub log: LogSettings,
     /// Where others look at what it does.
     pub telemetry: TelemetrySettings,
+    /// What agents must run before they may go to a release, where rollouts take them;
+    /// empty: what is shipped.
+    pub releases: Vec<ReleaseSettings>,
     /// Libraries to load.
     pub plugins: Vec<PluginFile>,
     /// What a 4.x manager's `ossec.conf` says, where `[wazuh] ossec_conf` names it.

@@ -95,8 +95,8 @@ pub use bandwidth::{Bucket, WINDOW};
 pub use definition::{
     Amount, AmountError, DEFAULT_SITE, Definition, Digest, LONGEST_DEFINITION, MOST_EXCLUDED,
     MOST_FLOORS, MOST_HOPS, MOST_RELEASES, MOST_RETRIES, MOST_ROLLOUTS, MOST_SITES, MOST_WAVES,
-    Moment, MomentError, NoWay, Rate, RateError, Release, Releases, Rollout, SLOWEST, Site, Sites,
-    Wave,
+    Moment, MomentError, NoWay, ParseDigestError, Rate, RateError, Release, Releases, Rollout,
+    SLOWEST, Site, Sites, Wave,
 };
 pub use facts::{Document, Facts, OpenedWave, Phase, Refused, RolloutKey, Settled};
 pub use member::{Agent, Member};

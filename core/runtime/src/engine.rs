@@ -20,7 +20,7 @@ use crate::membership::{self, EnterError};
 use crate::parts::{Components, StartError};
 use crate::recover::recover;
 use crate::workshop::Workshop;
-use crate::{delivery, housekeeping, observers};
+use crate::{delivery, housekeeping, observers, rollout};
 use wpk_config::Settings;
 
 /// How long deliveries that may not be cut short (the agent was told to run the
@@ -148,6 +148,10 @@ impl Engine {
         helpers.spawn(quit_after(
             quit.clone(),
             membership::keep(self.workshop.clone(), quit.clone()),
+        ));
+        helpers.spawn(quit_after(
+            quit.clone(),
+            rollout::run(self.workshop.clone(), quit.clone()),
         ));
         let (workshop, stopped) = (self.workshop.clone(), quit.clone());
         self.workshop.background.spawn(async move {

@@ -50,6 +50,7 @@ mod outlook;
 mod parts;
 mod recover;
 mod resolver;
+mod rollout;
 pub mod rules;
 mod single_flight;
 mod trust;

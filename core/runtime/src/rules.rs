@@ -72,6 +72,38 @@ fn check_system(agent: &AgentInfo) -> Result<Option<PackageType>, UpgradeCode> {
     Ok(PackageType::of_platform(platform))
 }
 
+/// The type of the packages of an agent's platform, if it has one.
+pub fn package_type(agent: &AgentInfo) -> Option<PackageType> {
+    check_system(agent).ok().flatten()
+}
+
+/// Why an agent can never be upgraded remotely, whatever it is to get; `None` where it
+/// can, or nobody knows.
+pub fn never(agent: &AgentInfo) -> Option<String> {
+    let platform = agent.platform.name.as_deref();
+    let shown = wpk_api::words::clean(platform.unwrap_or("unknown"), 64);
+    match check_system(agent) {
+        Err(UpgradeCode::PlatformNotAvailable) => {
+            return Some(format!("its platform, {shown}, has no WPK packages"));
+        }
+        Err(_) => {
+            return Some(
+                "its platform, version or architecture is not known: it never told".into(),
+            );
+        }
+        Ok(_) => {}
+    }
+    let version = agent.parsed_version()?;
+    is_too_old(agent, version).then(|| {
+        format!("{version} is too old to be upgraded remotely: install a newer version by hand")
+    })
+}
+
+fn is_too_old(agent: &AgentInfo, version: Version) -> bool {
+    let darwin = agent.platform.name.as_deref() == Some("darwin");
+    version < OLDEST || (darwin && version < OLDEST_DARWIN)
+}
+
 /// The node of a cluster that the agent is connected to, where it is another than
 /// `ours` (PROTOCOL.md, section 14): only that node's remote daemon reaches it.
 pub fn elsewhere<'a>(agent: &'a AgentInfo, ours: Option<&str>) -> Option<&'a str> {
@@ -87,8 +119,7 @@ pub fn elsewhere<'a>(agent: &'a AgentInfo, ours: Option<&str>) -> Option<&'a str
 /// The code that refuses the agent.
 pub fn check_version(agent: &AgentInfo, wish: &Wish) -> Result<Version, UpgradeCode> {
     let version = agent.parsed_version().ok_or(UpgradeCode::AgentNotFound)?;
-    let darwin = agent.platform.name.as_deref() == Some("darwin");
-    if version < OLDEST || (darwin && version < OLDEST_DARWIN) {
+    if is_too_old(agent, version) {
         return Err(UpgradeCode::VersionNotAvailable);
     }
     if let (Some(target), false) = (wish.target, wish.force) {

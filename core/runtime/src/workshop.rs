@@ -20,6 +20,7 @@ use crate::membership::Membership;
 use crate::metrics::{self, Count, Measured, Metrics};
 use crate::parts::{Components, NamedObserver, StartError};
 use crate::resolver::Resolver;
+use crate::rollout::Rollouts;
 use crate::trust;
 use crate::wishes::Wishes;
 
@@ -53,6 +54,7 @@ pub(crate) struct Workshop {
     pub(crate) bandwidth: Bandwidth,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) membership: Arc<Membership>,
+    pub(crate) rollouts: Rollouts,
     pub(crate) pieces: Pieces,
     /// What was sent ahead.
     pub(crate) staged: Arc<Staged>,
@@ -112,6 +114,7 @@ impl Workshop {
             manager: ManagerVersion::new(settings.node.version),
             metrics,
             membership,
+            rollouts: Rollouts::default(),
             in_hand: Arc::default(),
             wishes: Arc::default(),
             new_tasks: Notify::new(),

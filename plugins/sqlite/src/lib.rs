@@ -30,7 +30,6 @@ mod imports;
 mod lock;
 mod moves;
 mod near;
-mod newest;
 mod open;
 mod opened;
 mod orphans;

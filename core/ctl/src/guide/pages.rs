@@ -31,8 +31,6 @@ pub(crate) const PAGES: &[Page] = pages![
     "first-manager",
     "beside-4x",
     "upgrades",
-    "rollouts",
-    "rollout-examples",
     "repositories",
     "custom-packages",
     "several-managers",

@@ -67,11 +67,7 @@ fn packages_get_it_as_files_and_man_pages() {
     };
     for page in pages() {
         assert_eq!(read(format!("doc/wpkd/guide/{}.md", page.topic)), page.text);
-        let name = match page.topic.as_str() {
-            "rollout-examples" => "wpk-rollout".to_owned(),
-            topic => format!("wpkd-{topic}"),
-        };
-        let manual = read(format!("man/man7/{name}.7"));
+        let manual = read(format!("man/man7/wpkd-{}.7", page.topic));
         assert!(manual.contains(".SH NAME\n"), "{manual}");
     }
     assert!(read("man/man1/wpkctl-guide.1".to_owned()).contains("first\\-manager"));

@@ -12,7 +12,7 @@ mod site;
 mod whole;
 
 pub use amount::{Amount, AmountError, Rate, RateError, SLOWEST};
-pub use digest::Digest;
+pub use digest::{Digest, ParseDigestError};
 pub use moment::{Moment, MomentError};
 pub use release::{MOST_FLOORS, MOST_HOPS, NoWay, Release, Releases};
 pub(crate) use rollout::seconds;

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::{debug, error, info, warn};
 use wpk_api::{
-    CancellationToken, Mover, Selector, Status, StoreError, Task, TimelineEntry, TimelineStep,
-    Transition, TransitionResult, Version,
+    AttemptChange, AttemptWrite, CancellationToken, Mover, Selector, Status, StoreError, Task,
+    TimelineEntry, TimelineStep, Transition, TransitionResult, Version,
 };
 
 use super::outcome::Ended;
@@ -98,6 +98,22 @@ impl<'a> Ledger<'a> {
             None => Err(Ended::Stopped),
             Some(false) => Err(Ended::NotOurs),
             Some(true) => Ok(()),
+        }
+    }
+
+    /// The agent has the file; whoever plans counts on it.
+    pub(super) async fn staged(&self) {
+        let write = AttemptWrite {
+            task: self.task.id,
+            change: AttemptChange::Staged(true),
+        };
+        if let Err(error) = self
+            .workshop
+            .store()
+            .write_attempts(vec![write], None)
+            .await
+        {
+            debug!(task = %self.task.id, %error, "that a file was sent ahead cannot be written down");
         }
     }
 

@@ -14,6 +14,7 @@
 mod attempt;
 mod awaited;
 mod carry_out;
+mod chunk;
 mod find;
 mod ledger;
 mod outcome;

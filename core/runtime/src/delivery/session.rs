@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 use wpk_api::settings::Span;
-use wpk_api::{AgentId, Order, PEER_MAX_COMMAND, TimelineEntry, TimelineStep, TransportError};
+use wpk_api::{AgentId, Order, TimelineEntry, TimelineStep, TransportError};
 use wpk_wire::agent::command::max_chunk;
 use wpk_wire::agent::reply::ReplyError;
 use wpk_wire::{AgentCommand, AgentReply, CommandForm, Step, UpgradeCode};
 
+use super::chunk::{COMMAND_ROOM, carried, chunk};
 use super::ledger::Ledger;
 use super::outcome::Ended;
 use super::pauses::Growing;
@@ -18,8 +19,8 @@ use super::slots::Slot;
 use crate::cache::WpkFile;
 use crate::failure::Failure;
 use crate::in_hand::InHand;
+use crate::rollout::Link;
 use crate::workshop::Workshop;
-use wpk_config::ChunkSize;
 
 /// How often `open` is tried (section 5).
 const OPEN_ATTEMPTS: usize = 10;
@@ -34,24 +35,6 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// And how much more of it is there then, at least, in bytes.
 const TELL_OF: u64 = 1 << 20;
-/// What 4.x managers put into a command, in bytes (section 5).
-const RECORDED_CHUNK: usize = 32_768;
-/// More than the head and tail of any command, in bytes.
-const COMMAND_ROOM: usize = 1024;
-
-/// How much of the file fits a command of a transport that carries less than a
-/// 4.x peer does; one that carries as much is limited by the frame alone.
-fn carried(form: CommandForm, max_command: usize) -> usize {
-    if max_command >= PEER_MAX_COMMAND {
-        return usize::MAX;
-    }
-    let room = max_command.saturating_sub(COMMAND_ROOM);
-    match form {
-        CommandForm::Json => room / 4 * 3,
-        CommandForm::Com => room,
-    }
-}
-
 /// The conversation about one delivery.
 pub(super) struct Session<'a> {
     ledger: &'a Ledger<'a>,
@@ -63,6 +46,8 @@ pub(super) struct Session<'a> {
     installer: &'a str,
     chunk: usize,
     in_hand: &'a mut InHand,
+    /// What may be sent to the agent's site.
+    link: Link,
     /// The quickest answer so far.
     quickest: Duration,
 }
@@ -106,22 +91,20 @@ impl<'a> Session<'a> {
                 format!("agents below v4.1.0 take no installer with spaces: {installer:?}"),
             ));
         }
-        let fits = max_chunk(form, &file.name, agent)
-            .min(carried(form, workshop.parts.transport.max_command()));
-        let chunk = match workshop.delivery().chunk_size {
-            Some(ChunkSize::Auto) => fits,
-            Some(ChunkSize::Bytes(bytes)) => bytes.min(fits),
-            // A channel of ours has no recorded form to keep to.
-            None if takes_json => fits,
-            None => RECORDED_CHUNK.min(fits),
-        };
+        let transport = &*workshop.parts.transport;
+        let fits = max_chunk(form, &file.name, agent).min(carried(form, transport.max_command()));
+        let chunk = chunk(workshop.delivery().chunk_size, takes_json, fits);
         if chunk == 0 {
             return Err(Failure::new(
                 UpgradeCode::SendWrite,
                 "the file name leaves no room for data",
             ));
         }
+        let links = &workshop.rollouts.links;
+        let link = links.to(&*workshop.parts.directory, &order.agent).await;
         Ok(Self {
+            chunk: link.piece(chunk),
+            link,
             ledger,
             workshop,
             agent,
@@ -129,7 +112,6 @@ impl<'a> Session<'a> {
             takes_json,
             file,
             installer,
-            chunk,
             in_hand,
             quickest: Duration::MAX,
         })
@@ -300,6 +282,7 @@ impl<'a> Session<'a> {
             })?;
             let chunk = (self.file.len - sent).min(self.chunk as u64);
             self.workshop.bandwidth.take(chunk as usize).await;
+            self.link.take(chunk as usize).await;
             let asked = Instant::now();
             let answer = self.send_bytes(Step::Write, command).await;
             let took = asked.elapsed();

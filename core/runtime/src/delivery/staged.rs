@@ -1,7 +1,7 @@
 //! Which agents were sent their file before its installer may be begun, and which are being
 //! sent it now. In memory only: what a restart forgets is found out by the agent's digest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,8 +28,8 @@ pub(crate) struct Staged {
 enum State {
     /// It is being sent; ends when told, and then says so.
     Sending(CancellationToken, Arc<Notify>),
-    /// It is there.
-    There(Sha1),
+    /// It is there; whether the task was missing at the last look.
+    There(Sha1, bool),
     /// It could not be sent.
     Later(Instant, Duration),
 }
@@ -89,9 +89,9 @@ impl Staged {
                         stop.cancel();
                         over.clone()
                     }
-                    State::There(_) | State::Later(..) => {
+                    State::There(..) | State::Later(..) => {
                         return match tasks.remove(&task) {
-                            Some(State::There(sha1)) => Some(sha1),
+                            Some(State::There(sha1, _)) => Some(sha1),
                             _ => None,
                         };
                     }
@@ -102,10 +102,17 @@ impl Staged {
         }
     }
 
-    /// Forgets all tasks but these and what is being sent: they ended otherwise.
-    pub(super) fn keep(&self, tasks: &std::collections::HashSet<TaskId>) {
-        self.tasks()
-            .retain(|task, state| matches!(state, State::Sending(..)) || tasks.contains(task));
+    /// Forgets all tasks but these and what is being sent: they ended otherwise. One that
+    /// was just taken is in no list for a moment, so it has to be missing twice.
+    pub(super) fn keep(&self, tasks: &HashSet<TaskId>) {
+        self.tasks().retain(|task, state| match state {
+            State::Sending(..) => true,
+            State::There(_, missing) => {
+                let before = std::mem::replace(missing, !tasks.contains(task));
+                !(before && *missing)
+            }
+            State::Later(..) => tasks.contains(task),
+        });
     }
 
     fn tasks(&self) -> MutexGuard<'_, HashMap<TaskId, State>> {
@@ -134,7 +141,7 @@ impl Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         let state = match self.becomes {
-            Some(sha1) => State::There(sha1),
+            Some(sha1) => State::There(sha1, false),
             None => State::Later(Instant::now() + self.pause, self.pause),
         };
         self.staged.tasks().insert(self.task, state);

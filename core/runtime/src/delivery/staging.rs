@@ -78,6 +78,7 @@ async fn look(
             ));
         }
     }
+    seen.extend(workshop.in_hand.ids());
     workshop.staged.keep(&seen);
 }
 
@@ -108,6 +109,7 @@ async fn stage(
             ledger
                 .note([entry.detail("the agent has the file; its installer waits")])
                 .await;
+            ledger.staged().await;
             sending.arrived(sha1);
         }
         Err(Ended::Failed { failure, .. }) => {

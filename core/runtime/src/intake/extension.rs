@@ -8,7 +8,7 @@ use wpk_wire::own::{
 };
 use wpk_wire::{Item, OwnRequest, Refusal, Response};
 
-use super::{authority, manage, timeline, tokens};
+use super::{authority, manage, rollouts, timeline, tokens};
 use crate::workshop::Workshop;
 
 /// Answers one of our own commands.
@@ -29,10 +29,7 @@ pub(super) async fn answer(
         OwnRequest::UpgradeProgress(asked) => Ok(progress(workshop, asked)),
         OwnRequest::UpgradeTimeline(asked) => timeline::answer(workshop, asked).await,
         // Typed before the engine that answers them.
-        OwnRequest::Rollout(asked) => Err(Refusal::not_recognized(format!(
-            "not supported here: this wpkd does not answer `{}`",
-            asked.command()
-        ))),
+        OwnRequest::Rollout(asked) => rollouts::answer(workshop, peer, asked).await,
     }
 }
 

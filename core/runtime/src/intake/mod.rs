@@ -10,6 +10,7 @@ mod fleet;
 mod latest;
 mod manage;
 mod result;
+mod rollouts;
 mod task;
 mod timeline;
 mod tokens;
@@ -57,10 +58,10 @@ impl Intake {
         }
         let response = match request {
             UpgradeRequest::Upgrade { agents, params } => {
-                return upgrade::from_repository(workshop, &agents, params).await;
+                upgrade::from_repository(workshop, &agents, params).await
             }
             UpgradeRequest::UpgradeCustom { agents, params } => {
-                return upgrade::from_file(workshop, &agents, params).await;
+                upgrade::from_file(workshop, &agents, params).await
             }
             UpgradeRequest::Result { agents } => {
                 result::for_upgrade_socket(workshop, &agents).await

@@ -10,10 +10,9 @@ use wpk_api::{CancellationToken, StoreError};
 
 use super::moves;
 use super::place::Others;
+use crate::rollout::ROLLOUTS;
 use crate::workshop::Workshop;
 
-/// With what the keys of rollouts begin.
-const ROLLOUTS: &str = "rollout/";
 /// How often a store that is not shared is looked through for tasks of other names.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How long the store is waited for when the daemon ends.

@@ -21,6 +21,7 @@ mod observers;
 mod pace;
 mod queue;
 mod restart;
+mod rollouts;
 mod stand;
 mod steps;
 mod task_socket;

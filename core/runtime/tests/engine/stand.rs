@@ -122,6 +122,7 @@ pub fn settings(home: &TempDir) -> Settings {
         tasks: TaskSettings::default(),
         log: LogSettings::default(),
         telemetry: TelemetrySettings::default(),
+        releases: Vec::new(),
         plugins: Vec::new(),
         ossec: None,
     }

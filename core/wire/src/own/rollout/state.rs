@@ -85,7 +85,6 @@ impl StateCounts {
 
     /// All agents.
     pub fn all(&self) -> u64 {
-        let states = AgentState::ALL.iter();
-        states.fold(0, |sum, state| sum.saturating_add(self.of(*state)))
+        AgentState::ALL.iter().map(|state| self.of(*state)).sum()
     }
 }

@@ -1,0 +1,49 @@
+//! How everything stands, for the planner and for whoever asks.
+
+use wpk_api::StoreResult;
+use wpk_config::{OssecConf, ReleaseSettings};
+use wpk_rollout::{Release, Releases};
+
+use super::book::Book;
+use super::eyes::View;
+use super::sources::Sources;
+use crate::workshop::Workshop;
+
+/// How everything stands now.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn view(workshop: &Workshop) -> StoreResult<(View, Book)> {
+    let mut eyes = workshop.rollouts.eyes.lock().await;
+    eyes.read_book(workshop.store()).await?;
+    let view = eyes.look(&sources(workshop)).await?;
+    Ok((view, eyes.book.clone()))
+}
+
+/// Whom this daemon asks.
+pub(super) fn sources(workshop: &Workshop) -> Sources<'_> {
+    let cluster = workshop.settings.ossec.as_ref();
+    Sources {
+        store: workshop.store(),
+        shared: workshop.membership.is_shared(),
+        directory: &*workshop.parts.directory,
+        cluster_node: cluster.and_then(OssecConf::cluster_node),
+        releases: releases(workshop),
+        now: workshop.now(),
+    }
+}
+
+/// What the settings say of releases; what is shipped where they say nothing.
+pub(crate) fn releases(workshop: &Workshop) -> Releases {
+    let settings = &workshop.settings.releases;
+    if settings.is_empty() {
+        return Releases::default();
+    }
+    let release = |one: &ReleaseSettings| Release {
+        version: one.version,
+        floors: one.floors.clone(),
+        denied: false,
+        sha256: None,
+    };
+    Releases(settings.iter().map(release).collect())
+}

@@ -1,0 +1,173 @@
+//! Planning, whenever something could have changed: a document, an agent, a task, or the
+//! time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{error, info};
+use wpk_api::{CancellationToken, StoreError, StoreResult};
+
+use super::act::{Acted, act};
+use super::log;
+use super::look::sources;
+use super::seat;
+use super::spread::Spread;
+use crate::workshop::Workshop;
+
+/// How often the feed is looked at while a rollout runs: the time from the deciding
+/// report to the halt.
+const FEED_EVERY: Duration = Duration::from_millis(200);
+/// How often it is looked whether another daemon wrote something.
+const OTHERS_EVERY: Duration = Duration::from_secs(1);
+/// Between two plans of which the second follows from the first.
+const BREATH: Duration = Duration::from_millis(20);
+/// How long is waited after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+/// After how many plans the history is tidied up.
+const TIDY_EVERY: u32 = 1_000;
+
+/// Runs until `stop`.
+pub(crate) async fn run(workshop: Arc<Workshop>, stop: CancellationToken) {
+    let mut desk = Desk {
+        workshop,
+        spread: Spread::default(),
+        next: None,
+        plans: 0,
+    };
+    let mut running = std::pin::pin!(desk.run());
+    tokio::select! {
+        () = &mut running => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+struct Desk {
+    workshop: Arc<Workshop>,
+    spread: Spread,
+    /// When something changes by itself.
+    next: Option<Instant>,
+    plans: u32,
+}
+
+/// What is to be waited for.
+enum Wait {
+    /// Nothing: look again at once.
+    Not,
+    /// A rollout runs: the feed, the agents, the time.
+    Busy,
+    /// None does: a wish, of here or of another node.
+    Idle,
+    /// Another daemon is the planner, or the store failed.
+    Pause(Duration),
+}
+
+impl Desk {
+    async fn run(&mut self) {
+        loop {
+            let wait = match self.round().await {
+                Ok(wait) => {
+                    if self.workshop.rollouts.went(None) {
+                        info!("rollouts are planned again");
+                    }
+                    wait
+                }
+                Err(StoreError::Fenced(why)) => {
+                    self.workshop.membership.is_shut_out(&why);
+                    return;
+                }
+                Err(trouble) => {
+                    if self.workshop.rollouts.went(Some(trouble.to_string())) {
+                        error!(%trouble, "rollouts cannot be planned; trying again");
+                    }
+                    Wait::Pause(PAUSE)
+                }
+            };
+            self.wait(wait).await;
+        }
+    }
+
+    async fn wait(&self, wait: Wait) {
+        let wake = &self.workshop.rollouts.wake;
+        match wait {
+            Wait::Not => tokio::time::sleep(BREATH).await,
+            Wait::Pause(pause) => {
+                let _ = tokio::time::timeout(pause, wake.notified()).await;
+            }
+            Wait::Idle if self.workshop.membership.is_shared() => {
+                let _ = tokio::time::timeout(OTHERS_EVERY, wake.notified()).await;
+            }
+            Wait::Idle => wake.notified().await,
+            Wait::Busy => self.until_changed().await,
+        }
+    }
+
+    /// Ends when the feed has something new, agents are to be read, it is time, or somebody
+    /// wrote something.
+    async fn until_changed(&self) {
+        let wake = &self.workshop.rollouts.wake;
+        let (place, due) = {
+            let eyes = self.workshop.rollouts.eyes.lock().await;
+            (eyes.tasks.place(), eyes.fleet.due())
+        };
+        let mut until = self.next.map_or(due, |next| next.min(due));
+        if self.workshop.membership.is_shared() {
+            until = until.min(Instant::now() + OTHERS_EVERY);
+        }
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let woken = tokio::time::timeout(left.min(FEED_EVERY), wake.notified()).await;
+            if woken.is_ok() || Instant::now() >= until {
+                return;
+            }
+            match self.workshop.store().revision().await {
+                Ok(newest) if newest == place => {}
+                _ => return,
+            }
+        }
+    }
+
+    async fn round(&mut self) -> StoreResult<Wait> {
+        let workshop = self.workshop.clone();
+        let mut eyes = workshop.rollouts.eyes.lock().await;
+        match eyes.read_book(workshop.store()).await {
+            Ok(()) => {}
+            Err(error) if error == StoreError::keeps_no_documents() => {
+                return Ok(Wait::Pause(Duration::from_secs(60)));
+            }
+            Err(error) => return Err(error),
+        }
+        let book = eyes.book.clone();
+        let nodes = workshop.membership.others().living.len() as u64 + 1;
+        workshop.rollouts.links.of(nodes, &book);
+        if !book.is_busy() {
+            return Ok(Wait::Idle);
+        }
+        // Files may be sent ahead.
+        workshop.staged.want(true);
+        let Some(guard) = seat::hold(&workshop, &book).await? else {
+            return Ok(Wait::Pause(OTHERS_EVERY));
+        };
+        let view = eyes.look(&sources(&workshop)).await?;
+        let due = self.next.is_some_and(|next| next <= Instant::now());
+        if !eyes.has_news() && !due {
+            return Ok(Wait::Busy);
+        }
+        let made = view.plan().await?;
+        let acted = act(&workshop, &mut eyes, &mut self.spread, &guard, &view, &made).await?;
+        self.plans = self.plans.wrapping_add(1);
+        if self.plans.is_multiple_of(TIDY_EVERY) {
+            log::forget(workshop.store()).await?;
+        }
+        let left = made.next.map(|at| at.saturating_sub(view.now).max(1));
+        let left = left.and_then(|left| u64::try_from(left).ok());
+        self.next = left.map(|left| Instant::now() + Duration::from_secs(left.min(86_400)));
+        Ok(match acted {
+            Acted::Nothing => {
+                eyes.planned();
+                Wait::Busy
+            }
+            Acted::Done | Acted::Stale => Wait::Not,
+        })
+    }
+}
