@@ -86,7 +86,7 @@ pub use entry::{Entered, Entrance, Entry, Held, Holder, Incarnation, NodeState};
 pub use id::{AgentId, InvalidAgentId, TaskId};
 pub use manage::{AgentChange, AgentDetails, IssuedToken, Labels, TokenInfo, TokenWish};
 pub use observer::{ObserverError, TaskObserver};
-pub use order::{KeptOrder, Order, Target, Wanted, WantedFile, WantedRelease};
+pub use order::{KeptOrder, KeptWish, Order, Target, Wanted, WantedFile, WantedRelease};
 pub use outlook::Outlook;
 pub use plugin::{
     BuildError, Context, Demands, Factory, Need, NodeInfo, Occupied, PluginKind, Resource, Role,

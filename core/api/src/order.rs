@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,51 +28,76 @@ pub struct Order {
     pub force: bool,
 }
 
-/// An [`Order`] as a store keeps it: its JSON. A request may make tens of thousands, and
-/// as a text each takes a third of what it takes otherwise.
+/// An [`Order`] as a store keeps it: its JSON. A request may make tens of thousands: as a
+/// text each takes a third of what it takes otherwise, and what is the same for many is
+/// held once for all of them ([`KeptWish`]).
 #[derive(Clone, PartialEq, Eq)]
-pub struct KeptOrder(Box<str>);
+pub struct KeptOrder {
+    /// The JSON up to the agent's end.
+    agent: Box<str>,
+    /// The rest of it.
+    wish: KeptWish,
+}
 
-impl KeptOrder {
+/// What an order says beside its agent, as [`KeptOrder`] keeps it; many orders share one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptWish(Arc<str>);
+
+impl KeptWish {
     /// Writes it.
     ///
     /// # Errors
     /// It holds what JSON cannot say: a path that is no UTF-8.
-    pub fn of(order: &Order) -> serde_json::Result<Self> {
-        serde_json::to_string(order).map(|text| Self(text.into()))
-    }
-
-    /// Writes the order of these parts, of which none is copied for it.
-    ///
-    /// # Errors
-    /// As [`of`](Self::of).
-    pub fn of_parts(
-        agent: &AgentInfo,
-        wanted: &Wanted,
-        installer: Option<&str>,
-        force: bool,
-    ) -> serde_json::Result<Self> {
-        /// An [`Order`], member for member.
+    pub fn of(wanted: &Wanted, installer: Option<&str>, force: bool) -> serde_json::Result<Self> {
+        /// The members of an [`Order`] behind the agent.
         #[derive(Serialize)]
-        struct Parts<'a> {
-            agent: &'a AgentInfo,
+        struct Rest<'a> {
             wanted: &'a Wanted,
             #[serde(skip_serializing_if = "Option::is_none")]
             installer: Option<&'a str>,
             force: bool,
         }
-        let parts = Parts {
-            agent,
+        let rest = Rest {
             wanted,
             installer,
             force,
         };
-        serde_json::to_string(&parts).map(|text| Self(text.into()))
+        let mut text = serde_json::to_string(&rest)?;
+        // It goes on where the agent ended.
+        text.replace_range(..1, ",");
+        Ok(Self(text.into()))
+    }
+}
+
+impl KeptOrder {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// As [`KeptWish::of`].
+    pub fn of(order: &Order) -> serde_json::Result<Self> {
+        let wish = KeptWish::of(&order.wanted, order.installer.as_deref(), order.force)?;
+        Self::of_parts(&order.agent, &wish)
+    }
+
+    /// Writes the order for this agent.
+    ///
+    /// # Errors
+    /// None that an agent is known for.
+    pub fn of_parts(agent: &AgentInfo, wish: &KeptWish) -> serde_json::Result<Self> {
+        const HEAD: &[u8] = b"{\"agent\":";
+        let mut text = Vec::with_capacity(256);
+        text.extend_from_slice(HEAD);
+        serde_json::to_writer(&mut text, agent)?;
+        let text = String::from_utf8(text).map_err(serde::ser::Error::custom)?;
+        Ok(Self {
+            agent: text.into(),
+            wish: wish.clone(),
+        })
     }
 
     /// The JSON.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub fn to_json(&self) -> String {
+        [&*self.agent, &*self.wish.0].concat()
     }
 
     /// Reads it again.
@@ -79,7 +105,7 @@ impl KeptOrder {
     /// # Errors
     /// Never for one that [`of`](Self::of) made.
     pub fn read(&self) -> serde_json::Result<Order> {
-        serde_json::from_str(&self.0)
+        serde_json::from_str(&self.to_json())
     }
 }
 
@@ -208,8 +234,9 @@ mod tests {
                 installer: installer.map(str::to_owned),
                 ..order.clone()
             };
-            let parts = KeptOrder::of_parts(&order.agent, &order.wanted, installer, order.force);
-            assert_eq!(parts.unwrap(), KeptOrder::of(&order).unwrap());
+            let kept = KeptOrder::of(&order).unwrap();
+            assert_eq!(kept.to_json(), serde_json::to_string(&order).unwrap());
+            assert_eq!(kept.read().unwrap(), order);
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::agent::ca::CaArgs;
+use crate::agent::hold::{HoldArgs, UnholdArgs};
 use crate::agent::token::TokenArgs;
 use crate::agent::{LabelArgs, OutArgs, RenameArgs, ShowArgs};
 use crate::agent_upgrade::args::ToolArgs;
@@ -15,8 +16,10 @@ use crate::enroll::EnrollArgs;
 use crate::guide::GuideArgs;
 use crate::options::Global;
 use crate::package::args::PackageCommand;
+use crate::release::ReleaseCommand;
 use crate::repo::args::RepoCommand;
 use crate::result::ResultArgs;
+use crate::rollout::args::RolloutCommand;
 use crate::upgrade::args::UpgradeArgs;
 
 /// Upgrade agents, watch it happen, and prepare what they are upgraded with.
@@ -45,7 +48,17 @@ pub(crate) enum Command {
     /// repository, certificates, clock and task database. Changes nothing. Exit status 0 only
     /// if nothing failed.
     Doctor(DoctorArgs),
-    /// Manage agents of the embedded manager.
+    /// Roll a version out: in waves, inside windows, with gates that stop it.
+    Rollout {
+        #[command(subcommand)]
+        command: RolloutCommand,
+    },
+    /// Say which versions rollouts may begin.
+    Release {
+        #[command(subcommand)]
+        command: ReleaseCommand,
+    },
+    /// Manage agents: those of the embedded manager, and which ones rollouts leave alone.
     Agent {
         #[command(subcommand)]
         command: AgentCommand,
@@ -88,8 +101,16 @@ pub(crate) enum AgentCommand {
     Ca(CaArgs),
     /// Give an agent another name.
     Rename(RenameArgs),
-    /// Set labels of agents, and take some away.
+    /// Set labels of agents, and take some away. Of agents that a 4.x manager enrolled the
+    /// daemon keeps them itself.
     Label(LabelArgs),
+    /// Hold agents: no rollout touches them until they are let go. Exit status 1 if the manager
+    /// does not know some of them.
+    Hold(HoldArgs),
+    /// Let agents go that were held.
+    Unhold(UnholdArgs),
+    /// List the agents that are held, and why.
+    Holds,
 }
 
 #[derive(Debug, Args)]

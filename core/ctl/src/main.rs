@@ -9,7 +9,7 @@
 //! the other commands:
 //!
 //! - ask a running manager over its upgrade socket: `upgrade`, `result`,
-//!   `agents`, `agent`, `enroll`, and `agent_upgrade`, the 4.x tool that this program is
+//!   `agents`, `agent`, `rollout`, `release`, `enroll`, and `agent_upgrade`, the 4.x tool that this program is
 //!   when it is called by that name;
 //! - look at everything an upgrade needs: `doctor`;
 //! - make and check files without a manager: `package`, `repo`, `generate`;
@@ -51,8 +51,10 @@ mod manager;
 mod options;
 mod output;
 mod package;
+mod release;
 mod repo;
 mod result;
+mod rollout;
 mod upgrade;
 mod watch;
 
@@ -101,6 +103,8 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
         Command::Doctor(args) => block_on(doctor::run(&global, args, out)),
         Command::Guide(args) => guide::run(&args, out),
         Command::Generate(args) => generate::run(&args, out),
+        Command::Rollout { command } => block_on(rollout::run(&global, command, out)),
+        Command::Release { command } => block_on(release::run(&global, command, out)),
         Command::Agents(args) => block_on(agents::run(&global, args, out)),
         Command::Agent { command } => match command {
             AgentCommand::Enroll(args) => block_on(enroll::run(&global, args, out)),
@@ -111,6 +115,9 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
             AgentCommand::Ca(args) => block_on(agent::ca::run(&global, args, out)),
             AgentCommand::Rename(args) => block_on(agent::rename(&global, args, out)),
             AgentCommand::Label(args) => block_on(agent::label(&global, args, out)),
+            AgentCommand::Hold(args) => block_on(agent::hold::hold(&global, args, out)),
+            AgentCommand::Unhold(args) => block_on(agent::hold::unhold(&global, args, out)),
+            AgentCommand::Holds => block_on(agent::hold::list(&global, out)),
         },
     }
 }

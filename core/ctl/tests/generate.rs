@@ -24,6 +24,10 @@ fn man_pages_and_completions_are_written_and_again() {
     assert!(read("man/man1/wpkctl-upgrade.1").contains("\\-\\-dry\\-run"));
     assert!(read("man/man1/wpkctl-repo-add.1").contains("wpkctl repo add"));
     assert!(read("man/man1/agent_upgrade.1").contains("\\-\\-list_outdated"));
+    let examples = read("man/man7/wpk-rollout.7");
+    assert!(examples.contains(".TH wpk-rollout 7"), "{examples}");
+    assert!(examples.contains("wpkd\\-rollouts(7)"), "{examples}");
+    assert!(read("man/man7/wpkd-rollouts.7").contains("wpk\\-rollout(7)"));
     for (shell, path) in [
         ("bash", "bash-completion/completions/wpkctl"),
         ("bash", "bash-completion/completions/agent_upgrade"),

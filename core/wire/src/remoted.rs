@@ -1,11 +1,37 @@
 //! The address in front of a command on the remote daemon's socket, and that
 //! daemon's own errors (section 5).
 
+use std::io::Write;
+use std::ops::Deref;
+
 use wpk_api::AgentId;
 
+/// The longest address, in bytes.
+const LONGEST: usize = 12;
+
 /// What stands before a command: the agent's id with at least three digits, and a space.
-pub fn address(agent: AgentId) -> String {
-    format!("{agent} ")
+pub fn address(agent: AgentId) -> Address {
+    let mut bytes = [0; LONGEST];
+    let mut left = bytes.as_mut_slice();
+    // An id has ten digits at most.
+    let _ = write!(left, "{agent} ");
+    let length = LONGEST - left.len();
+    Address { bytes, length }
+}
+
+/// The bytes of an address, in no memory of their own: one stands before each command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl Deref for Address {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 /// Takes a request apart into the agent and its command; for those who play

@@ -362,7 +362,7 @@ fn a_hostile_answer_makes_a_short_error() {
 fn addresses() {
     for (id, text) in [(0, "000 "), (7, "007 "), (999, "999 "), (1000, "1000 ")] {
         let id = agent(id);
-        assert_eq!(remoted::address(id), text);
+        assert_eq!(*remoted::address(id), *text.as_bytes());
         let request = format!("{text}com x y");
         assert_eq!(
             remoted::split_address(request.as_bytes()),

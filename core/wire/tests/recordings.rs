@@ -233,7 +233,7 @@ fn commands_to_agents_are_the_recorded_bytes() {
             other => panic!("{other}"),
         };
         assert_eq!(ours.step().as_str(), step);
-        let mut printed = BytesMut::from(remoted::address(agent).as_bytes());
+        let mut printed = BytesMut::from(&*remoted::address(agent));
         ours.encode(form, &mut printed);
         let recorded_len = case["frame_len"].as_u64().unwrap();
         assert_eq!(

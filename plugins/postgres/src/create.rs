@@ -11,6 +11,7 @@ use std::collections::{HashMap, HashSet};
 use tokio_postgres::types::Type;
 use wpk_api::{AgentId, Created, Fence, KeptOrder, NewTask, Task, TaskId};
 
+use crate::attempts;
 use crate::documents;
 use crate::ends;
 use crate::fault::Fault;
@@ -51,14 +52,14 @@ static IDS: Sql = Sql {
 static INSERT: Sql = Sql {
     text: "INSERT INTO @tasks (id, agent, node, module, command, created, status, task_order, \
                ours, held, exclusive, fence_key, fence_epoch, \
-               fence_opens, fence_closes) \
+               fence_opens, fence_closes, fence_mark) \
            SELECT u.id, u.agent, u.node, u.module, u.command, u.created, 'Pending', u.task_order, \
                u.task_order IS NOT NULL, u.held, u.exclusive, u.fence_key, u.fence_epoch, \
-               u.fence_opens, u.fence_closes \
+               u.fence_opens, u.fence_closes, u.fence_mark \
            FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::text[], $5::text[], $6::text[], $7::text[], \
-               $8::bool[], $9::bool[], $10::text[], $11::int8[], $12::int8[], $13::int8[]) \
+               $8::bool[], $9::bool[], $10::text[], $11::int8[], $12::int8[], $13::int8[], $14::text[]) \
                u(created, id, agent, node, module, command, task_order, held, exclusive, \
-                 fence_key, fence_epoch, fence_opens, fence_closes)",
+                 fence_key, fence_epoch, fence_opens, fence_closes, fence_mark)",
     types: &[
         Type::INT8_ARRAY,
         Type::INT8_ARRAY,
@@ -73,6 +74,7 @@ static INSERT: Sql = Sql {
         Type::INT8_ARRAY,
         Type::INT8_ARRAY,
         Type::INT8_ARRAY,
+        Type::TEXT_ARRAY,
     ],
 };
 
@@ -259,8 +261,8 @@ async fn insert_some(work: &mut Work<'_>, some: &[(&NewTask, i64)]) -> Result<()
     let commands = all.clone().map(|task| text(task.command.as_str()));
     let commands: Vec<Cow<'_, str>> = commands.collect();
     // JSON says NUL in other characters.
-    let orders = (all.clone()).map(|task| task.order.as_ref().map(KeptOrder::as_str));
-    let orders: Vec<Option<&str>> = orders.collect();
+    let orders = (all.clone()).map(|task| task.order.as_ref().map(KeptOrder::to_json));
+    let orders: Vec<Option<String>> = orders.collect();
     let held: Vec<bool> = all.clone().map(|task| task.held).collect();
     let exclusive: Vec<bool> = all.clone().map(|task| task.exclusive).collect();
     let fences = all.map(|task| task.fence.as_ref());
@@ -272,10 +274,16 @@ async fn insert_some(work: &mut Work<'_>, some: &[(&NewTask, i64)]) -> Result<()
         fences.map(|fence| fence.and_then(get)).collect::<Vec<_>>()
     };
     let epochs = of(|fence| Some(documents::number(fence.epoch)));
+    let mut marks = Vec::with_capacity(some.len());
+    for fence in fences.clone() {
+        let mark = fence.map_or("", |fence| fence.mark.as_str());
+        attempts::keepable(mark)?;
+        marks.push(mark);
+    }
     let (opens, closes) = (of(|fence| Some(fence.opens)), of(|fence| fence.closes));
     let values: Values<'_> = &[
         &created, &numbers, &agents, &nodes, &modules, &commands, &orders, &held, &exclusive,
-        &keys, &epochs, &opens, &closes,
+        &keys, &epochs, &opens, &closes, &marks,
     ];
     work.ask(&INSERT, values).await?;
     Ok(())

@@ -10,14 +10,14 @@ use std::collections::HashMap;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use wpk_api::{
-    Attempt, Claimed, Document, DocumentWrite, Guard, LONGEST_DOCUMENT, LONGEST_KEY, NewDocument,
-    NewTask, Status, TaskId, TimelineEntry, TimelineStep,
+    Claimed, Document, DocumentWrite, Guard, LONGEST_DOCUMENT, LONGEST_KEY, LONGEST_MARK,
+    NewDocument, NewTask, Status, TaskId, TimelineEntry, TimelineStep,
 };
 
 use crate::fault::Fault;
 use crate::moves::note;
 use crate::pool::Sql;
-use crate::rows::{all, claimed, columns, known, task_at};
+use crate::rows::{all, claimed, known};
 use crate::work::Work;
 
 static TURN: Sql = Sql {
@@ -69,16 +69,6 @@ pub(crate) static DOCUMENTS: Sql = Sql {
     types: &[Type::TEXT, Type::TEXT, Type::INT8],
 };
 
-/// See [`wpk_api::TaskStore::attempts`].
-pub(crate) static ATTEMPTS: Sql = Sql {
-    text: concat!(
-        "SELECT t.fence_epoch, t.begun, t.target, t.fence_opens, t.fence_closes, t.fence_key, ",
-        columns!(),
-        " FROM @tasks t WHERE t.fence_key = $1 AND t.id > $2 ORDER BY t.id LIMIT $3"
-    ),
-    types: &[Type::TEXT, Type::INT8, Type::INT8],
-};
-
 /// See [`wpk_api::TaskStore::staging`].
 pub(crate) static STAGING: Sql = Sql {
     text: concat!(
@@ -102,23 +92,6 @@ pub(crate) fn document(row: &Row) -> Result<Document, Fault> {
         epoch: epoch(row.try_get(2)?),
         keeps_tasks: row.try_get(3)?,
         text: row.try_get(4)?,
-    })
-}
-
-/// An attempt, from a row of [`ATTEMPTS`].
-pub(crate) fn attempt(row: &Row) -> Result<Attempt, Fault> {
-    let target: Option<&str> = row.try_get(2)?;
-    Ok(Attempt {
-        epoch: epoch(row.try_get(0)?),
-        begun: row.try_get::<_, Option<i64>>(1)?.is_some(),
-        begun_at: row.try_get(1)?,
-        target: target.and_then(|target| target.parse().ok()),
-        opens: row.try_get::<_, Option<i64>>(3)?.unwrap_or_default(),
-        closes: row.try_get(4)?,
-        staged: false,
-        mark: String::new(),
-        key: row.try_get(5)?,
-        task: task_at(row, 6)?,
     })
 }
 
@@ -156,7 +129,11 @@ pub(crate) async fn open(work: &mut Work<'_>, new: &[NewTask]) -> Result<Vec<boo
     keys.dedup();
     let held = hold(work, &keys).await?;
     let open = |task: &NewTask| match &task.fence {
-        Some(fence) => (held.get(&fence.key)).is_some_and(|(_, epoch)| *epoch == fence.epoch),
+        Some(fence) => {
+            let there = held.get(&fence.key);
+            there.is_some_and(|(_, epoch)| *epoch == fence.epoch)
+                && fence.mark.len() <= LONGEST_MARK
+        }
         None => true,
     };
     Ok(new.iter().map(open).collect())
@@ -272,6 +249,6 @@ pub(crate) fn number(epoch: u64) -> i64 {
 }
 
 /// The epoch that it is.
-fn epoch(number: i64) -> u64 {
+pub(crate) fn epoch(number: i64) -> u64 {
     number.cast_unsigned() ^ (1 << 63)
 }

@@ -14,6 +14,7 @@
 //! `read` (the questions), `listen` (news of other nodes), `examine` (what the doctor is
 //! told), `store` and `calls`.
 
+mod attempts;
 mod begin;
 mod calls;
 mod create;

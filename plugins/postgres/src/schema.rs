@@ -3,7 +3,8 @@
 //! - `about`: one row, the version of these tables (the layout);
 //! - `tasks`: a row for each task, with how to carry it out for as long as it lives, when
 //!   it was taken, when and by whom its installer was begun, how many crashes interrupted
-//!   it, which version it was begun with;
+//!   it, which version it was begun with, and for a task that was made for a document what
+//!   its fence is and what is kept with it;
 //! - `timeline`: what happened to each task, step by step;
 //! - `feed`: one row, the revision of the newest change; `changes`: each change, with the
 //!   task as it was after it, until the task is purged and every reader has passed it;
@@ -30,7 +31,7 @@ use crate::pool::Connection;
 pub(crate) const LAYOUT: i32 = STEPS.len() as i32;
 
 /// What makes layout n+1 of layout n; steps are only ever added.
-const STEPS: [&str; 1] = [LAYOUT_1];
+const STEPS: [&str; 2] = [LAYOUT_1, LAYOUT_2];
 
 const LAYOUT_1: &str = r#"
 CREATE TABLE @about (one bool PRIMARY KEY DEFAULT true CHECK (one), layout int4 NOT NULL);
@@ -158,6 +159,12 @@ CREATE TABLE @leases (
 CREATE TABLE @turns (turn text PRIMARY KEY);
 INSERT INTO @turns VALUES ('create'), ('enter'), ('write');
 "#;
+
+/// What a document's owner keeps with a task, and whether its file lies at the agent.
+const LAYOUT_2: &str = "
+ALTER TABLE @tasks ADD COLUMN fence_staged bool NOT NULL DEFAULT false;
+ALTER TABLE @tasks ADD COLUMN fence_mark text NOT NULL DEFAULT '';
+";
 
 /// How long bringing the tables up to date may take.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -9,10 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use wpk_api::{
-    AgentId, Attempt, Awaiting, Cancel, Change, Claimed, Confirmation, Created, Document,
-    DocumentWrite, Entrance, Entry, Guard, Incarnation, NewTask, NodeState, Overdue, Revision,
-    StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition, TransitionResult,
-    UnixTime, Version,
+    AgentId, Attempt, AttemptWrite, Awaiting, Cancel, Change, Claimed, Confirmation, Created,
+    Document, DocumentWrite, Entrance, Entry, Guard, Incarnation, NewTask, NodeState, Overdue,
+    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
+    TransitionResult, UnixTime, Version,
 };
 
 use crate::calls::{self, MANY};
@@ -24,7 +24,7 @@ use crate::pool::Values;
 use crate::rows::count;
 use crate::settings::Settings;
 use crate::work::shut_out;
-use crate::{begin, create, documents, ends, entries, moves, read, readers};
+use crate::{attempts, begin, create, documents, ends, entries, moves, read, readers};
 
 /// Tasks in a PostgreSQL database that several nodes share (PROTOCOL.md, section 3).
 ///
@@ -166,8 +166,24 @@ impl TaskStore for PostgresStore {
 
     async fn attempts(&self, key: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Attempt>> {
         let values: Values<'_> = &[&key, &after.0, &count(limit)];
-        let rows = self.database.ask(&documents::ATTEMPTS, values).await?;
-        told(rows.iter().map(documents::attempt).collect())
+        let rows = self.database.ask(&attempts::ATTEMPTS, values).await?;
+        told(attempts::found(&rows))
+    }
+
+    async fn write_attempts(
+        &self,
+        writes: Vec<AttemptWrite>,
+        guard: Option<Guard>,
+    ) -> StoreResult<Option<u64>> {
+        write_if!(&self.database, writes.len(), |work| {
+            attempts::write(&mut work, &writes, guard.as_ref())
+        })
+    }
+
+    async fn attempts_of(&self, tasks: &[TaskId]) -> StoreResult<Vec<Option<Attempt>>> {
+        let asked = crate::rows::numbers(tasks);
+        let rows = self.database.ask(&attempts::ATTEMPTS_OF, &[&asked]).await?;
+        told(attempts::placed(&rows, tasks.len()))
     }
 
     async fn staging(&self, node: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Claimed>> {

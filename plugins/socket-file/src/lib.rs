@@ -21,6 +21,8 @@
 //! out of an exchange is looked at afterwards, so nothing that came in between is
 //! lost. And as `.upgrade.wpk` keeps the file alive, no other file can have its
 //! inode: "is that one ours" is never a guess, also after a kill.
+//!
+//! [`LocalStream`] is a connection over such a socket, from either side.
 
 mod bind;
 mod error;
@@ -31,6 +33,7 @@ mod names;
 mod place;
 mod socket_file;
 mod standing;
+mod stream;
 mod take;
 mod watch;
 
@@ -42,3 +45,4 @@ pub use names::Names;
 pub use place::{builtin_path, own_path};
 pub use socket_file::{SocketFile, Wanted};
 pub use standing::{Standing, standing};
+pub use stream::LocalStream;

@@ -9,7 +9,7 @@ use wpk_api::{Imported, Mover, Standing, Task, TaskId};
 use crate::fault::Fault;
 use crate::read::{self, columns, tasks};
 use crate::statement::prepared;
-use crate::{feed, moves};
+use crate::{feed, moves, newest};
 
 /// Tasks that are the same as one that is shown, whatever their ids.
 macro_rules! same {
@@ -95,6 +95,7 @@ fn one(connection: &Connection, shown: &Task) -> Result<Imported, Fault> {
         "INSERT OR REPLACE INTO WPKD_IMPORTED (TASK_ID, SHOWN_ID) VALUES (?1, ?2)",
     )?
     .execute([id.0, shown.id.0])?;
+    newest::look_up(connection, shown.agent)?;
     feed::changed(connection, id)?;
     Ok(Imported::New(id))
 }

@@ -30,6 +30,7 @@ mod imports;
 mod lock;
 mod moves;
 mod near;
+mod newest;
 mod open;
 mod opened;
 mod orphans;

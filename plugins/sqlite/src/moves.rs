@@ -348,7 +348,9 @@ mod tests {
             )
             .unwrap();
         for (sql, index) in [
-            (read::LATEST, "WPKD_TASKS_AGENT"),
+            (read::LATEST, "n USING INTEGER PRIMARY KEY"),
+            (crate::newest::LOOKED_UP, "WPKD_TASKS_AGENT"),
+            (crate::newest::MADE, "INTEGER PRIMARY KEY (rowid>?)"),
             (read::INTERRUPTED, "WPKD_TASKS_WORK"),
             (read::SPOKEN_OF, "WPKD_TASKS_AGENT"),
             (read::IN_PROGRESS, "WPKD_TASKS_WORK"),

@@ -50,7 +50,7 @@ pub(crate) fn writer(file: &Path) -> Result<(Connection, Place, Lock), StoreErro
         // a large transaction, so that it does not keep its largest size.
         connection.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; \
-             PRAGMA cache_size = -16000;",
+             PRAGMA cache_size = -4000;",
         )?;
         schema::create(&connection)?;
         Ok(connection)

@@ -26,7 +26,7 @@ pub struct SqliteStore {
     file: PathBuf,
     pub(crate) writer: Option<Thread>,
     readers: Option<Thread>,
-    pub(crate) near: Near,
+    pub(crate) near: Arc<Near>,
     writing: Option<JoinHandle<()>>,
     reading: Vec<JoinHandle<()>>,
     mine: Mutex<Option<Arc<Mine>>>,
@@ -58,7 +58,7 @@ impl SqliteStore {
         let mut store = Self {
             writer: Some(writer),
             readers: Some(readers),
-            near: Near::open(&file, cores)?,
+            near: Arc::new(Near::open(&file, cores)?),
             writing: None,
             reading: Vec::new(),
             file: file.clone(),
@@ -70,6 +70,7 @@ impl SqliteStore {
             place,
             file: file.clone(),
             calls,
+            near: Arc::clone(&store.near),
         };
         store.writing = Some(start("wpk-tasks-write", || thread.run())?);
         let questions = Arc::new(Mutex::new(questions));

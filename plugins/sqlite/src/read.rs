@@ -42,10 +42,9 @@ pub(crate) use {columns, live, of_upgrades, tasks};
 pub(crate) const LATEST: &str = concat!(
     "SELECT ",
     columns!(),
-    tasks!(),
-    "t.AGENT_ID = ?1 AND ",
-    of_upgrades!(),
-    " ORDER BY t.TASK_ID DESC LIMIT 1"
+    " FROM WPKD_NEWEST n CROSS JOIN TASKS t ON t.TASK_ID = n.TASK_ID \
+     LEFT JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID \
+     WHERE n.AGENT_ID = ?1 AND t.AGENT_ID = ?1"
 );
 
 /// See [`wpk_api::Selector::SpokenOf`].

@@ -8,7 +8,7 @@ use wpk_api::{AgentId, Created, Guard, NewTask, TaskId, UnixTime};
 use crate::fault::Fault;
 use crate::read::{live, of_upgrades};
 use crate::statement::{ids, prepared};
-use crate::{documents, feed};
+use crate::{documents, feed, newest, read};
 
 /// Rows deleted by one round of [`purge`].
 const PURGE_ROUND: i64 = 1_000;
@@ -50,10 +50,18 @@ pub(crate) fn create_guarded(
 }
 
 pub(crate) fn create(connection: &Connection, tasks: &[NewTask]) -> Result<Vec<Created>, Fault> {
-    tasks
+    let created: Vec<Created> = tasks
         .iter()
         .map(|task| create_one(connection, task))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    let first = created.iter().find_map(|one| match one {
+        Created::Task(id) => Some(*id),
+        Created::AlreadyLive(_) | Created::Fenced => None,
+    });
+    if let Some(first) = first {
+        newest::made(connection, first)?;
+    }
+    Ok(created)
 }
 
 fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault> {
@@ -87,7 +95,7 @@ fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault>
             connection,
             "INSERT OR REPLACE INTO WPKD_ORDERS (TASK_ID, TASK_ORDER) VALUES (?1, ?2)",
         )?
-        .execute(params![id.0, order.as_str()])?;
+        .execute(params![id.0, order.to_json()])?;
     }
     if task.held {
         prepared(
@@ -152,7 +160,11 @@ pub(crate) fn withdraw(connection: &Connection, tasks: &[TaskId]) -> Result<u64,
     let mut deleted = 0;
     for id in tasks {
         for id in ids(&mut waiting, [id.0])? {
+            let was = read::by_id(connection, id)?;
             delete(connection, id)?;
+            if let Some(was) = was {
+                newest::look_up(connection, was.agent)?;
+            }
             deleted += 1;
         }
     }
@@ -179,6 +191,9 @@ pub(crate) fn purge(connection: &Connection, created_until: UnixTime) -> Result<
     loop {
         let round = ids(&mut old, params![after, created_until, PURGE_ROUND])?;
         let Some(last) = round.last() else {
+            if deleted > 0 {
+                newest::many_are_gone(connection)?;
+            }
             feed::forget_deleted(connection)?;
             return Ok(deleted);
         };

@@ -20,6 +20,7 @@
 //! - `WPKD_ENTRIES`: which run of a daemon has the file, counted.
 //! - `WPKD_DOCUMENTS`: what is kept beside tasks; `WPKD_FENCES`: the tasks that were made
 //!   for one.
+//! - `WPKD_NEWEST`: the newest upgrade task of each agent.
 //! - `WPKD_METADATA`: the version of these tables, and of the newest document.
 //! - three indexes on `TASKS`. They and the tables are all that is added, no
 //!   triggers: whoever goes back to the built-in module may drop them or not.
@@ -36,6 +37,7 @@ use rusqlite::{Connection, OptionalExtension};
 use wpk_sqlite_file::tasks::{columns_of, missing};
 
 use crate::fault::Fault;
+use crate::newest;
 
 /// Files up to this size, in bytes, are looked through when opened; longer ones
 /// would hold up the start.
@@ -115,6 +117,10 @@ CREATE INDEX IF NOT EXISTS WPKD_FENCES_KEY ON WPKD_FENCES (KEY, TASK_ID);
 CREATE TABLE IF NOT EXISTS WPKD_LIVE (
     AGENT_ID INTEGER PRIMARY KEY,
     TASK_ID INTEGER NOT NULL UNIQUE
+);
+CREATE TABLE IF NOT EXISTS WPKD_NEWEST (
+    AGENT_ID INTEGER PRIMARY KEY,
+    TASK_ID INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS WPKD_TASKS_AGENT ON TASKS (AGENT_ID);
 CREATE INDEX IF NOT EXISTS WPKD_TASKS_LIVE ON TASKS (AGENT_ID)
@@ -252,6 +258,7 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Fault> {
     }
     transaction.execute_batch(AWAITED)?;
     transaction.execute_batch(HEAL)?;
+    newest::heal(&transaction)?;
     transaction.commit()?;
     Ok(())
 }

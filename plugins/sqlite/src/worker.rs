@@ -15,6 +15,7 @@ use wpk_api::StoreError;
 use wpk_sqlite_file::Place;
 
 use crate::fault::Fault;
+use crate::near::Near;
 use crate::statement::prepared;
 
 /// Calls that may wait in a channel; the next caller waits for a place.
@@ -63,9 +64,16 @@ where
     }
 
     fn answer(self: Box<Self>) {
-        if let Some(outcome) = self.outcome {
+        let Self {
+            work,
+            outcome,
+            reply,
+        } = *self;
+        // A request of tens of thousands of tasks, which the answer comes instead of.
+        drop(work);
+        if let Some(outcome) = outcome {
             // Whoever asked may have gone; the work is done all the same.
-            drop(self.reply.send(outcome));
+            drop(reply.send(outcome));
         }
     }
 }
@@ -118,6 +126,8 @@ pub(crate) struct Writer {
     pub(crate) file: PathBuf,
     /// What is to be done.
     pub(crate) calls: mpsc::Receiver<Box<dyn Call>>,
+    /// Those who read meanwhile.
+    pub(crate) near: Arc<Near>,
 }
 
 /// Why a batch did not come through.
@@ -175,6 +185,7 @@ impl Writer {
     /// The log cannot grow. Once what is in it has been put into the file, its
     /// space is used again: enough for tasks to end while nothing new fits.
     fn make_room(&self) {
+        let _writing = self.near.writing();
         if let Err(error) = self
             .connection
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
@@ -190,6 +201,7 @@ impl Writer {
         if batch.is_empty() {
             return Ok(());
         }
+        let _writing = self.near.writing();
         (self.place.check().map_err(Fault::Moved))
             .and_then(|()| say(&self.connection, "BEGIN IMMEDIATE"))
             .map_err(Broken::AtBegin)?;

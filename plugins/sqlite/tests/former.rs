@@ -1,13 +1,14 @@
-//! A file of the release before there were marks.
+//! A file of the release before there were marks, and before the newest task of each agent
+//! was kept.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use rusqlite::Connection;
 use wpk_api::{
-    AgentId, Attempt, AttemptChange, AttemptWrite, Entry, Guard, Holder, Revision, TaskId,
-    TaskStore,
+    AgentId, Attempt, AttemptChange, AttemptWrite, Cancel, Entry, Guard, Holder, Revision, Task,
+    TaskId, TaskStore,
 };
 use wpk_plugin_sqlite::SqliteStore;
-use wpk_testkit::store_suite::{START, TARGET, agent};
+use wpk_testkit::store_suite::{START, TARGET, agent, bare, upgrade};
 
 /// As the third release left its file: made for `rollout/1` are task 1, done and awaited,
 /// 2, begun, 3, taken, 5, whose window is to come, and 6, of node00; 4 waits for the agent
@@ -22,6 +23,15 @@ fn open_for(task: i64, opens: i64) -> AttemptWrite {
             closes: None,
         },
     }
+}
+
+/// The newest tasks of agents 1 to 9.
+async fn newest(store: &SqliteStore) -> Vec<i64> {
+    let agents: Vec<AgentId> = (1..=9).map(agent).collect();
+    let newest = store.latest(&agents).await.unwrap().into_iter();
+    newest
+        .map(|task| task.map_or(0, |task| task.id.0))
+        .collect()
 }
 
 #[tokio::test]
@@ -62,14 +72,7 @@ async fn a_file_of_the_third_release_is_opened_and_goes_on() {
             (6, None, None, 0),
         ]
     );
-    let agents: Vec<AgentId> = (1..=9).map(agent).collect();
-    let newest = async || {
-        let newest = store.latest(&agents).await.unwrap().into_iter();
-        newest
-            .map(|task| task.map_or(0, |task| task.id.0))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(newest().await, [4, 2, 3, 0, 5, 6, 8, 20, 0]);
+    assert_eq!(newest(&store).await, [4, 2, 3, 0, 5, 6, 8, 20, 0]);
 
     let guard = Some(Guard {
         key: "rollout/1".into(),
@@ -87,4 +90,57 @@ async fn a_file_of_the_third_release_is_opened_and_goes_on() {
     let store = SqliteStore::open(&file).unwrap();
     let again = store.attempts("rollout/1", TaskId(3), 1).await.unwrap();
     assert_eq!(again[0].opens, START);
+}
+
+/// Whoever makes or deletes tasks, and also where it is another program.
+#[tokio::test]
+async fn the_newest_task_of_an_agent_is_known_whatever_was_made_or_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tasks.db");
+    std::fs::write(&file, LAYOUT_3).unwrap();
+    let store = SqliteStore::open(&file).unwrap();
+    // Of several in one call the last, and one that gives way leaves the one before it.
+    let new = vec![
+        bare(1, "node01", START),
+        bare(9, "node02", START),
+        bare(1, "node01", START),
+    ];
+    store.create(new).await.unwrap();
+    assert_eq!(newest(&store).await, [23, 2, 3, 0, 5, 6, 8, 20, 22]);
+    let gone = [23, 22].map(TaskId);
+    assert_eq!(store.withdraw(&gone).await, Ok(2));
+    assert_eq!(newest(&store).await, [21, 2, 3, 0, 5, 6, 8, 20, 0]);
+    // A purge leaves what is live.
+    let cancelled = store.cancel("node01", Cancel::WithoutOrder, START).await;
+    assert_eq!(cancelled, Ok(1));
+    assert_eq!(store.purge(START + 1).await, Ok(1));
+    assert_eq!(newest(&store).await, [4, 2, 3, 0, 5, 6, 8, 20, 0]);
+    // One that is taken over under its own low id is no newer than what is there.
+    let known = store.tasks(&[TaskId(20)]).await.unwrap().remove(0).unwrap();
+    let foreign = |id, of| Task {
+        id: TaskId(id),
+        agent: agent(of),
+        created: START + 7,
+        ..known.clone()
+    };
+    let shown = vec![foreign(7, 8), foreign(12, 9)];
+    store.import(shown).await.unwrap();
+    assert_eq!(newest(&store).await, [4, 2, 3, 0, 5, 6, 8, 20, 12]);
+    drop(store);
+
+    Connection::open(&file)
+        .unwrap()
+        .execute_batch(
+            "DELETE FROM TASKS WHERE TASK_ID IN (4, 20); \
+             INSERT INTO TASKS (AGENT_ID, COMMAND, STATUS) VALUES (2, 'upgrade', 'Done'), \
+             (3, 'restart', 'Done'), (4, 'upgrade_custom', 'Done');",
+        )
+        .unwrap();
+    let store = SqliteStore::open(&file).unwrap();
+    assert_eq!(newest(&store).await, [1, 24, 3, 26, 5, 6, 8, 7, 12]);
+    store
+        .create(vec![upgrade(8, "node01", START)])
+        .await
+        .unwrap();
+    assert_eq!(newest(&store).await, [1, 24, 3, 26, 5, 6, 8, 27, 12]);
 }

@@ -5,15 +5,19 @@
 //! frame of length zero: both closed without an answer, as 4.x does), or when
 //! its time is up. Nothing here waits for any other connection.
 
+use std::io::{ErrorKind, IoSlice};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bytes::Bytes;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::sync::futures::Notified;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFuture;
 use wpk_api::{CancellationToken, Endpoint, Peer, Request, RequestService};
+use wpk_socket_file::LocalStream;
 use wpk_wire::FrameDecoder;
 use wpk_wire::frame::{HEADER_LEN, header};
 
@@ -56,8 +60,12 @@ enum End {
 }
 
 /// Serves one client until it is done.
-pub(crate) async fn serve(mut stream: UnixStream, peer: Peer, socket: &ServedSocket) {
-    let end = match exchange(&mut stream, peer, socket).await {
+pub(crate) async fn serve(stream: UnixStream, peer: Peer, socket: &ServedSocket) {
+    let served = match stream.into_std() {
+        Ok(stream) => exchange(&mut LocalStream::new(stream), peer, socket).await,
+        Err(error) => Err(error),
+    };
+    let end = match served {
         Ok(end) => end,
         Err(error) => {
             tracing::debug!(endpoint = ?socket.endpoint, ?peer, %error, "connection lost");
@@ -70,7 +78,7 @@ pub(crate) async fn serve(mut stream: UnixStream, peer: Peer, socket: &ServedSoc
 }
 
 async fn exchange(
-    stream: &mut UnixStream,
+    stream: &mut LocalStream,
     peer: Peer,
     socket: &ServedSocket,
 ) -> std::io::Result<End> {
@@ -78,6 +86,22 @@ async fn exchange(
     // Of the request that arrives, until it has been answered.
     let mut room = None;
     let mut answered = false;
+    let (stop, crowded) = (
+        pin!(socket.stop.cancelled()),
+        pin!(socket.crowded.notified()),
+    );
+    let idle = pin!(tokio::time::sleep(socket.idle_timeout));
+    let mut watch = Watch {
+        stop,
+        crowded,
+        idle,
+    };
+    // Clients ask at once, as a rule: nothing need be waited for then.
+    match stream.read_now(decoder.buffer_mut(), FIRST_READ) {
+        Ok(0) => return Ok(End::Orderly),
+        Err(error) if !later(&error) => return Err(error),
+        _ => {}
+    }
     loop {
         let payload = match decoder.next_frame() {
             Err(_) => return Ok(End::Dropped("announced a frame over max_frame")),
@@ -86,7 +110,8 @@ async fn exchange(
             }
             Ok(Some(payload)) => payload,
             Ok(None) => {
-                match read_frame(stream, &mut decoder, socket, &mut room, answered).await? {
+                let waited = (&mut watch, answered);
+                match read_frame(stream, &mut decoder, socket, &mut room, waited).await? {
                     None => continue,
                     Some(end) => return Ok(end),
                 }
@@ -115,9 +140,13 @@ async fn exchange(
     }
 }
 
+fn later(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
 /// Writes an answer, in the time there is for it; or the connection has to end.
 async fn give(
-    stream: &mut UnixStream,
+    stream: &mut LocalStream,
     answer: Bytes,
     socket: &ServedSocket,
 ) -> std::io::Result<Option<End>> {
@@ -130,10 +159,11 @@ async fn give(
         };
         // Only now does it keep others waiting.
         let (since, is_long) = (Instant::now(), answer.len() > SMALL);
+        let crowded = pin!(socket.crowded.notified());
         tokio::select! {
             biased;
             written = write_frame(stream, answer) => written.map(|()| None),
-            () = outstayed(socket, since, is_long) => {
+            () = outstayed(socket, crowded, since, is_long) => {
                 Ok(Some(End::Dropped("did not read its answer while others waited")))
             }
         }
@@ -142,9 +172,18 @@ async fn give(
     in_time.unwrap_or(Ok(Some(End::Dropped("did not read its answer in time"))))
 }
 
+/// What may end a connection while it waits for a frame. Watched from one request to the
+/// next: to begin anew each time would cost as much as reading one.
+struct Watch<'a, 'b> {
+    stop: Pin<&'b mut WaitForCancellationFuture<'a>>,
+    crowded: Pin<&'b mut Notified<'a>>,
+    /// Never later than it has to be, and put off when it is found to be early.
+    idle: Pin<&'b mut Sleep>,
+}
+
 /// Returns when the daemon stops, or (where the client is not `done`) a moment later.
-async fn stopped(socket: &ServedSocket, done: bool) {
-    socket.stop.cancelled().await;
+async fn stopped(stop: Pin<&mut WaitForCancellationFuture<'_>>, done: bool) {
+    stop.await;
     if !done {
         tokio::time::sleep(LAST_REQUEST).await;
     }
@@ -152,10 +191,15 @@ async fn stopped(socket: &ServedSocket, done: bool) {
 
 /// Returns when others wait for what this client has, its connection or (where it
 /// `has_memory`) its memory, and it has kept them waiting for long enough.
-async fn outstayed(socket: &ServedSocket, since: Instant, has_memory: bool) {
+async fn outstayed<'a>(
+    socket: &'a ServedSocket,
+    mut crowded: Pin<&mut Notified<'a>>,
+    since: Instant,
+    has_memory: bool,
+) {
     loop {
         tokio::select! {
-            () = socket.crowded.notified() => {}
+            () = crowded.as_mut() => crowded.set(socket.crowded.notified()),
             () = socket.memory.wanted(), if has_memory => {}
         }
         if since.elapsed() >= PATIENCE_WHEN_CROWDED {
@@ -164,17 +208,28 @@ async fn outstayed(socket: &ServedSocket, since: Instant, has_memory: bool) {
     }
 }
 
+/// Returns at this time, which is not before that of the call before.
+async fn idle_until(mut idle: Pin<&mut Sleep>, at: Instant) {
+    loop {
+        idle.as_mut().await;
+        if Instant::now() >= at {
+            return;
+        }
+        idle.as_mut().reset(at);
+    }
+}
+
 /// Reads until the decoder may hold a whole frame more (`None`) or the
 /// connection has to end. A long frame gets its `room` before the rest of it is read.
 ///
 /// The time limit starts again with the first byte of a frame and then holds
 /// for the frame as a whole, so that sending byte by byte does not help.
-async fn read_frame(
-    stream: &mut UnixStream,
+async fn read_frame<'a>(
+    stream: &mut LocalStream,
     decoder: &mut FrameDecoder,
-    socket: &ServedSocket,
+    socket: &'a ServedSocket,
     room: &mut Option<Room>,
-    answered: bool,
+    (watch, answered): (&mut Watch<'a, '_>, bool),
 ) -> std::io::Result<Option<End>> {
     let mut since = Instant::now();
     loop {
@@ -189,11 +244,11 @@ async fn read_frame(
                 continue;
             }
             read = read_some(stream, decoder, long), if long.is_none() || has_room => read?,
-            () = stopped(socket, answered && fresh) => return Ok(Some(End::Orderly)),
-            () = outstayed(socket, since, has_room), if long.is_none() || has_room => {
+            () = stopped(watch.stop.as_mut(), answered && fresh) => return Ok(Some(End::Orderly)),
+            () = outstayed(socket, watch.crowded.as_mut(), since, has_room), if long.is_none() || has_room => {
                 return Ok(Some(End::Dropped("kept others waiting for what it has")));
             }
-            () = tokio::time::sleep_until(since + socket.idle_timeout) => {
+            () = idle_until(watch.idle.as_mut(), since + socket.idle_timeout) => {
                 return Ok(Some(End::Dropped("sent nothing, or no whole frame, in time")));
             }
         };
@@ -215,21 +270,19 @@ async fn read_frame(
 
 /// Reads what is there, of a `long` frame nothing of what comes after it.
 async fn read_some(
-    stream: &mut UnixStream,
+    stream: &mut LocalStream,
     decoder: &mut FrameDecoder,
     long: Option<usize>,
 ) -> std::io::Result<usize> {
     let buffer = decoder.buffer_mut();
-    let step = buffer.len().clamp(FIRST_READ, LARGEST_STEP);
-    let Some(whole) = long else {
-        if buffer.capacity() - buffer.len() < FIRST_READ / 2 {
-            buffer.reserve(step);
+    let step = match long {
+        Some(whole) => {
+            let step = buffer.len().clamp(FIRST_READ, LARGEST_STEP);
+            step.min(whole.saturating_sub(buffer.len()))
         }
-        return stream.read_buf(buffer).await;
+        None => FIRST_READ,
     };
-    let step = step.min(whole.saturating_sub(buffer.len()));
-    buffer.reserve(step);
-    stream.read_buf(&mut buffer.limit(step)).await
+    stream.read_more(buffer, step).await
 }
 
 /// The length, header included, of the frame that begins, if it is a long one.
@@ -252,8 +305,8 @@ fn may_hold_frame(decoder: &mut FrameDecoder, max_frame: usize) -> bool {
 }
 
 /// Writes one answer: length and payload in one call, without copying either.
-async fn write_frame(stream: &mut UnixStream, answer: Bytes) -> std::io::Result<()> {
+async fn write_frame(stream: &mut LocalStream, answer: Bytes) -> std::io::Result<()> {
     let length = header(answer.len());
-    let mut both = Buf::chain(length.as_slice(), answer);
-    stream.write_all_buf(&mut both).await
+    let mut both = [length.as_slice(), &answer].map(IoSlice::new);
+    stream.write_all(&mut both).await
 }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
+use futures_util::TryStreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde::Deserialize;
 use wpk_api::examine::{Check, Examine, MANAGER_VERSION};
 use wpk_api::paths;
@@ -203,10 +204,12 @@ impl AgentDirectory for WazuhDb {
         let next = AtomicUsize::new(0);
         let left_out = LeftOut::default();
         let workers = ids.len().div_ceil(BATCH).min(self.connections);
-        let found =
-            try_join_all((0..workers).map(|_| self.work_off(ids, &next, &left_out))).await?;
+        let work = (0..workers).map(|_| self.work_off(ids, &next, &left_out));
+        // An answer wakes the one that waits for it, and none of the others.
+        let work: FuturesUnordered<_> = work.collect();
+        let found = work.try_concat().await?;
         left_out.log();
-        Ok(found.into_iter().flatten().collect())
+        Ok(found)
     }
 
     async fn list(

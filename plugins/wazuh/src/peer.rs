@@ -3,13 +3,14 @@
 //! Frames of at most 65,536 bytes go in both directions. Time limits are the
 //! callers': every function here may wait as long as the daemon lets it.
 
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::UnixStream;
+use wpk_socket_file::LocalStream;
 use wpk_wire::frame::header;
 use wpk_wire::{FrameDecoder, FrameError, PEER_MAX_PAYLOAD};
 
@@ -40,69 +41,12 @@ pub(crate) enum PeerError {
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    line: Line,
+    stream: LocalStream,
     decoder: FrameDecoder,
 }
 
-/// A connection is watched from the first time that it is waited for: to connect and to
-/// send a frame nothing is waited for as a rule, and most connections serve one request.
-#[derive(Debug)]
-enum Line {
-    New(std::os::unix::net::UnixStream),
-    Watched(UnixStream),
-    /// Being watched failed.
-    Lost,
-}
-
-impl Line {
-    fn watched(&mut self) -> io::Result<&UnixStream> {
-        *self = match std::mem::replace(self, Self::Lost) {
-            Self::New(stream) => Self::Watched(UnixStream::from_std(stream)?),
-            line => line,
-        };
-        match self {
-            Self::Watched(stream) => Ok(stream),
-            Self::New(_) | Self::Lost => Err(ErrorKind::NotConnected.into()),
-        }
-    }
-
-    /// Sends all of it.
-    async fn send(&mut self, mut left: &mut [IoSlice<'_>]) -> io::Result<()> {
-        while !left.is_empty() {
-            let sent = match self {
-                Self::New(stream) => stream.write_vectored(left),
-                Self::Watched(stream) => stream.try_write_vectored(left),
-                Self::Lost => Err(ErrorKind::NotConnected.into()),
-            };
-            match sent {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(sent) => IoSlice::advance_slices(&mut left, sent),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.watched()?.writable().await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until something is there, and reads up to as much as `buffer` holds.
-    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let stream = self.watched()?;
-        loop {
-            stream.readable().await?;
-            match stream.try_read(buffer) {
-                Err(error)
-                    if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => {}
-                read => return read,
-            }
-        }
-    }
-}
-
 /// A connection of a local socket is there at once, or not at all.
-fn connect_now(path: &Path) -> io::Result<std::os::unix::net::UnixStream> {
+fn connect_now(path: &Path) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.connect(&SockAddr::unix(path)?)?;
     Ok(socket.into())
@@ -114,12 +58,7 @@ impl Peer {
         let mut pause = PAUSES.0;
         loop {
             match connect_now(path) {
-                Ok(stream) => {
-                    return Ok(Self {
-                        line: Line::New(stream),
-                        decoder: FrameDecoder::new(PEER_MAX_PAYLOAD),
-                    });
-                }
+                Ok(stream) => return Ok(Self::over(stream)),
                 // What a Unix socket says when its queue is full; no event tells
                 // when there is room again.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -136,12 +75,19 @@ impl Peer {
         }
     }
 
+    fn over(stream: UnixStream) -> Self {
+        Self {
+            stream: LocalStream::new(stream),
+            decoder: FrameDecoder::new(PEER_MAX_PAYLOAD),
+        }
+    }
+
     /// Sends one request, given in two parts so that a long one is not copied,
     /// and waits for its answer. Together the parts must fit a frame.
     pub(crate) async fn ask(&mut self, start: &[u8], rest: Bytes) -> Result<Bytes, PeerError> {
         let length = header(start.len() + rest.len());
         let mut parts = [&length, start, &rest].map(IoSlice::new);
-        let sent = self.line.send(&mut parts).await;
+        let sent = self.stream.write_all(&mut parts).await;
         // Also after a failed write: the daemon may have answered before it closed.
         match (self.answer().await, sent) {
             (Err(PeerError::Closed(_)), Err(error)) => Err(PeerError::Closed(format!(
@@ -158,12 +104,8 @@ impl Peer {
             }
             let buffer = self.decoder.buffer_mut();
             let held = buffer.len();
-            buffer.resize(held + held.max(FIRST_READ), 0);
-            let read = self
-                .line
-                .read(buffer.get_mut(held..).unwrap_or_default())
-                .await;
-            buffer.truncate(held + read.as_ref().map_or(0, |read| *read));
+            let room = held.max(FIRST_READ);
+            let read = self.stream.read_more(buffer, room).await;
             match read {
                 Ok(0) if held == 0 => {
                     return Err(PeerError::Closed(
@@ -221,11 +163,9 @@ mod tests {
                 stream.write_all(&answer).unwrap();
             }
         });
-        let mut peer = Peer::connect(&path).await.unwrap();
-        let Line::New(stream) = &peer.line else {
-            panic!("watched already");
-        };
-        SockRef::from(stream).set_send_buffer_size(4_096).unwrap();
+        let stream = connect_now(&path).unwrap();
+        SockRef::from(&stream).set_send_buffer_size(4_096).unwrap();
+        let mut peer = Peer::over(stream);
         let ask = peer.ask(b"a", Bytes::from(vec![b'b'; 59_999]));
         let telling = async {
             // The request is stuck by then: it has been polled once.

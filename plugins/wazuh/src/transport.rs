@@ -133,7 +133,7 @@ impl Transport for Remoted {
             .acquire()
             .await
             .map_err(|error| TransportError::Unavailable(error.to_string()))?;
-        let exchange = self.exchange(address.as_bytes(), command);
+        let exchange = self.exchange(&address, command);
         let answer = match tokio::time::timeout(self.timeout, exchange).await {
             Err(_elapsed) => return Err(TransportError::TimedOut(agent)),
             Ok(Err(error @ PeerError::Connect { .. })) => {

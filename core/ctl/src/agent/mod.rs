@@ -1,7 +1,9 @@
 //! `wpkctl agent revoke | remove | rename | label | show`: single agents of the embedded
-//! manager. Each is one command of the socket; a 4.x manager's directory refuses them.
+//! manager. Each is one command of the socket; a 4.x manager's directory refuses them, but
+//! for labels, which the manager's own store keeps then.
 
 pub(crate) mod ca;
+pub(crate) mod hold;
 mod show;
 pub(crate) mod token;
 
@@ -18,6 +20,9 @@ use crate::manager::fleet::Agent;
 use crate::manager::socket;
 use crate::options::{Global, Label};
 use crate::output::{Ending, Output, clean};
+
+/// How a directory begins its answer to what it cannot do (PROTOCOL.md, section 15).
+const NOT_SUPPORTED: &str = "not supported here";
 
 /// `revoke` and `remove`.
 #[derive(Debug, Args)]
@@ -96,11 +101,19 @@ pub(crate) async fn label(
         ));
     }
     let set: Labels = args.set.into_iter().map(|label| label.0).collect();
+    let agents = expand(&[args.agents])?;
     let change = AgentChange::Label {
-        set,
-        unset: args.remove,
+        set: set.clone(),
+        unset: args.remove.clone(),
     };
-    change_all(global, &expand(&[args.agents])?, &change, out).await
+    match change_all(global, &agents, &change, out).await {
+        // A directory that keeps no labels: the manager's own store does.
+        Err(CtlError::Refused { message, .. }) if message.starts_with(NOT_SUPPORTED) => {
+            let mut client = Client::new(socket::path(global)?);
+            hold::label(&mut client, &agents, &set, &args.remove, out).await
+        }
+        other => other,
+    }
 }
 
 /// Shows all that is known of an agent.
@@ -140,7 +153,9 @@ async fn change_all(
                 let named = name.map_or_else(String::new, |name| format!(" ({})", clean(&name)));
                 out.line(format!("agent {agent}{named}: {done}"))?;
             }
-            Err(CtlError::Refused { message, .. }) if agents.len() > 1 => {
+            Err(CtlError::Refused { message, .. })
+                if agents.len() > 1 && !message.starts_with(NOT_SUPPORTED) =>
+            {
                 out.event(&json!({"event": "refused", "agent": agent, "message": message}))?;
                 out.warn(format!("agent {agent}: {message}"));
                 ending = Ending::Badly;

@@ -1,13 +1,17 @@
-//! A page of the guide as a man page, section 7: `wpkd-TOPIC`.
+//! A page of the guide as a man page, section 7: `wpkd-TOPIC`, but for `wpk-rollout`.
 
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::markdown::{Block, Style, blocks, pieces, topic};
 use super::pages::Page;
 
-/// The name of the man page of a topic.
+/// The name of the man page of a topic. The examples are looked for under the name of what
+/// they are of.
 fn name(topic: &str) -> String {
-    format!("wpkd-{topic}")
+    match topic {
+        "rollout-examples" => "wpk-rollout".to_owned(),
+        topic => format!("wpkd-{topic}"),
+    }
 }
 
 /// Its name without `.7`, and its bytes.

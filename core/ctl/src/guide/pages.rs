@@ -31,6 +31,8 @@ pub(crate) const PAGES: &[Page] = pages![
     "first-manager",
     "beside-4x",
     "upgrades",
+    "rollouts",
+    "rollout-examples",
     "repositories",
     "custom-packages",
     "several-managers",

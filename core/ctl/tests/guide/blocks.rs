@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use wpk_config::{Sources, load};
+use wpk_rollout::Definition;
 
 use super::common::run;
 use super::page::{Page, pages, source, sources};
@@ -92,6 +93,46 @@ fn settings_can_be_read() {
         }
     }
     assert!(read >= 5, "{read} blocks");
+}
+
+#[test]
+fn definitions_can_be_read_and_their_keys_are_told() {
+    let mut read = 0;
+    for page in pages() {
+        for block in page.blocks() {
+            if block.language != "toml rollout" {
+                continue;
+            }
+            let definition = Definition::from_toml(&block.code);
+            let definition = definition
+                .unwrap_or_else(|problems| panic!("{}: {problems:#?}\n{}", page.topic, block.code));
+            assert!(!definition.rollouts.is_empty(), "{}", block.code);
+            read += 1;
+        }
+    }
+    assert!(read >= 5, "{read} definitions");
+    let readme = source("README.md");
+    let (_, rest) = readme.split_once("```toml\n[[rollout]]").unwrap();
+    let (rest, _) = rest.split_once("```").unwrap();
+    Definition::from_toml(&format!("[[rollout]]{rest}")).unwrap();
+    let text = super::page::page("rollouts");
+    for file in ["rollout", "site", "release"] {
+        let source = source(&format!("core/rollout/src/definition/{file}.rs"));
+        let fields = source.lines().filter_map(|line| {
+            let field = line.strip_prefix("    pub ")?;
+            let (name, _) = field.split_once(": ")?;
+            (!name.contains(' ')).then_some(name)
+        });
+        for field in fields {
+            // As they are written, each is a table of its own.
+            let told = match field {
+                "waves" => "`[[rollout.wave]]`".to_owned(),
+                "sites" => "`[[site]]`".to_owned(),
+                field => format!("`{field}`"),
+            };
+            assert!(text.contains(&told), "{file}.rs: {field}");
+        }
+    }
 }
 
 /// The words of each line of a shell block that begins with `program`, up to what the shell

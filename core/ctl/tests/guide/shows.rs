@@ -67,7 +67,11 @@ fn packages_get_it_as_files_and_man_pages() {
     };
     for page in pages() {
         assert_eq!(read(format!("doc/wpkd/guide/{}.md", page.topic)), page.text);
-        let manual = read(format!("man/man7/wpkd-{}.7", page.topic));
+        let name = match page.topic.as_str() {
+            "rollout-examples" => "wpk-rollout".to_owned(),
+            topic => format!("wpkd-{topic}"),
+        };
+        let manual = read(format!("man/man7/{name}.7"));
         assert!(manual.contains(".SH NAME\n"), "{manual}");
     }
     assert!(read("man/man1/wpkctl-guide.1".to_owned()).contains("first\\-manager"));

@@ -58,10 +58,10 @@ impl Intake {
         }
         let response = match request {
             UpgradeRequest::Upgrade { agents, params } => {
-                upgrade::from_repository(workshop, &agents, params).await
+                return upgrade::from_repository(workshop, &agents, params).await;
             }
             UpgradeRequest::UpgradeCustom { agents, params } => {
-                upgrade::from_file(workshop, &agents, params).await
+                return upgrade::from_file(workshop, &agents, params).await;
             }
             UpgradeRequest::Result { agents } => {
                 result::for_upgrade_socket(workshop, &agents).await

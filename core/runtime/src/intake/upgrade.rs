@@ -2,14 +2,16 @@
 //! each agent, one transaction for all new tasks (PROTOCOL.md, section 2).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tracing::{error, info, warn};
 use wpk_api::{
-    AgentId, AgentInfo, Command, Created, KeptOrder, NewTask, Order, PackageType, Target, TaskId,
-    Version, Wanted, WantedFile, WantedRelease,
+    AgentId, AgentInfo, Command, Created, KeptOrder, KeptWish, NewTask, Order, PackageType, Target,
+    TaskId, Version, Wanted, WantedFile, WantedRelease,
 };
 use wpk_wire::{AskedId, CustomParams, Dialect, Item, Response, UpgradeCode, UpgradeParams, task};
 
@@ -32,7 +34,7 @@ pub(super) async fn from_repository(
     workshop: &Workshop,
     ids: &[AskedId],
     params: UpgradeParams,
-) -> Response {
+) -> Bytes {
     if params.names_file {
         warn!("an `upgrade` names a file_path, which it passes over; `upgrade_custom` takes one");
     }
@@ -62,11 +64,7 @@ pub(super) async fn from_repository(
 }
 
 /// Answers `upgrade_custom`.
-pub(super) async fn from_file(
-    workshop: &Workshop,
-    ids: &[AskedId],
-    params: CustomParams,
-) -> Response {
+pub(super) async fn from_file(workshop: &Workshop, ids: &[AskedId], params: CustomParams) -> Bytes {
     let file = WantedFile {
         path: params.file_path.map(Into::into),
     };
@@ -120,9 +118,10 @@ async fn create(
     ids: &[AskedId],
     plan: Plan,
     wanted: impl Fn(&AgentInfo, Option<PackageType>, Option<Version>) -> Wanted,
-) -> Response {
+) -> Bytes {
     let mut orders: Vec<Checked<Accepted>> = Vec::with_capacity(ids.len());
     let (mut elsewhere, mut latest) = (HashMap::new(), Latest::default());
+    let mut kept = HashMap::new();
     for slice in ids.chunks(SLICE) {
         let fleet = Fleet::lookup(workshop, slice).await;
         let passed: Vec<Checked<(&AgentInfo, Wanted)>> = each(slice, |id| {
@@ -134,57 +133,81 @@ async fn create(
             Ok((agent, wanted(agent, own, fleet.manager)))
         });
         latest.ask(workshop, &passed).await;
-        let order = |(agent, wanted): (&AgentInfo, Wanted)| {
+        let mut order = |(agent, wanted): (&AgentInfo, Wanted)| {
             let wanted = check_version(&plan, fleet.manager, &latest, agent, wanted)?;
             let node = fleet.nodes.get(&agent.id).cloned();
-            Ok((keep(&plan, agent, &wanted)?, node, WishId::of(&wanted)))
+            keep(&plan, &mut kept, agent, wanted, node)
         };
         let slice = passed.into_iter();
-        orders.extend(slice.map(|asked| asked.map(|passed| passed.and_then(order))));
+        orders.extend(slice.map(|asked| asked.map(|passed| passed.and_then(&mut order))));
         elsewhere.extend(fleet.elsewhere);
     }
+    drop(kept);
     if let Some((agent, reason)) = elsewhere.iter().min() {
         warn!(%agent, reason, agents = elsewhere.len(), "agents of other nodes are refused");
     }
-    let mut response = match plan.dry_run {
-        true => dry_run::answer(workshop, read(orders)).await,
-        false => {
-            let response = answer(store(workshop, &plan, orders).await);
-            workshop.metrics.answered(&response);
-            response
+    let told = |item: Item| {
+        let refused = item.error.upgrade() == Some(UpgradeCode::AgentNotActive);
+        let agent = item.agent_id().filter(|_| refused);
+        match agent.and_then(|agent| elsewhere.get(&agent)) {
+            Some(reason) => item.because(reason),
+            None => item,
         }
     };
-    let refused = Some(UpgradeCode::AgentNotActive);
-    let items = response.data.iter_mut();
-    for item in items.filter(|item| item.error.upgrade() == refused) {
-        let reason = item.agent_id().and_then(|agent| elsewhere.get(&agent));
-        if let Some(reason) = reason {
-            *item = std::mem::take(item).because(reason);
-        }
+    if plan.dry_run {
+        let response = dry_run::answer(workshop, read(orders)).await;
+        return Response::printed(response.data.into_iter().map(told));
     }
-    response
+    let mut fates = store(workshop, &plan, orders).await;
+    fates.sort_by_key(|asked| asked.found.place());
+    let item = |asked: Asked<Fate>| {
+        let item = asked.found.item(asked.id);
+        workshop.metrics.answered(&item);
+        told(item)
+    };
+    Response::printed(fates.into_iter().map(item))
 }
 
-/// An agent that passed, what it is to get, the node that has it if that is another, and
-/// which wish that is.
-type Accepted = ((AgentId, KeptOrder), Option<Arc<str>>, WishId);
+/// An agent that passed, and what it is to get.
+struct Accepted {
+    agent: AgentId,
+    order: KeptOrder,
+    /// The node that has it, if that is another.
+    node: Option<Arc<str>>,
+    wish: WishId,
+}
 
+/// `known`: what agents before it are to get.
 fn keep(
     plan: &Plan,
+    known: &mut HashMap<Wanted, (WishId, KeptWish)>,
     agent: &AgentInfo,
-    wanted: &Wanted,
-) -> Result<(AgentId, KeptOrder), UpgradeCode> {
-    match KeptOrder::of_parts(agent, wanted, plan.installer.as_deref(), plan.force) {
-        Ok(kept) => Ok((agent.id, kept)),
-        Err(error) => {
-            error!(agent = %agent.id, %error, "an order cannot be stored");
-            Err(UpgradeCode::TaskManagerCommunication)
+    wanted: Wanted,
+    node: Option<Arc<str>>,
+) -> Result<Accepted, UpgradeCode> {
+    let unkept = |error: serde_json::Error| {
+        error!(agent = %agent.id, %error, "an order cannot be stored");
+        UpgradeCode::TaskManagerCommunication
+    };
+    let (wish, kept) = match known.entry(wanted) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(new) => {
+            let wanted = new.key();
+            let kept = KeptWish::of(wanted, plan.installer.as_deref(), plan.force);
+            let wish = WishId::of(wanted);
+            new.insert((wish, kept.map_err(unkept)?))
         }
-    }
+    };
+    Ok(Accepted {
+        agent: agent.id,
+        order: KeptOrder::of_parts(agent, kept).map_err(unkept)?,
+        node,
+        wish: *wish,
+    })
 }
 
 fn read(orders: Vec<Checked<Accepted>>) -> Vec<Checked<Order>> {
-    let read = |((_, kept), ..): Accepted| kept.read().map_err(|_| UpgradeCode::Unknown);
+    let read = |kept: Accepted| kept.order.read().map_err(|_| UpgradeCode::Unknown);
     let orders = orders.into_iter();
     orders
         .map(|asked| asked.map(|kept| kept.and_then(read)))
@@ -217,15 +240,14 @@ fn check_version(
 }
 
 fn new_task(workshop: &Workshop, plan: &Plan, accepted: Accepted) -> NewTask {
-    let ((agent, order), node, _) = accepted;
-    let node = node.as_deref().unwrap_or(workshop.node());
+    let node = accepted.node.as_deref().unwrap_or(workshop.node());
     NewTask {
-        agent,
+        agent: accepted.agent,
         node: node.to_owned(),
         module: task::UPGRADE_MODULE.to_owned(),
         command: plan.command.clone(),
         created: workshop.now(),
-        order: Some(order),
+        order: Some(accepted.order),
         exclusive: true,
         held: false,
         fence: None,
@@ -256,6 +278,15 @@ impl Fate {
             Self::Created(_) | Self::NotStored => 2,
         }
     }
+
+    fn item(self, id: AskedId) -> Item {
+        match self {
+            Self::Refused(code) => Item::upgrade(code, id),
+            Self::AlreadyUpgrading => Item::upgrade(UpgradeCode::AlreadyUpgrading, id),
+            Self::Created(task) => Item::created(id, task),
+            Self::NotStored => Item::upgrade(UpgradeCode::TaskManagerCommunication, id),
+        }
+    }
 }
 
 /// Stores the new tasks in one transaction and wakes the queue.
@@ -267,7 +298,7 @@ async fn store(
     let split = |order: Result<Accepted, UpgradeCode>| match order {
         Ok(order) => {
             // What another node carries out never comes into our queue.
-            let wish = order.1.is_none().then_some(order.2);
+            let wish = order.node.is_none().then_some(order.wish);
             (Ok(wish), Some(new_task(workshop, plan, order)))
         }
         Err(code) => (Err(code), None),
@@ -306,15 +337,4 @@ async fn store(
         (Ok(_), Some(Created::Fenced) | None) => Fate::NotStored,
     };
     stored.into_iter().map(|asked| asked.map(fate)).collect()
-}
-
-fn answer(mut fates: Vec<Asked<Fate>>) -> Response {
-    fates.sort_by_key(|asked| asked.found.place());
-    let item = |asked: Asked<Fate>| match asked.found {
-        Fate::Refused(code) => Item::upgrade(code, asked.id),
-        Fate::AlreadyUpgrading => Item::upgrade(UpgradeCode::AlreadyUpgrading, asked.id),
-        Fate::Created(task) => Item::created(asked.id, task),
-        Fate::NotStored => Item::upgrade(UpgradeCode::TaskManagerCommunication, asked.id),
-    };
-    Response::success(fates.into_iter().map(item).collect())
 }

@@ -19,7 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 use wpk_api::{
     Change, Changed, ObserverError, Revision, StoreResult, TaskObserver, TaskStore, UnixTime,
 };
-use wpk_wire::{Item, Response, Step, UpgradeCode};
+use wpk_wire::{Item, Step, UpgradeCode};
 
 use crate::membership::Membership;
 
@@ -204,14 +204,8 @@ impl Metrics {
         self.sent.inc_by(bytes);
     }
 
-    /// What an `upgrade` or `upgrade_custom` came to.
-    pub(crate) fn answered(&self, response: &Response) {
-        for item in &response.data {
-            self.item(item);
-        }
-    }
-
-    fn item(&self, item: &Item) {
+    /// What an `upgrade` or `upgrade_custom` came to, for one agent.
+    pub(crate) fn answered(&self, item: &Item) {
         match item.error.upgrade() {
             Some(UpgradeCode::Success) => drop(self.created.inc()),
             Some(code) => drop(

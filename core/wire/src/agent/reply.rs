@@ -125,7 +125,21 @@ fn parse_com(answer: &[u8], step: Step) -> Result<AgentReply, ReplyError> {
     })
 }
 
+/// The message of a good answer as agents print it, which is nearly every one.
+fn usual(answer: &[u8]) -> Option<&str> {
+    let message = answer
+        .strip_prefix(br#"{"error":0,"message":""#)?
+        .strip_suffix(br#"","data":[]}"#)?;
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
+    let message = message.iter().all(plain).then_some(message)?;
+    std::str::from_utf8(message).ok()
+}
+
 fn parse_json(answer: &[u8], step: Step) -> Result<AgentReply, ReplyError> {
+    if let Some(message) = usual(answer) {
+        let message = message.to_owned();
+        return Ok(AgentReply { message });
+    }
     let Ok(Value::Object(members)) = json::parse(answer) else {
         return Err(refused(answer, step));
     };

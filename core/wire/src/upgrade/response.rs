@@ -1,7 +1,7 @@
 //! Responses of the upgrade and task sockets: `{"error":E,"data":[...],"message":M}`
 //! with keys in this order and no white space (sections 2 and 3).
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -245,22 +245,38 @@ impl Response {
 
     /// The bytes of the payload.
     pub fn to_bytes(&self) -> Bytes {
-        // Most items are this short; the buffer grows for those that are not.
-        let mut out = Vec::with_capacity(64 + self.data.len() * 72);
-        out.extend_from_slice(b"{\"error\":");
-        number(&mut out, self.error.number().into());
-        out.extend_from_slice(b",\"data\":[");
-        for (index, item) in self.data.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            item.print(&mut out);
-        }
-        out.extend_from_slice(b"],\"message\":");
-        quote_into(&mut out, &self.message);
-        out.push(b'}');
-        Bytes::from(out)
+        print(self.error, &self.message, self.data.len(), self.data.iter())
     }
+
+    /// The bytes of an answer to a request that was understood. Each item is made when it
+    /// is printed, so that those of tens of thousands of agents are never there at a time.
+    pub fn printed(items: impl ExactSizeIterator<Item = Item>) -> Bytes {
+        let code = UpgradeCode::Success;
+        print(code.into(), code.text(), items.len(), items)
+    }
+}
+
+fn print(
+    error: Code,
+    message: &str,
+    count: usize,
+    items: impl Iterator<Item = impl Borrow<Item>>,
+) -> Bytes {
+    // Most items are this short; the buffer grows for those that are not.
+    let mut out = Vec::with_capacity(64 + count * 72);
+    out.extend_from_slice(b"{\"error\":");
+    number(&mut out, error.number().into());
+    out.extend_from_slice(b",\"data\":[");
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        item.borrow().print(&mut out);
+    }
+    out.extend_from_slice(b"],\"message\":");
+    quote_into(&mut out, message);
+    out.push(b'}');
+    Bytes::from(out)
 }
 
 fn member(out: &mut Vec<u8>, key: &str) {

@@ -1,8 +1,12 @@
 //! The tables: made once, whoever comes first, and refused where they are newer.
 
 use tokio::task::JoinSet;
-use wpk_api::{Revision, StoreError};
+use wpk_api::{
+    Attempt, AttemptChange, AttemptWrite, Created, DocumentWrite, Fence, NewDocument, NewTask,
+    Revision, StoreError, TaskId,
+};
 use wpk_testkit::PostgresServer;
+use wpk_testkit::store_suite::{START, upgrade};
 
 use crate::common::{agent, create, enter, open, settings};
 
@@ -28,7 +32,7 @@ async fn whoever_comes_first_makes_the_tables_and_a_newer_layout_is_refused() {
         panic!("{refused:?}");
     };
     assert!(
-        text.contains("layout 2") && text.contains("store.schema"),
+        text.contains("layout 3") && text.contains("store.schema"),
         "{text}"
     );
     // One that was open already writes nothing into tables that it does not know.
@@ -37,6 +41,59 @@ async fn whoever_comes_first_makes_the_tables_and_a_newer_layout_is_refused() {
         matches!(refused, Err(StoreError::Damaged(_))),
         "{refused:?}"
     );
+}
+
+/// What was made for a document before there were marks.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_the_layout_before_are_brought_up_to_date() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let settings = settings(&server, "former");
+    let store = open(&settings);
+    let new = NewDocument {
+        epoch: 1,
+        keeps_tasks: true,
+        text: String::new(),
+    };
+    let write = DocumentWrite {
+        key: "a".to_owned(),
+        expected: None,
+        becomes: Some(new),
+    };
+    store.write_documents(vec![write], None).await.unwrap();
+    let fence = Fence {
+        key: "a".to_owned(),
+        epoch: 1,
+        opens: START + 1,
+        closes: None,
+        mark: "lost".to_owned(),
+    };
+    let task = NewTask {
+        fence: Some(fence),
+        ..upgrade(1, "node01", START)
+    };
+    let created = store.create(vec![task]).await.unwrap();
+    assert_eq!(created, [Created::Task(TaskId(1))]);
+    drop(store);
+    server.sql(
+        "ALTER TABLE former.tasks DROP COLUMN fence_staged, DROP COLUMN fence_mark; \
+         UPDATE former.about SET layout = 1",
+    );
+    let store = open(&settings);
+    let found = store.attempts_of(&[TaskId(1)]).await.unwrap();
+    let known = |one: &Attempt| (one.opens, one.staged, one.mark.clone());
+    let known = found[0].as_ref().map(known);
+    assert_eq!(known, Some((START + 1, false, String::new())));
+    let change = AttemptChange::Mark("kept".to_owned());
+    let write = AttemptWrite {
+        task: TaskId(1),
+        change,
+    };
+    let applied = store.write_attempts(vec![write], None).await;
+    assert_eq!(applied, Ok(Some(1)));
+    let found = store.attempts_of(&[TaskId(1)]).await.unwrap();
+    assert_eq!(found[0].as_ref().map(|one| one.mark.as_str()), Some("kept"));
 }
 
 /// Readers of a node that is long gone keep nothing, and those of one that lives do.

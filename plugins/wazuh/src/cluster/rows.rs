@@ -327,7 +327,7 @@ fn put(
             task.module,
             task.command.as_str(),
             task.created,
-            task.order.as_ref().map(KeptOrder::as_str),
+            task.order.as_ref().map(KeptOrder::to_json),
             state.word(),
         ])
         .map(|_| ())

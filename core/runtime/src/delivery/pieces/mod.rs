@@ -8,6 +8,7 @@
 //! the room is needed, or nobody sends anything.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,13 +33,36 @@ const COMMAND_ROOM: usize = 512;
 const LEAST: u64 = 1 << 20;
 
 /// The commands of one file, in one form.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 struct Stream {
+    /// Of all that follows: it is asked for with each command.
+    hash: u64,
     sha1: Sha1,
     len: u64,
     name: String,
     form: CommandForm,
     chunk: usize,
+}
+
+impl Hash for Stream {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
+    }
+}
+
+impl Stream {
+    fn new(file: &WpkFile, form: CommandForm, chunk: usize) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (file.sha1, file.len, &file.name, form, chunk).hash(&mut hasher);
+        Self {
+            hash: hasher.finish(),
+            sha1: file.sha1,
+            len: file.len,
+            name: file.name.clone(),
+            form,
+            chunk,
+        }
+    }
 }
 
 /// Which commands: `pieces` of them, from the `number`th group of as many on.
@@ -119,13 +143,7 @@ impl Pieces {
         Sender {
             pieces: self,
             file,
-            stream: Arc::new(Stream {
-                sha1: file.sha1,
-                len: file.len,
-                name: file.name.clone(),
-                form,
-                chunk,
-            }),
+            stream: Arc::new(Stream::new(file, form, chunk)),
         }
     }
 

@@ -85,6 +85,7 @@ impl StateCounts {
 
     /// All agents.
     pub fn all(&self) -> u64 {
-        AgentState::ALL.iter().map(|state| self.of(*state)).sum()
+        let states = AgentState::ALL.iter();
+        states.fold(0, |sum, state| sum.saturating_add(self.of(*state)))
     }
 }

@@ -109,8 +109,10 @@ impl Tallied {
 
     /// All agents.
     pub fn agents(&self) -> u64 {
-        let told: u64 = self.kinds.iter().map(|kind| kind.agents).sum();
-        told.saturating_add(self.other_agents)
+        let kinds = self.kinds.iter();
+        kinds.fold(self.other_agents, |sum, kind| {
+            sum.saturating_add(kind.agents)
+        })
     }
 }
 
