@@ -45,8 +45,8 @@ fn lines(told: &Explained) -> Vec<String> {
     ];
     let mut changes = told.changes.iter();
     if let Some(first) = changes.next() {
-        lines.push(format!("  this changes when {}", clean(first)));
-        lines.extend(changes.map(|next| format!("                 or {}", clean(next))));
+        lines.push(format!("  what would change it: {}", clean(first)));
+        lines.extend(changes.map(|next| format!("                    or: {}", clean(next))));
     }
     let mut say = |what: &str, text: String| lines.push(format!("  {what:<12}{text}"));
     if let Some(version) = &told.version {

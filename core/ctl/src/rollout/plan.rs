@@ -60,7 +60,8 @@ pub(super) async fn apply(
         out.line("Nothing is to be changed.")?;
         return Ok(Ending::Well);
     }
-    if !args.yes && !agreed(&args.file)? {
+    // With --yes the manager says itself why it does not.
+    if !args.yes && (!can_be_applied(&planned) || !agreed(&args.file)?) {
         out.line("Nothing was applied.")?;
         return Ok(Ending::Badly);
     }
@@ -112,6 +113,14 @@ fn agreed(file: &Path) -> Result<bool, CtlError> {
 /// Whether nothing keeps one of its rollouts from starting.
 fn starts(planned: &Planned) -> bool {
     planned.rollouts.iter().all(|one| one.problems.is_empty())
+}
+
+/// Whether nothing keeps what it begins or changes from starting; the manager refuses it
+/// otherwise.
+fn can_be_applied(planned: &Planned) -> bool {
+    let rollouts = planned.rollouts.iter();
+    let mut touched = rollouts.filter(|one| one.what != PlannedChange::Unchanged);
+    touched.all(|one| one.problems.is_empty())
 }
 
 fn show(planned: &Planned, out: &Output) -> Result<(), CtlError> {

@@ -152,7 +152,10 @@ fn the_exit_status_is_true_to_what_is_told() {
                 told.planner.stale_since = Some(NOW - 90);
                 told.planner.node = None;
             }
-            "stuck" => told.problems = vec!["which version is in the file is not known".into()],
+            "stuck" => {
+                told.problems = vec!["which version is in the file is not known".into()];
+                told.reason = Some("which version is in the file is not known".into());
+            }
             _ => {}
         }
         Some(vec![told.to_item()])
@@ -263,8 +266,8 @@ fn an_agent_is_explained() {
         "\
 agent 007 (web) in rollout prod: waiting
   because the window of site lyon opens at 2026-11-30T21:00:00Z
-  this changes when the window opens
-                 or an operator skips it
+  what would change it: the window opens
+                    or: an operator skips it
   runs        v4.9.0
   connection  active
   wave        canary

@@ -183,3 +183,19 @@ fn nothing_is_applied_before_somebody_says_yes() {
     }
     assert_eq!(manager.asked("rollout_apply").len(), 1);
 }
+
+#[test]
+fn nobody_is_asked_about_what_could_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = answering(&dir, |command, _| {
+        let mut plan = planned(PlannedChange::Begins);
+        plan.rollouts[0].problems = vec!["wave canary has 3 agents".into()];
+        (command == "rollout_plan").then(|| vec![plan.to_item()])
+    });
+    let file = definition(&dir);
+    let terminal = Terminal::start(&manager, 80, 24, &["rollout", "apply", &file]);
+    let (text, status) = terminal.end();
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("cannot start: wave canary has 3"), "{text}");
+    assert!(!text.contains("[y/N]"), "{text}");
+}

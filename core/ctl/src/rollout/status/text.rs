@@ -63,7 +63,9 @@ pub(super) fn title(status: &StatusOfRollout) -> String {
 /// What somebody should look at.
 pub(super) fn warnings(status: &StatusOfRollout) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(reason) = &status.reason {
+    // Why it cannot start is told once.
+    let reason = status.reason.as_ref();
+    if let Some(reason) = reason.filter(|reason| !status.problems.contains(reason)) {
         lines.push(format!("{}: {}", status.state, clean(reason)));
     }
     for problem in &status.problems {
