@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use tracing::{info, warn};
 use wpk_api::{
     AgentId, AgentInfo, AttemptChange, AttemptWrite, Command, Created, Fence, Guard, KeptOrder,
-    NewTask, StoreResult, Target, TaskId, UnixTime, Version, Wanted, WantedFile, WantedRelease,
+    KeptWish, NewTask, StoreResult, Target, TaskId, UnixTime, Version, Wanted, WantedFile,
+    WantedRelease,
 };
 use wpk_rollout::{Action, Desired, Document, OpenedWave, Permit, Plan, RolloutKey};
 use wpk_wire::task::UPGRADE_MODULE;
@@ -355,7 +356,8 @@ fn task(
             }),
         ),
     };
-    let order = match KeptOrder::of_parts(info, &wanted, None, false) {
+    let kept = KeptWish::of(&wanted, None, false);
+    let order = match kept.and_then(|kept| KeptOrder::of_parts(info, &kept)) {
         Ok(order) => order,
         Err(error) => {
             warn!(agent = %wish.agent, %error, "an order cannot be stored");

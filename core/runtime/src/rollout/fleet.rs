@@ -36,6 +36,11 @@ impl Fleet {
         self.read.map_or_else(Instant::now, |read| read + every)
     }
 
+    /// Whether it is time; it is until it was read for the first time.
+    fn is_due(&self, now: Instant) -> bool {
+        self.read.is_none() || now >= self.due()
+    }
+
     /// Reads it if it is time; whether anything changed.
     ///
     /// # Errors
@@ -46,7 +51,7 @@ impl Fleet {
         labels: &BTreeMap<AgentId, Labels>,
     ) -> Result<bool, DirectoryError> {
         let begun = Instant::now();
-        if begun < self.due() {
+        if !self.is_due(begun) {
             return Ok(false);
         }
         let agents = read(sources, labels).await?;
