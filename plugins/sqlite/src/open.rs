@@ -47,10 +47,11 @@ pub(crate) fn writer(file: &Path) -> Result<(Connection, Place, Lock), StoreErro
             )));
         }
         // FULL: a commit is on disk when it returns. The log is cut back after
-        // a large transaction, so that it does not keep its largest size.
+        // a large transaction, so that it does not keep its largest size. Who puts it back
+        // into the file is the thread that writes, when nobody waits for it.
         connection.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; \
-             PRAGMA cache_size = -4000;",
+             PRAGMA cache_size = -4000; PRAGMA wal_autocheckpoint = 0;",
         )?;
         schema::create(&connection)?;
         Ok(connection)

@@ -24,6 +24,9 @@ pub(crate) const WAITING: usize = 1024;
 /// Calls in one write transaction.
 const WRITES_AT_ONCE: usize = 256;
 
+/// Pages in the log from which on it is put back into the file.
+const LOG_PAGES: i64 = 1000;
+
 /// Calls in one read transaction; few, so that several readers share a crowd.
 const READS_AT_ONCE: usize = 32;
 
@@ -147,6 +150,22 @@ impl Writer {
             batch.retain(|call| call.wanted());
             self.carry_out(&mut batch);
             batch.into_iter().for_each(Call::answer);
+            self.put_log_back();
+        }
+    }
+
+    /// Puts what is in the log into the file, once it is much. SQLite itself would do so at
+    /// the end of a commit, while the callers wait.
+    fn put_log_back(&self) {
+        let look = || -> Result<bool, Fault> {
+            let mut look = prepared(&self.connection, "PRAGMA wal_checkpoint(NOOP)")?;
+            let (pages, back) =
+                look.query_row([], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
+            Ok(pages >= LOG_PAGES && back < pages)
+        };
+        // A log that cannot be looked at now is looked at after the next commit.
+        if look().unwrap_or(false) {
+            self.make_room();
         }
     }
 
