@@ -37,6 +37,7 @@ mod schema;
 mod settings;
 mod store;
 mod tls;
+mod together;
 mod work;
 
 pub use plugin::plugin;

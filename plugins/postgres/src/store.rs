@@ -23,6 +23,7 @@ use crate::place::Place;
 use crate::pool::Values;
 use crate::rows::count;
 use crate::settings::Settings;
+use crate::together::Creates;
 use crate::work::shut_out;
 use crate::{attempts, begin, create, documents, ends, entries, moves, read, readers};
 
@@ -31,7 +32,8 @@ use crate::{attempts, begin, create, documents, ends, entries, moves, read, read
 /// Nothing is connected before the first call, and what breaks later is made anew by the
 /// next: the database may come and go.
 pub struct PostgresStore {
-    database: Database,
+    database: Arc<Database>,
+    creates: Creates,
     lease: Duration,
     listener: Listener,
 }
@@ -58,8 +60,10 @@ impl PostgresStore {
             false => None,
         };
         let own = Arc::new(Mutex::new(None));
+        let database = Arc::new(Database::new(place, settings, Arc::clone(&own))?);
         Ok(Self {
-            database: Database::new(place, settings, Arc::clone(&own))?,
+            creates: Creates::start(Arc::clone(&database)),
+            database,
             lease: settings.lease.0,
             listener: Listener::start(listens, settings.schema.clone(), own),
         })
@@ -197,9 +201,7 @@ impl TaskStore for PostgresStore {
     }
 
     async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
-        write!(&self.database, tasks.len(), |work| create::create(
-            &mut work, &tasks
-        ))
+        self.creates.create(&self.database, tasks).await
     }
 
     async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {

@@ -13,14 +13,8 @@ use crate::read;
 use crate::statement::prepared;
 
 /// A task was created.
-pub(crate) fn created(connection: &Connection, id: TaskId) -> Result<(), Fault> {
-    prepared(
-        connection,
-        "INSERT INTO WPKD_CHANGES (TASK_ID, STATUS) VALUES (?1, 'Pending')",
-    )?
-    .execute([id.0])?;
-    Ok(())
-}
+pub(crate) const CREATED: &str =
+    "INSERT INTO WPKD_CHANGES (TASK_ID, STATUS) VALUES (?1, 'Pending')";
 
 /// A task is as it is now.
 pub(crate) fn changed(connection: &Connection, id: TaskId) -> Result<(), Fault> {
@@ -55,12 +49,12 @@ pub(crate) fn deleted(connection: &Connection, id: TaskId) -> Result<(), Fault> 
     let was = read::by_id(connection, id)?;
     let was = was.map(|task| serde_json::to_string(&task)).transpose();
     let was = was.map_err(|error| Fault::Nonsense(format!("task {id} cannot be kept: {error}")))?;
-    prepared(connection, "INSERT INTO WPKD_CHANGES (TASK_ID) VALUES (?1)")?.execute([id.0])?;
-    prepared(
-        connection,
+    for sql in [
         "UPDATE WPKD_CHANGES SET GONE = ?2 WHERE TASK_ID = ?1",
-    )?
-    .execute(params![id.0, was])?;
+        "INSERT INTO WPKD_CHANGES (TASK_ID, GONE) VALUES (?1, ?2)",
+    ] {
+        prepared(connection, sql)?.execute(params![id.0, was])?;
+    }
     Ok(())
 }
 
@@ -85,16 +79,31 @@ fn gone(value: ValueRef<'_>) -> Option<Task> {
     serde_json::from_str(&read::text(value)?).ok()
 }
 
+/// Of what another program deleted nothing in the feed tells: only looking through all of it
+/// finds that.
+const LOST: &str = "DELETE FROM WPKD_CHANGES WHERE REVISION <= ?1 AND NOT EXISTS (\
+        SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_CHANGES.TASK_ID) AND NOT EXISTS (\
+        SELECT 1 FROM WPKD_CHANGES g WHERE g.TASK_ID = WPKD_CHANGES.TASK_ID \
+        AND g.STATUS IS NULL) \
+    AND REVISION < (SELECT max(REVISION) FROM WPKD_CHANGES)";
+
+/// The tasks whose deletion was passed, and with them all that was told of them before.
+pub(crate) const GONE: &str = "DELETE FROM WPKD_CHANGES WHERE TASK_ID IN (\
+        SELECT g.TASK_ID FROM WPKD_CHANGES g WHERE g.STATUS IS NULL AND g.REVISION <= ?1) \
+    AND REVISION <= ?1 AND NOT EXISTS (\
+        SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_CHANGES.TASK_ID) \
+    AND REVISION < (SELECT max(REVISION) FROM WPKD_CHANGES)";
+
+/// Forgets what other programs deleted while the file was closed.
+pub(crate) fn heal(connection: &Connection) -> Result<(), Fault> {
+    prepared(connection, LOST)?.execute([passed(connection)?])?;
+    Ok(())
+}
+
 /// Forgets deletions that every reader has heard of.
 pub(crate) fn forget_deleted(connection: &Connection) -> Result<(), Fault> {
     let passed = passed(connection)?;
-    prepared(
-        connection,
-        "DELETE FROM WPKD_CHANGES WHERE REVISION <= ?1 AND NOT EXISTS (\
-             SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_CHANGES.TASK_ID) \
-         AND REVISION < (SELECT max(REVISION) FROM WPKD_CHANGES)",
-    )?
-    .execute([passed])?;
+    prepared(connection, GONE)?.execute([passed])?;
     prepared(
         connection,
         "DELETE FROM WPKD_IMPORTED WHERE NOT EXISTS (\

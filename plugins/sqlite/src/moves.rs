@@ -361,6 +361,7 @@ mod tests {
             (read::BEGUN_AFTER, "WPKD_TASKS_AGENT"),
             (crate::orphans::ORPHANS, "WPKD_TASKS_WORK"),
             (crate::fenced::STAGING, "WPKD_ORDERS_WAITING"),
+            (crate::feed::GONE, "WPKD_CHANGES_GONE"),
             (crate::attempts::ATTEMPTS, "WPKD_FENCES_KEY"),
             (crate::attempts::ATTEMPT, "INTEGER PRIMARY KEY"),
             (crate::fenced::FENCED, "WPKD_FENCES_KEY"),

@@ -2,7 +2,7 @@
 //! not get slower with history. Whoever makes or deletes tasks says so here, in the same
 //! transaction.
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use wpk_api::{AgentId, TaskId};
 
 use crate::fault::Fault;
@@ -43,13 +43,9 @@ pub(crate) fn made(connection: &Connection, first: TaskId) -> Result<(), Fault> 
 
 /// A task of an agent was made, under whatever id, or deleted.
 pub(crate) fn look_up(connection: &Connection, agent: AgentId) -> Result<(), Fault> {
-    look_up_number(connection, agent.get().into())
-}
-
-fn look_up_number(connection: &Connection, agent: i64) -> Result<(), Fault> {
-    if prepared(connection, LOOKED_UP)?.execute([agent])? == 0 {
+    if prepared(connection, LOOKED_UP)?.execute([agent.get()])? == 0 {
         let sql = "DELETE FROM WPKD_NEWEST WHERE AGENT_ID = ?1";
-        prepared(connection, sql)?.execute(params![agent])?;
+        prepared(connection, sql)?.execute([agent.get()])?;
     }
     Ok(())
 }
@@ -60,8 +56,9 @@ pub(crate) fn many_are_gone(connection: &Connection) -> Result<(), Fault> {
     let agents: Vec<i64> = stale
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
+    let mut look_up = prepared(connection, LOOKED_UP)?;
     for agent in agents {
-        look_up_number(connection, agent)?;
+        look_up.execute([agent])?;
     }
     Ok(())
 }

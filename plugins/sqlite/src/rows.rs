@@ -2,7 +2,7 @@
 //! per agent, withdrawn, purged. Each function is the body of one call of
 //! [`wpk_api::TaskStore`], as in [`crate::moves`].
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use wpk_api::{AgentId, Created, Guard, NewTask, TaskId, UnixTime};
 
 use crate::fault::Fault;
@@ -37,6 +37,22 @@ const GIVES_WAY: &str = "SELECT TASK_ID FROM TASKS t WHERE TASK_ID = ?1 AND STAT
     AND NOT EXISTS (SELECT 1 FROM WPKD_ORDERS o WHERE o.TASK_ID = t.TASK_ID AND o.OURS <> 0) \
     AND NOT EXISTS (SELECT 1 FROM WPKD_HELD h WHERE h.TASK_ID = t.TASK_ID)";
 
+/// What is old, by two indexes of what keeps it: of an agent's history nothing else is
+/// looked at.
+pub(crate) const OLD: &str = "SELECT t.TASK_ID FROM TASKS t WHERE t.TASK_ID > ?1 AND ifnull(t.CREATE_TIME, 0) <= ?2 \
+     AND ifnull(t.STATUS, '') NOT IN ('Pending', 'In progress') AND NOT EXISTS (\
+         SELECT 1 FROM TASKS o WHERE o.STATUS IN ('Pending', 'In progress') \
+         AND o.STATUS = 'In progress' AND o.AGENT_ID = t.AGENT_ID AND o.TASK_ID < t.TASK_ID) \
+     AND NOT EXISTS (\
+         SELECT 1 FROM TASKS o WHERE o.STATUS = 'Timeout' AND o.AGENT_ID = t.AGENT_ID \
+         AND o.TASK_ID < t.TASK_ID AND (ifnull(o.CREATE_TIME, 0) > ?2 OR EXISTS (\
+             SELECT 1 FROM WPKD_FENCES f JOIN WPKD_DOCUMENTS d ON d.KEY = f.KEY \
+             WHERE f.TASK_ID = o.TASK_ID AND d.KEEPS_TASKS <> 0))) \
+     AND NOT EXISTS (\
+         SELECT 1 FROM WPKD_FENCES f JOIN WPKD_DOCUMENTS d ON d.KEY = f.KEY \
+         WHERE f.TASK_ID = t.TASK_ID AND d.KEEPS_TASKS <> 0) \
+     ORDER BY t.TASK_ID LIMIT ?3";
+
 /// See [`wpk_api::TaskStore::create_guarded`].
 pub(crate) fn create_guarded(
     connection: &Connection,
@@ -49,10 +65,44 @@ pub(crate) fn create_guarded(
     }
 }
 
+/// What every new task needs, made ready once for a call.
+struct Making<'c> {
+    live: CachedStatement<'c>,
+    task: CachedStatement<'c>,
+    order: CachedStatement<'c>,
+    change: CachedStatement<'c>,
+    occupy: CachedStatement<'c>,
+}
+
+impl<'c> Making<'c> {
+    fn new(connection: &'c Connection) -> Result<Self, Fault> {
+        let ready = |sql| prepared(connection, sql);
+        Ok(Self {
+            live: ready(LIVE_OF)?,
+            // No LAST_UPDATE_TIME and no ERROR_MESSAGE: NULL until there is one.
+            task: ready(
+                "INSERT INTO TASKS (AGENT_ID, NODE, MODULE, COMMAND, CREATE_TIME, STATUS) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, 'Pending')",
+            )?,
+            order: ready(
+                "INSERT OR REPLACE INTO WPKD_ORDERS (TASK_ID, TASK_ORDER) VALUES (?1, ?2)",
+            )?,
+            change: ready(feed::CREATED)?,
+            occupy: ready(OCCUPY)?,
+        })
+    }
+
+    fn live_task(&mut self, agent: AgentId) -> Result<Option<TaskId>, Fault> {
+        let found = self.live.query_row([agent.get()], |row| row.get(0));
+        Ok(found.optional()?.map(TaskId))
+    }
+}
+
 pub(crate) fn create(connection: &Connection, tasks: &[NewTask]) -> Result<Vec<Created>, Fault> {
+    let mut making = Making::new(connection)?;
     let created: Vec<Created> = tasks
         .iter()
-        .map(|task| create_one(connection, task))
+        .map(|task| create_one(connection, &mut making, task))
         .collect::<Result<_, _>>()?;
     let first = created.iter().find_map(|one| match one {
         Created::Task(id) => Some(*id),
@@ -64,25 +114,23 @@ pub(crate) fn create(connection: &Connection, tasks: &[NewTask]) -> Result<Vec<C
     Ok(created)
 }
 
-fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault> {
+fn create_one(
+    connection: &Connection,
+    making: &mut Making<'_>,
+    task: &NewTask,
+) -> Result<Created, Fault> {
     if let Some(fence) = &task.fence
         && !documents::lets_through(connection, fence)?
     {
         return Ok(Created::Fenced);
     }
-    if task.exclusive && live_task(connection, task.agent)?.is_some() {
+    if task.exclusive && making.live_task(task.agent)?.is_some() {
         withdraw(connection, &waiting_elsewhere(connection, task)?)?;
-        if let Some(live) = live_task(connection, task.agent)? {
+        if let Some(live) = making.live_task(task.agent)? {
             return Ok(Created::AlreadyLive(live));
         }
     }
-    prepared(
-        connection,
-        // No LAST_UPDATE_TIME and no ERROR_MESSAGE: NULL until there is one.
-        "INSERT INTO TASKS (AGENT_ID, NODE, MODULE, COMMAND, CREATE_TIME, STATUS) \
-         VALUES (?1, ?2, ?3, ?4, ?5, 'Pending')",
-    )?
-    .execute(params![
+    making.task.execute(params![
         task.agent.get(),
         task.node,
         task.module,
@@ -91,11 +139,7 @@ fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault>
     ])?;
     let id = TaskId(connection.last_insert_rowid());
     if let Some(order) = &task.order {
-        prepared(
-            connection,
-            "INSERT OR REPLACE INTO WPKD_ORDERS (TASK_ID, TASK_ORDER) VALUES (?1, ?2)",
-        )?
-        .execute(params![id.0, order.to_json()])?;
+        making.order.execute(params![id.0, order.to_json()])?;
     }
     if task.held {
         prepared(
@@ -107,10 +151,8 @@ fn create_one(connection: &Connection, task: &NewTask) -> Result<Created, Fault>
     if let Some(fence) = &task.fence {
         documents::made_for(connection, id, fence)?;
     }
-    feed::created(connection, id)?;
-    if task.exclusive
-        && prepared(connection, OCCUPY)?.execute(params![task.agent.get(), id.0])? != 1
-    {
+    making.change.execute([id.0])?;
+    if task.exclusive && making.occupy.execute(params![task.agent.get(), id.0])? != 1 {
         return Err(Fault::Nonsense(format!(
             "agent {} has a live task in WPKD_LIVE that TASKS does not know as its",
             task.agent
@@ -125,13 +167,6 @@ fn waiting_elsewhere(connection: &Connection, task: &NewTask) -> Result<Vec<Task
     let mut waiting = prepared(connection, WAITING_ELSEWHERE)?;
     let ids = ids(&mut waiting, params![task.agent.get(), task.node])?;
     Ok(ids)
-}
-
-fn live_task(connection: &Connection, agent: AgentId) -> Result<Option<TaskId>, Fault> {
-    let found = prepared(connection, LIVE_OF)?
-        .query_row([agent.get()], |row| row.get(0).map(TaskId))
-        .optional()?;
-    Ok(found)
 }
 
 /// The agent may have another live task.
@@ -173,20 +208,7 @@ pub(crate) fn withdraw(connection: &Connection, tasks: &[TaskId]) -> Result<u64,
 
 /// In rounds, so that memory does not grow with the number of old tasks.
 pub(crate) fn purge(connection: &Connection, created_until: UnixTime) -> Result<u64, Fault> {
-    let mut old = prepared(
-        connection,
-        "SELECT t.TASK_ID FROM TASKS t WHERE t.TASK_ID > ?1 AND ifnull(t.CREATE_TIME, 0) <= ?2 \
-         AND ifnull(t.STATUS, '') NOT IN ('Pending', 'In progress') AND NOT EXISTS (\
-             SELECT 1 FROM TASKS o WHERE o.AGENT_ID = t.AGENT_ID AND o.TASK_ID < t.TASK_ID \
-             AND (o.STATUS = 'In progress' \
-                  OR o.STATUS = 'Timeout' AND (ifnull(o.CREATE_TIME, 0) > ?2 OR EXISTS (\
-                      SELECT 1 FROM WPKD_FENCES f JOIN WPKD_DOCUMENTS d ON d.KEY = f.KEY \
-                      WHERE f.TASK_ID = o.TASK_ID AND d.KEEPS_TASKS <> 0)))) \
-         AND NOT EXISTS (\
-             SELECT 1 FROM WPKD_FENCES f JOIN WPKD_DOCUMENTS d ON d.KEY = f.KEY \
-             WHERE f.TASK_ID = t.TASK_ID AND d.KEEPS_TASKS <> 0) \
-         ORDER BY t.TASK_ID LIMIT ?3",
-    )?;
+    let mut old = prepared(connection, OLD)?;
     let (mut deleted, mut after) = (0, i64::MIN);
     loop {
         let round = ids(&mut old, params![after, created_until, PURGE_ROUND])?;

@@ -22,7 +22,7 @@
 //!   for one.
 //! - `WPKD_NEWEST`: the newest upgrade task of each agent.
 //! - `WPKD_METADATA`: the version of these tables, and of the newest document.
-//! - three indexes on `TASKS`. They and the tables are all that is added, no
+//! - four indexes on `TASKS`. They and the tables are all that is added, no
 //!   triggers: whoever goes back to the built-in module may drop them or not.
 //!
 //! Layout 1 (the first release) had no timeline and no feed, and forgot the
@@ -37,7 +37,7 @@ use rusqlite::{Connection, OptionalExtension};
 use wpk_sqlite_file::tasks::{columns_of, missing};
 
 use crate::fault::Fault;
-use crate::newest;
+use crate::{feed, newest};
 
 /// Files up to this size, in bytes, are looked through when opened; longer ones
 /// would hold up the start.
@@ -125,6 +125,8 @@ CREATE TABLE IF NOT EXISTS WPKD_NEWEST (
 CREATE INDEX IF NOT EXISTS WPKD_TASKS_AGENT ON TASKS (AGENT_ID);
 CREATE INDEX IF NOT EXISTS WPKD_TASKS_LIVE ON TASKS (AGENT_ID)
     WHERE STATUS IN ('Pending', 'In progress');
+CREATE INDEX IF NOT EXISTS WPKD_TASKS_SILENT ON TASKS (AGENT_ID) WHERE STATUS = 'Timeout';
+CREATE INDEX IF NOT EXISTS WPKD_CHANGES_GONE ON WPKD_CHANGES (REVISION) WHERE STATUS IS NULL;
 CREATE INDEX IF NOT EXISTS WPKD_TASKS_WORK ON TASKS (STATUS, NODE)
     WHERE STATUS IN ('Pending', 'In progress');
 ";
@@ -259,6 +261,7 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Fault> {
     transaction.execute_batch(AWAITED)?;
     transaction.execute_batch(HEAL)?;
     newest::heal(&transaction)?;
+    feed::heal(&transaction)?;
     transaction.commit()?;
     Ok(())
 }
