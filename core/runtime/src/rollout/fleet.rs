@@ -30,15 +30,10 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// When it is to be read again.
-    pub(super) fn due(&self) -> Instant {
+    /// When it is to be read again; `None`: it never was.
+    pub(super) fn due(&self) -> Option<Instant> {
         let every = (self.took * SHARE).clamp(EVERY.0, EVERY.1);
-        self.read.map_or_else(Instant::now, |read| read + every)
-    }
-
-    /// Whether it is time; it is until it was read for the first time.
-    fn is_due(&self, now: Instant) -> bool {
-        self.read.is_none() || now >= self.due()
+        self.read.map(|read| read + every)
     }
 
     /// Reads it if it is time; whether anything changed.
@@ -51,7 +46,7 @@ impl Fleet {
         labels: &BTreeMap<AgentId, Labels>,
     ) -> Result<bool, DirectoryError> {
         let begun = Instant::now();
-        if !self.is_due(begun) {
+        if self.due().is_some_and(|due| begun < due) {
             return Ok(false);
         }
         let agents = read(sources, labels).await?;

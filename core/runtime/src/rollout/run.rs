@@ -108,7 +108,10 @@ impl Desk {
         let wake = &self.workshop.rollouts.wake;
         let (place, due) = {
             let eyes = self.workshop.rollouts.eyes.lock().await;
-            (eyes.tasks.place(), eyes.fleet.due())
+            (
+                eyes.tasks.place(),
+                eyes.fleet.due().unwrap_or_else(Instant::now),
+            )
         };
         let mut until = self.next.map_or(due, |next| next.min(due));
         if self.workshop.membership.is_shared() {

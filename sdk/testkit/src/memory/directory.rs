@@ -1,6 +1,7 @@
 //! A directory whose agents a test writes down.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -102,9 +103,8 @@ impl AgentDirectory for MemoryDirectory {
     ) -> Result<AgentPage, DirectoryError> {
         self.reach()?;
         let agents = self.agents();
-        let listed =
-            |id: &AgentId| *id != AgentId::MANAGER && after.is_none_or(|after| *id > after);
-        let mut rest = agents.iter().filter(|(id, _)| listed(id));
+        let after = Bound::Excluded(after.unwrap_or(AgentId::MANAGER));
+        let mut rest = agents.range((after, Bound::Unbounded));
         let page = rest.by_ref().take(limit);
         let agents = page.map(|(_, agent)| agent.clone()).collect();
         let more = rest.next().is_some();

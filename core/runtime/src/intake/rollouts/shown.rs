@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use wpk_api::{AgentId, StoreResult};
 use wpk_rollout::{
-    Agent, AgentState, Attempt, Counts, Desired, Document, Plan, RolloutState, RolloutStatus,
-    Verdict,
+    Agent, AgentState, Attempt, Counts, Desired, Document, Phase, Plan, RolloutState,
+    RolloutStatus, Verdict,
 };
 use wpk_wire::Refusal;
 use wpk_wire::own::rollout as wire;
@@ -98,6 +98,15 @@ pub(super) fn counts(counts: &Counts) -> wire::StateCounts {
 pub(super) fn agent_state(state: AgentState) -> wire::AgentState {
     // They have the same words, which a test holds.
     wire::AgentState::from_word(state.as_str()).unwrap_or_default()
+}
+
+/// The state of a rollout as it is stored: a halt that the planner is about to write down
+/// stops nothing yet.
+pub(super) fn state_of(document: &Document, status: &RolloutStatus) -> wire::RolloutState {
+    match (&document.facts.phase, &status.state) {
+        (Phase::Running, RolloutState::Halted(_)) => wire::RolloutState::Running,
+        (_, state) => rollout_state(state),
+    }
 }
 
 pub(super) fn rollout_state(state: &RolloutState) -> wire::RolloutState {

@@ -12,7 +12,7 @@ use wpk_wire::own::rollout::{
 use wpk_wire::{Refusal, Response};
 
 use super::refusals::of_store;
-use super::shown::{Now, counts, reason, rollout_state};
+use super::shown::{Now, counts, reason, state_of};
 use crate::workshop::Workshop;
 
 /// Answers `rollout_list`: the one that was applied last first.
@@ -53,7 +53,7 @@ fn item(document: &Document, status: &RolloutStatus) -> ListedRollout {
         name: (&*document.key.name).into(),
         generation: document.key.generation,
         order: document.order,
-        state: rollout_state(&status.state),
+        state: state_of(document, status),
         reason: reason(status),
         target: definition.target.map(|target| target.to_string().into()),
         file: definition.file.as_ref().map(Into::into),
@@ -84,7 +84,7 @@ pub(super) async fn status(workshop: &Workshop, asked: AskRollout) -> Result<Res
     let told = StatusOfRollout {
         name: (&*document.key.name).into(),
         generation: document.key.generation,
-        state: rollout_state(&status.state),
+        state: state_of(document, status),
         reason: reason(status),
         target: definition.target.map(|target| target.to_string().into()),
         file: definition.file.as_ref().map(Into::into),
