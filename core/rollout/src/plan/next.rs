@@ -90,7 +90,15 @@ impl Looker<'_, '_> {
             return wait(Reason::OtherTask(task));
         }
         if let Some(reason) = self.not_yet(place, clock) {
-            return wait(reason);
+            let stopped = matches!(reason, Reason::Paused | Reason::Halted);
+            return match failure {
+                // What stopped it is to be seen, and whom `retry` is for.
+                Some((_, cause)) if stopped && past.failed => {
+                    let tries_left = most.saturating_sub(tries);
+                    (AgentState::Failed { tries_left }, Reason::Failed(cause))
+                }
+                _ => wait(reason),
+            };
         }
         if let Some((at, cause)) = failure {
             let again = at.saturating_add(self.roll.document.definition.pause_after(tries));

@@ -73,6 +73,29 @@ fn a_wave_that_is_finished_and_failed_does_not_pass() {
     assert_eq!(world.begin_all(), []);
 }
 
+// Trap: a rollout that failures halted shows no failure, since those agents would be tried
+// again; whoever looks for them finds nobody to mend.
+#[test]
+fn who_halted_a_rollout_is_failed_until_another_try_is_asked_for() {
+    let mut world = World::new(20);
+    world.apply(&rollout(&[CANARY, REST]).replace("retries = 0", "retries = 2"));
+    world.settle();
+    let begun = world.begin_all();
+    begun[..2].iter().for_each(|task| world.fail(*task));
+    begun[2..].iter().for_each(|task| world.succeed(*task));
+    world.settle();
+    let plan = world.plan();
+    assert_eq!(plan.rollouts[0].counts.failed, 2);
+    let failed = plan.agents.iter().filter(|one| {
+        let again = matches!(
+            one.state,
+            wpk_rollout::AgentState::Failed { tries_left: 1.. }
+        );
+        again && matches!(one.reason, wpk_rollout::Reason::Failed(_))
+    });
+    assert_eq!(failed.count(), 2);
+}
+
 // Trap: exactly half may fail, and half of an odd number is rounded up; or the percent
 // is of those that are through.
 #[test]

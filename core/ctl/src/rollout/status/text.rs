@@ -162,9 +162,9 @@ pub(super) fn failure(failed: &FailedAgent) -> String {
     let at = failed.at;
     let at = at.map_or_else(String::new, |at| format!(", {}", time(at)));
     let again = match failed.tries_left {
-        0 => "",
-        1 => "; tried once more",
-        _ => "; tried again",
+        0 => String::new(),
+        1 => "; 1 try left".to_owned(),
+        left => format!("; {left} tries left"),
     };
     format!(
         "agent {}{}{wave}{at}: {}{again}",

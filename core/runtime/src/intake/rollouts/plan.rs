@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use wpk_api::Version;
 use wpk_api::settings::Problem;
-use wpk_api::words::clean;
+use wpk_api::words::{LONGEST_CAUSE, clean};
 use wpk_rollout::{
     Definition, Desired, Document, Name, Odds, Rehearsal, Summary, rehearse, summaries,
 };
@@ -75,14 +75,15 @@ fn wrong(problems: &[Problem]) -> Refusal {
     let told = problems.iter().take(MOST_PROBLEMS);
     let mut words: Vec<String> = told
         .map(|problem| match problem.key.as_str() {
-            "" => problem.message.clone(),
-            key => format!("{key} {}", problem.message),
+            "" => clean(&problem.message, LONGEST_CAUSE),
+            key => clean(&format!("{key} {}", problem.message), LONGEST_CAUSE),
         })
         .collect();
     if problems.len() > MOST_PROBLEMS {
         words.push(format!("and {} more", problems.len() - MOST_PROBLEMS));
     }
-    refused(clean(&words.join("; "), 16 << 10))
+    // A line each: they are read one after the other, with the file beside them.
+    refused(words.join("\n"))
 }
 
 pub(super) fn late(definition: &Definition, now: &View) -> Result<(), Refusal> {

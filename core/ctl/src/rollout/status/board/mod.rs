@@ -88,8 +88,8 @@ fn failed(failed: &FailedAgent) -> String {
         .at
         .map_or_else(String::new, |at| format!(", {}", time(at)));
     let again = match failed.tries_left {
-        0 => "",
-        _ => ", is tried again",
+        0 => String::new(),
+        left => format!(", tries left: {left}"),
     };
     let (agent, name, cause) = (failed.agent, named(&failed.name), clean(&failed.cause));
     format!("failed {agent}{name}: {cause} (wave{wave}{at}{again})")

@@ -91,8 +91,8 @@ canary [==============================================] 20/20
 rest   [===========-->!?                              ] 118/480, 2 failed, 4 may
   gate waits: 12 of 480 are running
 last   [                                              ] 0/100
-failed 012 web: no space left on device (wave rest, 2026/11/30 00:53:20 UTC, is…
-failed 007 web: wrong signature (wave rest, 2026/11/30 00:53:20 UTC, is tried a…
+failed 012 web: no space left on device (wave rest, 2026/11/30 00:53:20 UTC, tr…
+failed 007 web: wrong signature (wave rest, 2026/11/30 00:53:20 UTC, tries left…
 next in 2h 1m: the window of site lyon closes, 2026/11/30 02:54:21 UTC
 Ctrl-C leaves; the rollout goes on
 ",
@@ -133,8 +133,8 @@ canary [==================================================] 20/20
 rest   [============--->!?                                ] 118/480, 2 failed, 4 may
   gate waits: 12 of 480 are running
 last   [                                                  ] 0/100
-failed 012 web: no space left on device (wave rest, 2026/11/30 00:53:20 UTC, is tried again)
-failed 007 web: wrong signature (wave rest, 2026/11/30 00:53:20 UTC, is tried again)
+failed 012 web: no space left on device (wave rest, 2026/11/30 00:53:20 UTC, tries left: 1)
+failed 007 web: wrong signature (wave rest, 2026/11/30 00:53:20 UTC, tries left: 1)
 next in 2h 1m: the window of site lyon closes, 2026/11/30 02:54:21 UTC
 Ctrl-C leaves; the rollout goes on
 ",
@@ -151,7 +151,7 @@ rollout prod to v4.14.7: running
 agents: 138 succeeded, 30 soaking, 12 running, 317 waiting, 2 failed, 1 unknown
 rest   [===========-->!?                              ] 118/480, 2 failed, 4 may
 and 2 more waves
-failed 012 web: no space left on device (wave rest, 2026/11/30 00:53:20 UTC, is…
+failed 012 web: no space left on device (wave rest, 2026/11/30 00:53:20 UTC, tr…
 next in 2h 1m: the window of site lyon closes, 2026/11/30 02:54:21 UTC
 Ctrl-C leaves; the rollout goes on
 ",
