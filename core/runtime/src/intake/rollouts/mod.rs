@@ -21,6 +21,12 @@ use super::manage::administrators_only;
 use crate::rollout::Who;
 use crate::workshop::Workshop;
 
+// Wire and rollout do not know each other, and must mean the same.
+const _: () = assert!(
+    wpk_wire::own::rollout::LONGEST_DEFINITION == wpk_rollout::LONGEST_DEFINITION
+        && wpk_wire::own::rollout::LONGEST_NAME == wpk_rollout::LONGEST_NAME
+);
+
 /// Answers one of them.
 pub(super) async fn answer(
     workshop: &Workshop,
