@@ -9,7 +9,7 @@ use wpk_api::{AgentId, StoreError, StoreResult, TaskStore, UnixTime};
 use wpk_rollout::{Agent, Attempt, Desired, Inputs, Plan, plan};
 
 use super::book::{Book, Known};
-use super::fleet::Fleet;
+use super::fleet::{self, Fleet};
 use super::sources::Sources;
 use super::tasks::Tasks;
 
@@ -61,7 +61,9 @@ impl Eyes {
     /// Reads the agents and what is new of tasks, in this order: a permit of an epoch that
     /// is over cannot be used any more then.
     pub(super) async fn look(&mut self, sources: &Sources<'_>) -> StoreResult<View> {
-        match self.fleet.refresh(sources, &self.book.labels).await {
+        let desired = self.book.desired(&sources.releases);
+        let (labels, sites) = (&self.book.labels, &desired.sites);
+        match self.fleet.refresh(sources, labels, sites).await {
             Ok(changed) => {
                 self.news |= changed;
                 if self.directory.take().is_some() {
@@ -86,7 +88,7 @@ impl Eyes {
         followed?;
         let holds = self.book.holds.iter();
         Ok(View {
-            desired: Arc::new(self.book.desired(&sources.releases)),
+            desired: Arc::new(desired),
             agents,
             attempts: self.tasks.all(),
             holds: Arc::new(
@@ -112,10 +114,13 @@ impl View {
 
     /// The same with other documents.
     pub(crate) fn with(&self, desired: Desired) -> Self {
-        Self {
-            desired: Arc::new(desired),
-            ..self.clone()
+        let mut view = self.clone();
+        if desired.sites != self.desired.sites {
+            let agents = Arc::<Vec<Agent>>::make_mut(&mut view.agents);
+            fleet::place(agents, &desired.sites);
         }
+        view.desired = Arc::new(desired);
+        view
     }
 
     /// Plans, beside the threads that answer.

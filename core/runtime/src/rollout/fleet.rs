@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wpk_api::{AgentDetails, AgentId, AgentInfo, ConnectionStatus, DirectoryError, Labels};
-use wpk_rollout::{Agent, Member};
+use wpk_rollout::{Agent, Member, Sites};
 
 use super::sources::Sources;
 use crate::rules;
@@ -25,6 +25,8 @@ const MOST: usize = 1 << 20;
 #[derive(Default)]
 pub(super) struct Fleet {
     pub(super) agents: Arc<Vec<Agent>>,
+    /// In which of these each of them is.
+    sites: Sites,
     read: Option<Instant>,
     took: Duration,
 }
@@ -44,12 +46,18 @@ impl Fleet {
         &mut self,
         sources: &Sources<'_>,
         labels: &BTreeMap<AgentId, Labels>,
+        sites: &Sites,
     ) -> Result<bool, DirectoryError> {
+        if self.sites != *sites {
+            self.sites = sites.clone();
+            place(Arc::<Vec<Agent>>::make_mut(&mut self.agents), sites);
+        }
         let begun = Instant::now();
         if self.due().is_some_and(|due| begun < due) {
             return Ok(false);
         }
-        let agents = read(sources, labels).await?;
+        let mut agents = read(sources, labels).await?;
+        place(&mut agents, sites);
         self.took = begun.elapsed();
         self.read = Some(begun);
         let changed = *self.agents != agents;
@@ -62,6 +70,13 @@ impl Fleet {
     /// Labels changed: it is read again.
     pub(super) fn forget(&mut self) {
         self.read = None;
+    }
+}
+
+/// Writes into each agent in which site it is, which selectors ask for.
+pub(super) fn place(agents: &mut [Agent], sites: &Sites) {
+    for agent in agents {
+        sites.assign(&mut agent.member);
     }
 }
 

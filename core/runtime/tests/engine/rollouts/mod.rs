@@ -3,4 +3,5 @@
 mod fleet;
 mod gates;
 mod operators;
+mod sites;
 mod windows;
