@@ -19,6 +19,9 @@ if [ "${1-}" != "background" ]; then
     exit 0
 fi
 
+# How often one was begun here is counted in its log.
+echo "begun"
+
 # The rename makes the digit and its newline appear at once.
 report() {
     echo "result $1"

@@ -45,7 +45,8 @@ pub(crate) enum Fate {
     SignatureRefused,
 }
 
-const UBUNTU: System = System {
+/// A common one.
+pub(crate) const UBUNTU: System = System {
     platform: "ubuntu",
     major: "24",
     minor: "04",

@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use wpk_package::{PackageError, SignerError};
+use wpk_wire::Item;
 
 /// Why there is no table.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,13 @@ impl DemoError {
         Self::Io {
             what: what.to_string(),
             source,
+        }
+    }
+
+    pub(crate) fn answer(request: impl Display, answer: &[Item]) -> Self {
+        Self::Answer {
+            request: request.to_string(),
+            answer: format!("{answer:?}"),
         }
     }
 

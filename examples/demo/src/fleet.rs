@@ -1,28 +1,25 @@
 //! The agents: a home for each with what it is upgraded, and a `wpk-agent` process that
 //! runs there. Two of them are what is upgraded themselves.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Command;
-use wpk_api::{AgentId, Cause, ConnectionStatus, paths};
+use wpk_api::{AgentId, Cause};
 use wpk_testkit::process::Process;
 use wpk_testkit::wait_until;
-use wpk_wire::own::{ListAgents, ListedAgent};
-use wpk_wire::{Item, UpgradeRequest};
 
 use crate::agents::{CAST, Member, OLD};
 use crate::error::DemoError;
+use crate::home;
 use crate::manager::{Manager, end};
-use crate::packages::{Repository, install_old_program};
+use crate::packages::Repository;
 use crate::programs::{Programs, command_of, output_of};
 use crate::scratch::Scratch;
 
-/// How long all agents together may take to connect.
+/// How long an agent may take to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All running agents. Killed when dropped.
@@ -76,12 +73,7 @@ impl Fleet {
         for member in &CAST {
             let home = scratch.agent_home(member.name);
             let id = manager.enroll(programs, member.name, &home).await?;
-            prepare(&home, member, repository.trusted_by(member.fate)).map_err(|source| {
-                DemoError::io(
-                    format_args!("{}: cannot be prepared", home.display()),
-                    source,
-                )
-            })?;
+            home::prepare(&home, &member.system, repository.trusted_by(member.fate))?;
             let (before, mut command) = if member.fate.is_agents_own() {
                 // A copy of its own, which another process has written: this one may be
                 // starting a third at any moment, which would hold it open for writing.
@@ -90,11 +82,14 @@ impl Fleet {
                 output_of(&mut copy).await?;
                 (OLD.to_owned(), command_of(&agent_in(&home)))
             } else {
-                (ask_program(&home).await?, programs.command("wpk-agent"))
+                (
+                    home::ask_program(&home).await?,
+                    programs.command("wpk-agent"),
+                )
             };
             command
                 .arg("--config")
-                .arg(settings(&home))
+                .arg(home::settings(&home))
                 .env("WPK_AGENT_LOG", "info");
             let process = Process::start(command, scratch.log(member.name))
                 .map_err(|source| DemoError::io("wpk-agent cannot be started", source))?;
@@ -121,22 +116,7 @@ impl Fleet {
 
     /// Waits until the manager lists all of them as active.
     pub(crate) async fn wait_until_active(&self, manager: &Manager) -> Result<(), DemoError> {
-        let is_active = |item: &Item| {
-            let listed = ListedAgent::from_item(item)?;
-            (listed.connection == ConnectionStatus::Active).then_some(listed.agent)
-        };
-        let all = async || {
-            let request = UpgradeRequest::Own(ListAgents::default().into());
-            let items = manager.items(&request).await.ok()?;
-            let active: Vec<AgentId> = items.iter().filter_map(is_active).collect();
-            self.agents
-                .iter()
-                .all(|agent| active.contains(&agent.id))
-                .then_some(())
-        };
-        wait_until(PATIENCE, all)
-            .await
-            .ok_or_else(|| DemoError::late("not all agents were active", PATIENCE))
+        manager.wait_until_active(&self.ids()).await
     }
 
     /// Asks every program which version it is now. The endings are in the order
@@ -146,7 +126,7 @@ impl Fleet {
         for (agent, ending) in self.agents.iter().zip(endings) {
             let asked = match agent.member.fate.is_agents_own() {
                 true => ask_agent(&agent.home).await,
-                false => ask_program(&agent.home).await,
+                false => home::ask_program(&agent.home).await,
             };
             let to = match asked {
                 Ok(version) => version,
@@ -215,42 +195,6 @@ fn label(id: AgentId, member: &Member) -> String {
     format!("{id} {}", member.name)
 }
 
-/// The agent's settings, which enrolment began.
-fn settings(home: &Path) -> PathBuf {
-    home.join(paths::AGENT_SETTINGS)
-}
-
-/// Puts the old program into the home, the CA that the agent trusts, and the
-/// rest of its settings.
-fn prepare(home: &Path, member: &Member, trusted_ca: &str) -> io::Result<()> {
-    install_old_program(home)?;
-    fs::write(home.join(paths::CA_STORE), trusted_ca)?;
-    let system = &member.system;
-    // Real agents take their system from the machine, and report a result after
-    // 30 s; here six machines must fit into one, and nobody wants to wait.
-    let settings_text = format!(
-        r#"
-[agent]
-version_file = "VERSION"
-platform = "{platform}"
-os_version = "{major}.{minor}"
-os_major = "{major}"
-os_minor = "{minor}"
-arch = "{arch}"
-
-[upgrade]
-result_check = "100ms"
-notification_wait_start = "500ms"
-"#,
-        platform = system.platform,
-        major = system.major,
-        minor = system.minor,
-        arch = system.arch,
-    );
-    let mut file = OpenOptions::new().append(true).open(settings(home))?;
-    file.write_all(settings_text.as_bytes())
-}
-
 /// The copy of `wpk-agent` of a home whose agent is what is upgraded.
 fn agent_in(home: &Path) -> PathBuf {
     home.join("bin/wpk-agent")
@@ -261,7 +205,7 @@ async fn status(home: &Path) -> Result<Value, DemoError> {
     let mut command = command_of(&agent_in(home));
     command
         .arg("--config")
-        .arg(settings(home))
+        .arg(home::settings(home))
         .args(["status", "--json"]);
     let output = command
         .output()
@@ -285,12 +229,4 @@ async fn ask_agent(home: &Path) -> Result<String, DemoError> {
             (false, _) => "not running".to_owned(),
         },
     )
-}
-
-/// Really runs the program in an agent's home: which version is it?
-async fn ask_program(home: &Path) -> Result<String, DemoError> {
-    let mut command = Command::new(home.join("bin/sensor"));
-    command.arg("--version").kill_on_drop(true);
-    let printed = output_of(&mut command).await?;
-    Ok(printed.trim_end().to_owned())
 }

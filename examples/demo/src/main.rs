@@ -1,4 +1,5 @@
-//! One upgrade of eight agents, end to end: `cargo run --release -p demo`.
+//! One upgrade of eight agents, end to end: `cargo run --release -p demo`. With the word
+//! `rollout` after `--`, two rollouts to forty agents, which `rollout` tells.
 //!
 //! Everything is real: the manager `wpkd` as it runs without any configuration,
 //! eight `wpk-agent` processes that dial it over TLS, signed WPK files, an HTTP
@@ -15,12 +16,15 @@
 //! nothing is left behind, whatever happens.
 
 mod agents;
+mod args;
 mod error;
 mod fleet;
+mod home;
 mod manager;
 mod packages;
 mod programs;
 mod report;
+mod rollout;
 mod scratch;
 mod screen;
 mod signals;
@@ -29,6 +33,7 @@ mod watch;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::args::{USAGE, Wanted};
 use crate::error::DemoError;
 use crate::fleet::Fleet;
 use crate::manager::Manager;
@@ -41,8 +46,22 @@ use crate::signals::Signals;
 /// For everything but building the programs.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// What programs end with whose command line makes no sense.
+const USAGE_ERROR: u8 = 2;
+
 fn main() -> ExitCode {
-    match run() {
+    let wanted = match Wanted::read(std::env::args_os().skip(1)) {
+        Ok(Wanted::Help) => {
+            say(USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Ok(wanted) => wanted,
+        Err(error) => {
+            scold(format_args!("demo: {error}"));
+            return ExitCode::from(USAGE_ERROR);
+        }
+    };
+    match run(wanted) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -54,7 +73,7 @@ fn main() -> ExitCode {
 
 /// The demo between its first and its last step: what it needs is made, and
 /// taken away again however the story ends.
-fn run() -> Result<bool, DemoError> {
+fn run(wanted: Wanted) -> Result<bool, DemoError> {
     let programs = Programs::build()?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|source| DemoError::io("cannot start the async runtime", source))?;
@@ -65,8 +84,14 @@ fn run() -> Result<bool, DemoError> {
     let scratch = Scratch::new()?;
     programs::adopt_orphans()?;
     let ended = runtime.block_on(async {
+        let story = async {
+            match wanted {
+                Wanted::Rollout => rollout::story(&programs, &scratch).await,
+                _ => story(&programs, &scratch).await,
+            }
+        };
         tokio::select! {
-            ended = tokio::time::timeout(DEADLINE, story(&programs, &scratch)) => {
+            ended = tokio::time::timeout(DEADLINE, story) => {
                 ended.unwrap_or(Err(DemoError::Deadline(DEADLINE.as_secs())))
             }
             () = signals.wait() => Err(DemoError::Interrupted),

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use wpk_api::AgentId;
+use tokio::process::Command;
+use wpk_api::{AgentId, ConnectionStatus};
 use wpk_testkit::client::ask;
 use wpk_testkit::process::{Process, Signal};
+use wpk_testkit::wait_until;
+use wpk_wire::own::{ListAgents, ListedAgent, OwnRequest, RolloutRequest};
 use wpk_wire::{Item, Response, UpgradeRequest};
 
 use crate::error::DemoError;
@@ -15,6 +18,8 @@ use crate::scratch::Scratch;
 
 /// How long it may take to start, and to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long all agents together may take to connect.
+const CONNECTING: Duration = Duration::from_secs(30);
 
 /// A running manager. Killed when dropped.
 pub(crate) struct Manager {
@@ -28,8 +33,26 @@ impl Manager {
     /// its own agent channel, everything in one folder. Only its port is not
     /// the usual one, so that it gets in nobody's way.
     pub(crate) async fn start(programs: &Programs, scratch: &Scratch) -> Result<Self, DemoError> {
-        let home = scratch.manager_home();
+        Self::begin(programs.command("wpkd"), scratch).await
+    }
+
+    /// The same with a configuration file that names the repository at this address.
+    pub(crate) async fn start_with_repository(
+        programs: &Programs,
+        scratch: &Scratch,
+        url: &str,
+    ) -> Result<Self, DemoError> {
+        let file = scratch.path("wpkd.toml");
+        let text = format!("[[provider]]\ntype = \"repository\"\nurl = \"{url}\"\n");
+        std::fs::write(&file, text)
+            .map_err(|source| DemoError::io(file.display().to_string(), source))?;
         let mut command = programs.command("wpkd");
+        command.arg("--config").arg(file);
+        Self::begin(command, scratch).await
+    }
+
+    async fn begin(mut command: Command, scratch: &Scratch) -> Result<Self, DemoError> {
+        let home = scratch.manager_home();
         command
             .arg("--home")
             .arg(&home)
@@ -75,6 +98,15 @@ impl Manager {
         }
     }
 
+    /// The items of the answer to a request about rollouts.
+    pub(crate) async fn ask_rollout(
+        &self,
+        request: impl Into<RolloutRequest>,
+    ) -> Result<Vec<Item>, DemoError> {
+        let request = UpgradeRequest::Own(OwnRequest::Rollout(request.into()));
+        self.items(&request).await
+    }
+
     /// Enrolls an agent with the administrator's tool, which also makes the
     /// agent's home. Returns the agent's id.
     pub(crate) async fn enroll(
@@ -83,11 +115,10 @@ impl Manager {
         name: &str,
         home: &Path,
     ) -> Result<AgentId, DemoError> {
-        let mut command = programs.command("wpkctl");
+        let mut command = self.tool(programs);
         command
             .args(["agent", "enroll", name, "--json", "--out"])
             .arg(home);
-        command.arg("--home").arg(&self.home);
         let printed = output_of(&mut command).await?;
         let answer: Option<Value> = serde_json::from_str(&printed).ok();
         answer
@@ -97,6 +128,33 @@ impl Manager {
                 request: format!("wpkctl agent enroll {name}"),
                 answer: printed,
             })
+    }
+
+    /// The administrator's tool, for this manager.
+    pub(crate) fn tool(&self, programs: &Programs) -> Command {
+        let mut command = programs.command("wpkctl");
+        command.arg("--home").arg(&self.home);
+        command
+    }
+
+    /// Waits until it lists all of these as active.
+    pub(crate) async fn wait_until_active(&self, agents: &[AgentId]) -> Result<(), DemoError> {
+        let is_active = |item: &Item| {
+            let listed = ListedAgent::from_item(item)?;
+            (listed.connection == ConnectionStatus::Active).then_some(listed.agent)
+        };
+        let all = async || {
+            let request = UpgradeRequest::Own(ListAgents::default().into());
+            let items = self.items(&request).await.ok()?;
+            let active: Vec<AgentId> = items.iter().filter_map(is_active).collect();
+            agents
+                .iter()
+                .all(|agent| active.contains(agent))
+                .then_some(())
+        };
+        wait_until(CONNECTING, all)
+            .await
+            .ok_or_else(|| DemoError::late("not all agents were active", CONNECTING))
     }
 
     /// Asks it to end, and waits for it.

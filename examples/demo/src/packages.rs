@@ -2,8 +2,8 @@
 //! versions, a signing CA, signed packages, and an HTTP repository with the
 //! layout of PROTOCOL.md, section 4.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use wpk_package::authority::{Authority, SigningKey, Validity};
 use wpk_package::{BuildOptions, Signer, Source, sha1_hex};
 use wpk_testkit::http::HttpServer;
 
-use crate::agents::{CAST, Fate, NEW, OLD};
+use crate::agents::{CAST, Fate, NEW, OLD, System};
 use crate::error::DemoError;
 use crate::programs::Programs;
 use crate::scratch::Scratch;
@@ -86,9 +86,9 @@ fn fill(folder: &Path, payloads: &Path, own: &[PathBuf; 2]) -> Result<(String, S
     let signer = ca.signer("Demo release signer", year, &key()?)?;
     let stranger = Authority::root("Somebody else's CA", year, &key()?)?;
 
-    let good = Payload::write(&payloads.join("good"), true)
+    let good = Payload::write(&payloads.join("good"), NEW, RULES, true)
         .map_err(|source| DemoError::io("writing the new program", source))?;
-    let broken = Payload::write(&payloads.join("broken"), false)
+    let broken = Payload::write(&payloads.join("broken"), NEW, RULES, false)
         .map_err(|source| DemoError::io("writing the broken program", source))?;
     let own = |name: &str, program: Option<&str>| {
         Payload::write_agent(&payloads.join(name), own, program)
@@ -109,7 +109,7 @@ fn fill(folder: &Path, payloads: &Path, own: &[PathBuf; 2]) -> Result<(String, S
             Fate::AgentUpdated => &agent,
             Fate::AgentRolledBack => &broken_agent,
         };
-        payload.pack(&signer, &place, &member.system.file_name(NEW))?;
+        payload.pack(&signer, &place, &member.system, NEW)?;
     }
     Ok((
         ca.certificate_pem().to_owned(),
@@ -118,21 +118,26 @@ fn fill(folder: &Path, payloads: &Path, own: &[PathBuf; 2]) -> Result<(String, S
 }
 
 /// A folder with everything that goes into a package.
-struct Payload(PathBuf);
+pub(crate) struct Payload(PathBuf);
 
 impl Payload {
-    /// The new program and its installer. A broken one has rules that do not
-    /// belong to the program, so that it will not run.
-    fn write(folder: &Path, works: bool) -> io::Result<Self> {
+    /// The program in a version, with so many bytes of rules, and its installer. A
+    /// broken one has rules that do not belong to the program, so that it will not run.
+    pub(crate) fn write(
+        folder: &Path,
+        version: &str,
+        bytes: usize,
+        works: bool,
+    ) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         // Random, so that they do not vanish when they are compressed.
-        let mut rules = vec![0; RULES];
+        let mut rules = vec![0; bytes];
         rand::fill(rules.as_mut_slice());
-        fs::write(folder.join("sensor"), program(NEW, &rules)?)?;
-        fs::write(folder.join("VERSION"), format!("{NEW}\n"))?;
+        fs::write(folder.join("sensor"), program(version, &rules)?)?;
+        fs::write(folder.join("VERSION"), format!("{version}\n"))?;
         fs::write(folder.join("upgrade.sh"), INSTALLER)?;
         if !works {
-            rules.truncate(RULES / 2);
+            rules.truncate(bytes / 2);
         }
         fs::write(folder.join("rules.dat"), rules)?;
         Ok(Self(folder.to_owned()))
@@ -157,17 +162,28 @@ impl Payload {
         Ok(Self(folder.to_owned()))
     }
 
-    /// Builds and signs the package, and lists it in `versions`.
-    fn pack(&self, signer: &Signer, place: &Path, file: &str) -> Result<(), DemoError> {
+    /// Builds and signs the package of a version, and adds it to `versions`.
+    pub(crate) fn pack(
+        &self,
+        signer: &Signer,
+        place: &Path,
+        system: &System,
+        version: &str,
+    ) -> Result<(), DemoError> {
         let sources: Vec<Source> = wpk_package::collect_folder(&self.0)?;
         // Random bytes do not become fewer, so the time for trying is saved.
         let options = BuildOptions {
             level: 1,
             ..BuildOptions::default()
         };
-        let built = wpk_package::build(&sources, signer, &place.join(file), &options)?;
+        let file = place.join(system.file_name(version));
+        let built = wpk_package::build(&sources, signer, &file, &options)?;
         let versions = place.join("versions");
-        fs::write(&versions, format!("{NEW} {}\n", built.sha1))
+        let mut list = OpenOptions::new();
+        list.create(true)
+            .append(true)
+            .open(&versions)
+            .and_then(|mut list| writeln!(list, "{version} {}", built.sha1))
             .map_err(|source| DemoError::io(versions.display().to_string(), source))
     }
 }

@@ -13,6 +13,9 @@ use crate::screen::scold;
 const LONGEST_SOCKET: usize = 107;
 /// How much of each log is shown when something went wrong.
 const LAST_LINES: usize = 25;
+/// Where there are more logs than these, less is shown of each but the manager's.
+const MANY_LOGS: usize = 10;
+const FEW_LINES: usize = 4;
 
 /// The folder. Removed when dropped.
 #[derive(Debug)]
@@ -73,12 +76,16 @@ impl Scratch {
             .filter_map(|entry| Some(entry.ok()?.path()))
             .collect();
         logs.sort();
-        for log in logs {
-            let text = std::fs::read(&log).unwrap_or_default();
+        for log in &logs {
+            let text = std::fs::read(log).unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
             let lines: Vec<_> = text.lines().collect();
-            let from = lines.len().saturating_sub(LAST_LINES);
             let name = log.file_name().unwrap_or_default();
+            let most = match logs.len() > MANY_LOGS && name != "wpkd.log" {
+                true => FEW_LINES,
+                false => LAST_LINES,
+            };
+            let from = lines.len().saturating_sub(most);
             scold(format_args!("\n--- the end of {}", name.display()));
             for line in lines.iter().skip(from) {
                 scold(line);

@@ -1,96 +1,20 @@
-//! The demo as its user runs it: what it shows, how it ends, and that it leaves
-//! nothing behind.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+//! One upgrade of eight agents.
 
 use std::fs;
-use std::path::Path;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::process::Command;
-use wpk_testkit::process::{Process, Signal, build};
+use wpk_testkit::process::{Signal, build};
 
-/// Longer than the demo's own deadline.
-const PATIENCE: Duration = Duration::from_secs(180);
+use crate::stage::{Demo, PATIENCE, processes_of, row};
 
 /// What the installer says of an agent whose new program does not run.
 const NOT_BACK: &str = "Upgrade failed: not healthy: the agent did not come back within 8 s: it does not \
                         run; the time limit is over; the old version is back";
 
-/// A demo that works in a folder of its own below `place`, and writes to a log
-/// beside it.
-struct Demo {
-    place: TempDir,
-    process: Process,
-}
-
-impl Demo {
-    fn start() -> Self {
-        // The build is none of what is tested here, and may take its time.
-        build(&["wpkd", "wpk-agent", "wpk-agent-installer", "wpkctl"]).unwrap();
-        let place = tempfile::Builder::new()
-            .prefix("dt")
-            .tempdir_in("/tmp")
-            .unwrap();
-        let temp = place.path().join("t");
-        fs::create_dir(&temp).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
-        command.env("TMPDIR", temp);
-        let process = Process::start(command, place.path().join("log")).unwrap();
-        Self { place, process }
-    }
-
-    /// Waits until it ends; its exit status and what it printed.
-    async fn end(&mut self) -> (Option<i32>, String) {
-        let status = self.process.wait(PATIENCE).await.expect("the demo ends");
-        (status.code(), self.process.output())
-    }
-
-    fn assert_nothing_is_left(&self) {
-        let temp = self.place.path().join("t");
-        let files: Vec<_> = fs::read_dir(&temp).unwrap().collect();
-        assert!(files.is_empty(), "left behind: {files:?}");
-        let processes = processes_of(&temp);
-        assert!(processes.is_empty(), "left behind: {processes:?}");
-    }
-}
-
-/// The processes that have to do with a folder: by their command line, their
-/// environment or their working directory.
-fn processes_of(folder: &Path) -> Vec<String> {
-    let wanted = folder.to_str().unwrap();
-    let has_to_do = |process: &Path| {
-        let holds = |file: &str| {
-            let text = fs::read(process.join(file)).unwrap_or_default();
-            String::from_utf8_lossy(&text).contains(wanted)
-        };
-        let works_in = fs::read_link(process.join("cwd"));
-        holds("cmdline") || holds("environ") || works_in.is_ok_and(|path| path.starts_with(folder))
-    };
-    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| path.join("cmdline").exists() && has_to_do(path))
-        .map(|path| {
-            let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
-            format!("{} {}", path.display(), name.trim_end())
-        })
-        .collect()
-}
-
-/// The cells of an agent's line in the table.
-fn row<'a>(printed: &'a str, agent: &str) -> Vec<&'a str> {
-    let line = printed
-        .lines()
-        .find(|line| line.contains('│') && line.contains(agent))
-        .unwrap_or_else(|| panic!("no line of {agent} in the table:\n{printed}"));
-    let cells = line.split(['│', '┆']).map(str::trim);
-    cells.filter(|cell| !cell.is_empty()).collect()
-}
-
 #[tokio::test]
 async fn every_agent_ends_as_it_should_and_nothing_is_left() {
-    let mut demo = Demo::start();
+    let mut demo = Demo::start(&[]);
     let (status, printed) = demo.end().await;
     assert_eq!(status, Some(0), "{printed}");
     for agent in ["001 web-1", "002 web-2", "003 db-1", "004 db-2"] {
@@ -147,7 +71,7 @@ async fn every_agent_ends_as_it_should_and_nothing_is_left() {
 
 #[tokio::test]
 async fn ctrl_c_leaves_nothing_behind() {
-    let mut demo = Demo::start();
+    let mut demo = Demo::start(&[]);
     // All processes run, and agents are being written to.
     let busy = demo.process.wait_for_line("Updating", PATIENCE).await;
     assert!(busy.is_some(), "{}", demo.process.output());
@@ -160,7 +84,7 @@ async fn ctrl_c_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_manager_that_dies_is_told_and_leaves_nothing_behind() {
-    let mut demo = Demo::start();
+    let mut demo = Demo::start(&[]);
     let busy = demo.process.wait_for_line("Updating", PATIENCE).await;
     assert!(busy.is_some(), "{}", demo.process.output());
     let temp = demo.place.path().join("t");
