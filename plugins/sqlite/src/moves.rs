@@ -50,7 +50,7 @@ fn move_one(
     let found = match one.select {
         Selector::Task(id) => read::by_id(connection, id)?,
         // The newest task decides, also where an older one is still live.
-        Selector::LatestOf(agent) => read::of_agent(connection, read::LATEST, agent)?,
+        Selector::LatestOf(agent) => read::latest(connection, agent)?,
         Selector::SpokenOf(agent) => read::of_agent(connection, read::SPOKEN_OF, agent)?,
         Selector::TaskOf { task, agent } => {
             read::by_id(connection, task)?.filter(|task| task.agent == agent)

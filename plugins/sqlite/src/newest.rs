@@ -1,6 +1,7 @@
 //! `WPKD_NEWEST`: which upgrade task of each agent is its newest, so that finding it does
-//! not get slower with history. Whoever makes or deletes tasks says so here, in the same
-//! transaction.
+//! not get slower with history. A trigger sees each new task, also one that somebody else
+//! writes into the file; whoever deletes tasks says so here, in the same transaction. Where
+//! somebody else deleted one, history is looked through (`read.rs`).
 
 use rusqlite::Connection;
 use wpk_api::{AgentId, TaskId};
@@ -35,13 +36,13 @@ const STALE: &str = concat!(
     ") RETURNING AGENT_ID"
 );
 
-/// Tasks were made whose ids are all above those of any before.
-pub(crate) fn made(connection: &Connection, first: TaskId) -> Result<(), Fault> {
+/// What was made from this id on is above all that is known here.
+fn made(connection: &Connection, first: TaskId) -> Result<(), Fault> {
     prepared(connection, MADE)?.execute([first.0])?;
     Ok(())
 }
 
-/// A task of an agent was made, under whatever id, or deleted.
+/// A task of an agent was deleted, or stands under another id.
 pub(crate) fn look_up(connection: &Connection, agent: AgentId) -> Result<(), Fault> {
     if prepared(connection, LOOKED_UP)?.execute([agent.get()])? == 0 {
         let sql = "DELETE FROM WPKD_NEWEST WHERE AGENT_ID = ?1";

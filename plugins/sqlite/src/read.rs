@@ -47,6 +47,16 @@ pub(crate) const LATEST: &str = concat!(
      WHERE n.AGENT_ID = ?1 AND t.AGENT_ID = ?1"
 );
 
+/// As [`LATEST`], by the tasks themselves.
+const IN_HISTORY: &str = concat!(
+    "SELECT ",
+    columns!(),
+    tasks!(),
+    "t.AGENT_ID = ?1 AND ",
+    of_upgrades!(),
+    " ORDER BY t.TASK_ID DESC LIMIT 1"
+);
+
 /// See [`wpk_api::Selector::SpokenOf`].
 pub(crate) const SPOKEN_OF: &str = concat!(
     "SELECT ",
@@ -100,15 +110,23 @@ pub(crate) fn of_agent(
     Ok(statement.query_row([agent.get()], task).optional()?)
 }
 
-/// The newest task of each agent, in their order; one statement for all.
+/// The newest task of an agent.
+pub(crate) fn latest(connection: &Connection, agent: AgentId) -> Result<Option<Task>, Fault> {
+    match of_agent(connection, LATEST, agent)? {
+        // Or somebody else deleted it from the file, and an older one is there.
+        None => of_agent(connection, IN_HISTORY, agent),
+        found => Ok(found),
+    }
+}
+
+/// The newest task of each agent, in their order.
 pub(crate) fn latest_of_all(
     connection: &Connection,
     agents: &[AgentId],
 ) -> Result<Vec<Option<Task>>, Fault> {
-    let mut statement = connection.prepare_cached(LATEST)?;
     agents
         .iter()
-        .map(|agent| Ok(statement.query_row([agent.get()], task).optional()?))
+        .map(|agent| latest(connection, *agent))
         .collect()
 }
 

@@ -100,18 +100,10 @@ impl<'c> Making<'c> {
 
 pub(crate) fn create(connection: &Connection, tasks: &[NewTask]) -> Result<Vec<Created>, Fault> {
     let mut making = Making::new(connection)?;
-    let created: Vec<Created> = tasks
+    tasks
         .iter()
         .map(|task| create_one(connection, &mut making, task))
-        .collect::<Result<_, _>>()?;
-    let first = created.iter().find_map(|one| match one {
-        Created::Task(id) => Some(*id),
-        Created::AlreadyLive(_) | Created::Fenced => None,
-    });
-    if let Some(first) = first {
-        newest::made(connection, first)?;
-    }
-    Ok(created)
+        .collect()
 }
 
 fn create_one(

@@ -144,3 +144,29 @@ async fn the_newest_task_of_an_agent_is_known_whatever_was_made_or_deleted() {
         .unwrap();
     assert_eq!(newest(&store).await, [1, 24, 3, 26, 5, 6, 8, 27, 12]);
 }
+
+/// What others write into the file while it is open counts at once.
+#[tokio::test]
+async fn what_somebody_else_writes_or_deletes_is_seen_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tasks.db");
+    let store = SqliteStore::open(&file).unwrap();
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other
+        .busy_timeout(std::time::Duration::from_secs(10))
+        .unwrap();
+    let write = |id: i64, agent: i64| {
+        let sql = "INSERT INTO TASKS (TASK_ID, AGENT_ID, NODE, MODULE, COMMAND, CREATE_TIME, STATUS) \
+                   VALUES (?1, ?2, 'node02', 'upgrade_module', 'upgrade', 1700000000, 'Done')";
+        other.execute(sql, [id, agent]).unwrap();
+    };
+    write(3, 1);
+    write(5, 1);
+    assert_eq!(newest(&store).await, [5, 0, 0, 0, 0, 0, 0, 0, 0]);
+    other
+        .execute("DELETE FROM TASKS WHERE TASK_ID = 5", [])
+        .unwrap();
+    assert_eq!(newest(&store).await, [3, 0, 0, 0, 0, 0, 0, 0, 0]);
+    write(4, 1);
+    assert_eq!(newest(&store).await, [4, 0, 0, 0, 0, 0, 0, 0, 0]);
+}

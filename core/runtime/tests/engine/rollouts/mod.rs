@@ -3,9 +3,6 @@
 mod fleet;
 mod gates;
 mod operators;
-<<<<<<< HEAD
-mod sites;
-=======
 mod planners;
->>>>>>> 29dca46 (Test that another node goes on with a rollout; refuse digests of releases that nothing compares)
+mod sites;
 mod windows;
