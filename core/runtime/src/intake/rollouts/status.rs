@@ -189,7 +189,12 @@ async fn say_cause(workshop: &Workshop, failure: &mut FailedAgent) {
         .rev()
         .find_map(|entry| entry.failure.as_ref());
     let last = last.map(|cause| cause.said.clone());
-    if let Some(words) = last.filter(|words| !failure.cause.contains(words.as_str())) {
+    let Some(words) = last else { return };
+    // Who said it may have begun with the documented text.
+    let (known, said) = (failure.cause.to_lowercase(), words.to_lowercase());
+    if said.starts_with(&known) {
+        failure.cause = words.into();
+    } else if !known.contains(&said) {
         failure.cause = format!("{}: {words}", failure.cause).into();
     }
 }
