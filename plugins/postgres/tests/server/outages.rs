@@ -66,14 +66,17 @@ async fn what_was_answered_before_a_kill_is_so_afterwards() {
     enter(&*store, "node01").await;
     create(&*store, 1).await;
     let enough = Arc::new(AtomicBool::new(false));
+    let in_the_middle = Arc::new(AtomicBool::new(false));
     let mut callers = JoinSet::new();
     for caller in 1..=8_u32 {
         let (store, enough) = (Arc::clone(&store), Arc::clone(&enough));
+        let in_the_middle = Arc::clone(&in_the_middle);
         callers.spawn(async move {
             let mut answers = Vec::new();
             for n in 0.. {
                 let id = caller * 100_000 + n;
                 let answer = store.create(vec![upgrade(id, "node01", START)]).await;
+                in_the_middle.fetch_or(answer.is_err(), Ordering::SeqCst);
                 answers.push((id, answer));
                 if enough.load(Ordering::SeqCst) {
                     break;
@@ -82,14 +85,22 @@ async fn what_was_answered_before_a_kill_is_so_afterwards() {
             answers
         });
     }
-    // Once they are at it.
-    let at_it = wpk_testkit::wait_until(Duration::from_secs(30), || async {
-        let revision = store.revision().await.unwrap();
-        (revision.0 > 100).then_some(())
-    });
-    at_it.await.unwrap();
-    server.kill();
-    server.restart();
+    // A kill between two transactions is in the middle of none: the calls that wait then are
+    // carried out afterwards.
+    let mut revision = 0;
+    for _ in 0..20 {
+        // Once they are at it.
+        let at_it = wpk_testkit::wait_until(Duration::from_secs(30), || async {
+            let newest = store.revision().await.ok()?;
+            (newest.0 > revision + 100).then_some(newest.0)
+        });
+        revision = at_it.await.unwrap();
+        server.kill();
+        server.restart();
+        if in_the_middle.load(Ordering::SeqCst) {
+            break;
+        }
+    }
     enough.store(true, Ordering::SeqCst);
     let answers = callers.join_all().await.concat();
     assert!(
