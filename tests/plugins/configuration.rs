@@ -12,7 +12,9 @@ use crate::common::{hostile, plugin};
 async fn check(settings: &str) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wpkd.toml");
-    std::fs::write(&file, settings).unwrap();
+    // Another check at the same time looks whether its port is free by listening there.
+    let port = "\n[transport]\nlisten = \"127.0.0.1:0\"\n";
+    std::fs::write(&file, settings.to_owned() + port).unwrap();
     let mut command = Command::new(binary("wpkd").unwrap());
     let output = command.arg("check").arg("--config").arg(&file).output();
     let output = output.await.unwrap();
