@@ -32,6 +32,9 @@ enum State {
     There(Sha1, bool),
     /// It could not be sent.
     Later(Instant, Duration),
+    /// A delivery carries it out: whoever still has it in a list that was read before must
+    /// not send the file beside it. Whether the task was missing at the last look.
+    Taken(bool),
 }
 
 impl Staged {
@@ -51,15 +54,15 @@ impl Staged {
         self.changed.notified().await;
     }
 
+    /// Whether [`begin`](Self::begin) would, now.
+    pub(super) fn may_begin(&self, task: TaskId) -> bool {
+        is_free(&self.tasks(), task)
+    }
+
     /// Begins to send, unless that was done, is being done, or has to wait.
     pub(super) fn begin(self: &Arc<Self>, task: TaskId) -> Option<Sending> {
         let mut tasks = self.tasks();
-        let free = match tasks.get(&task) {
-            None => tasks.len() < MOST,
-            Some(State::Later(at, _)) => *at <= Instant::now(),
-            Some(_) => false,
-        };
-        if !free {
+        if !is_free(&tasks, task) {
             return None;
         }
         let stop = CancellationToken::new();
@@ -84,13 +87,15 @@ impl Staged {
         loop {
             let over = {
                 let mut tasks = self.tasks();
-                match tasks.get(&task)? {
-                    State::Sending(stop, over) => {
+                match tasks.get(&task) {
+                    Some(State::Sending(stop, over)) => {
                         stop.cancel();
                         over.clone()
                     }
-                    State::There(..) | State::Later(..) => {
-                        return match tasks.remove(&task) {
+                    // Nobody looks for anything.
+                    None if !self.is_wanted() => return None,
+                    _ => {
+                        return match tasks.insert(task, State::Taken(false)) {
                             Some(State::There(sha1, _)) => Some(sha1),
                             _ => None,
                         };
@@ -107,7 +112,7 @@ impl Staged {
     pub(super) fn keep(&self, tasks: &HashSet<TaskId>) {
         self.tasks().retain(|task, state| match state {
             State::Sending(..) => true,
-            State::There(_, missing) => {
+            State::There(_, missing) | State::Taken(missing) => {
                 let before = std::mem::replace(missing, !tasks.contains(task));
                 !(before && *missing)
             }
@@ -117,6 +122,14 @@ impl Staged {
 
     fn tasks(&self) -> MutexGuard<'_, HashMap<TaskId, State>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_free(tasks: &HashMap<TaskId, State>, task: TaskId) -> bool {
+    match tasks.get(&task) {
+        None => tasks.len() < MOST,
+        Some(State::Later(at, _)) => *at <= Instant::now(),
+        Some(_) => false,
     }
 }
 
@@ -146,5 +159,43 @@ impl Drop for Sending {
         };
         self.staged.tasks().insert(self.task, state);
         self.over.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_sent_ahead_beside_a_delivery() {
+        let staged = Arc::new(Staged::default());
+        staged.want(true);
+        let (task, none) = (TaskId(7), HashSet::new());
+        assert_eq!(staged.take(task).await, None);
+        // Who looked before it was taken has it in his list still.
+        assert!(staged.begin(task).is_none());
+        staged.keep(&none);
+        assert!(staged.begin(task).is_none());
+        // Another attempt of the same delivery.
+        assert_eq!(staged.take(task).await, None);
+        staged.keep(&none);
+        staged.keep(&none);
+        assert!(staged.begin(task).is_some(), "it is forgotten at last");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delivery_waits_for_what_is_being_sent_and_has_what_arrived() {
+        let staged = Arc::new(Staged::default());
+        staged.want(true);
+        let sha1 = Sha1([7; 20]);
+        let sending = staged.begin(TaskId(1)).unwrap();
+        let taking = tokio::spawn({
+            let staged = staged.clone();
+            async move { staged.take(TaskId(1)).await }
+        });
+        sending.stop.cancelled().await;
+        sending.arrived(sha1);
+        assert_eq!(taking.await.unwrap(), Some(sha1));
+        assert!(staged.begin(TaskId(1)).is_none());
     }
 }

@@ -48,7 +48,7 @@ async fn look(
     running: &TaskTracker,
     stop: &CancellationToken,
 ) {
-    let (mut after, mut seen) = (TaskId(0), HashSet::new());
+    let (mut after, mut seen, mut spare) = (TaskId(0), HashSet::new(), None);
     loop {
         let page = workshop.store().staging(workshop.node(), after, PAGE).await;
         let page = match page {
@@ -62,13 +62,21 @@ async fn look(
         after = last.task.id;
         for claimed in page {
             seen.insert(claimed.task.id);
+            if !workshop.staged.may_begin(claimed.task.id) {
+                continue;
+            }
+            if spare.is_none() {
+                spare = match slots.next(stop, 1).await {
+                    Some(mut slots) => slots.pop(),
+                    None => return,
+                };
+            }
+            // With a slot, not before: a delivery of this task waits for what is being sent,
+            // and may have the only one.
             let Some(sending) = workshop.staged.begin(claimed.task.id) else {
                 continue;
             };
-            let Some(mut slot) = slots.next(stop, 1).await else {
-                return;
-            };
-            let Some(slot) = slot.pop() else { return };
+            let Some(slot) = spare.take() else { return };
             running.spawn(stage(
                 workshop.clone(),
                 claimed,
