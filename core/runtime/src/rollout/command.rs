@@ -5,7 +5,7 @@
 use std::fmt;
 
 use tracing::info;
-use wpk_api::{DocumentWrite, StoreError, UnixTime};
+use wpk_api::{DocumentWrite, StoreError, StoreResult, UnixTime};
 
 use super::book::{Book, Known};
 use super::log::{self, Event};
@@ -37,6 +37,15 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Another document is written with the rest.
+    ///
+    /// # Errors
+    /// It cannot be put into words.
+    pub(crate) fn write(&mut self, write: StoreResult<DocumentWrite>) -> Result<(), String> {
+        self.writes.push(write.map_err(|error| error.to_string())?);
+        Ok(())
+    }
+
     /// The history is told.
     pub(crate) fn tell(&mut self, rollout: Option<&dyn fmt::Display>, what: &str, words: &str) {
         let event = Event::new(self.now, self.who, what, words);

@@ -1,14 +1,14 @@
 //! All attempts as the planner sees them: read once, then kept up with the store's feed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use wpk_api::{
-    AgentId, Attempt as Kept, Changed, Revision, StoreResult, Task, TaskId, TaskStore, UnixTime,
-    Version,
+    AgentId, Attempt as Kept, Changed, Revision, Status, StoreResult, Task, TaskId, TaskStore,
+    UnixTime, Version,
 };
 use wpk_rollout::{Attempt, Outcome, Permit, RolloutKey};
 
@@ -49,7 +49,7 @@ pub(super) struct Tasks {
     attempts: Arc<Vec<Attempt>>,
     at: HashMap<TaskId, usize>,
     /// Which are In progress: taken, or begun.
-    taken: HashMap<TaskId, bool>,
+    taken: HashSet<TaskId>,
     rollouts: BTreeMap<String, RolloutKey>,
     place: Revision,
     read: Option<Instant>,
@@ -72,7 +72,7 @@ impl Tasks {
 
     /// Whether somebody carries it out.
     pub(super) fn is_taken(&self, task: TaskId) -> bool {
-        self.taken.contains_key(&task)
+        self.taken.contains(&task)
     }
 
     /// Nothing is known any more.
@@ -158,14 +158,10 @@ impl Tasks {
     }
 
     fn put_kept(&mut self, kept: Kept) {
-        match kept.task.status.is_live() {
-            true if kept.task.status != wpk_api::Status::Pending => {
-                self.taken.insert(kept.task.id, true);
-            }
-            _ => {
-                self.taken.remove(&kept.task.id);
-            }
-        }
+        match kept.task.status {
+            Status::InProgress => self.taken.insert(kept.task.id),
+            _ => self.taken.remove(&kept.task.id),
+        };
         let rollout = self.rollouts.get(&kept.key).cloned();
         self.put(attempt(kept, rollout));
     }

@@ -41,11 +41,7 @@ pub(super) async fn hold(
             ));
         }
         if changed > 0 {
-            let write = now
-                .book
-                .of_holds(&holds)
-                .map_err(|error| error.to_string())?;
-            now.writes.push(write);
+            now.write(now.book.of_holds(&holds))?;
             now.tell(
                 None,
                 "held",
@@ -99,11 +95,7 @@ pub(super) async fn unhold(
         });
         let changed = before - holds.len();
         if changed > 0 {
-            let write = now
-                .book
-                .of_holds(&holds)
-                .map_err(|error| error.to_string())?;
-            now.writes.push(write);
+            now.write(now.book.of_holds(&holds))?;
             now.tell(None, "let go", &shown(&asked.agents));
         }
         Ok(changed)
@@ -157,11 +149,7 @@ pub(super) async fn labels(
             ));
         }
         if changed > 0 {
-            let write = now
-                .book
-                .of_labels(&labels)
-                .map_err(|error| error.to_string())?;
-            now.writes.push(write);
+            now.write(now.book.of_labels(&labels))?;
             now.tell(None, "labelled", &shown(&known));
         }
         Ok(changed)

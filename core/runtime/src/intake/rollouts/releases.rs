@@ -89,11 +89,7 @@ pub(super) async fn change(
                 asked.tell(None, "allowed", &format!("release {version}"));
             }
         }
-        let write = asked
-            .book
-            .of_releases(&kept)
-            .map_err(|error| error.to_string())?;
-        asked.writes.push(write);
+        asked.write(asked.book.of_releases(&kept))?;
         Ok(())
     });
     changed.await.map_err(refused)?;
