@@ -50,9 +50,12 @@ async fn look(workshop: &Workshop, text: &str) -> Result<(Planned, Definition), 
         let summary = counted.iter().find(|one| one.key == document.key)?;
         Some(shown(&now.desired, document, summary, manager))
     });
+    let rollouts: Vec<PlannedRollout> = rollouts.collect();
+    let mut assumptions = assumptions(&Odds::default());
+    assumptions.extend(rollouts.iter().filter_map(nobody));
     let planned = Planned {
         digest: digest.to_string(),
-        rollouts: rollouts.collect(),
+        rollouts,
         replaces_sites: definition
             .sites
             .as_ref()
@@ -62,7 +65,7 @@ async fn look(workshop: &Workshop, text: &str) -> Result<(Planned, Definition), 
         peak_bandwidth: rates(&played.peak),
         earliest_end: played.ended,
         no_end: no_end(&played),
-        assumptions: assumptions(&Odds::default()),
+        assumptions,
     };
     Ok((planned, definition))
 }
@@ -157,6 +160,19 @@ fn shown(
     }
 }
 
+/// A rollout that selects nobody at all has nothing to do, which a typing error looks like.
+fn nobody(rollout: &PlannedRollout) -> Option<wire::Words> {
+    let waves: u64 = rollout.waves.iter().map(|wave| wave.agents).sum();
+    let others = rollout.unsupported.agents() + rollout.elsewhere.agents();
+    (waves + rollout.left_out + others == 0).then(|| {
+        format!(
+            "no agent matches `select` of rollout {} now: it has nothing to do until one does",
+            rollout.name
+        )
+        .into()
+    })
+}
+
 /// Agents that are newer than their manager are not supported by 4.x.
 fn above_manager(target: Option<Version>, manager: Option<Version>) -> Option<String> {
     let (target, manager) = (target?, manager?);
@@ -189,18 +205,15 @@ pub(super) async fn apply(
     let applied = change(workshop, who, |asked| {
         let after = asked.desired.apply(&definition, digest, asked.now);
         let after = after.map_err(|error| error.to_string())?;
-        let text = |error: wpk_api::StoreError| error.to_string();
         if let Some(sites) = &definition.sites {
-            asked.writes.push(asked.book.of_sites(sites).map_err(text)?);
+            asked.write(asked.book.of_sites(sites))?;
         }
         if let Some(releases) = &definition.releases {
             let kept = KeptReleases {
                 defined: Some(releases.clone()),
                 ..KeptReleases::clone(&asked.book.releases)
             };
-            asked
-                .writes
-                .push(asked.book.of_releases(&kept).map_err(text)?);
+            asked.write(asked.book.of_releases(&kept))?;
         }
         *asked.desired = after;
         for rollout in &definition.rollouts {

@@ -159,6 +159,12 @@ async fn only_what_was_planned_is_applied_and_only_by_those_who_may() {
         planned[0]["rollouts"][0]["waves"][0]["agents"], 4,
         "{planned:?}"
     );
+    let typo = definition(ALL).replace("group = prod", "group = prood");
+    let asked = json!({"definition": typo});
+    let nobody = ask(&stand, "rollout_plan", asked).await.unwrap();
+    let told = |planned: &[serde_json::Value]| planned[0]["assumptions"].to_string();
+    assert!(told(&nobody).contains("no agent matches"), "{nobody:?}");
+    assert!(!told(&planned).contains("no agent matches"), "{planned:?}");
     let other = definition(ONE_BY_ONE);
     let asked = json!({"definition": other, "digest": planned[0]["digest"]});
     let refused = ask(&stand, "rollout_apply", asked.clone())
