@@ -154,6 +154,11 @@ impl Engine {
             rollout::run(self.workshop.clone(), quit.clone()),
         ));
         let (workshop, stopped) = (self.workshop.clone(), quit.clone());
+        helpers.spawn(async move {
+            stopped.cancelled().await;
+            workshop.following.stop();
+        });
+        let (workshop, stopped) = (self.workshop.clone(), quit.clone());
         self.workshop.background.spawn(async move {
             let told = workshop.manager.announce(&*workshop.parts.directory);
             stopped.run_until_cancelled(told).await;

@@ -3,7 +3,7 @@
 //!
 //! Who asks: housekeeping, so that nothing in hand is timed out; the intake, to
 //! know whether an agent's word can be about its task, and for
-//! `upgrade_progress`. Who writes: the delivery that holds the guard. All of it
+//! `upgrade_progress` and `upgrade_changes`. Who writes: the delivery that holds the guard. All of it
 //! lives in memory only: after a restart the task table tells the truth.
 
 use std::collections::BTreeMap;
@@ -78,6 +78,19 @@ impl TasksInHand {
         let own = (agent, TaskId(i64::MIN))..=(agent, TaskId(i64::MAX));
         let (_, record) = records.range(own).next_back()?;
         Some(*lock(record))
+    }
+
+    /// Up to `most` of all, first those whose agents are sent something.
+    pub(crate) fn some(&self, most: usize) -> Vec<(AgentId, Progress)> {
+        let records = lock(&self.records);
+        let is_sent = |progress: &Progress| matches!(progress.step, Some(DeliveryStep::Agent(_)));
+        let mut some = Vec::new();
+        for sent in [true, false] {
+            let all = (records.iter()).map(|((agent, _), record)| (*agent, *lock(record)));
+            let such = all.filter(|(_, progress)| is_sent(progress) == sent);
+            some.extend(such.take(most - some.len()));
+        }
+        some
     }
 
     /// How many are in hand, and how many of them have a step under way.

@@ -38,6 +38,7 @@ mod clock;
 mod delivery;
 mod engine;
 mod failure;
+mod following;
 mod housekeeping;
 mod in_hand;
 mod intake;

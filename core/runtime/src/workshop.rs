@@ -14,6 +14,7 @@ use crate::cache::{Cache, Counts};
 use crate::clears::Clears;
 use crate::clock::SharedClock;
 use crate::delivery::{Pieces, Staged};
+use crate::following::Following;
 use crate::in_hand::TasksInHand;
 use crate::manager_version::ManagerVersion;
 use crate::membership::Membership;
@@ -65,6 +66,8 @@ pub(crate) struct Workshop {
     pub(crate) new_tasks: Notify,
     /// Whether what the last run left was found again, and requests are answered.
     pub(crate) begun: watch::Sender<bool>,
+    /// Those who follow the feed over a socket.
+    pub(crate) following: Following,
     /// How often somebody else may have answered in our place.
     pub(crate) was_away: watch::Sender<u64>,
     pub(crate) clears: Arc<Clears>,
@@ -119,6 +122,7 @@ impl Workshop {
             wishes: Arc::default(),
             new_tasks: Notify::new(),
             begun: watch::Sender::new(false),
+            following: Following::default(),
             was_away: watch::Sender::new(0),
             clears: Clears::new(parts.transport.clone(), background.clone()),
             started: Instant::now(),

@@ -1,5 +1,5 @@
 //! Our own commands on the upgrade socket, for `wpkctl`: the list of agents,
-//! enrolment, the progress of deliveries, and the timelines of tasks. They are additions; no command of
+//! enrolment, the progress of deliveries, the timelines and the changes of tasks. They are additions; no command of
 //! PROTOCOL.md is answered here.
 
 use wpk_api::{AgentInfo, Peer, Version};
@@ -8,7 +8,7 @@ use wpk_wire::own::{
 };
 use wpk_wire::{Item, OwnRequest, Refusal, Response};
 
-use super::{authority, manage, rollouts, timeline, tokens};
+use super::{authority, changes, manage, rollouts, timeline, tokens};
 use crate::workshop::Workshop;
 
 /// Answers one of our own commands.
@@ -28,6 +28,7 @@ pub(super) async fn answer(
         OwnRequest::AgentCa(asked) => authority::answer(workshop, peer, asked).await,
         OwnRequest::UpgradeProgress(asked) => Ok(progress(workshop, asked)),
         OwnRequest::UpgradeTimeline(asked) => timeline::answer(workshop, asked).await,
+        OwnRequest::UpgradeChanges(asked) => changes::answer(workshop, asked).await,
         // Typed before the engine that answers them.
         OwnRequest::Rollout(asked) => rollouts::answer(workshop, peer, asked).await,
     }

@@ -4,6 +4,7 @@
 mod acknowledge;
 mod asked;
 mod authority;
+mod changes;
 mod dry_run;
 mod extension;
 mod fleet;

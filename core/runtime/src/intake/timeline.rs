@@ -24,11 +24,7 @@ pub(super) async fn answer(workshop: &Workshop, asked: AskTimeline) -> Result<Re
 async fn collect(workshop: &Workshop, asked: AskTimeline) -> Result<Response, StoreError> {
     let store = workshop.store();
     let dialect = workshop.settings.dialect;
-    let show = Show {
-        dialect,
-        times: TaskTimes::new(dialect),
-        entries: asked.entries.unwrap_or(usize::MAX),
-    };
+    let show = Show::new(dialect, asked.entries.unwrap_or(usize::MAX));
     let newest = store.latest(&asked.agents).await?;
     let named = match asked.tasks.as_slice() {
         [] => Vec::new(),
@@ -45,9 +41,9 @@ async fn collect(workshop: &Workshop, asked: AskTimeline) -> Result<Response, St
             None => wanted.without(),
             Some(task) => {
                 let timeline = store.timeline(task.id).await?;
-                let (item, bytes) = show.item(task, timeline);
-                size += bytes;
-                item
+                let told = show.told(&task, &timeline);
+                size += show.bytes(&told);
+                told.to_item(show.result(task))
             }
         });
     }
@@ -74,7 +70,7 @@ impl Wanted {
 }
 
 /// How tasks are shown.
-struct Show {
+pub(super) struct Show {
     dialect: Dialect,
     times: TaskTimes,
     /// The most entries of each.
@@ -82,26 +78,38 @@ struct Show {
 }
 
 impl Show {
-    /// The item of a task, and at least as many bytes as its entries have.
-    fn item(&self, task: Task, timeline: Vec<TimelineEntry>) -> (Item, usize) {
-        let cause = cause(&task.status, &timeline).map(|entry| self.line(entry.clone()));
+    /// With the newest entries, at most so many of each task.
+    pub(super) fn new(dialect: Dialect, entries: usize) -> Self {
+        Self {
+            dialect,
+            times: TaskTimes::new(dialect),
+            entries,
+        }
+    }
+
+    /// What happened to a task.
+    pub(super) fn told(&self, task: &Task, timeline: &[TimelineEntry]) -> TaskTimeline {
         let older = timeline.len().saturating_sub(self.entries);
-        let late = (timeline.iter().rev()).any(|entry| entry.step == TimelineStep::LateReport);
-        let lines: Vec<TimelineLine> = (timeline.into_iter().skip(older))
-            .map(|entry| self.line(entry))
-            .collect();
-        let bytes = lines.iter().chain(&cause).map(bytes).sum();
-        let told = TaskTimeline {
-            late,
-            cause,
-            timeline: lines,
+        let lines = timeline.iter().skip(older);
+        TaskTimeline {
+            late: (timeline.iter().rev()).any(|entry| entry.step == TimelineStep::LateReport),
+            cause: cause(&task.status, timeline).map(|entry| self.line(entry.clone())),
+            timeline: lines.map(|entry| self.line(entry.clone())).collect(),
             older,
             confirmation: task.confirmation.clone(),
             ..TaskTimeline::new(task.agent, task.id)
-        };
+        }
+    }
+
+    /// At least as many bytes as its entries have on the wire.
+    pub(super) fn bytes(&self, told: &TaskTimeline) -> usize {
+        told.timeline.iter().chain(&told.cause).map(bytes).sum()
+    }
+
+    /// The item of its result.
+    pub(super) fn result(&self, task: Task) -> Item {
         let id = AskedId::from(task.agent);
-        let item = told.to_item(result::show(id, task, self.dialect, &self.times));
-        (item, bytes)
+        result::show(id, task, self.dialect, &self.times)
     }
 
     fn line(&self, entry: TimelineEntry) -> TimelineLine {

@@ -10,6 +10,7 @@
 mod acknowledgements;
 mod ahead;
 mod answers;
+mod changes;
 mod confirmation;
 mod delivery;
 mod housekeeping;

@@ -1,5 +1,5 @@
 //! Our own commands on the upgrade socket (section 15), which no 4.x manager knows: the list
-//! of agents, enrolment, the progress of deliveries, the timelines of tasks, rollouts, and
+//! of agents, enrolment, the progress of deliveries, the timelines and changes of tasks, rollouts, and
 //! what a dry run adds to the answer of `upgrade` and `upgrade_custom`.
 //!
 //! Both ends are here: the tool makes a request and reads the items of its
@@ -16,6 +16,7 @@ pub mod agent_list;
 pub mod agent_token;
 pub mod dry_run;
 pub mod rollout;
+pub mod upgrade_changes;
 pub mod upgrade_progress;
 pub mod upgrade_timeline;
 
@@ -32,6 +33,7 @@ pub use agent_list::{ListAgents, ListedAgent, ListedDetails, VersionFilter};
 pub use agent_token::{IssueToken, ListTokens, ListedToken, NewToken, RevokeToken};
 pub use dry_run::Forecast;
 pub use rollout::RolloutRequest;
+pub use upgrade_changes::{AskChanges, FeedPlace, TaskNow, TaskPhase};
 pub use upgrade_progress::{AskProgress, Delivery, DeliveryStep};
 pub use upgrade_timeline::{AskTimeline, TaskTimeline, TimelineLine};
 
@@ -58,6 +60,8 @@ pub enum OwnRequest {
     UpgradeProgress(AskProgress),
     /// `upgrade_timeline`.
     UpgradeTimeline(AskTimeline),
+    /// `upgrade_changes`.
+    UpgradeChanges(AskChanges),
     /// Those about rollouts, releases and holds.
     Rollout(RolloutRequest),
 }
@@ -76,6 +80,7 @@ impl OwnRequest {
             Self::AgentCa(_) => UpgradeCommand::AgentCa,
             Self::UpgradeProgress(_) => UpgradeCommand::UpgradeProgress,
             Self::UpgradeTimeline(_) => UpgradeCommand::UpgradeTimeline,
+            Self::UpgradeChanges(_) => UpgradeCommand::UpgradeChanges,
             Self::Rollout(asked) => asked.command(),
         }
     }
@@ -109,6 +114,7 @@ impl OwnRequest {
             UpgradeCommand::AgentCa => |p| AskCa::read(p).map(Self::AgentCa),
             UpgradeCommand::UpgradeProgress => |p| AskProgress::read(p).map(Self::UpgradeProgress),
             UpgradeCommand::UpgradeTimeline => |p| AskTimeline::read(p).map(Self::UpgradeTimeline),
+            UpgradeCommand::UpgradeChanges => |p| AskChanges::read(p).map(Self::UpgradeChanges),
             UpgradeCommand::Upgrade
             | UpgradeCommand::UpgradeCustom
             | UpgradeCommand::UpgradeResult
@@ -137,6 +143,7 @@ impl OwnRequest {
             Self::AgentCa(asked) => json!(asked),
             Self::UpgradeProgress(asked) => json!(asked),
             Self::UpgradeTimeline(asked) => json!(asked),
+            Self::UpgradeChanges(asked) => json!(asked),
             Self::Rollout(asked) => asked.parameters(),
         };
         json!({
@@ -170,6 +177,7 @@ requests! {
     AskCa => AgentCa,
     AskProgress => UpgradeProgress,
     AskTimeline => UpgradeTimeline,
+    AskChanges => UpgradeChanges,
 }
 
 macro_rules! about_rollouts {

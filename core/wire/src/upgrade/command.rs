@@ -40,6 +40,8 @@ words! {
         UpgradeProgress = "upgrade_progress",
         /// Ours: what happened to tasks, step by step.
         UpgradeTimeline = "upgrade_timeline",
+        /// Ours: what changed of tasks.
+        UpgradeChanges = "upgrade_changes",
         /// Ours: what a definition of rollouts would do.
         RolloutPlan = "rollout_plan",
         /// Ours: a definition is applied as it was planned.

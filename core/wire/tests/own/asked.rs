@@ -1,9 +1,10 @@
 //! What is asked, as it is printed and read.
 
-use wpk_api::{AgentChange, CaStep, Labels, TaskId};
+use wpk_api::{AgentChange, CaStep, Labels, Revision, TaskId};
 use wpk_wire::own::{AskCa, IssueToken, ListTokens, RevokeToken};
 use wpk_wire::own::{
-    AskProgress, AskTimeline, ChangeAgent, EnrollAgent, ListAgents, ShowAgent, VersionFilter,
+    AskChanges, AskProgress, AskTimeline, ChangeAgent, EnrollAgent, ListAgents, ShowAgent,
+    VersionFilter,
 };
 use wpk_wire::task::TaskCommand;
 use wpk_wire::{OwnRequest, UpgradeCode, UpgradeCommand, UpgradeRequest};
@@ -21,7 +22,7 @@ fn requests_are_printed_as_before_and_read_back() {
         set: [site].into(),
         unset: vec!["rack".into()],
     };
-    let cases: [(OwnRequest, &str); 17] = [
+    let cases: [(OwnRequest, &str); 19] = [
         (
             IssueToken {
                 uses: 5,
@@ -118,6 +119,23 @@ fn requests_are_printed_as_before_and_read_back() {
             }
             .into(),
             r#"upgrade_timeline","origin":{"module":"api"},"parameters":{"agents":[3]}}"#,
+        ),
+        (
+            AskChanges {
+                agents: vec![agent(3)],
+                ..AskChanges::default()
+            }
+            .into(),
+            r#"upgrade_changes","origin":{"module":"api"},"parameters":{"agents":[3]}}"#,
+        ),
+        (
+            AskChanges {
+                after: Some(Revision(7)),
+                wait: Some(500),
+                ..AskChanges::default()
+            }
+            .into(),
+            r#"upgrade_changes","origin":{"module":"api"},"parameters":{"after":7,"wait":500}}"#,
         ),
         (
             AskTimeline {
@@ -296,6 +314,7 @@ fn every_command_has_its_word() {
             "agent_ca",
             "upgrade_progress",
             "upgrade_timeline",
+            "upgrade_changes",
             "rollout_plan",
             "rollout_apply",
             "rollout_list",
@@ -341,4 +360,35 @@ fn every_command_has_its_word() {
         assert_eq!(UpgradeCommand::from_word(word), None, "{word:?}");
         assert_eq!(TaskCommand::from_word(word), None, "{word:?}");
     }
+}
+
+#[test]
+fn changes_are_asked_of_some_agents_or_of_all() {
+    let command = UpgradeCommand::UpgradeChanges;
+    let asked = |parameters| match read(command, parameters).unwrap() {
+        OwnRequest::UpgradeChanges(asked) => asked,
+        other => panic!("{other:?}"),
+    };
+    let some = asked(r#"{"agents":[1,-1],"after":7,"wait":99999999}"#);
+    assert_eq!(some.agents, [agent(1)]);
+    assert_eq!(some.after, Some(Revision(7)));
+    assert_eq!(some.waits(), AskChanges::LONGEST_WAIT);
+    assert_eq!(asked(r#"{"after":0}"#).agents, []);
+    assert_eq!(asked(r#"{"after":0}"#).waits(), 0);
+    let missing = UpgradeCode::RequiredParameters;
+    for nobody in ["{}", r#"{"agents":[]}"#, r#"{"agents":[-1],"after":7}"#] {
+        assert_eq!(refused(command, nobody).0, missing, "{nobody}");
+    }
+    for (parameters, words) in [
+        (r#"{"after":-1}"#, "\"after\""),
+        (r#"{"after":"7"}"#, "\"after\""),
+        (r#"{"after":7,"wait":1.5}"#, "\"wait\""),
+    ] {
+        let (_, text) = refused(command, parameters);
+        assert!(text.contains(words), "{parameters}: {text}");
+    }
+    let many = vec!["7"; AskChanges::MOST + 1].join(",");
+    let (code, text) = refused(command, &format!(r#"{{"agents":[{many}],"after":7}}"#));
+    assert_eq!(code, UpgradeCode::NotRecognized);
+    assert!(text.contains("At most 1000 agents"), "{text}");
 }

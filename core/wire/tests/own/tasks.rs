@@ -1,7 +1,12 @@
 //! Items about tasks and deliveries.
 
-use wpk_api::{Cause, Confirmation, Target, TaskId, TimelineEntry, TimelineStep, Version};
-use wpk_wire::own::{AskProgress, Delivery, DeliveryStep, Forecast, TaskTimeline, TimelineLine};
+use wpk_api::{
+    Cause, Confirmation, Revision, Target, TaskId, TimelineEntry, TimelineStep, Version,
+};
+use wpk_wire::own::{
+    AskProgress, Delivery, DeliveryStep, FeedPlace, Forecast, TaskNow, TaskPhase, TaskTimeline,
+    TimelineLine,
+};
 use wpk_wire::{Item, Step, UpgradeCode, UpgradeCommand};
 
 use crate::common::*;
@@ -195,4 +200,49 @@ fn forecasts_of_a_dry_run() {
     assert_eq!(open.target(), None);
     let refused = Item::upgrade(UpgradeCode::AgentNotActive, agent(1));
     assert_eq!(Forecast::from_item(&refused), open);
+}
+
+#[test]
+fn tasks_as_they_are_now() {
+    let place = FeedPlace {
+        revision: Revision(12),
+        behind: true,
+        more: false,
+    };
+    let got = sent(
+        place.to_item(),
+        r#""error":0,"message":"Success","behind":true,"more":false,"revision":12"#,
+    );
+    assert_eq!(FeedPlace::from_item(&got), Some(place));
+    assert_eq!(TaskNow::from_item(&got), None);
+
+    let now = TaskNow {
+        phase: Some(TaskPhase::Sending),
+        step: Some(Step::Write.into()),
+        sent: 512,
+        total: 1024,
+        seconds: Some(3),
+        ..TaskNow::new(agent(1), TaskId(5))
+    };
+    let result = Item {
+        status: Some("Updating".into()),
+        ..Item::created(agent(1), TaskId(5))
+    };
+    let got = sent(
+        now.to_item(result),
+        concat!(
+            r#""error":0,"message":"Success","agent":1,"task_id":5,"status":"Updating","#,
+            r#""late":false,"older":0,"phase":"sending","seconds":3,"sent":512,"step":"write","#,
+            r#""timeline":[],"total":1024"#
+        ),
+    );
+    assert_eq!(TaskNow::from_item(&got), Some(now));
+    assert_eq!(FeedPlace::from_item(&got), None);
+
+    let later = item(
+        r#""error":0,"message":"Success","agent":1,"task_id":5,"phase":"soaking","waits_for":"rain""#,
+    );
+    let later = TaskNow::from_item(&later).unwrap();
+    assert_eq!(later.phase, Some(TaskPhase::Other));
+    assert_eq!(later.waits_for.as_deref(), Some("rain"));
 }

@@ -28,6 +28,11 @@ impl Tables {
         newer.take(limit).cloned().collect()
     }
 
+    /// Forgets changes up to this one, as a store may whose readers have passed them.
+    pub fn forget_changes(&mut self, until: Revision) {
+        self.changes.retain(|change| change.revision > until);
+    }
+
     /// See [`wpk_api::TaskStore::revision`].
     pub fn revision(&self) -> Revision {
         self.changes
