@@ -39,7 +39,13 @@ const RULES: &[(&str, Allowed)] = &[
     ),
     (
         "core/ctl",
-        Only(&["core/api", "core/wire", "core/package", "core/config"]),
+        Only(&[
+            "core/api",
+            "core/wire",
+            "core/package",
+            "core/rollout",
+            "core/config",
+        ]),
     ),
     // unix-socket, repository, local-file, wazuh, channel, sqlite, postgres and any
     // other: a built-in sees exactly what a third party sees. What several of them

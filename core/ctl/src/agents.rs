@@ -12,9 +12,13 @@ use crate::manager::fleet::{self, Agent};
 use crate::manager::socket;
 use crate::options::{Global, LabelWish};
 use crate::output::{Ending, Output, print, render, table, time};
+use crate::who::{self, Who};
 
 #[derive(Debug, Args)]
+#[command(group = who::may())]
 pub(crate) struct AgentsArgs {
+    #[command(flatten)]
+    pub(crate) who: Who,
     /// Only agents whose version is below the manager's.
     #[arg(long)]
     pub(crate) outdated: bool,
@@ -64,14 +68,15 @@ pub(crate) async fn run(
 ) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
     let version = args.outdated.then_some(VersionFilter::Older);
-    let filtered = args.offline || !args.label.is_empty();
-    let details =
-        out.json || args.wide || args.csv || !args.label.is_empty() || args.sort == Sort::Seen;
+    let filtered = args.offline || !args.label.is_empty() || !args.who.is_empty();
+    let labels = !args.label.is_empty() || args.who.asks_labels();
+    let details = out.json || args.wide || args.csv || labels || args.sort == Sort::Seen;
     let mut agents = fleet::list(&mut client, version, details).await?;
+    args.who.retain(&mut agents)?;
     agents.retain(|agent| {
         let labels = agent.labels();
         (!args.offline || agent.connection() != ConnectionStatus::Active)
-            && args.label.iter().all(|wish| wish.is_met(labels))
+            && (args.label.iter()).all(|wish| labels.is_some_and(|labels| wish.is_met(labels)))
     });
     sort(&mut agents, args.sort);
     if args.csv {

@@ -53,6 +53,9 @@ pub(crate) enum CtlError {
         code: Code,
         message: String,
     },
+    /// Names, patterns or a selector that mean no agent.
+    #[error("{0}")]
+    Nobody(String),
     #[error("{0}")]
     Unexpected(String),
     #[error(transparent)]

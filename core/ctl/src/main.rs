@@ -17,7 +17,7 @@
 //!
 //! Below them lie the rooms that commands share: `manager` (the client of the
 //! socket and what it asks), `watch` (tasks until they end, and how that looks),
-//! `options` (those of several commands), `ids` (agents on the command line),
+//! `options` (those of several commands), `who` (agents on the command line, above `ids`),
 //! `files`, `output` (everything that is printed) and `error` (everything that
 //! can go wrong). `cli` puts the options of all rooms together and is used by
 //! `main` and `generate` only, so that no room depends on the whole.
@@ -57,6 +57,7 @@ mod result;
 mod rollout;
 mod upgrade;
 mod watch;
+mod who;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

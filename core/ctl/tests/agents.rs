@@ -160,7 +160,7 @@ fn a_change_is_one_command_and_says_what_became_of_it() {
         &["agent", "label", "3", "site"],
         &["agent", "label", "3", "a b=c"],
         &["agent", "revoke"],
-        &["agent", "rename", "x", "y"],
+        &["agent", "rename", "1-2", "y"],
     ] {
         ask(&manager, bad).ended(2);
     }

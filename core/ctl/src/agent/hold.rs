@@ -9,21 +9,22 @@ use wpk_wire::own::rollout::{
 };
 
 use crate::error::CtlError;
-use crate::ids::{IdRanges, compact, expand};
+use crate::ids::compact;
 use crate::manager::client::Client;
 use crate::manager::{rollouts, socket};
 use crate::options::Global;
 use crate::output::{Ending, Output, clean, render, table, time};
+use crate::who::{self, Who};
 
 /// The most agents that are listed.
 const MOST_LISTED: usize = 2_000_000;
 
 /// `hold`.
 #[derive(Debug, Args)]
+#[command(group = who::must())]
 pub(crate) struct HoldArgs {
-    /// Agent ids: `7`, `1-50`, `1,2,5-7`.
-    #[arg(required = true, value_name = "AGENT")]
-    pub(crate) agents: Vec<IdRanges>,
+    #[command(flatten)]
+    pub(crate) who: Who,
     /// Why; shown wherever the agent is.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) reason: String,
@@ -31,10 +32,10 @@ pub(crate) struct HoldArgs {
 
 /// `unhold`.
 #[derive(Debug, Args)]
+#[command(group = who::must())]
 pub(crate) struct UnholdArgs {
-    /// Agent ids: `7`, `1-50`, `1,2,5-7`.
-    #[arg(required = true, value_name = "AGENT")]
-    pub(crate) agents: Vec<IdRanges>,
+    #[command(flatten)]
+    pub(crate) who: Who,
 }
 
 /// Holds agents.
@@ -49,7 +50,8 @@ pub(crate) async fn hold(
         HoldAgents { agents, reason }.into()
     };
     let mut client = Client::new(socket::path(global)?);
-    all(&mut client, &expand(&args.agents)?, request, "held", out).await
+    let agents = args.who.find(&mut client).await?;
+    all(&mut client, &agents, request, "held", out).await
 }
 
 /// Lets agents go.
@@ -60,7 +62,8 @@ pub(crate) async fn unhold(
 ) -> Result<Ending, CtlError> {
     let request = |agents| UnholdAgents { agents }.into();
     let mut client = Client::new(socket::path(global)?);
-    all(&mut client, &expand(&args.agents)?, request, "let go", out).await
+    let agents = args.who.find(&mut client).await?;
+    all(&mut client, &agents, request, "let go", out).await
 }
 
 /// Sets labels that the manager's own store keeps, and takes some away.

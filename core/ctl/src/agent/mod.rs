@@ -7,37 +7,39 @@ pub(crate) mod hold;
 mod show;
 pub(crate) mod token;
 
+use std::str::FromStr;
+
 use clap::Args;
 use serde_json::json;
 use wpk_api::{AgentChange, AgentId, Labels};
+use wpk_rollout::Selector;
 use wpk_wire::own::{ChangeAgent, ShowAgent};
 use wpk_wire::{Item, UpgradeRequest};
 
 use crate::error::CtlError;
-use crate::ids::{IdRanges, expand, number};
 use crate::manager::client::Client;
 use crate::manager::fleet::Agent;
 use crate::manager::socket;
 use crate::options::{Global, Label};
 use crate::output::{Ending, Output, clean};
+use crate::who::{self, Named, OneAgent, Who};
 
 /// How a directory begins its answer to what it cannot do (PROTOCOL.md, section 15).
 const NOT_SUPPORTED: &str = "not supported here";
 
 /// `revoke` and `remove`.
 #[derive(Debug, Args)]
+#[command(group = who::must())]
 pub(crate) struct OutArgs {
-    /// Agent ids: `7`, `1-50`, `1,2,5-7`.
-    #[arg(required = true, value_name = "AGENT")]
-    pub(crate) agents: Vec<IdRanges>,
+    #[command(flatten)]
+    pub(crate) who: Who,
 }
 
 /// `rename`.
 #[derive(Debug, Args)]
 pub(crate) struct RenameArgs {
-    /// Agent id.
-    #[arg(value_parser = number)]
-    pub(crate) agent: AgentId,
+    /// The agent: an id or a name.
+    pub(crate) agent: OneAgent,
     /// Its new name: letters, digits, '.', '_' or '-'.
     pub(crate) name: String,
 }
@@ -45,23 +47,40 @@ pub(crate) struct RenameArgs {
 /// `label`.
 #[derive(Debug, Args)]
 pub(crate) struct LabelArgs {
-    /// Agent ids: `7`, `1-50`, `1,2,5-7`.
-    #[arg(value_name = "AGENT")]
-    pub(crate) agents: IdRanges,
-    /// Labels to set.
-    #[arg(value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<Label>,
+    /// Agents (ids, ranges, names and patterns, as in 7 1-50 web01 'db-*'), and labels to set.
+    #[arg(value_name = "AGENT|KEY=VALUE", required = true)]
+    pub(crate) words: Vec<AgentOrLabel>,
+    /// All agents that a selector means, as in rollouts: 'group = prod and version < v4.14'.
+    #[arg(long, value_name = "SELECTOR")]
+    pub(crate) select: Option<Selector>,
     /// A label to take away; several times: several labels.
     #[arg(long, value_name = "KEY")]
     pub(crate) remove: Vec<String>,
 }
 
+/// A word of `label`: names have no `=`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AgentOrLabel {
+    Agent(Named),
+    Label(Label),
+}
+
+impl FromStr for AgentOrLabel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.contains('=') {
+            true => text.parse().map(Self::Label),
+            false => text.parse().map(Self::Agent),
+        }
+    }
+}
+
 /// `show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// Agent id.
-    #[arg(value_parser = number)]
-    pub(crate) agent: AgentId,
+    /// The agent: an id or a name.
+    pub(crate) agent: OneAgent,
 }
 
 /// Takes certificates back; with `forget` what was known of the agents goes as well.
@@ -75,7 +94,9 @@ pub(crate) async fn put_out(
         true => AgentChange::Remove,
         false => AgentChange::Revoke,
     };
-    change_all(global, &expand(&args.agents)?, &change, out).await
+    let mut client = Client::new(socket::path(global)?);
+    let agents = args.who.find(&mut client).await?;
+    change_all(&mut client, &agents, &change, out).await
 }
 
 /// Gives an agent another name.
@@ -85,7 +106,9 @@ pub(crate) async fn rename(
     out: &Output,
 ) -> Result<Ending, CtlError> {
     let change = AgentChange::Rename(args.name);
-    change_all(global, &[args.agent], &change, out).await
+    let mut client = Client::new(socket::path(global)?);
+    let agent = args.agent.find(&mut client).await?;
+    change_all(&mut client, &[agent], &change, out).await
 }
 
 /// Sets labels and takes some away.
@@ -94,22 +117,37 @@ pub(crate) async fn label(
     args: LabelArgs,
     out: &Output,
 ) -> Result<Ending, CtlError> {
-    if args.set.is_empty() && args.remove.is_empty() {
+    let (mut agents, mut set) = (Vec::new(), Labels::new());
+    for word in args.words {
+        match word {
+            AgentOrLabel::Agent(named) => agents.push(named),
+            AgentOrLabel::Label(Label((key, value))) => {
+                set.insert(key, value);
+            }
+        }
+    }
+    if set.is_empty() && args.remove.is_empty() {
         return Err(CtlError::Usage(
             "no label is given: write KEY=VALUE to set one, --remove KEY to take one away"
                 .to_owned(),
         ));
     }
-    let set: Labels = args.set.into_iter().map(|label| label.0).collect();
-    let agents = expand(&[args.agents])?;
+    let select = args.select;
+    let who = Who { agents, select };
+    if who.agents.is_empty() == who.select.is_none() {
+        return Err(CtlError::Usage(
+            "write which agents: ids, names or patterns, or else --select SELECTOR".to_owned(),
+        ));
+    }
+    let mut client = Client::new(socket::path(global)?);
+    let agents = who.find(&mut client).await?;
     let change = AgentChange::Label {
         set: set.clone(),
         unset: args.remove.clone(),
     };
-    match change_all(global, &agents, &change, out).await {
+    match change_all(&mut client, &agents, &change, out).await {
         // A directory that keeps no labels: the manager's own store does.
         Err(CtlError::Refused { message, .. }) if message.starts_with(NOT_SUPPORTED) => {
-            let mut client = Client::new(socket::path(global)?);
             hold::label(&mut client, &agents, &set, &args.remove, out).await
         }
         other => other,
@@ -123,7 +161,7 @@ pub(crate) async fn show(
     out: &Output,
 ) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
-    let agent = args.agent;
+    let agent = args.agent.find(&mut client).await?;
     let items = client.own(ShowAgent { agent }).await?;
     let agent = described(&client, "agent_show", items.first())?;
     out.last(agent.listed())?;
@@ -135,12 +173,11 @@ pub(crate) async fn show(
 
 /// One change of several agents; one that is refused does not keep the others.
 async fn change_all(
-    global: &Global,
+    client: &mut Client,
     agents: &[AgentId],
     change: &AgentChange,
     out: &Output,
 ) -> Result<Ending, CtlError> {
-    let mut client = Client::new(socket::path(global)?);
     let mut ending = Ending::Well;
     for &agent in agents {
         let change = change.clone();

@@ -9,6 +9,7 @@ use wpk_wire::{Item, UpgradeCode, UpgradeParams};
 use crate::manager::ask::Ask;
 use crate::manager::client::Client;
 use crate::manager::fleet::{self, Agent};
+use crate::who::OneAgent;
 
 const NAME: &str = "agent";
 
@@ -30,7 +31,11 @@ impl From<Check> for Seen {
 }
 
 /// Asks the manager about it.
-pub(super) async fn look(client: &mut Client, id: AgentId) -> Seen {
+pub(super) async fn look(client: &mut Client, agent: &OneAgent) -> Seen {
+    let id = match agent.find(client).await {
+        Ok(id) => id,
+        Err(error) => return Check::failure(NAME, error.to_string(), "").into(),
+    };
     let agent = match fleet::find(client, [id]).await {
         Ok(mut agents) => agents.remove(&id),
         Err(error) => {

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use wpk_api::{AgentId, PackageType, Platform, repository};
+use wpk_api::{PackageType, Platform, repository};
 
-use crate::ids;
 use crate::options::{LinuxPackage, duration};
+use crate::who::OneAgent;
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Look at this agent too: whether it is listed and active, and what a dry run says.
+    /// Look at this agent (an id or a name) too: whether it is listed and active, and what a dry run says.
     /// Its platform is the one whose files are looked at.
-    #[arg(long, value_name = "ID", value_parser = ids::number)]
-    pub(super) agent: Option<AgentId>,
+    #[arg(long, value_name = "AGENT")]
+    pub(super) agent: Option<OneAgent>,
     /// Platform whose files are looked at.
     #[arg(
         long,

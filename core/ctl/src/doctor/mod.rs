@@ -45,8 +45,8 @@ pub(crate) async fn run(
 async fn look(global: &Global, args: &DoctorArgs, out: &Output) -> Result<Ending, CtlError> {
     let mut report = Report::new(out);
     // Asked first: its platform decides whose files are looked at.
-    let agent = match (args.agent, socket::path(global)) {
-        (Some(id), Ok(socket)) => agent::look(&mut Client::new(socket), id).await,
+    let agent = match (&args.agent, socket::path(global)) {
+        (Some(agent), Ok(socket)) => agent::look(&mut Client::new(socket), agent).await,
         // Mistakes in the settings are the daemon's to tell.
         _ => agent::Seen::default(),
     };

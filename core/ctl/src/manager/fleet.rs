@@ -73,14 +73,14 @@ impl Agent {
         self.0.connection
     }
 
-    /// Its labels, as the manager has them.
-    pub(crate) fn labels(&self) -> &Labels {
-        &self.0.details.labels
+    /// Its labels, as the manager has them; `None` where it tells none of anybody.
+    pub(crate) fn labels(&self) -> Option<&Labels> {
+        self.0.details.labels.as_ref()
     }
 
     /// Its labels as one line: `rack=7,site=lyon`.
     pub(crate) fn labels_text(&self) -> String {
-        let labels = self.labels().iter();
+        let labels = self.labels().into_iter().flatten();
         let labels: Vec<String> = labels
             .map(|(key, value)| clean(&format!("{key}={value}")))
             .collect();

@@ -11,22 +11,22 @@ use wpk_api::{AgentId, TaskId};
 use wpk_wire::Item;
 
 use crate::error::CtlError;
-use crate::ids::{self, IdRanges};
 use crate::manager::client::Client;
 use crate::manager::results::{self, CHUNK};
 use crate::manager::socket;
 use crate::manager::timelines;
 use crate::options::Global;
 use crate::output::{Ending, Output, render, table};
+use crate::who::{self, Who};
 use found::Found;
 
 #[derive(Debug, Args)]
+#[command(group = who::or(&["task"]))]
 pub(crate) struct ResultArgs {
-    /// Agents: ids and ranges, such as 001 7 10-50 or 1,2,5-7.
-    #[arg(value_name = "AGENT", required_unless_present = "task")]
-    pub(crate) agents: Vec<IdRanges>,
+    #[command(flatten)]
+    pub(crate) who: Who,
     /// These tasks instead of the last ones of agents.
-    #[arg(long, value_name = "TASK", conflicts_with = "agents", num_args = 1..)]
+    #[arg(long, value_name = "TASK", num_args = 1..)]
     pub(crate) task: Vec<i64>,
     /// Tell what happened to each task, step by step: when, who was asked, what came of it,
     /// and for a failure the words of whoever said it and what to do.
@@ -43,7 +43,7 @@ pub(crate) async fn run(
     let mut client = Client::new(socket::path(global)?);
     let entries = if args.log { None } else { Some(0) };
     let found = if args.task.is_empty() {
-        let agents = ids::expand(&args.agents)?;
+        let agents = args.who.find(&mut client).await?;
         of_agents(&mut client, &agents, entries, args.log, out).await?
     } else {
         let tasks: Vec<TaskId> = args.task.iter().copied().map(TaskId).collect();

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use wpk_api::AgentId;
 use wpk_api::settings::ByteSize;
 use wpk_wire::own::rollout::{AgentState, LONGEST_NAME};
 
-use crate::ids::{IdRanges, number};
 use crate::options::duration;
+use crate::who::{self, OneAgent, Who};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RolloutCommand {
@@ -108,9 +107,8 @@ pub(crate) struct ExplainArgs {
     /// The rollout.
     #[arg(value_parser = name)]
     pub(crate) name: String,
-    /// Agent id.
-    #[arg(value_parser = number)]
-    pub(crate) agent: AgentId,
+    /// The agent: an id or a name.
+    pub(crate) agent: OneAgent,
 }
 
 #[derive(Debug, Args)]
@@ -124,26 +122,26 @@ pub(crate) struct HaltArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group = who::or(&["failed"]))]
 pub(crate) struct RetryArgs {
     /// The rollout.
     #[arg(value_parser = name)]
     pub(crate) name: String,
-    /// Agent ids: `7`, `1-50`, `1,2,5-7`.
-    #[arg(value_name = "AGENT", required_unless_present = "failed")]
-    pub(crate) agents: Vec<IdRanges>,
+    #[command(flatten)]
+    pub(crate) who: Who,
     /// All agents that failed.
-    #[arg(long, conflicts_with = "agents")]
+    #[arg(long)]
     pub(crate) failed: bool,
 }
 
 #[derive(Debug, Args)]
+#[command(group = who::must())]
 pub(crate) struct SkipArgs {
     /// The rollout.
     #[arg(value_parser = name)]
     pub(crate) name: String,
-    /// Agent ids: `7`, `1-50`, `1,2,5-7`.
-    #[arg(required = true, value_name = "AGENT")]
-    pub(crate) agents: Vec<IdRanges>,
+    #[command(flatten)]
+    pub(crate) who: Who,
 }
 
 #[derive(Debug, Args)]
@@ -151,9 +149,8 @@ pub(crate) struct SettleArgs {
     /// The rollout.
     #[arg(value_parser = name)]
     pub(crate) name: String,
-    /// Agent id.
-    #[arg(value_parser = number)]
-    pub(crate) agent: AgentId,
+    /// The agent: an id or a name.
+    pub(crate) agent: OneAgent,
     /// How it ended.
     #[arg(value_enum)]
     pub(crate) outcome: OutcomeWord,

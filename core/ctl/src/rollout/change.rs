@@ -8,7 +8,6 @@ use wpk_wire::own::rollout::{ChangeRollout, ListedRollout, RolloutChange, Rollou
 use super::args::{HaltArgs, OutcomeWord, RetryArgs, SettleArgs, SkipArgs};
 use super::words::{agents, named};
 use crate::error::CtlError;
-use crate::ids::expand;
 use crate::manager::client::Client;
 use crate::manager::{rollouts, socket};
 use crate::options::Global;
@@ -63,13 +62,14 @@ pub(super) async fn retry(
     args: RetryArgs,
     out: &Output,
 ) -> Result<Ending, CtlError> {
+    let mut client = Client::new(socket::path(global)?);
     let changes = match args.failed {
         true => vec![RolloutChange::Retry(Which::Failed)],
-        false => in_parts(&expand(&args.agents)?, |part| {
+        false => in_parts(&args.who.find(&mut client).await?, |part| {
             RolloutChange::Retry(Which::Agents(part))
         }),
     };
-    of_agents(global, &args.name, changes, "retried", out).await
+    of_agents(&mut client, &args.name, changes, "retried", out).await
 }
 
 /// `skip`.
@@ -78,8 +78,10 @@ pub(super) async fn skip(
     args: SkipArgs,
     out: &Output,
 ) -> Result<Ending, CtlError> {
-    let changes = in_parts(&expand(&args.agents)?, RolloutChange::Skip);
-    of_agents(global, &args.name, changes, "skipped", out).await
+    let mut client = Client::new(socket::path(global)?);
+    let agents = args.who.find(&mut client).await?;
+    let changes = in_parts(&agents, RolloutChange::Skip);
+    of_agents(&mut client, &args.name, changes, "skipped", out).await
 }
 
 /// `settle`.
@@ -89,7 +91,8 @@ pub(super) async fn settle(
     out: &Output,
 ) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
-    let (agent, succeeded) = (args.agent, args.outcome == OutcomeWord::Succeeded);
+    let agent = args.agent.find(&mut client).await?;
+    let succeeded = args.outcome == OutcomeWord::Succeeded;
     let change = RolloutChange::Settle { agent, succeeded };
     let rollout = send(&mut client, args.name, change).await?;
     out.last(&json!({
@@ -112,17 +115,16 @@ fn in_parts(
 }
 
 async fn of_agents(
-    global: &Global,
+    client: &mut Client,
     name: &str,
     changes: Vec<RolloutChange>,
     done: &str,
     out: &Output,
 ) -> Result<Ending, CtlError> {
-    let mut client = Client::new(socket::path(global)?);
     let mut changed = 0_u64;
     let mut after = None;
     for change in changes {
-        let rollout = send(&mut client, name.to_owned(), change).await?;
+        let rollout = send(client, name.to_owned(), change).await?;
         changed = changed.saturating_add(rollout.changed.unwrap_or_default());
         after = Some(rollout);
     }

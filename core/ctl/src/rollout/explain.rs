@@ -20,7 +20,7 @@ pub(super) async fn run(
     let mut client = Client::new(socket::path(global)?);
     let asked = ExplainAgent {
         name: args.name,
-        agent: args.agent,
+        agent: args.agent.find(&mut client).await?,
     };
     let items = rollouts::ask(&mut client, asked).await?;
     let command = UpgradeCommand::RolloutExplain;

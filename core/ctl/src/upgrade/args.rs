@@ -8,17 +8,17 @@ use wpk_api::PackageType;
 use wpk_wire::{CustomParams, UpgradeParams};
 
 use crate::error::CtlError;
-use crate::ids::IdRanges;
 use crate::manager::ask::{Ask, absolute};
 use crate::options::{LinuxPackage, duration, pause};
+use crate::who::{self, Who};
 
 #[derive(Debug, Args)]
+#[command(group = who::or(&["all"]))]
 pub(crate) struct UpgradeArgs {
-    /// Agents: ids and ranges, such as 001 7 10-50 or 1,2,5-7.
-    #[arg(value_name = "AGENT", required_unless_present = "all")]
-    pub(crate) agents: Vec<IdRanges>,
+    #[command(flatten)]
+    pub(crate) who: Who,
     /// Every agent that the manager lists.
-    #[arg(long, conflicts_with = "agents")]
+    #[arg(long)]
     pub(crate) all: bool,
     /// Target version, vX.Y.Z. Absent: the manager decides.
     #[arg(short, long, value_name = "V")]

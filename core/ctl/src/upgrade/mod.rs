@@ -10,7 +10,6 @@ use std::io::IsTerminal;
 use wpk_api::{AgentId, Version};
 
 use crate::error::CtlError;
-use crate::ids;
 use crate::manager::ask::Ask;
 use crate::manager::client::Client;
 use crate::manager::{fleet, socket};
@@ -31,10 +30,7 @@ pub(crate) async fn run(
     let mut client = Client::new(socket::path(global)?);
     let ask = args.ask()?;
     if args.dry_run {
-        let agents = match args.all {
-            true => everyone(&mut client).await?,
-            false => ids::expand(&args.agents)?,
-        };
+        let agents = meant(&mut client, &args).await?;
         return dry_run::run(&mut client, &ask, &agents, out).await;
     }
     let asked = match (&args.file, &args.version) {
@@ -45,7 +41,7 @@ pub(crate) async fn run(
                 .map_or_else(|_| text.clone(), |version| version.to_string()),
         ),
     };
-    let mut board = Board::new(&ids::expand(&args.agents)?);
+    let mut board = Board::new(&[]);
     let work = ask_and_watch(&mut client, &args, &ask, &asked, &mut board, out);
     let ended = tokio::select! {
         ended = work => Some(ended?),
@@ -61,8 +57,11 @@ pub(crate) async fn run(
     report::print(&board, &asked, closing, args.watch, out)
 }
 
-/// Every agent but the manager itself.
-async fn everyone(client: &mut Client) -> Result<Vec<AgentId>, CtlError> {
+/// The agents that are named; for all of them every agent but the manager itself.
+async fn meant(client: &mut Client, args: &UpgradeArgs) -> Result<Vec<AgentId>, CtlError> {
+    if !args.all {
+        return args.who.find(client).await;
+    }
     let agents = fleet::list(client, None, false).await?.into_iter();
     Ok(agents
         .map(|agent| agent.id())
@@ -78,9 +77,7 @@ async fn ask_and_watch(
     board: &mut Board,
     out: &Output,
 ) -> Result<Closing, CtlError> {
-    if args.all {
-        *board = Board::new(&everyone(client).await?);
-    }
+    *board = Board::new(&meant(client, args).await?);
     let agents = board.agents();
     if agents.is_empty() {
         out.line("There are no agents.")?;

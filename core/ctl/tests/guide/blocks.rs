@@ -154,14 +154,21 @@ fn lines(page: &Page, program: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// The words of a line; what stands between `"` is one.
+/// The words of a line; what stands between `"` or between `'` is one.
 fn words(line: &str) -> Vec<String> {
-    let parts = line.split('"').enumerate();
-    let words = parts.flat_map(|(at, part)| match at % 2 {
-        0 => part.split_whitespace().map(str::to_owned).collect(),
-        _ => vec![part.to_owned()],
-    });
-    words.collect()
+    let mut words = Vec::new();
+    let mut rest = line;
+    while let Some(at) = rest.find(['"', '\'']) {
+        let (before, quoted) = rest.split_at(at);
+        let (quote, inside) = quoted.split_at(1);
+        // An apostrophe in a comment closes nothing.
+        let (inside, after) = inside.split_once(quote).unwrap_or((inside, ""));
+        words.extend(before.split_whitespace().map(str::to_owned));
+        words.push(inside.to_owned());
+        rest = after;
+    }
+    words.extend(rest.split_whitespace().map(str::to_owned));
+    words
 }
 
 #[test]

@@ -19,6 +19,15 @@ pub(crate) enum Node {
 }
 
 impl Selector {
+    /// Those whose name is this, in which `*` stands for any characters.
+    pub fn named(pattern: impl Into<String>) -> Self {
+        Self(Node::Is(
+            Field::Name,
+            Op::Equal,
+            Value::Text(pattern.into()),
+        ))
+    }
+
     /// Whether `member` is one of them.
     pub fn matches(&self, member: &Member) -> bool {
         self.0.matches(member)
@@ -26,7 +35,12 @@ impl Selector {
 
     /// Whether it asks for this field anywhere.
     pub fn asks(&self, field: &Field) -> bool {
-        self.0.asks(field)
+        self.0.asks(&|asked| asked == field)
+    }
+
+    /// Whether it asks for a label anywhere.
+    pub fn asks_labels(&self) -> bool {
+        self.0.asks(&|asked| matches!(asked, Field::Label(_)))
     }
 }
 
@@ -43,11 +57,11 @@ impl Node {
         }
     }
 
-    fn asks(&self, wanted: &Field) -> bool {
+    fn asks(&self, is_it: &dyn Fn(&Field) -> bool) -> bool {
         match self {
-            Self::Any(nodes) | Self::All(nodes) => nodes.iter().any(|node| node.asks(wanted)),
-            Self::Not(node) => node.asks(wanted),
-            Self::Is(field, ..) | Self::In(field, _) => field == wanted,
+            Self::Any(nodes) | Self::All(nodes) => nodes.iter().any(|node| node.asks(is_it)),
+            Self::Not(node) => node.asks(is_it),
+            Self::Is(field, ..) | Self::In(field, _) => is_it(field),
         }
     }
 }

@@ -110,9 +110,9 @@ pub struct ListedAgent {
 /// are seconds since 1970 UTC; absent is what is not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedDetails {
-    /// Its labels.
-    #[serde(default, skip_serializing_if = "Labels::is_empty")]
-    pub labels: Labels,
+    /// Its labels; `None` where the manager tells none of anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
     /// From which address it connected last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -139,7 +139,7 @@ pub struct ListedDetails {
 impl From<AgentDetails> for ListedDetails {
     fn from(details: AgentDetails) -> Self {
         Self {
-            labels: details.labels,
+            labels: Some(details.labels),
             address: details.address,
             last_seen: details.last_seen,
             last_result: None,
@@ -166,6 +166,20 @@ impl From<AgentInfo> for ListedAgent {
             node: agent.node,
             connection: agent.connection,
             details: ListedDetails::default(),
+        }
+    }
+}
+
+impl From<&ListedAgent> for AgentInfo {
+    fn from(agent: &ListedAgent) -> Self {
+        Self {
+            id: agent.agent,
+            name: agent.name.clone(),
+            version: agent.version.clone(),
+            platform: agent.platform.clone(),
+            group: agent.group.clone(),
+            node: agent.node.clone(),
+            connection: agent.connection,
         }
     }
 }
