@@ -136,11 +136,15 @@ fn others<S: Section>(section: &Value, found: &[Problem]) -> Vec<Problem> {
 }
 
 /// The section of a plugin that has no settings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
 
-impl Section for NoSettings {}
+impl Section for NoSettings {
+    fn schema() -> Option<Value> {
+        settings::schema_of::<Self>()
+    }
+}
 
 /// What opens under a trait: everything that implements it, and what is shared of it.
 pub trait Opens<T: ?Sized> {

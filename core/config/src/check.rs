@@ -51,7 +51,7 @@ impl Fragments {
         let mut check = Check {
             doubts: Doubts {
                 // What is in a file that cannot be read is nobody's guess.
-                incomplete: self.unread,
+                incomplete: self.incomplete,
                 faulty: Vec::new(),
             },
             fragments: self,

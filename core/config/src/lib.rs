@@ -29,6 +29,7 @@ mod places;
 mod plugins;
 mod ranges;
 mod reading;
+mod reference;
 mod releases;
 mod sections;
 mod together;
@@ -42,6 +43,7 @@ pub use load::{Fragments, collect, default_home, load};
 pub use ossec::OssecConf;
 pub use plugins::Plugins;
 pub use reading::Reading;
+pub use reference::reference;
 pub use releases::ReleaseSettings;
 pub use sections::{
     CacheSettings, ChunkSize, Concurrency, DeliverySettings, LogFormat, LogSettings, OnRestart,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use wpk_api::settings::{self, Problem, Span};
@@ -24,13 +25,18 @@ pub struct PluginFile {
     pub grace: Option<Duration>,
 }
 
-/// The entry as it is written.
-#[derive(Debug, Default, Deserialize)]
+/// A library with plugins of a site or of somebody else. It can do all that the daemon can.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Entry {
+pub(crate) struct Entry {
+    /// The absolute path of the library. It must be there.
     path: Option<PathBuf>,
+    /// The SHA-256 it must have, 64 hexadecimal digits. Absent: any content is loaded.
     sha256: Option<String>,
+    /// How long any call may take, 10 ms to 1 d. Absent: as it suits each call.
     deadline: Option<Span>,
+    /// How long a call that was cancelled may take to end, 10 ms to 1 h; after that the
+    /// plugin is not asked again. Absent: 5 s.
     grace: Option<Span>,
 }
 

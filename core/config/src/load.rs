@@ -40,7 +40,7 @@ pub struct Fragments {
     pub(crate) ossec: Option<OssecConf>,
     pub(crate) findings: Vec<Finding>,
     /// Something could not be read: what is in it is nobody's guess.
-    pub(crate) unread: bool,
+    pub(crate) incomplete: bool,
     places: Places,
     /// `--config FILE`.
     file: Option<String>,
@@ -100,7 +100,7 @@ impl Fragments {
             figment,
             value,
             ossec,
-            unread: !findings.is_empty(),
+            incomplete: !findings.is_empty(),
             findings,
             places,
             file: (sources.file.as_ref()).map(|file| file.display().to_string()),
@@ -121,6 +121,18 @@ impl Fragments {
     /// `[[plugin]]`: its library cannot be loaded.
     pub fn reject_plugin(&mut self, number: usize, message: String) {
         self.found(format!("{PLUGIN_KEY}.{number}"), message);
+    }
+
+    /// What could not be read so far, and what was added ([`found`](Self::found)); no value
+    /// is looked at.
+    ///
+    /// # Errors
+    /// All of it at once.
+    pub fn unread(self) -> Result<(), Findings> {
+        match self.findings.is_empty() {
+            true => Ok(()),
+            false => Err(Findings(self.findings)),
+        }
     }
 
     /// The values as they are written, for a comparison with those read later.

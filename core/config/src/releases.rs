@@ -1,5 +1,6 @@
 //! `[[release]]`: what an agent must run before it may go to a release.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use wpk_api::Version;
@@ -10,16 +11,18 @@ const MOST: usize = 1_000;
 /// The most floors of one release.
 const MOST_FLOORS: usize = 8;
 
-/// `[[release]]`. Where the settings have none, one is known: an agent below v4.14.0
-/// goes there before it goes to v5.0.0 or later.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// What agents must run before rollouts take them to a release. Where the settings have
+/// none, one is known: an agent below v4.14.0 goes there before it goes to v5.0.0 or later.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseSettings {
     /// Its version.
+    #[schemars(with = "String")]
     pub version: Version,
     /// Versions, each below `version`, that an agent below this release must reach first:
     /// a rollout to this release or past it takes it there before. Default none; at most 8.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub floors: Vec<Version>,
 }
 

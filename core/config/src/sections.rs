@@ -7,8 +7,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use wpk_api::Dialect;
 use wpk_api::settings::{ByteSize, Span};
@@ -117,12 +118,19 @@ impl PluginSection {
     }
 }
 
-/// `[node]`
-#[derive(Debug, Clone, Default, Deserialize)]
+/// Who this node is.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct NodeSection {
+    /// Its name in tasks and in a shared store, 1 to 255 bytes; with `sqlite`, what a former
+    /// name had not begun is carried out under the new one. Absent: `node01`.
     pub(crate) name: Option<String>,
+    /// `master` or `worker`: a worker's tasks are its master's.
+    #[schemars(with = "String", extend("default" = "master"))]
     pub(crate) role: Role,
+    /// The manager's version, `v4.14.0`: targets above it need `--force`. Absent: that of
+    /// agent 000 in the directory; where that is not known, there is no limit.
+    #[schemars(with = "Option<String>")]
     pub(crate) version: Option<Version>,
 }
 
@@ -136,16 +144,18 @@ impl NodeSection {
     }
 }
 
-/// `[wazuh]`
-#[derive(Debug, Clone, Default, Deserialize)]
+/// A 4.x manager beside this daemon.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct WazuhSection {
-    /// The manager's `ossec.conf`; its options count as defaults.
+    /// The manager's `ossec.conf`, relative to `home`, `etc/ossec.conf` in the packaged
+    /// file: its `<agent-upgrade>`, `<task-manager>` and `<cluster>` count as defaults.
+    /// Absent: none is read.
     ossec_conf: Option<PathBuf>,
 }
 
-/// `[cache]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Downloaded WPKs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheSettings {
     /// Folder of downloaded WPKs.
@@ -181,14 +191,17 @@ impl Default for CacheSettings {
     }
 }
 
-/// `[delivery]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// How WPKs reach agents.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeliverySettings {
-    /// How many agents are written to at the same time.
+    /// How many agents are written to at the same time, 1 to 100000; 0: as many as there
+    /// are cores; `auto`: as many as answer as quickly as fewer do, 8 to 1024.
+    #[schemars(schema_with = "number_or_auto", extend("default" = "auto"))]
     pub max_concurrent: Concurrency,
-    /// Bytes of the file per write command. Absent: 32768, as recorded, where the agents
+    /// Bytes of the file per write command, 64 to 60000; `auto`: as many as fit. Absent: 32768, as recorded, where the agents
     /// are those of a 4.x manager; as `"auto"` on a channel of our own.
+    #[schemars(schema_with = "number_or_auto")]
     pub chunk_size: Option<ChunkSize>,
     /// What is read of the files that are being sent, and of the commands with it, in
     /// bytes of memory; 1 MiB at least. Deliveries that are near each other share it.
@@ -216,6 +229,11 @@ impl Default for DeliverySettings {
             ready_within: Span(Duration::from_secs(30)),
         }
     }
+}
+
+/// A number, or `auto`.
+fn number_or_auto(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"anyOf": [{"const": "auto"}, {"type": "integer"}]})
 }
 
 /// How many agents are written to at the same time.
@@ -283,8 +301,8 @@ impl<'de> Deserialize<'de> for ChunkSize {
     }
 }
 
-/// `[tasks]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// The task manager.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskSettings {
     /// How long a task may be In progress without an update.
@@ -309,13 +327,14 @@ impl Default for TaskSettings {
     }
 }
 
-/// `[telemetry]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// Where others look at what it does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
     /// Where `/metrics`, `/healthz` and `/readyz` are served over HTTP, to anybody who
     /// reaches it: an address and a port, such as `127.0.0.1:9474`. Absent: nowhere.
     #[serde(deserialize_with = "address")]
+    #[schemars(with = "Option<String>")]
     pub listen: Option<SocketAddr>,
 }
 
@@ -326,8 +345,8 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAd
     address.map(Some).ok_or_else(wrong)
 }
 
-/// `[log]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// What is logged, on standard error.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
     /// What is logged, in the words of `RUST_LOG`, which wins where it is set; absent:
@@ -338,7 +357,7 @@ pub struct LogSettings {
 }
 
 /// How an event of the log is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// A line to be read.
@@ -350,7 +369,7 @@ pub enum LogFormat {
 }
 
 /// What becomes of waiting tasks when the daemon starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnRestart {
     /// They are carried out.

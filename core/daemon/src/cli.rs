@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// nothing: what `wpkctl doctor` prints. Exit status 0 if nothing failed, 2 if
     /// the configuration has mistakes.
     Examine(Examination),
+    /// Print every setting: what it is, its unit, its range and its default; with
+    /// `--config` also those of the libraries that the file names.
+    Settings(SettingsArgs),
     /// Print the settings (TOML) that take over a 4.x manager's ossec.conf.
     ImportOssecConf {
         /// The manager's installation folder.
@@ -72,6 +75,19 @@ pub(crate) struct Where {
     /// opened.
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct SettingsArgs {
+    /// Only the sections of this name, such as `delivery` or `store`, or of this type, such
+    /// as `postgres`.
+    pub(crate) section: Option<String>,
+    /// A configuration file (TOML); of it only `[[plugin]]` is read.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object per setting.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

@@ -60,6 +60,7 @@ pub(crate) trait Asked: Send + Sync {
     fn types(&self) -> Vec<&'static str>;
     fn check(&self, type_name: &str, settings: &Value) -> Option<Vec<Problem>>;
     fn demands(&self, type_name: &str, settings: &Value, context: &Context) -> Option<Demands>;
+    fn schema(&self, type_name: &str) -> Option<Value>;
     fn reloadable(&self, type_name: &str) -> bool;
     async fn outlook(&self, section: &PluginSection, context: &Context) -> Outlook;
     async fn examine(
@@ -83,6 +84,10 @@ impl<T: ?Sized> Asked for Factories<T> {
     fn demands(&self, type_name: &str, settings: &Value, context: &Context) -> Option<Demands> {
         let factory = self.find(type_name)?;
         Some(factory.demands(settings, context))
+    }
+
+    fn schema(&self, type_name: &str) -> Option<Value> {
+        self.find(type_name)?.schema()
     }
 
     fn reloadable(&self, type_name: &str) -> bool {

@@ -1,5 +1,5 @@
-//! `wpkd generate`: the man page and shell completions, made of the same
-//! definitions that read the command line.
+//! `wpkd generate`: the man pages and shell completions, made of the same
+//! definitions that read the command line and the settings.
 
 use std::fs;
 use std::io;
@@ -10,6 +10,7 @@ use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
 use crate::cli::Cli;
+use crate::{builtins, reference};
 
 /// Writes them; files that are there are replaced.
 pub(crate) fn run(out: &Path) -> ExitCode {
@@ -34,6 +35,8 @@ fn write(out: &Path) -> io::Result<()> {
         .source(source)
         .render(&mut page)?;
     put("man/man1/wpkd.1", &page)?;
+    let sections = reference::sections(&builtins::registry());
+    put("man/man5/wpkd.toml.5", &reference::page(&sections, source))?;
     for (shell, path) in [
         (Shell::Bash, "bash-completion/completions/wpkd"),
         (Shell::Zsh, "zsh/site-functions/_wpkd"),

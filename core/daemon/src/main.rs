@@ -20,6 +20,7 @@
 //! what would stop the start. `give_back` tidies up after a kill.
 //! `examine` asks every section's plugin what it would meet, for `wpkctl doctor`.
 //! `monitor` shows metrics to those who ask over HTTP.
+//! `reference` prints what can be set.
 //! `import` and `generate` need no settings: they print those that an `ossec.conf`
 //! stands for, and write man page and completions.
 //!
@@ -42,6 +43,7 @@ mod import;
 mod monitor;
 mod observers;
 mod privileges;
+mod reference;
 mod registry;
 mod reload;
 mod service;
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
     let place = match &cli.command {
         Some(Command::ImportOssecConf { home, file }) => return import::print(home, file),
         Some(Command::Generate { out }) => return generate::run(out),
+        Some(Command::Settings(args)) => return reference::run(args),
         None => &cli.run,
         Some(Command::Run(place) | Command::Check(place) | Command::GiveBack(place)) => place,
         Some(Command::Examine(args)) => &args.place,

@@ -204,6 +204,16 @@ impl Registry {
         paths.collect()
     }
 
+    /// Every type that is known with its schema, where it has one, by kind.
+    pub(crate) fn schemas(&self) -> Vec<(PluginKind, &'static str, Option<Value>)> {
+        let kinds = PluginKind::ALL.into_iter();
+        let of = |kind| {
+            let types = self.of(kind).types().into_iter();
+            types.map(move |name| (kind, name, self.of(kind).schema(name)))
+        };
+        kinds.flat_map(of).collect()
+    }
+
     /// Whether the plugin of a section can be made anew while its predecessor works.
     pub(crate) fn reloadable(&self, kind: PluginKind, section: &PluginSection) -> bool {
         self.of(kind).reloadable(&section.kind)

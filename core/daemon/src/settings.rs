@@ -30,6 +30,16 @@ pub(crate) fn read_on(place: &Where, registry: &mut Registry) -> Result<Reading,
     Ok(reading(fragments, registry))
 }
 
+/// Loads the libraries that the settings name into `registry`, and looks at nothing else.
+///
+/// # Errors
+/// Every file that cannot be read, and every library that cannot be loaded.
+pub(crate) fn libraries(place: &Where, registry: &mut Registry) -> Result<(), Findings> {
+    let mut fragments = collect(place)?;
+    registry.load_libraries(&mut fragments);
+    fragments.unread()
+}
+
 /// What is accepted in a manager's `ossec.conf` and would better be otherwise.
 pub(crate) fn warnings(settings: &Settings) -> &[Finding] {
     (settings.ossec.as_ref()).map_or(&[], |conf| &conf.warnings)

@@ -28,7 +28,6 @@ pub struct Settings {
     pub path: PathBuf,
     /// The longest text of a line, 64 B to 64 KiB; longer ones are cut off.
     #[serde(default = "Settings::longest_text")]
-    #[schemars(with = "String")]
     pub longest_text: ByteSize,
 }
 

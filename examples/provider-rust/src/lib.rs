@@ -28,7 +28,6 @@ pub struct Settings {
     pub folder: PathBuf,
     /// How much is read at a time, 4 KiB to 4 MiB.
     #[serde(default = "Settings::piece")]
-    #[schemars(with = "String")]
     pub piece: ByteSize,
 }
 

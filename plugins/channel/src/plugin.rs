@@ -3,8 +3,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wpk_api::section::{Section, plugin};
+use wpk_api::settings::{Value, schema_of};
 use wpk_api::{
     AgentDirectory, BuildError, Context, Demands, Factory, PluginKind, RequestSource, Transport,
 };
@@ -23,11 +25,15 @@ pub struct ChannelPlugin(Arc<Mutex<Weak<Channel>>>);
 
 /// `[directory] type = "channel"` and `[[source]] type = "channel"`: the channel is
 /// one thing with three sides, and its settings are those of the transport.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Side {}
 
 impl Section for Side {
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
+    }
+
     /// No side is there without the transport.
     fn demands(&self, _: &Context) -> Demands {
         Demands::default().needing(PluginKind::Transport, KIND)

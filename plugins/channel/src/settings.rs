@@ -6,18 +6,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::Section;
-use wpk_api::settings::{Problem, Problems, Span};
+use wpk_api::settings::{Problem, Problems, Span, Value, schema_of};
 use wpk_api::{Context, Demands, Outlook, Resource};
 
 use crate::certificate::Lives;
 use crate::ends;
 
 /// Settings of the channel; every key has a default.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where agents dial in, `ADDRESS:PORT`; port 0 takes a free one.
@@ -51,7 +52,7 @@ pub struct Settings {
     /// For how long after its end a certificate may still be renewed. 0 s to 36,500 d.
     pub renew_within: Span,
     /// In the place of `certificate_days` where it is set: for lives shorter than a day.
-    /// 1 s to 36,500 d.
+    /// 1 s to 36,500 d. Absent: `certificate_days` counts.
     pub certificate_life: Option<Span>,
 }
 
@@ -76,6 +77,10 @@ impl Default for Settings {
 
 #[async_trait]
 impl Section for Settings {
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
         if self.listen_address().is_none() {

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wpk_api::section::Section;
-use wpk_api::settings::{Problem, Problems};
+use wpk_api::settings::{Problem, Problems, Value, schema_of};
 
 /// The settings of local files.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The folders a file must lie in, links followed; relative ones start at
@@ -17,6 +18,10 @@ pub struct Settings {
 
 impl Section for Settings {
     const RELOADABLE: bool = true;
+
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
+    }
 
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::section::{self, Section};
-use wpk_api::settings::{Problem, Problems, Span};
+use wpk_api::settings::{Problem, Problems, Span, Value, schema_of};
 use wpk_api::{BuildError, Context, Demands, Factory, Outlook, TaskStore};
 
 use crate::place::{Place, read_url};
@@ -17,6 +17,10 @@ const LONGEST_NAME: usize = 63;
 
 #[async_trait]
 impl Section for Settings {
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
         let usual = Self::default();

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::section::{self, Section};
-use wpk_api::settings::Problem;
+use wpk_api::settings::{Problem, Value, schema_of};
 use wpk_api::{Context, Factory, Outlook, WpkProvider};
 
 use crate::examine;
@@ -19,6 +19,10 @@ pub fn plugin() -> impl Factory<dyn WpkProvider> {
 #[async_trait]
 impl Section for Settings {
     const RELOADABLE: bool = true;
+
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
+    }
 
     fn problems(&self) -> Vec<Problem> {
         self.mistakes()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wpk_api::repository::Base;
 use wpk_api::settings::{ByteSize, Problem, Problems, Span};
@@ -13,7 +14,7 @@ use crate::hosts::{self, AllowedHost};
 use crate::proxy;
 
 /// The settings of a repository.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The repository used when a request names none; absent: the one the
@@ -21,11 +22,11 @@ pub struct Settings {
     /// where the request says `use_http`. `USER:PASSWORD@` before the host is sent to
     /// it alone, as HTTP basic authentication, and shown nowhere.
     pub url: Option<String>,
-    /// The user at the configured repository; with `password_file`.
+    /// The user at the configured repository; with `password_file`. Absent: nobody logs in.
     pub user: Option<String>,
     /// The file with the password of `user`, such as a credential of systemd. Not
     /// every user of the machine may read it. It is read for each request, so that a
-    /// new password needs no restart.
+    /// new password needs no restart. Absent: no password.
     pub password_file: Option<PathBuf>,
     /// How often a download is tried, 1 to 100. The list of versions is asked for as
     /// often, but only where the server cannot answer just now (HTTP 5xx, 429) or
@@ -44,7 +45,7 @@ pub struct Settings {
     /// The largest file downloaded.
     pub max_size: ByteSize,
     /// A file with certificates (PEM) trusted beside the system's CAs: of CAs, or of
-    /// a server that signed its own.
+    /// a server that signed its own. Absent: those of the system alone.
     pub ca_file: Option<PathBuf>,
     /// A proxy, `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`, for
     /// everything. Absent: those of the environment, `HTTPS_PROXY`, `HTTP_PROXY` and
@@ -52,7 +53,7 @@ pub struct Settings {
     pub proxy: Option<String>,
     /// When present, repositories named by requests, and redirects away from a
     /// host, are limited to these hosts (`HOST` or `HOST:PORT`). The configured
-    /// and the public repository need no entry.
+    /// and the public repository need no entry. Absent: any host.
     pub allow_hosts: Option<Vec<String>>,
 }
 

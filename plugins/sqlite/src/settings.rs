@@ -3,18 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::{self, Section};
-use wpk_api::settings::{Problem, Problems};
+use wpk_api::settings::{Problem, Problems, Value, schema_of};
 use wpk_api::{BuildError, Context, Demands, Factory, Outlook, Resource, Role, TaskStore};
 
 use crate::adopt::{self, Former};
 use crate::{SqliteStore, examine};
 
 /// What can be set.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The database file, relative to `home`; made with its folders if absent.
@@ -64,6 +65,10 @@ fn manager_table(context: &Context) -> PathBuf {
 
 #[async_trait]
 impl Section for Settings {
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
         problems.names_file("path", &self.path, paths::TASK_DATABASE);

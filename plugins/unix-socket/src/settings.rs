@@ -1,11 +1,12 @@
 //! The settings of `[[source]] type = "unix-socket"`.
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::Section;
-use wpk_api::settings::{ByteSize, Problem, Problems, Span};
+use wpk_api::settings::{ByteSize, Problem, Problems, Span, Value, schema_of};
 use wpk_api::{Context, Demands, Endpoint, Outlook, Resource, Role};
 
 use crate::served::Served;
@@ -23,7 +24,7 @@ const LARGEST_MEMORY: ByteSize = ByteSize(1 << 40);
 const LARGEST_MAX_CONNECTIONS: usize = 1_000_000;
 
 /// The settings, as an administrator writes them.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Path of the upgrade socket; empty: not served.
@@ -36,6 +37,7 @@ pub struct Settings {
     /// upgrade socket is served then: the task manager is the master's.
     pub take_over: bool,
     /// Rights of both socket files, exactly, whatever the umask is.
+    #[schemars(with = "String", extend("default" = "0660"))]
     pub mode: Mode,
     /// Group of both socket files, a name of the local group file or a number;
     /// absent: left as created.
@@ -49,13 +51,13 @@ pub struct Settings {
     /// waiting for a second are dropped. Absent: 256 MiB, or four times `max_frame`
     /// where that is more.
     pub max_memory: Option<ByteSize>,
-    /// The user ids that may send requests (proved by the kernel); absent:
+    /// The user ids that may send requests (proved by the kernel), 0 to 4294967295; absent:
     /// whoever the mode lets in.
     pub allow_uids: Option<Vec<u32>>,
     /// How long a client may send nothing, take for one frame, or leave an
     /// answer unread before it is dropped.
     pub idle_timeout: Span,
-    /// Connections at a time on each socket; further ones wait in the queue of
+    /// Connections at a time on each socket, 1 to 1000000; further ones wait in the queue of
     /// the kernel, and clients that send nothing for a second make room.
     pub max_connections: usize,
 }
@@ -104,6 +106,10 @@ impl Settings {
 
 #[async_trait]
 impl Section for Settings {
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
         if self.upgrade.is_empty() && self.task.is_empty() {

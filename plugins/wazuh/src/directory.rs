@@ -10,11 +10,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use futures_util::stream::FuturesUnordered;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wpk_api::examine::{Check, Examine, MANAGER_VERSION};
 use wpk_api::paths;
 use wpk_api::section::{self, Section};
-use wpk_api::settings::{Problem, Problems, Span};
+use wpk_api::settings::{Problem, Problems, Span, Value, schema_of};
 use wpk_api::{
     AgentDirectory, AgentId, AgentInfo, AgentPage, BuildError, Context, DirectoryError, Factory,
     Outlook,
@@ -32,7 +33,7 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 const LARGEST_CONNECTIONS: usize = 256;
 
 /// The settings of `[directory] type = "wazuh-db"`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WazuhDbSettings {
     /// The database daemon's socket.
@@ -55,6 +56,10 @@ impl Default for WazuhDbSettings {
 
 #[async_trait]
 impl Section for WazuhDbSettings {
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
         problems.not_empty(

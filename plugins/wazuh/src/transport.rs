@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::{self, Section};
-use wpk_api::settings::{Problem, Problems, Span};
+use wpk_api::settings::{Problem, Problems, Span, Value, schema_of};
 use wpk_api::{AgentId, BuildError, Context, Factory, Transport, TransportError};
 use wpk_wire::PEER_MAX_PAYLOAD;
 
@@ -34,7 +35,7 @@ const REFUSALS: [&[u8]; 3] = [
 const LARGEST_MAX_CONNECTIONS: usize = 65_536;
 
 /// The settings of `[transport] type = "remoted"`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RemotedSettings {
     /// The remote daemon's socket.
@@ -42,7 +43,7 @@ pub struct RemotedSettings {
     /// How long one request may take, with the agent's answer. The daemon itself
     /// waits up to a minute for an agent.
     pub timeout: Span,
-    /// Requests at a time; further ones wait.
+    /// Requests at a time, 1 to 65536; further ones wait.
     pub max_connections: usize,
 }
 
@@ -58,6 +59,10 @@ impl Default for RemotedSettings {
 
 #[async_trait]
 impl Section for RemotedSettings {
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
         problems.not_empty(

@@ -1,7 +1,6 @@
 //! What an author exports: plugins by kind and type.
 
 use async_trait::async_trait;
-use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 use wpk_api::border::{Described, Description};
 use wpk_api::examine::{Check, Examine};
@@ -10,38 +9,6 @@ use wpk_api::{
     AgentDirectory, Context, Demands, Factory, PluginKind, RequestSource, STORE_CONTRACT,
     TaskObserver, TaskStore, Transport, WpkProvider,
 };
-
-/// The JSON schema of a settings struct, for
-/// [`Section::schema`](wpk_api::section::Section::schema): doc comments on fields
-/// become descriptions. [`Span`](wpk_api::settings::Span) and
-/// [`ByteSize`](wpk_api::settings::ByteSize) need `#[schemars(with = "String")]`.
-///
-/// A library without schemas is checked as well; the daemon then asks the plugin
-/// alone.
-///
-/// ```
-/// use wpk_plugin::{Section, Value, schema_of};
-///
-/// #[derive(serde::Deserialize, schemars::JsonSchema)]
-/// #[serde(deny_unknown_fields)]
-/// struct Settings {
-///     /// The folder the files lie in.
-///     folder: std::path::PathBuf,
-/// }
-///
-/// impl Section for Settings {
-///     fn schema() -> Option<Value> {
-///         schema_of::<Self>()
-///     }
-/// }
-///
-/// let schema = Settings::schema().unwrap_or_default();
-/// assert_eq!(schema["properties"]["folder"]["description"], "The folder the files lie in.");
-/// ```
-pub fn schema_of<T: JsonSchema>() -> Option<Value> {
-    let generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
-    Some(generator.into_root_schema_for::<T>().to_value())
-}
 
 /// The plugins of one library.
 pub struct Exports {

@@ -72,7 +72,10 @@ mod shared_store;
 mod source;
 mod streams;
 
-pub use exports::{Exports, schema_of};
+pub use exports::Exports;
+
+/// What a section publishes of its settings, with `schemars`.
+pub use wpk_api::settings::schema_of;
 
 /// How a plugin is written; see [`api::section`].
 pub use wpk_api::section::{NoSettings, Section, plugin};

@@ -5,12 +5,17 @@
 //! collects what they cannot. A settings struct says
 //! `#[serde(deny_unknown_fields)]`, and `default` where a key may be left out; how
 //! it belongs to a plugin is in [`section`](crate::section). [`Span`] and
-//! [`ByteSize`] are durations and sizes as an administrator writes them.
+//! [`ByteSize`] are durations and sizes as an administrator writes them. [`schema_of`] is a
+//! settings struct as it is told to others: what `wpkd settings` prints of it.
 
 mod problem;
 mod read;
+mod schema;
 mod units;
 
 pub use problem::{Problem, Problems};
 pub use read::read;
+pub use schema::{DURATION, SIZE, schema_of};
+/// What a schema is made of.
+pub use serde_json::Value;
 pub use units::{ByteSize, Span};

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::Section;
-use wpk_api::settings::{Problem, Problems, Span};
+use wpk_api::settings::{Problem, Problems, Span, Value, schema_of};
 use wpk_api::{Context, Demands, Outlook, Resource, Role};
 
 use super::examine;
@@ -17,7 +18,7 @@ use super::examine;
 const MOST_ATTEMPTS: u32 = 100;
 
 /// What can be set.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterSettings {
     /// The cluster daemon's socket, relative to `home`.
@@ -51,6 +52,10 @@ pub(super) const MASTERS_OWN: &str = "\"cluster\" is for workers, the tasks are 
 
 #[async_trait]
 impl Section for ClusterSettings {
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
         problems.names_file("socket", &self.socket, paths::CLUSTER_SOCKET);

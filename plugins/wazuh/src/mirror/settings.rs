@@ -3,18 +3,19 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::{self, Section};
-use wpk_api::settings::{Problem, Problems};
+use wpk_api::settings::{Problem, Problems, Value, schema_of};
 use wpk_api::{BuildError, Context, Demands, Factory, Resource, Role, TaskObserver};
 
 use super::examine;
 use super::observer::WazuhTasks;
 
 /// What can be set.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WazuhTasksSettings {
     /// The manager's task database, relative to `home`. It is never made here: the
@@ -32,6 +33,10 @@ impl Default for WazuhTasksSettings {
 
 #[async_trait]
 impl Section for WazuhTasksSettings {
+    fn schema() -> Option<Value> {
+        schema_of::<Self>()
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Problems::new();
         problems.names_file("path", &self.path, paths::MANAGER_TASK_DATABASE);
