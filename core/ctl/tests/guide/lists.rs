@@ -159,59 +159,6 @@ fn every_metric_and_every_alert_is_told() {
     }
 }
 
-/// The keys of the settings: fields of all structs that refuse unknown ones, but for those
-/// of tests.
-fn keys() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for (path, text) in sources(&["plugins", "core/config/src"]) {
-        let text = text.split("#[cfg(test)]").next().unwrap();
-        for part in text.split("deny_unknown_fields").skip(1) {
-            let body = part.split_once('{').map(|(_, rest)| rest);
-            let body = body.and_then(|rest| rest.split("\n}").next());
-            let fields = body.into_iter().flat_map(str::lines);
-            for field in fields.map(str::trim) {
-                let field = field
-                    .trim_start_matches("pub(crate) ")
-                    .trim_start_matches("pub ");
-                let Some((name, _)) = field.split_once(": ") else {
-                    continue;
-                };
-                if name
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-                {
-                    found.insert(name.to_owned());
-                }
-            }
-        }
-        assert!(path.exists());
-    }
-    found
-}
-
-#[test]
-fn every_setting_is_told() {
-    let text = page("settings");
-    let keys = keys();
-    assert!(keys.len() >= 60, "{keys:?}");
-    for key in keys {
-        assert!(text.contains(&format!("`{key}`")), "{key}");
-    }
-    // And those that the packaged files show.
-    for file in ["config/wpkd.toml", "config/wazuh-manager.toml"] {
-        for line in source(file).lines() {
-            let line = line.trim_start_matches("# ");
-            let Some((key, _)) = line.split_once(" = ") else {
-                continue;
-            };
-            let plain = |b: u8| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit();
-            if key != "type" && key.bytes().all(plain) {
-                assert!(text.contains(&format!("`{key}`")), "{file}: {key}");
-            }
-        }
-    }
-}
-
 #[test]
 fn every_kind_of_object_is_told() {
     let text = page("json-and-exit-codes");

@@ -14,5 +14,6 @@ mod common;
 mod blocks;
 mod lists;
 mod page;
+mod settings;
 mod shows;
 mod texts;
