@@ -2,7 +2,7 @@
 
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
-use super::{Section, without_keys};
+use super::section::{Section, without_keys};
 
 const ABOUT: &str = "Settings of wpkd, a TOML file: the one that --config names, and conf.d/*.toml \
      beside it. Every key may be left out but those that must be given. An unknown key is a \

@@ -1,81 +1,23 @@
 //! `wpkd settings` and wpkd.toml(5): every setting, as the structs that read the
-//! configuration describe themselves. `key` is one setting out of a schema, `text` shows
-//! sections in a terminal, `manual` as a man page.
+//! configuration describe themselves. `section` is what is set together, `key` one setting
+//! out of a schema, `text` shows sections in a terminal, `manual` as a man page.
 
 mod key;
 mod manual;
+mod section;
 mod text;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
-use wpk_api::PluginKind;
+use serde_json::json;
 
 use crate::builtins;
 use crate::cli::{SettingsArgs, Where};
-use crate::registry::Registry;
 use crate::settings;
-use key::Key;
 pub(crate) use manual::page;
-
-/// A section with its settings.
-pub(crate) struct Section {
-    /// As it stands in a file, such as `[store]`; empty for what stands before all.
-    heading: String,
-    /// The `type` of the plugin whose it is.
-    plugin: Option<&'static str>,
-    /// What it is for.
-    about: String,
-    keys: Vec<Key>,
-    /// Whether a plugin says what can be set.
-    described: bool,
-}
-
-impl Section {
-    fn new(heading: String, plugin: Option<&'static str>, schema: Option<&Value>) -> Self {
-        let about = schema.and_then(|schema| schema.get("description")?.as_str());
-        Self {
-            heading,
-            plugin,
-            about: key::prose(about.unwrap_or_default()),
-            keys: schema.map(key::keys).unwrap_or_default(),
-            described: schema.is_some(),
-        }
-    }
-
-    /// Its line in a file, with the type.
-    fn title(&self) -> String {
-        match self.plugin {
-            None if self.heading.is_empty() => "Before the first section".to_owned(),
-            None => self.heading.clone(),
-            Some(name) => format!("{} type = \"{name}\"", self.heading),
-        }
-    }
-
-    fn is_called(&self, name: &str) -> bool {
-        let bare = self.heading.trim_matches(['[', ']']);
-        bare == name.trim_matches(['[', ']']) || self.plugin == Some(name)
-    }
-}
-
-/// All of them, in the order of a file.
-pub(crate) fn sections(registry: &Registry) -> Vec<Section> {
-    let own = wpk_config::reference().into_iter();
-    let mut sections: Vec<Section> = own
-        .map(|(heading, schema)| Section::new(heading.to_owned(), None, Some(&schema)))
-        .collect();
-    for (kind, name, schema) in registry.schemas() {
-        let heading = match kind.is_list() {
-            true => format!("[[{kind}]]"),
-            false => format!("[{kind}]"),
-        };
-        let mut section = Section::new(heading, Some(name), schema.as_ref());
-        section.about = purpose(kind).to_owned();
-        sections.push(section);
-    }
-    sections
-}
+use section::Section;
+pub(crate) use section::sections;
 
 /// Prints them.
 pub(crate) fn run(args: &SettingsArgs) -> ExitCode {
@@ -142,26 +84,6 @@ fn objects(sections: &[Section]) -> String {
         }
     }
     text
-}
-
-/// What stands after a section of a plugin that has no keys.
-fn without_keys(section: &Section) -> &'static str {
-    match section.described {
-        true => "It has no settings.",
-        false => "What can be set is said by the plugin's own documentation.",
-    }
-}
-
-/// What every kind of plugin is for.
-fn purpose(kind: PluginKind) -> &'static str {
-    match kind {
-        PluginKind::Source => "Where requests come from.",
-        PluginKind::Directory => "Who the agents are.",
-        PluginKind::Transport => "How agents are reached.",
-        PluginKind::Provider => "Where WPKs come from, asked in the order of the file.",
-        PluginKind::Store => "Where tasks are kept.",
-        PluginKind::Observer => "Who is told of every change of a task.",
-    }
 }
 
 #[cfg(test)]

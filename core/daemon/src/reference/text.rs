@@ -1,7 +1,7 @@
 //! Sections in a terminal.
 
 use super::key::Key;
-use super::{Section, without_keys};
+use super::section::{Section, without_keys};
 
 /// Columns, of 80 at most with the indent.
 const WIDTH: usize = 78;
