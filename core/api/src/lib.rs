@@ -96,7 +96,8 @@ pub use repository::{PackageType, UnknownPackageType};
 pub use source::{Endpoint, Peer, Request, RequestService, RequestSource, SourceError};
 pub use store::{
     Awaiting, Cancel, Claimed, Created, Imported, NewTask, OLDEST_STORE_CONTRACT, Overdue,
-    STORE_CONTRACT, Selector, StoreError, StoreResult, TaskStore, Transition, TransitionResult,
+    STORE_CONTRACT, Selector, StoreError, StoreResult, TaskKind, TaskPage, TaskPlace, TaskQuery,
+    TaskStore, Transition, TransitionResult,
 };
 pub use task::{Command, Confirmation, Mover, Standing, Status, Task};
 pub use time::UnixTime;

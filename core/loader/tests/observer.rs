@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use wpk_api::{
     AgentId, Cancel, Change, Changed, Command, Created, Entered, Entrance, Entry, Factory, Fence,
-    Guard, Holder, NewTask, Revision, Status, StoreError, Task, TaskId, TaskObserver, TaskStore,
+    Guard, Holder, Mover, NewTask, Revision, Selector, Status, StoreError, Task, TaskId,
+    TaskObserver, TaskQuery, TaskStore, Transition,
 };
 use wpk_loader::{LoadOptions, LoadedPlugin, load};
 use wpk_testkit::library::Library;
@@ -199,7 +200,7 @@ async fn a_store_of_contract_2_is_one_daemon_s_and_keeps_no_documents() {
         version: 1,
     };
     // The last was compiled again, and knows no more than before.
-    for minor in ["MINOR=0", "MINOR=2", "MINOR=3", "MINOR=4"] {
+    for minor in ["MINOR=0", "MINOR=2", "MINOR=3", "MINOR=4", "MINOR=5"] {
         let (plugin, store) = store(&[minor]);
         let none = Err(StoreError::keeps_no_documents());
         for _ in 0..101 {
@@ -232,6 +233,23 @@ async fn a_store_of_contract_2_is_one_daemon_s_and_keeps_no_documents() {
         assert_eq!(changed, Err(StoreError::changes_no_attempts()), "{minor}");
         let found = store.attempts_of(&[TaskId(1)]).await;
         assert_eq!(found, Err(StoreError::changes_no_attempts()), "{minor}");
+        let listed = store.history(&TaskQuery::default()).await;
+        assert_eq!(listed, Err(StoreError::lists_no_tasks()), "{minor}");
+        let back = Transition {
+            select: Selector::Task(TaskId(1)),
+            to: Status::Cancelled,
+            node: "node01".into(),
+            error_msg: None,
+            at: 1,
+            by: Mover::Operator,
+            entry: None,
+        };
+        let back = store.transition(vec![back]).await;
+        match minor {
+            // It is asked, and has no moves at all.
+            "MINOR=5" => assert!(back.is_err(), "{back:?}"),
+            _ => assert_eq!(back, Err(StoreError::takes_nothing_back()), "{minor}"),
+        }
         assert_eq!(plugin.quarantined(), None, "it is no broken rule");
         // It cannot create at all, so only the rest of the call may reach it.
         let created = store.create(vec![fenced.clone()]).await;

@@ -3,13 +3,14 @@
 //!
 //! Who asks: housekeeping, so that nothing in hand is timed out; the intake, to
 //! know whether an agent's word can be about its task, and for
-//! `upgrade_progress` and `upgrade_changes`. Who writes: the delivery that holds the guard. All of it
+//! `upgrade_progress` and `upgrade_changes`. Who writes: the delivery that holds the guard. Who learns that a task
+//! ended otherwise tells it ([`TasksInHand::ended`]). All of it
 //! lives in memory only: after a restart the task table tells the truth.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wpk_api::{AgentId, Task, TaskId, UnixTime};
+use wpk_api::{AgentId, CancellationToken, Task, TaskId, UnixTime};
 use wpk_wire::Step;
 use wpk_wire::own::DeliveryStep;
 
@@ -41,7 +42,13 @@ pub(crate) enum Installer {
     Begun,
 }
 
-type Record = Arc<Mutex<Progress>>;
+type Record = Arc<OneInHand>;
+
+struct OneInHand {
+    progress: Mutex<Progress>,
+    /// Cancelled once the task has ended otherwise.
+    ended: CancellationToken,
+}
 
 /// All tasks in hand. One agent has one task, as long as nobody ends it behind
 /// our back: then the next may begin while the last delivery gives up.
@@ -55,14 +62,17 @@ pub(crate) struct TasksInHand {
 impl TasksInHand {
     /// Takes a task in hand; it is given up when the guard is dropped.
     pub(crate) fn take(self: &Arc<Self>, task: &Task) -> InHand {
-        let record = Arc::new(Mutex::new(Progress {
-            task: task.id,
-            step: None,
-            installer: Installer::NotBegun,
-            sent: 0,
-            total: 0,
-            created: task.created,
-        }));
+        let record = Arc::new(OneInHand {
+            progress: Mutex::new(Progress {
+                task: task.id,
+                step: None,
+                installer: Installer::NotBegun,
+                sent: 0,
+                total: 0,
+                created: task.created,
+            }),
+            ended: CancellationToken::new(),
+        });
         let key = (task.agent, task.id);
         lock(&self.records).insert(key, record.clone());
         InHand {
@@ -77,7 +87,15 @@ impl TasksInHand {
         let records = lock(&self.records);
         let own = (agent, TaskId(i64::MIN))..=(agent, TaskId(i64::MAX));
         let (_, record) = records.range(own).next_back()?;
-        Some(*lock(record))
+        Some(*lock(&record.progress))
+    }
+
+    /// The task ended behind the back of whoever carries it out here, if somebody does: what
+    /// of it can be left is left.
+    pub(crate) fn ended(&self, task: &Task) {
+        if let Some(record) = lock(&self.records).get(&(task.agent, task.id)) {
+            record.ended.cancel();
+        }
     }
 
     /// Up to `most` of all, first those whose agents are sent something.
@@ -86,7 +104,8 @@ impl TasksInHand {
         let is_sent = |progress: &Progress| matches!(progress.step, Some(DeliveryStep::Agent(_)));
         let mut some = Vec::new();
         for sent in [true, false] {
-            let all = (records.iter()).map(|((agent, _), record)| (*agent, *lock(record)));
+            let all =
+                (records.iter()).map(|((agent, _), record)| (*agent, *lock(&record.progress)));
             let such = all.filter(|(_, progress)| is_sent(progress) == sent);
             some.extend(such.take(most - some.len()));
         }
@@ -96,7 +115,7 @@ impl TasksInHand {
     /// How many are in hand, and how many of them have a step under way.
     pub(crate) fn count(&self) -> (usize, usize) {
         let records = lock(&self.records);
-        let under_way = |record: &&Record| lock(record).step.is_some();
+        let under_way = |record: &&Record| lock(&record.progress).step.is_some();
         (records.len(), records.values().filter(under_way).count())
     }
 
@@ -107,7 +126,7 @@ impl TasksInHand {
         let waits = |progress: &Progress| {
             progress.step.is_none() && progress.installer == Installer::NotBegun
         };
-        let progress = records.values().map(|record| *lock(record));
+        let progress = records.values().map(|record| *lock(&record.progress));
         progress.filter(waits).map(|waiting| waiting.created).min()
     }
 
@@ -131,32 +150,37 @@ pub(crate) struct InHand {
 }
 
 impl InHand {
+    /// Cancelled once the task has ended otherwise.
+    pub(crate) fn until_ended(&self) -> CancellationToken {
+        self.record.ended.clone()
+    }
+
     /// An attempt begins, with nothing sent yet.
     pub(crate) fn begins(&mut self) {
-        let mut record = lock(&self.record);
+        let mut record = lock(&self.record.progress);
         (record.step, record.sent, record.total) = (Some(DeliveryStep::Download), 0, 0);
     }
 
     /// It waits for a slot or for its next attempt: no step is under way.
     pub(crate) fn waits(&mut self) {
-        lock(&self.record).step = None;
+        lock(&self.record.progress).step = None;
     }
 
     /// The agent is asked for a step.
     pub(crate) fn step(&mut self, step: Step) {
-        lock(&self.record).step = Some(step.into());
+        lock(&self.record.progress).step = Some(step.into());
     }
 
     /// The agent has `sent` of `total` bytes.
     pub(crate) fn bytes(&mut self, sent: u64, total: u64) {
-        let mut record = lock(&self.record);
+        let mut record = lock(&self.record.progress);
         (record.sent, record.total) = (sent, total);
     }
 
     /// The store was told that the installer is begun: from now on a word of the
     /// agent is about this task.
     pub(crate) fn installer_begins(&mut self) {
-        lock(&self.record).installer = Installer::Begun;
+        lock(&self.record.progress).installer = Installer::Begun;
     }
 }
 

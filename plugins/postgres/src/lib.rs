@@ -24,6 +24,7 @@ mod ends;
 mod entries;
 mod examine;
 mod fault;
+mod history;
 mod listen;
 mod moves;
 mod pending;

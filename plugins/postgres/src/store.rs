@@ -11,8 +11,8 @@ use tokio_postgres::Row;
 use wpk_api::{
     AgentId, Attempt, AttemptWrite, Awaiting, Cancel, Change, Claimed, Confirmation, Created,
     Document, DocumentWrite, Entrance, Entry, Guard, Incarnation, NewTask, NodeState, Overdue,
-    Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
-    TransitionResult, UnixTime, Version,
+    Revision, StoreError, StoreResult, Task, TaskId, TaskPage, TaskQuery, TaskStore, TimelineEntry,
+    Transition, TransitionResult, UnixTime, Version,
 };
 
 use crate::calls::{self, MANY};
@@ -25,7 +25,7 @@ use crate::rows::count;
 use crate::settings::Settings;
 use crate::together::Creates;
 use crate::work::shut_out;
-use crate::{attempts, begin, create, documents, ends, entries, moves, read, readers};
+use crate::{attempts, begin, create, documents, ends, entries, history, moves, read, readers};
 
 /// Tasks in a PostgreSQL database that several nodes share (PROTOCOL.md, section 3).
 ///
@@ -214,6 +214,10 @@ impl TaskStore for PostgresStore {
         let asked = crate::rows::numbers(ids);
         let rows = self.database.ask(&read::TASKS, &[&asked]).await?;
         told(read::placed(&rows, ids.len()))
+    }
+
+    async fn history(&self, query: &TaskQuery) -> StoreResult<TaskPage> {
+        history::page(&self.database, query).await
     }
 
     async fn transition(&self, asked: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {

@@ -26,6 +26,7 @@ mod examine;
 mod fault;
 mod feed;
 mod fenced;
+mod history;
 mod imports;
 mod lock;
 mod moves;

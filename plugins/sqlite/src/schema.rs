@@ -22,7 +22,7 @@
 //!   for one.
 //! - `WPKD_NEWEST`: the newest upgrade task of each agent.
 //! - `WPKD_METADATA`: the version of these tables, and of the newest document.
-//! - four indexes on `TASKS`. They and the tables are all that is added, no
+//! - five indexes on `TASKS`. They and the tables are all that is added, no
 //!   triggers: whoever goes back to the built-in module may drop them or not.
 //!
 //! Layout 1 (the first release) had no timeline and no feed, and forgot the
@@ -130,6 +130,7 @@ BEGIN
         ON CONFLICT (AGENT_ID) DO UPDATE SET TASK_ID = max(TASK_ID, excluded.TASK_ID);
 END;
 CREATE INDEX IF NOT EXISTS WPKD_TASKS_AGENT ON TASKS (AGENT_ID);
+CREATE INDEX IF NOT EXISTS WPKD_TASKS_CREATED ON TASKS (CREATE_TIME);
 CREATE INDEX IF NOT EXISTS WPKD_TASKS_LIVE ON TASKS (AGENT_ID)
     WHERE STATUS IN ('Pending', 'In progress');
 CREATE INDEX IF NOT EXISTS WPKD_TASKS_SILENT ON TASKS (AGENT_ID) WHERE STATUS = 'Timeout';

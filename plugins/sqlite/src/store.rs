@@ -6,14 +6,16 @@ use async_trait::async_trait;
 use wpk_api::{
     AgentId, Attempt, AttemptWrite, Awaiting, Cancel, Change, Claimed, Confirmation, Created,
     Document, DocumentWrite, Entered, Entrance, Entry, Guard, Imported, Incarnation, NewTask,
-    Overdue, Revision, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
-    TransitionResult, UnixTime, Version,
+    Overdue, Revision, StoreResult, Task, TaskId, TaskPage, TaskQuery, TaskStore, TimelineEntry,
+    Transition, TransitionResult, UnixTime, Version,
 };
 
 use crate::entries;
 use crate::opened::SqliteStore;
 use crate::worker::ask;
-use crate::{attempts, documents, feed, fenced, imports, moves, orphans, read, rows, timeline};
+use crate::{
+    attempts, documents, feed, fenced, history, imports, moves, orphans, read, rows, timeline,
+};
 
 #[async_trait]
 impl TaskStore for SqliteStore {
@@ -142,6 +144,12 @@ impl TaskStore for SqliteStore {
     async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>> {
         let ids = ids.to_vec();
         self.read(move |connection| ids.iter().map(|id| read::by_id(connection, *id)).collect())
+            .await
+    }
+
+    async fn history(&self, query: &TaskQuery) -> StoreResult<TaskPage> {
+        let query = query.clone();
+        self.read(move |connection| history::page(connection, &query))
             .await
     }
 

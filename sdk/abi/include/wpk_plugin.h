@@ -76,7 +76,7 @@ extern "C" {
 #endif
 
 #define WPK_MAJOR 1
-#define WPK_MINOR 4
+#define WPK_MINOR 5
 
 /* Bits of wpk_header.features. The host sets those it offers, a plugin those it
  * cannot do without; a plugin that needs one the host lacks is not loaded. */
@@ -90,7 +90,8 @@ typedef struct wpk_header {
     uint16_t minor;    /* WPK_MINOR; a library of minor 0 is not asked operations 3 and 4, one
                         * below 2 is not told of "abandoned" tasks, one below 3 is not
                         * asked operations 103 to 111 and 120 to 125, one below 4 not 126
-                        * and 127 */
+                        * and 127, one below 5 not 128, and is told of no move by
+                        * "operator" */
     uint64_t features; /* WPK_FEATURE_... */
 } wpk_header;
 
@@ -267,8 +268,10 @@ enum {
     WPK_OP_LATEST = 81,
     /* {"moves": [{"select": {"task": n} | {"latest_of": id} | {"spoken_of": id}
      *   | {"task_of": {"task": n, "agent": id}}, "to": status, "node": s, "error_msg": s|null,
-     *   "at": time, "by": "delivery"|"report", "entry": Entry (may be absent)}, ...]}
-     * -> [{"moved": Task} | {"refused": Task|null}, ...], one for each, in order. */
+     *   "at": time, "by": "delivery"|"report"|"operator", "entry": Entry (may be absent)}, ...]}
+     * -> [{"moved": Task} | {"refused": Task|null}, ...], one for each, in order. "operator",
+     * since minor version 5, makes nothing but Cancelled, of whichever node, and only of a
+     * live task that had an order and whose installer was not begun. */
     WPK_OP_TRANSITION = 82,
     /* {"node": s, "limit": n, "now": time}
      * -> [{"task": Task, "order": {"Ok": Order} | {"Err": "why it cannot be read"},
@@ -414,7 +417,16 @@ enum {
     WPK_OP_WRITE_ATTEMPTS = 126,
     /* {"tasks": [n, ...]} -> [Attempt|null, ...], one for each, in order; null: no such task,
      * or it has no fence. */
-    WPK_OP_ATTEMPTS_OF = 127
+    WPK_OP_ATTEMPTS_OF = 127,
+    /* Since minor version 5; a store that does not know it says WPK_UNSUPPORTED.
+     * {"before": Place (may be absent), "agents": [id, ...] (may be absent), "node": s (may be
+     *   absent), "since": time (may be absent), "only": "all"|"live"|"troubled", "limit": n}
+     * -> {"tasks": [Task, ...], "next": Place (absent: there are no more)}
+     * Place: {"created": time, "task": n}. Descending by place; `limit` tasks are looked at,
+     * and those of them that are wanted are told: of these agents (none named: of all), of this
+     * node, created at `since` or later; "live": Pending or In progress; "troubled": Failed,
+     * Cancelled, Timeout, or with an "unconfirmed" confirmation. */
+    WPK_OP_HISTORY = 128
 };
 
 /* Levels of log lines. */

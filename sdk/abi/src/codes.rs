@@ -216,6 +216,8 @@ operations! {
     WriteAttempts = 126, "write_attempts";
     /// Store, contract 3: what was made for documents, by ids. Since minor version 4.
     AttemptsOf = 127, "attempts_of";
+    /// Store, contract 3: which tasks there are, page by page. Since minor version 5.
+    History = 128, "history";
 }
 
 /// The word of an operation's number, for messages.

@@ -1,17 +1,17 @@
 //! What contract 3 added to stores, as calls of the trait: entries, take-over, documents,
-//! and what is made for these.
+//! and what is made for these; and which tasks there are.
 
 use wpk_abi::Operation;
 use wpk_api::border::{
     AttemptsAfter, AwaitingAfter, CreateGuarded, DocumentsAfter, HandOver, OneTask, Readers, Tasks,
     TasksAfter, WriteAttempts, WriteDocuments,
 };
-use wpk_api::{Entry, StoreError, TaskStore};
+use wpk_api::{Entry, StoreError, TaskQuery, TaskStore};
 
 use crate::exchange::{Answer, Question, unknown};
 use crate::failure::Failure;
 
-/// Carries out one of the operations since minor versions 3 and 4.
+/// Carries out one of the operations since minor version 3.
 pub(crate) async fn ask(store: &dyn TaskStore, mut question: Question) -> Result<Answer, Failure> {
     match question.known()? {
         Operation::Enter => {
@@ -82,6 +82,10 @@ async fn ask_documents(store: &dyn TaskStore, mut question: Question) -> Result<
             let AwaitingAfter { node, after, limit } = question.read()?;
             store.staging(&node, after, limit).await.map(Answer::json)
         }
+        Operation::History => {
+            let query: TaskQuery = question.read()?;
+            store.history(&query).await.map(Answer::json)
+        }
         other => return Err(unknown(other.code())),
     };
     match answer {
@@ -89,7 +93,8 @@ async fn ask_documents(store: &dyn TaskStore, mut question: Question) -> Result<
         // there.
         Err(error)
             if error == StoreError::keeps_no_documents()
-                || error == StoreError::changes_no_attempts() =>
+                || error == StoreError::changes_no_attempts()
+                || error == StoreError::lists_no_tasks() =>
         {
             Err(unknown(operation.code()))
         }

@@ -160,9 +160,13 @@ impl Transition {
     /// daemon that asks, `None` where it never was.
     pub fn is_open(&self, task: &Task, standing: Standing, entered: Option<&str>) -> bool {
         let by = self.by;
+        let here = || !self.to.needs_same_node() || task.node == self.node;
         task.status.may_become(&self.to, standing, by)
-            && (!self.to.needs_same_node() || task.node == self.node)
-            && (by == Mover::Report || standing.is_carried_out_by(&task.node, entered))
+            && match by {
+                Mover::Operator => true,
+                Mover::Report => here(),
+                Mover::Delivery => here() && standing.is_carried_out_by(&task.node, entered),
+            }
     }
 }
 

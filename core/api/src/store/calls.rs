@@ -36,6 +36,7 @@ macro_rules! store_calls {
             fn create(tasks: Vec<$crate::NewTask>) -> Vec<$crate::Created>;
             fn latest(agents: &[$crate::AgentId]) -> Vec<Option<$crate::Task>>;
             fn tasks(ids: &[$crate::TaskId]) -> Vec<Option<$crate::Task>>;
+            fn history(query: &$crate::TaskQuery) -> $crate::TaskPage;
             fn transition(moves: Vec<$crate::Transition>) -> Vec<$crate::TransitionResult>;
             fn claim(node: &str, limit: usize, now: $crate::UnixTime) -> Vec<$crate::Claimed>;
             fn interrupted(node: &str, crashed: bool) -> Vec<$crate::Claimed>;

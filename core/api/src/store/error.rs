@@ -38,6 +38,24 @@ impl StoreError {
         )
     }
 
+    /// What [`TaskStore::history`](crate::TaskStore::history) ends with where a store lists no tasks.
+    pub fn lists_no_tasks() -> Self {
+        Self::Unavailable(
+            "it cannot list its tasks; ask for agents, or use another store, or a newer version \
+             of its plugin"
+                .to_owned(),
+        )
+    }
+
+    /// What a move of an operator ends with where a store knows none
+    /// ([`Mover::Operator`](crate::Mover::Operator)).
+    pub fn takes_nothing_back() -> Self {
+        Self::Unavailable(
+            "it cannot take tasks back; use another store, or a newer version of its plugin"
+                .to_owned(),
+        )
+    }
+
     /// What [`TaskStore::import`](crate::TaskStore::import) ends with where a store takes nothing over.
     pub fn imports_nothing() -> Self {
         Self::Unavailable("it takes no tasks of other programs over; use another store".to_owned())

@@ -11,12 +11,14 @@ use crate::{
 mod asked;
 mod calls;
 mod error;
+mod history;
 
 pub use asked::{
     Awaiting, Cancel, Claimed, Created, Imported, NewTask, Overdue, Selector, Transition,
     TransitionResult,
 };
 pub use error::StoreError;
+pub use history::{TaskKind, TaskPage, TaskPlace, TaskQuery};
 
 /// What a call of a store comes to.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -59,7 +61,8 @@ pub const OLDEST_STORE_CONTRACT: u32 = 2;
 /// other a move by [`Mover::Delivery`](crate::Mover::Delivery) is refused, [`begin_installer`](Self::begin_installer)
 /// says `false`, [`touch`](Self::touch) and [`cancel`](Self::cancel) leave it as it is, and
 /// [`claim`](Self::claim) and [`interrupted`](Self::interrupted) find nothing. An agent's
-/// word counts whoever passes it on, and so do a time-out and a verdict.
+/// word counts whoever passes it on, and so do a time-out, a verdict, and an operator who
+/// takes a task back ([`Mover::Operator`](crate::Mover::Operator)).
 ///
 /// A task is *ours* if it was created with an [`Order`](crate::Order), also after it ended;
 /// it is *begun* once [`begin_installer`](Self::begin_installer) said `true`.
@@ -255,6 +258,18 @@ pub trait TaskStore: Send + Sync {
     /// The tasks with these ids, in the order asked; `None` where there is no such
     /// task, or none that this node knows of.
     async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>>;
+
+    /// Some of the tasks that are wanted, in the order of their [places](TaskPlace), the
+    /// newest first. Looks at [`limit`](TaskQuery::limit) tasks, wanted or not: a page may be
+    /// short, or empty, and say where to go on. However old the others are, those that live and
+    /// those since some time are found without looking at them. Never waits for a writer.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where a store lists no tasks, which is the default.
+    async fn history(&self, query: &TaskQuery) -> StoreResult<TaskPage> {
+        let _ = query;
+        Err(StoreError::lists_no_tasks())
+    }
 
     /// Carries out moves one after the other, each if it is legal at that
     /// moment ([`Transition::is_open`]): compare and set. A move's `entry` is added to the timeline of the task it moves; where

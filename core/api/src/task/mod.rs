@@ -73,6 +73,14 @@ impl Status {
 
     /// Whether a task may go from `self` to `to` (PROTOCOL.md, section 3).
     pub const fn may_become(&self, to: &Status, standing: Standing, by: Mover) -> bool {
+        if matches!(by, Mover::Operator) {
+            // What others carry out may be begun unseen, and a begun installer is never
+            // taken back.
+            return self.is_live()
+                && matches!(to, Self::Cancelled)
+                && standing.ours
+                && !standing.begun;
+        }
         match (self, to) {
             (Self::Pending, Self::InProgress | Self::Cancelled)
             | (Self::InProgress, Self::Legacy | Self::Timeout) => true,
@@ -90,8 +98,8 @@ impl Status {
         }
     }
 
-    /// Whether the move to `self` is open only to the node that owns the task.
-    /// Reports of an agent may reach any node.
+    /// Whether the move to `self` is open only to the node that owns the task, unless it
+    /// is an [operator](Mover::Operator)'s. Reports of an agent may reach any node.
     pub const fn needs_same_node(&self) -> bool {
         matches!(self, Self::InProgress | Self::Legacy | Self::Cancelled)
     }
@@ -126,6 +134,8 @@ pub enum Mover {
     Delivery,
     /// An agent's word, whoever passes it on.
     Report,
+    /// Somebody who takes it back, at whichever node.
+    Operator,
 }
 
 impl fmt::Display for Status {

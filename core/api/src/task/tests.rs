@@ -96,6 +96,15 @@ fn a_late_word_corrects_a_time_out_and_nothing_else() {
 }
 
 #[test]
+fn an_operator_takes_back_what_is_ours_and_not_begun_and_does_nothing_else() {
+    let moves = ["Pending -> Cancelled", "In progress -> Cancelled"];
+    assert_eq!(legal(WAITING, Mover::Operator), moves);
+    for standing in [BEGUN, FOREIGN] {
+        assert_eq!(legal(standing, Mover::Operator), [""; 0]);
+    }
+}
+
+#[test]
 fn a_live_status_is_one_that_goes_on_by_itself() {
     for from in Status::KNOWN {
         let moves = Status::KNOWN
@@ -214,5 +223,21 @@ fn a_move_is_open_to_the_node_that_carries_the_task_out() {
         // An agent's word may reach any node, and is not about what was not begun.
         assert!(open(&Status::Done, "node02", report, BEGUN, entered));
         assert!(!open(&Status::Done, "node02", report, WAITING, entered));
+        // So may an operator.
+        let operator = Mover::Operator;
+        assert!(open(
+            &Status::Cancelled,
+            "node02",
+            operator,
+            WAITING,
+            entered
+        ));
+        assert!(!open(
+            &Status::Cancelled,
+            "node01",
+            operator,
+            BEGUN,
+            entered
+        ));
     }
 }

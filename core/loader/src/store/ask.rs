@@ -14,6 +14,8 @@ use crate::instance::Instance;
 const ENTRIES: u16 = 3;
 /// That since which they change what was made for documents.
 pub(super) const ATTEMPTS: u16 = 4;
+/// That since which operators take tasks back, and stores list what they have.
+pub(super) const OPERATORS: u16 = 5;
 
 pub(super) struct Store(pub(super) Instance);
 

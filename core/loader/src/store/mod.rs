@@ -14,15 +14,15 @@ use wpk_api::border::{
 };
 use wpk_api::{
     AgentId, Attempt, AttemptWrite, Awaiting, Cancel, Change, Claimed, Confirmation, Created,
-    Document, DocumentWrite, Entered, Entrance, Entry, Guard, Imported, Incarnation, NewTask,
-    NodeState, Overdue, Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry,
-    Transition, TransitionResult, UnixTime, Version,
+    Document, DocumentWrite, Entered, Entrance, Entry, Guard, Imported, Incarnation, Mover,
+    NewTask, NodeState, Overdue, Revision, StoreError, StoreResult, Task, TaskId, TaskPage,
+    TaskQuery, TaskStore, TimelineEntry, Transition, TransitionResult, UnixTime, Version,
 };
 
 use crate::failure::CallError;
 use crate::instance::Instance;
 
-use self::ask::{ATTEMPTS, Store};
+use self::ask::{ATTEMPTS, OPERATORS, Store};
 
 /// The minor version since which stores know of tasks that others made.
 const IMPORTS: u16 = 2;
@@ -197,7 +197,17 @@ impl TaskStore for Store {
         self.ask_each(Operation::Tasks, question, ids.len()).await
     }
 
+    async fn history(&self, query: &TaskQuery) -> StoreResult<TaskPage> {
+        let none = Err(StoreError::lists_no_tasks());
+        self.ask_since(OPERATORS, Operation::History, query, none)
+            .await
+    }
+
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {
+        let operators = moves.iter().any(|one| one.by == Mover::Operator);
+        if operators && !self.0.border().speaks(OPERATORS) {
+            return Err(StoreError::takes_nothing_back());
+        }
         let asked = moves.len();
         let question = Moves { moves };
         self.ask_each(Operation::Transition, question, asked).await

@@ -36,7 +36,8 @@ impl Attempt<'_> {
     }
 
     async fn steps(self) -> Result<Ended, Ended> {
-        let (workshop, stop) = (self.ledger.workshop, self.ledger.stop);
+        let workshop = self.ledger.workshop;
+        let over = &Over::of(self.ledger, self.in_hand);
         // In memory of its own, as below.
         let moves = Box::pin(gives_away(workshop, self.ledger.task));
         if workshop.membership.has_neighbours() && self.slot.before(moves).await.is_some() {
@@ -45,13 +46,13 @@ impl Attempt<'_> {
         self.in_hand.begins();
         let wish = WishId::of(&self.order.wanted);
         let file = self.slot.for_file(wish, find(workshop, self.order));
-        let found = unless_stopped(stop, file).await??;
+        let found = over.unless(file).await??;
         let connected = connected(workshop, self.ledger.task.agent);
-        unless_stopped(stop, self.slot.before(connected)).await?;
+        over.unless(self.slot.before(connected)).await?;
         if !self.slot.is_free() {
             self.in_hand.waits();
         }
-        unless_stopped(stop, self.slot.enter()).await?;
+        over.unless(self.slot.enter()).await?;
         // In memory of its own: thousands of others may be waiting for their file.
         Box::pin(self.deliver(found)).await
     }
@@ -63,7 +64,8 @@ impl Attempt<'_> {
             in_hand,
             slot,
         } = self;
-        let (workshop, stop) = (ledger.workshop, ledger.stop);
+        let workshop = ledger.workshop;
+        let over = &Over::of(ledger, in_hand);
         let Found {
             file,
             from,
@@ -79,16 +81,17 @@ impl Attempt<'_> {
         in_hand.bytes(0, file.len);
         // It may be a while since it was seen.
         let connected = connected(workshop, ledger.task.agent);
-        unless_stopped(stop, slot.aside(connected)).await?;
-        let mut session =
-            unless_stopped(stop, Session::new(ledger, order, &file, in_hand)).await??;
+        over.unless(slot.aside(connected)).await?;
+        let mut session = over
+            .unless(Session::new(ledger, order, &file, in_hand))
+            .await??;
         let ahead = workshop.staged.take(ledger.task.id).await;
         let has_it = match ahead {
-            Some(sha1) if sha1 == file.sha1 => unless_stopped(stop, session.still_has()).await??,
+            Some(sha1) if sha1 == file.sha1 => over.unless(session.still_has()).await??,
             _ => false,
         };
         if !has_it {
-            unless_stopped(stop, session.send(slot)).await??;
+            over.unless(session.send(slot)).await??;
         }
         // From here on nothing may be cut short: the agent is told to run the
         // installer at most once, and that is written down first.
@@ -101,15 +104,28 @@ impl Attempt<'_> {
     }
 }
 
-/// Does `work` unless the daemon stops before or meanwhile.
-async fn unless_stopped<T>(
-    stop: &CancellationToken,
-    work: impl Future<Output = T>,
-) -> Result<T, Ended> {
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => Err(Ended::Stopped),
-        done = work => Ok(done),
+/// What cuts an attempt short, up to the moment at which the installer is begun.
+struct Over<'a> {
+    stop: &'a CancellationToken,
+    ended: CancellationToken,
+}
+
+impl<'a> Over<'a> {
+    fn of(ledger: &Ledger<'a>, in_hand: &InHand) -> Self {
+        Self {
+            stop: ledger.stop,
+            ended: in_hand.until_ended(),
+        }
+    }
+
+    /// Does `work` unless the daemon stops, or the task ends otherwise, before or meanwhile.
+    async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T, Ended> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Ended::Stopped),
+            () = self.ended.cancelled() => Err(Ended::TakenBack),
+            done = work => Ok(done),
+        }
     }
 }
 

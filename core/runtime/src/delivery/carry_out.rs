@@ -83,7 +83,10 @@ pub(super) async fn carry_out(
                 in_hand.waits();
                 slot.leave();
                 Box::pin(ledger.note([ledger.failure(&failure)])).await;
-                if pauses::between_attempts(&stop).await.is_err() {
+                let ended = in_hand.until_ended();
+                let pause = pauses::between_attempts(&stop);
+                // One that ended meanwhile is left at once by the next attempt.
+                if let Some(Err(_stopped)) = ended.run_until_cancelled(pause).await {
                     return;
                 }
             }
@@ -128,6 +131,9 @@ async fn conclude(ledger: &Ledger<'_>, outcome: Outcome) {
         }
         Outcome::Left(Left::NotOurs) => {
             warn!(task = %id, %agent, "the task ended meanwhile, or another node took it over; the installer was not run here");
+        }
+        Outcome::Left(Left::TakenBack) => {
+            info!(task = %id, %agent, "the task was taken back; its delivery ends, and the installer was not run");
         }
         Outcome::Left(Left::GivenAway) => {
             info!(task = %id, %agent, "the agent is at another node, which carries the task out");

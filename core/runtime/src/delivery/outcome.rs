@@ -27,6 +27,8 @@ pub(super) enum Ended {
     /// The task ended elsewhere meanwhile (time-out, another node); the agent was
     /// not told to run the installer.
     NotOurs,
+    /// The task was taken back meanwhile; the agent was not told to run the installer.
+    TakenBack,
     /// The agent is at another node now, which has the task; it was not told to run the
     /// installer here.
     GivenAway,
@@ -89,6 +91,8 @@ pub(super) enum Left {
     Unanswered,
     /// It is somebody else's, or ended.
     NotOurs,
+    /// It was taken back.
+    TakenBack,
     /// We gave it to another node.
     GivenAway,
 }
@@ -113,6 +117,7 @@ pub(super) fn decide(ended: Ended, attempts_left: u32, stopping: bool) -> Next {
         // Silence is never an outcome.
         Ended::Unanswered(failure) => Outcome::Silent(failure),
         Ended::NotOurs => Outcome::Left(Left::NotOurs),
+        Ended::TakenBack => Outcome::Left(Left::TakenBack),
         Ended::GivenAway => Outcome::Left(Left::GivenAway),
         Ended::Stopped => Outcome::Left(Left::Interrupted),
     })
@@ -157,6 +162,7 @@ mod tests {
                 [silent(), silent(), left(Left::Unanswered)],
             ),
             (Ended::NotOurs, thrice(left(Left::NotOurs))),
+            (Ended::TakenBack, thrice(left(Left::TakenBack))),
             (Ended::GivenAway, thrice(left(Left::GivenAway))),
             (Ended::Stopped, thrice(left(Left::Interrupted))),
         ];

@@ -100,11 +100,13 @@ async fn stage(
     // It ends with the daemon, or when the task is carried out.
     let ends = sending.stop.clone();
     let mut in_hand = workshop.in_hand.take(&claimed.task);
+    let ended = in_hand.until_ended();
     let ledger = Ledger::ahead_of(&workshop, &claimed.task, &stop);
     let work = Box::pin(send(&ledger, &claimed, &mut slot, &mut in_hand));
     let sent = tokio::select! {
         biased;
         () = ends.cancelled() => return,
+        () = ended.cancelled() => return,
         () = stop.cancelled() => return,
         sent = work => sent,
     };

@@ -31,6 +31,7 @@ pub(super) async fn first_look(workshop: &Workshop, ages: &mut Ages) {
 /// delivered right now do not.
 pub(super) async fn expire(workshop: &Workshop, ages: &mut Ages) {
     let timeout = workshop.tasks().task_timeout.0;
+    let before = workshop.in_hand.ids();
     let looked = looked(workshop).await;
     let in_hand: HashSet<TaskId> = workshop.in_hand.ids().into_iter().collect();
     // Behind it, so that one that ends just now is in one of the two.
@@ -38,6 +39,7 @@ pub(super) async fn expire(workshop: &Workshop, ages: &mut Ages) {
     let Ok((mut running, now)) = looked else {
         return;
     };
+    leave_what_ended(workshop, before, &running).await;
     let store = workshop.store();
     running.retain(|task| !in_hand.contains(&task.id));
     let ages = ages.look(running.iter(), now);
@@ -60,6 +62,22 @@ pub(super) async fn expire(workshop: &Workshop, ages: &mut Ages) {
         }
         Err(error) => error!(%error, "time-outs cannot be stored; trying again"),
     }
+}
+
+/// Another node, or another program, may have taken back what is being delivered here. Its
+/// installer is not begun in any case; why send the rest.
+async fn leave_what_ended(workshop: &Workshop, in_hand: Vec<TaskId>, running: &[Task]) {
+    let running: HashSet<TaskId> = running.iter().map(|task| task.id).collect();
+    let missing: Vec<TaskId> = (in_hand.into_iter())
+        .filter(|task| !running.contains(task))
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    // What is sent ahead waits, and is not running.
+    let now = workshop.store().tasks(&missing).await.unwrap_or_default();
+    let ended = now.iter().flatten().filter(|task| !task.status.is_live());
+    ended.for_each(|task| workshop.in_hand.ended(task));
 }
 
 /// All tasks that are In progress, and the time of their store.

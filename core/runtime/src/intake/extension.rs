@@ -1,5 +1,6 @@
 //! Our own commands on the upgrade socket, for `wpkctl`: the list of agents,
-//! enrolment, the progress of deliveries, the timelines and the changes of tasks. They are additions; no command of
+//! enrolment, the progress of deliveries, tasks, their timelines and changes, and taking tasks
+//! back. They are additions; no command of
 //! PROTOCOL.md is answered here.
 
 use wpk_api::{AgentInfo, Peer, Version};
@@ -8,7 +9,7 @@ use wpk_wire::own::{
 };
 use wpk_wire::{Item, OwnRequest, Refusal, Response};
 
-use super::{authority, changes, manage, rollouts, timeline, tokens};
+use super::{authority, cancel, changes, manage, rollouts, tasks, timeline, tokens};
 use crate::workshop::Workshop;
 
 /// Answers one of our own commands.
@@ -29,6 +30,8 @@ pub(super) async fn answer(
         OwnRequest::UpgradeProgress(asked) => Ok(progress(workshop, asked)),
         OwnRequest::UpgradeTimeline(asked) => timeline::answer(workshop, asked).await,
         OwnRequest::UpgradeChanges(asked) => changes::answer(workshop, asked).await,
+        OwnRequest::UpgradeTasks(asked) => tasks::answer(workshop, asked).await,
+        OwnRequest::UpgradeCancel(asked) => cancel::answer(workshop, peer, asked).await,
         // Typed before the engine that answers them.
         OwnRequest::Rollout(asked) => rollouts::answer(workshop, peer, asked).await,
     }

@@ -4,6 +4,7 @@
 mod acknowledge;
 mod asked;
 mod authority;
+mod cancel;
 mod changes;
 mod dry_run;
 mod extension;
@@ -13,6 +14,7 @@ mod manage;
 mod result;
 mod rollouts;
 mod task;
+mod tasks;
 mod timeline;
 mod tokens;
 mod upgrade;

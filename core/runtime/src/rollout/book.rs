@@ -88,6 +88,12 @@ pub(crate) fn key_of(rollout: &RolloutKey) -> String {
     format!("{ROLLOUTS}{rollout}")
 }
 
+/// The name of the rollout that has this key; the key itself where it is no rollout's.
+pub(crate) fn name_of(key: &str) -> &str {
+    let rollout = key.strip_prefix(ROLLOUTS).unwrap_or(key);
+    rollout.rsplit_once('#').map_or(rollout, |(name, _)| name)
+}
+
 impl Book {
     /// Reads it. Rollouts come first: whoever changes sites or releases raises their epochs
     /// with it, so that what is planned from older ones is refused.

@@ -19,7 +19,7 @@ mod spread;
 mod state;
 mod tasks;
 
-pub(crate) use book::{Book, Denial, Hold, KeptReleases, ROLLOUTS};
+pub(crate) use book::{Book, Denial, Hold, KeptReleases, ROLLOUTS, name_of};
 pub(crate) use command::{Asked, Who, change};
 pub(crate) use eyes::View;
 pub(crate) use links::Link;

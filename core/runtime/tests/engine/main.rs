@@ -10,12 +10,14 @@
 mod acknowledgements;
 mod ahead;
 mod answers;
+mod cancel;
 mod changes;
 mod confirmation;
 mod delivery;
 mod housekeeping;
 mod intake;
 mod left;
+mod listed;
 mod mirrors;
 mod nodes;
 mod observers;

@@ -34,12 +34,12 @@ fn shows(parts: &Parts, agents: &[u32], node: &str) {
     parts.directory.put(agents.iter().map(at));
 }
 
-fn shared() -> MemoryStore {
+pub fn shared() -> MemoryStore {
     MemoryStore::shared(LEASE, EPOCH)
 }
 
 /// Two nodes that know each other.
-async fn two(store: &MemoryStore) -> (Stand, Stand) {
+pub async fn two(store: &MemoryStore) -> (Stand, Stand) {
     let first = node("node01", store).start().await;
     let second = node("node02", store).start().await;
     tokio::time::sleep(LOOK).await;

@@ -1,6 +1,6 @@
 //! Our own commands on the upgrade socket (section 15), which no 4.x manager knows: the list
-//! of agents, enrolment, the progress of deliveries, the timelines and changes of tasks, rollouts, and
-//! what a dry run adds to the answer of `upgrade` and `upgrade_custom`.
+//! of agents, enrolment, the progress of deliveries, tasks, their timelines and changes, taking
+//! tasks back, rollouts, and what a dry run adds to the answer of `upgrade` and `upgrade_custom`.
 //!
 //! Both ends are here: the tool makes a request and reads the items of its
 //! answer, the daemon the other way round. Requests and answers have the shape
@@ -16,8 +16,10 @@ pub mod agent_list;
 pub mod agent_token;
 pub mod dry_run;
 pub mod rollout;
+pub mod upgrade_cancel;
 pub mod upgrade_changes;
 pub mod upgrade_progress;
+pub mod upgrade_tasks;
 pub mod upgrade_timeline;
 
 use serde_json::{Map, Value, json};
@@ -33,8 +35,10 @@ pub use agent_list::{ListAgents, ListedAgent, ListedDetails, VersionFilter};
 pub use agent_token::{IssueToken, ListTokens, ListedToken, NewToken, RevokeToken};
 pub use dry_run::Forecast;
 pub use rollout::RolloutRequest;
+pub use upgrade_cancel::{CancelOutcome, CancelTasks, TakenBack};
 pub use upgrade_changes::{AskChanges, FeedPlace, TaskNow, TaskPhase};
 pub use upgrade_progress::{AskProgress, Delivery, DeliveryStep};
+pub use upgrade_tasks::{ListTasks, ListedTask, NextPage};
 pub use upgrade_timeline::{AskTimeline, TaskTimeline, TimelineLine};
 
 /// A request of ours.
@@ -62,6 +66,10 @@ pub enum OwnRequest {
     UpgradeTimeline(AskTimeline),
     /// `upgrade_changes`.
     UpgradeChanges(AskChanges),
+    /// `upgrade_tasks`.
+    UpgradeTasks(ListTasks),
+    /// `upgrade_cancel`.
+    UpgradeCancel(CancelTasks),
     /// Those about rollouts, releases and holds.
     Rollout(RolloutRequest),
 }
@@ -81,6 +89,8 @@ impl OwnRequest {
             Self::UpgradeProgress(_) => UpgradeCommand::UpgradeProgress,
             Self::UpgradeTimeline(_) => UpgradeCommand::UpgradeTimeline,
             Self::UpgradeChanges(_) => UpgradeCommand::UpgradeChanges,
+            Self::UpgradeTasks(_) => UpgradeCommand::UpgradeTasks,
+            Self::UpgradeCancel(_) => UpgradeCommand::UpgradeCancel,
             Self::Rollout(asked) => asked.command(),
         }
     }
@@ -115,6 +125,8 @@ impl OwnRequest {
             UpgradeCommand::UpgradeProgress => |p| AskProgress::read(p).map(Self::UpgradeProgress),
             UpgradeCommand::UpgradeTimeline => |p| AskTimeline::read(p).map(Self::UpgradeTimeline),
             UpgradeCommand::UpgradeChanges => |p| AskChanges::read(p).map(Self::UpgradeChanges),
+            UpgradeCommand::UpgradeTasks => |p| ListTasks::read(p).map(Self::UpgradeTasks),
+            UpgradeCommand::UpgradeCancel => |p| CancelTasks::read(p).map(Self::UpgradeCancel),
             UpgradeCommand::Upgrade
             | UpgradeCommand::UpgradeCustom
             | UpgradeCommand::UpgradeResult
@@ -144,6 +156,8 @@ impl OwnRequest {
             Self::UpgradeProgress(asked) => json!(asked),
             Self::UpgradeTimeline(asked) => json!(asked),
             Self::UpgradeChanges(asked) => json!(asked),
+            Self::UpgradeTasks(asked) => json!(asked),
+            Self::UpgradeCancel(asked) => json!(asked),
             Self::Rollout(asked) => asked.parameters(),
         };
         json!({
@@ -178,6 +192,8 @@ requests! {
     AskProgress => UpgradeProgress,
     AskTimeline => UpgradeTimeline,
     AskChanges => UpgradeChanges,
+    ListTasks => UpgradeTasks,
+    CancelTasks => UpgradeCancel,
 }
 
 macro_rules! about_rollouts {

@@ -42,6 +42,10 @@ words! {
         UpgradeTimeline = "upgrade_timeline",
         /// Ours: what changed of tasks.
         UpgradeChanges = "upgrade_changes",
+        /// Ours: the tasks of all agents, page by page.
+        UpgradeTasks = "upgrade_tasks",
+        /// Ours: tasks are taken back.
+        UpgradeCancel = "upgrade_cancel",
         /// Ours: what a definition of rollouts would do.
         RolloutPlan = "rollout_plan",
         /// Ours: a definition is applied as it was planned.

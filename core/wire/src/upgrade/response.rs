@@ -124,19 +124,25 @@ impl Item {
         self.agent?.agent().ok()
     }
 
-    /// This item with the members of an answer to one of our own commands; its
-    /// own `agent` and `task_id` stay.
     /// The same with a member `reason` of ours: what the code's own text does not say.
     #[must_use]
     pub fn because(self, reason: &str) -> Self {
         self.with(&serde_json::json!({ "reason": reason }))
     }
 
+    /// This item with the members of an answer to one of our own commands; its
+    /// own `agent` and `task_id` stay.
     pub(crate) fn with(mut self, own: &impl Serialize) -> Self {
+        self.own = Members::default();
+        self.with_also(own)
+    }
+
+    /// The same, with those that it has already.
+    pub(crate) fn with_also(mut self, own: &impl Serialize) -> Self {
         if let Ok(Value::Object(mut members)) = serde_json::to_value(own) {
             members.remove(AGENT);
             members.remove(TASK_ID);
-            self.own = Members(members);
+            self.own.0.append(&mut members);
         }
         self
     }

@@ -1,10 +1,10 @@
 //! What is asked, as it is printed and read.
 
-use wpk_api::{AgentChange, CaStep, Labels, Revision, TaskId};
+use wpk_api::{AgentChange, CaStep, Labels, Revision, TaskId, TaskKind, TaskPlace};
 use wpk_wire::own::{AskCa, IssueToken, ListTokens, RevokeToken};
 use wpk_wire::own::{
-    AskChanges, AskProgress, AskTimeline, ChangeAgent, EnrollAgent, ListAgents, ShowAgent,
-    VersionFilter,
+    AskChanges, AskProgress, AskTimeline, CancelTasks, ChangeAgent, EnrollAgent, ListAgents,
+    ListTasks, ShowAgent, VersionFilter,
 };
 use wpk_wire::task::TaskCommand;
 use wpk_wire::{OwnRequest, UpgradeCode, UpgradeCommand, UpgradeRequest};
@@ -22,7 +22,33 @@ fn requests_are_printed_as_before_and_read_back() {
         set: [site].into(),
         unset: vec!["rack".into()],
     };
-    let cases: [(OwnRequest, &str); 19] = [
+    let cases: [(OwnRequest, &str); 22] = [
+        (
+            CancelTasks {
+                agents: vec![agent(3), agent(1)],
+            }
+            .into(),
+            r#"upgrade_cancel","origin":{"module":"api"},"parameters":{"agents":[3,1]}}"#,
+        ),
+        (
+            ListTasks::default().into(),
+            r#"upgrade_tasks","origin":{"module":"api"},"parameters":{}}"#,
+        ),
+        (
+            ListTasks {
+                before: Some(TaskPlace {
+                    created: 6,
+                    task: TaskId(9),
+                }),
+                limit: Some(50),
+                only: TaskKind::Troubled,
+                since: Some(5),
+                agents: vec![agent(7)],
+                node: Some("node01".into()),
+            }
+            .into(),
+            r#"upgrade_tasks","origin":{"module":"api"},"parameters":{"agents":[7],"before":{"created":6,"task":9},"limit":50,"node":"node01","only":"troubled","since":5}}"#,
+        ),
         (
             IssueToken {
                 uses: 5,
@@ -315,6 +341,8 @@ fn every_command_has_its_word() {
             "upgrade_progress",
             "upgrade_timeline",
             "upgrade_changes",
+            "upgrade_tasks",
+            "upgrade_cancel",
             "rollout_plan",
             "rollout_apply",
             "rollout_list",

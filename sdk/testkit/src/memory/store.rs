@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use wpk_api::{
     AgentId, Attempt, AttemptWrite, Awaiting, Cancel, Change, Claimed, Confirmation, Created,
     Document, DocumentWrite, Entrance, Entry, Guard, Imported, Incarnation, NewTask, NodeState,
-    Overdue, Revision, StoreError, StoreResult, Task, TaskId, TaskStore, TimelineEntry, Transition,
-    TransitionResult, UnixTime, Version,
+    Overdue, Revision, StoreError, StoreResult, Task, TaskId, TaskPage, TaskQuery, TaskStore,
+    TimelineEntry, Transition, TransitionResult, UnixTime, Version,
 };
 
 use super::Tables;
@@ -246,6 +246,10 @@ impl TaskStore for MemoryStore {
 
     async fn latest(&self, agents: &[AgentId]) -> StoreResult<Vec<Option<Task>>> {
         Ok(self.tables().latest(agents))
+    }
+
+    async fn history(&self, query: &TaskQuery) -> StoreResult<TaskPage> {
+        Ok(self.tables().history(query))
     }
 
     async fn transition(&self, moves: Vec<Transition>) -> StoreResult<Vec<TransitionResult>> {

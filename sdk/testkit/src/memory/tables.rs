@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use wpk_api::{
     AgentId, Awaiting, Change, Changed, Claimed, Confirmation, Created, Fence, Incarnation,
     KeptOrder, LONGEST_TIMELINE, NewTask, Revision, Selector, Standing, Status, Task, TaskId,
-    TimelineEntry, TimelineStep, Transition, TransitionResult, UnixTime, Version,
+    TaskPage, TaskPlace, TaskQuery, TimelineEntry, TimelineStep, Transition, TransitionResult,
+    UnixTime, Version,
 };
 
 use super::documents::Documents;
@@ -152,6 +153,18 @@ impl Tables {
     pub fn tasks(&self, ids: &[TaskId]) -> Vec<Option<Task>> {
         let task = |id: &TaskId| self.rows.get(id).map(|row| row.task.clone());
         ids.iter().map(task).collect()
+    }
+
+    /// See [`wpk_api::TaskStore::history`].
+    pub fn history(&self, query: &TaskQuery) -> TaskPage {
+        let before = query.before.unwrap_or(TaskPlace::FIRST);
+        let since = query.since.unwrap_or(UnixTime::MIN);
+        let looked_at = |task: &&Task| TaskPlace::of(task) < before && task.created >= since;
+        let rows = self.rows.values().map(|row| &row.task);
+        let mut tasks: Vec<&Task> = rows.filter(looked_at).collect();
+        tasks.sort_unstable_by_key(|task| std::cmp::Reverse(TaskPlace::of(task)));
+        let tasks = tasks.into_iter().take(query.looks_at());
+        query.page(tasks.cloned().collect())
     }
 
     fn newest(&self, agent: AgentId, meant: impl Fn(&Row) -> bool) -> Option<&Row> {

@@ -13,7 +13,7 @@
 //! out, and what it takes over ([`entered`]); whose word counts
 //! ([`words`]), whether agents run what they were sent ([`confirmations`]), timelines
 //! and the feed ([`history`]), tasks of other programs where a store takes them over
-//! ([`imports`]), documents and what is made for them where a store keeps any ([`documents`]),
+//! ([`imports`]), lists of tasks where it has any ([`lists`]), documents and what is made for them where a store keeps any ([`documents`]),
 //! callers that race each other ([`races`]), and random sequences of all
 //! operations against a simple store in memory ([`model`]), shrunk to a short one when
 //! they differ.
@@ -34,6 +34,7 @@ pub mod ends;
 pub mod entered;
 pub mod history;
 pub mod imports;
+pub mod lists;
 pub mod model;
 pub mod races;
 pub mod restarts;
@@ -64,6 +65,7 @@ pub async fn run_with(make: impl AsyncFn() -> Arc<dyn TaskStore>, options: &Opti
     confirmations::run(&make).await;
     history::run(&make).await;
     imports::run_where_supported(&make).await;
+    lists::run_where_supported(&make).await;
     races::run(&make).await;
     model::run(&make, SEQUENCES).await;
     options.no_leaks().await;

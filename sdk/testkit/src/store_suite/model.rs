@@ -7,7 +7,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRunner};
 use wpk_api::{
     Change, Changed, Created, Mover, NewTask, Overdue, Revision, Selector, StoreError, TaskId,
-    TaskStore, TimelineEntry, TimelineStep, Transition, UnixTime,
+    TaskKind, TaskQuery, TaskStore, TimelineEntry, TimelineStep, Transition, UnixTime,
 };
 
 use super::stand::entered;
@@ -278,6 +278,16 @@ impl Model {
         same(store.in_progress(TaskId(0), usize::MAX).await, expected)?;
         let expected = self.tables.orphans(TaskId(0), usize::MAX);
         same(store.orphans(TaskId(0), usize::MAX).await, expected)?;
+        let listed = TaskQuery {
+            limit: 5,
+            only: TaskKind::Troubled,
+            ..TaskQuery::default()
+        };
+        match store.history(&listed).await {
+            // It lists nothing.
+            Err(StoreError::Unavailable(_)) => {}
+            found => same(found, self.tables.history(&listed))?,
+        }
         for id in &self.ids {
             let expected = self.tables.begun(*id).is_some();
             let begun = store.begun(*id).await.map(|begun| begun.is_some());

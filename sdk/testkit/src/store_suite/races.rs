@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use wpk_api::{Created, Revision, Status, TaskStore, TransitionResult};
+use wpk_api::{Created, Mover, Revision, Status, TaskStore, Transition, TransitionResult};
 
 use super::tasks::{START, agent, create, ok, to, upgrade};
 use crate::suite::within;
@@ -17,6 +17,7 @@ pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     a_task_is_claimed_once(make().await).await;
     an_agent_has_one_live_task(make().await).await;
     an_installer_begins_once(make().await).await;
+    a_task_is_taken_back_or_begun(make().await).await;
     a_task_ends_once(make().await).await;
     a_finished_write_is_seen(make().await).await;
     a_reader_of_the_feed_misses_nothing(make().await).await;
@@ -97,6 +98,40 @@ async fn an_installer_begins_once(store: Arc<dyn TaskStore>) {
     })
     .await;
     assert_eq!(begun.iter().filter(|begun| **begun).count(), 1);
+}
+
+/// Whoever comes first: never both, however many ask.
+async fn a_task_is_taken_back_or_begun(store: Arc<dyn TaskStore>) {
+    for n in 1..=8 {
+        let id = create(&*store, upgrade(n, "node01", START)).await;
+        ok(store.claim("node01", 1, START).await);
+        let outcomes = race(|caller| {
+            let store = Arc::clone(&store);
+            async move {
+                if caller.is_multiple_of(2) {
+                    return ok(store.begin_installer(id, None, START).await);
+                }
+                let back = Transition {
+                    by: Mover::Operator,
+                    // Of whichever node it is.
+                    ..to(id, Status::Cancelled, "node02", START)
+                };
+                let moved = ok(store.transition(vec![back]).await).remove(0);
+                matches!(moved, TransitionResult::Moved(_))
+            }
+        })
+        .await;
+        let did = outcomes.iter().filter(|did| **did).count();
+        assert_eq!(did, 1, "task {id} was begun and taken back");
+        let begun = ok(store.begun(id).await).is_some();
+        let stored = ok(store.tasks(&[id]).await).remove(0);
+        let status = stored.map(|task| task.status);
+        let expected = match begun {
+            true => Status::InProgress,
+            false => Status::Cancelled,
+        };
+        assert_eq!(status, Some(expected));
+    }
 }
 
 async fn a_task_ends_once(store: Arc<dyn TaskStore>) {

@@ -65,7 +65,7 @@ fn moves() -> impl Strategy<Value = Move> {
         (0..AGENTS).prop_map(Which::SpokenOf),
         (0..12_usize, 0..AGENTS).prop_map(|(place, id)| Which::TaskOf(place, id))
     ];
-    let by = prop::sample::select(vec![Mover::Delivery, Mover::Report]);
+    let by = prop::sample::select(vec![Mover::Delivery, Mover::Report, Mover::Operator]);
     let text = prop::option::of(prop_oneof![Just(String::new()), "[a-z' \"é]{1,8}"]);
     (which, to, 0..NODES.len(), by, text).prop_map(|(which, to, node, by, text)| Move {
         which,

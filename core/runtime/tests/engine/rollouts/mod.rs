@@ -1,6 +1,6 @@
 //! Rollouts carried out: what begins when, what stops it, and what is told of it.
 
-mod fleet;
+pub mod fleet;
 mod gates;
 mod operators;
 mod planners;

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 use wpk_api::{AgentId, Version};
 
 use crate::codes::UpgradeCode;
-use crate::parameters::{should_be, text};
+pub(super) use crate::parameters::number;
+use crate::parameters::{self, should_be, text};
 use crate::refusal::Refusal;
 
 /// The longest text of a definition, in bytes.
@@ -86,35 +87,9 @@ pub(super) fn agent(parameters: &Parameters) -> Result<AgentId, Refusal> {
         .map_err(|error| Refusal::not_recognized(error.to_string()))
 }
 
-/// At least one agent. What is no agent's id is refused: whoever changes something should
-/// learn that a part of it was not understood.
+/// At least one agent, all of which must be one.
 pub(super) fn agents(parameters: &Parameters) -> Result<Vec<AgentId>, Refusal> {
-    let Some(Value::Array(ids)) = parameters.get("agents") else {
-        return Err(Refusal::upgrade(UpgradeCode::RequiredParameters));
-    };
-    if !(1..=MOST_AGENTS).contains(&ids.len()) {
-        return Err(Refusal::not_recognized(format!(
-            "1 to {MOST_AGENTS} agents can be named at a time, and {} are",
-            ids.len()
-        )));
-    }
-    let agent = |id: &Value| {
-        let id = id.as_i64();
-        AgentId::new(id.ok_or_else(|| should_be("agents", "a list of numbers"))?)
-            .map_err(|error| Refusal::not_recognized(error.to_string()))
-    };
-    ids.iter().map(agent).collect()
-}
-
-/// A number that is not negative; `None` where it is absent.
-pub(super) fn number(parameters: &Parameters, key: &'static str) -> Result<Option<u64>, Refusal> {
-    match parameters.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => {
-            let number = value.as_u64().map(Some);
-            number.ok_or_else(|| should_be(key, "a number, 0 or more"))
-        }
-    }
+    parameters::agents(parameters, MOST_AGENTS)
 }
 
 /// How many items are wanted; `None` where that is absent.
