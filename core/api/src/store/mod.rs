@@ -10,6 +10,7 @@ use crate::{
 
 mod asked;
 mod calls;
+mod contract;
 mod error;
 mod history;
 
@@ -17,20 +18,12 @@ pub use asked::{
     Awaiting, Cancel, Claimed, Created, Imported, NewTask, Overdue, Selector, Transition,
     TransitionResult,
 };
+pub use contract::{OLDEST_STORE_CONTRACT, STORE_CONTRACT};
 pub use error::StoreError;
 pub use history::{TaskKind, TaskPage, TaskPlace, TaskQuery};
 
 /// What a call of a store comes to.
 pub type StoreResult<T> = Result<T, StoreError>;
-
-/// The version of the contract below. A store plugin states the one it was built
-/// for.
-pub const STORE_CONTRACT: u32 = 3;
-
-/// The oldest contract whose stores are still opened: one built for an older contract
-/// is refused when the settings are checked. A store of contract 2 is one daemon's,
-/// and knows nothing of what "One store, several daemons" says.
-pub const OLDEST_STORE_CONTRACT: u32 = 2;
 
 /// Keeps tasks so that a crash loses none and no upgrade runs twice
 /// (PROTOCOL.md, section 3).
@@ -259,13 +252,10 @@ pub trait TaskStore: Send + Sync {
     /// task, or none that this node knows of.
     async fn tasks(&self, ids: &[TaskId]) -> StoreResult<Vec<Option<Task>>>;
 
-    /// Some of the tasks that are wanted, in the order of their [places](TaskPlace), the
-    /// newest first. Looks at [`limit`](TaskQuery::limit) tasks, wanted or not: a page may be
-    /// short, or empty, and say where to go on. However old the others are, those that live and
-    /// those since some time are found without looking at them. Never waits for a writer.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] where a store lists no tasks, which is the default.
+    /// Some of the tasks that are wanted, in the order of their [places](TaskPlace). Looks at
+    /// [`limit`](TaskQuery::limit) tasks, wanted or not: a page may be short, or empty, and say
+    /// where to go on. Those that live and those since some time are found without looking at the
+    /// others. Never waits for a writer. By default a store lists none, and is unavailable.
     async fn history(&self, query: &TaskQuery) -> StoreResult<TaskPage> {
         let _ = query;
         Err(StoreError::lists_no_tasks())
