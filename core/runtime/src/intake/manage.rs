@@ -9,6 +9,7 @@ use wpk_wire::own::{ChangeAgent, ListedAgent, ListedDetails};
 use wpk_wire::task::show_status;
 use wpk_wire::{Item, Refusal, Response, UpgradeCode};
 
+use crate::rollout;
 use crate::workshop::Workshop;
 
 /// Root and the daemon's own user alone; `what` is what they do to agents.
@@ -91,10 +92,24 @@ pub(super) async fn add_details(
     let mut tasks: HashMap<_, _> = (tasks.into_iter().flatten())
         .map(|task| (task.agent, task))
         .collect();
+    let kept = rollout::labels(workshop).await;
+    if let Err(error) = &kept {
+        warn!(%error, "the labels of agents cannot be read");
+    }
     for agent in agents {
         if let Some(known) = details.remove(&agent.agent) {
             agent.details = ListedDetails::from(known);
         }
+        agent.details.labels = match &kept {
+            Ok(kept) => {
+                let mut labels = agent.details.labels.take().unwrap_or_default();
+                // Ours are the operator's word, as in rollouts.
+                labels.extend(kept.get(&agent.agent).cloned().unwrap_or_default());
+                Some(labels)
+            }
+            // Half of them would be taken for all.
+            Err(_) => None,
+        };
         if let Some(task) = tasks.remove(&agent.agent) {
             let status = show_status(&task.status, workshop.settings.dialect);
             agent.details.last_result = status.map(str::to_owned);

@@ -243,6 +243,18 @@ impl Book {
     }
 }
 
+/// The labels that the store keeps, with what was read of them before.
+pub(super) async fn labels(
+    store: &dyn TaskStore,
+    known: &mut Option<(u64, Arc<BTreeMap<AgentId, Labels>>)>,
+) -> StoreResult<Arc<BTreeMap<AgentId, Labels>>> {
+    let found = store.documents(LABELS, "", 1).await?;
+    match found.iter().find(|kept| kept.key == LABELS) {
+        Some(kept) => once(known, kept),
+        None => Ok(Arc::default()),
+    }
+}
+
 async fn all(store: &dyn TaskStore, prefix: &str) -> StoreResult<Vec<Kept>> {
     let mut found: Vec<Kept> = Vec::new();
     loop {

@@ -1,10 +1,13 @@
 //! How everything stands, for the planner and for whoever asks.
 
-use wpk_api::StoreResult;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wpk_api::{AgentId, Labels, StoreResult};
 use wpk_config::{OssecConf, ReleaseSettings};
 use wpk_rollout::{Release, Releases};
 
-use super::book::Book;
+use super::book::{self, Book};
 use super::eyes::View;
 use super::sources::Sources;
 use crate::workshop::Workshop;
@@ -18,6 +21,12 @@ pub(crate) async fn view(workshop: &Workshop) -> StoreResult<(View, Book)> {
     eyes.read_book(workshop.store()).await?;
     let view = eyes.look(&sources(workshop)).await?;
     Ok((view, eyes.book.clone()))
+}
+
+/// The labels that the store keeps, as they are now. Nobody waits for a look at the agents.
+pub(crate) async fn labels(workshop: &Workshop) -> StoreResult<Arc<BTreeMap<AgentId, Labels>>> {
+    let mut known = workshop.rollouts.labels.lock().await;
+    book::labels(workshop.store(), &mut known).await
 }
 
 /// Whom this daemon asks.

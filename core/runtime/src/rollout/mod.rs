@@ -24,6 +24,6 @@ pub(crate) use command::{Asked, Who, change};
 pub(crate) use eyes::View;
 pub(crate) use links::Link;
 pub(crate) use log::{Event, PLANNER, read as history};
-pub(crate) use look::view;
+pub(crate) use look::{labels, view};
 pub(crate) use run::run;
 pub(crate) use state::Rollouts;

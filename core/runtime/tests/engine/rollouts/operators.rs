@@ -115,6 +115,13 @@ async fn held_and_labelled_agents_are_left_out_and_let_in() {
     )
     .await
     .unwrap();
+    // The list tells all labels, none as well: who selects by them must know that they are told.
+    let listed = ask(&stand, "agent_list", json!({"limit": 4, "details": true})).await;
+    let labels: Vec<_> = (listed.unwrap().iter())
+        .map(|agent| agent["labels"].clone())
+        .collect();
+    let (none, frozen) = (json!({}), json!({"frozen": "yes"}));
+    assert_eq!(labels, [none.clone(), none.clone(), frozen, none]);
     let text = definition(ALL).replace("group = prod", "group = prod and not label.frozen = yes");
     apply(&stand, &text).await.unwrap();
     fleet.until_state(&stand, "prod", "converged").await;
