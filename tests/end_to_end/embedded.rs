@@ -23,10 +23,19 @@ pub(crate) struct Site {
     address: String,
     agents: Vec<Process>,
     starts: usize,
+    settings: Vec<(String, String)>,
 }
 
 impl Site {
     pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these variables, which are settings of the daemon.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+        let settings = settings
+            .iter()
+            .map(|(key, value)| ((*key).into(), (*value).into()));
         let home = Home::new().unwrap();
         let address = "127.0.0.1:0".to_owned();
         let mut site = Self {
@@ -35,6 +44,7 @@ impl Site {
             address,
             agents: Vec::new(),
             starts: 0,
+            settings: settings.collect(),
         };
         let line = site.boot().await;
         let (_, address) = line.split_once(" address=").unwrap();
@@ -51,6 +61,7 @@ impl Site {
             .env("WPKD_TRANSPORT__LISTEN", &self.address);
         command.env("WPKD_TRANSPORT__KEEPALIVE", "1s");
         command.env("WPKD_DELIVERY__MAX_BANDWIDTH", "3MiB/s");
+        command.envs(self.settings.iter().cloned());
         self.starts += 1;
         let log = self.home.path(format!("logs/wpkd-{}.log", self.starts));
         let mut daemon = Process::start(command, log).unwrap();

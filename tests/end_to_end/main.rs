@@ -9,6 +9,7 @@ mod documentation;
 mod dry_run;
 mod embedded;
 mod failures;
+mod files;
 mod large;
 mod metrics;
 mod refusals;

@@ -68,6 +68,18 @@ fn every_agent_gets_its_verdict() {
 }
 
 #[test]
+fn agents_of_which_the_same_is_said_share_a_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = manager(&dir);
+    let run = dry_run(&manager, &["1-2", "4-9", "11"]).ended(1);
+    assert_eq!(run.row("001")[..2], ["001,004-009,011", "upgrade"]);
+    assert_eq!(run.row("002")[..2], ["002", "refused"]);
+    assert_eq!(run.out.lines().count(), 5, "{}", run.out);
+    let objects = dry_run(&manager, &["4-9", "--json"]).ended(0).objects();
+    assert_eq!(objects.len(), 7);
+}
+
+#[test]
 fn json_tells_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let manager = manager(&dir);
@@ -90,7 +102,7 @@ fn a_file_is_asked_about_too() {
     dry_run(&manager, &["1", "--file", "/a.wpk"]).ended(0);
     assert_eq!(
         manager.asked("upgrade_custom")[0]["parameters"],
-        json!({"agents": [1], "file_path": "/a.wpk", "dry_run": true})
+        json!({"agents": [1], "file_path": "/a.wpk", "dry_run": true, "check_file": true})
     );
 }
 

@@ -2,7 +2,7 @@
 //! and for logs.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -50,23 +50,8 @@ pub fn inspect(
     let label = path.display().to_string();
     let mut package = Package::open(path, limits)?;
     let verified = trust.map(|trust| package.verify(trust, at)).transpose()?;
-    package.rewind()?;
     let certificates = package.certificates();
-
-    let inflate = Inflate::new(&mut package.payload, &label, limits.unpacked);
-    let mut merged = Merged::new(inflate, &label, limits);
-    let contents = list(&mut merged);
-    let mut failure = merged.source().failure();
-    if failure.is_none() && contents.is_err() {
-        // As when unpacking, a broken gzip stream counts before its content:
-        // read on to its end; the reader keeps the reason of a failure.
-        let _ = io::copy(merged.source(), &mut io::sink());
-        failure = merged.source().failure();
-    }
-    if let Some(failure) = failure {
-        return Err(PackageError::uncompress(&label, failure));
-    }
-    let contents = contents.map_err(|error| PackageError::unmerge(&label, error))?;
+    let contents = package.contents()?;
 
     let (size, sha1, sha256) = File::open(path)
         .and_then(fingerprints)
@@ -81,4 +66,30 @@ pub fn inspect(
         contents,
         unpacked,
     })
+}
+
+impl<R: Read + Seek> Package<R> {
+    /// Reads the payload through and lists it, without looking at the signature: nothing in
+    /// the answer is to be believed before [`Package::verify`].
+    ///
+    /// # Errors
+    /// [`PackageError`] of the stage that failed.
+    pub fn contents(&mut self) -> Result<Contents, PackageError> {
+        self.rewind()?;
+        let (label, limits) = (self.label.clone(), self.limits.clone());
+        let inflate = Inflate::new(&mut self.payload, &label, limits.unpacked);
+        let mut merged = Merged::new(inflate, &label, &limits);
+        let contents = list(&mut merged);
+        let mut failure = merged.source().failure();
+        if failure.is_none() && contents.is_err() {
+            // As when unpacking, a broken gzip stream counts before its content:
+            // read on to its end; the reader keeps the reason of a failure.
+            let _ = io::copy(merged.source(), &mut io::sink());
+            failure = merged.source().failure();
+        }
+        if let Some(failure) = failure {
+            return Err(PackageError::uncompress(&label, failure));
+        }
+        contents.map_err(|error| PackageError::unmerge(&label, error))
+    }
 }

@@ -98,6 +98,14 @@ impl CaStore {
         }
     }
 
+    /// The certificates as a PEM text.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let ders = self.certificates.iter();
+        ders.map(|der| pem::encode(&pem::Pem::new("CERTIFICATE", der.clone())))
+            .collect()
+    }
+
     /// What there is to tell about each trusted certificate.
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateSummary> {

@@ -2,10 +2,12 @@
 //! (`cache.verify_signature`).
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::{info, warn};
+use wpk_api::UnixTime;
 use wpk_package::{CaStore, Limits, Package, PackageError, SignatureError, Trust};
 
 use crate::clock::SharedClock;
@@ -60,14 +62,33 @@ impl Signers {
     /// Checks one open file that stands at its start, streaming. `path` names it
     /// in messages: whatever lies there by now is not what is sent.
     pub(crate) fn verify(&self, file: &File, path: &Path) -> Result<(), Distrust> {
-        let since = u64::try_from(self.clock.now()).unwrap_or_default();
-        let now = UNIX_EPOCH.checked_add(Duration::from_secs(since));
-        let now = now.unwrap_or(UNIX_EPOCH);
+        let now = at(self.clock.now());
         Package::read(file, path.display().to_string(), &Limits::default())
             .and_then(|mut package| package.verify(Trust::Store(&self.store), now))
             .map(drop)
             .map_err(Distrust::from)
     }
+}
+
+fn at(now: UnixTime) -> SystemTime {
+    let since = u64::try_from(now).unwrap_or_default();
+    let now = UNIX_EPOCH.checked_add(Duration::from_secs(since));
+    now.unwrap_or(UNIX_EPOCH)
+}
+
+/// Reads a file through: whether it is a WPK, and one of `authorities` signed it at `now`.
+pub(crate) fn examine(
+    file: impl Read + Seek,
+    shown: &str,
+    authorities: Option<&CaStore>,
+    now: UnixTime,
+) -> Result<(), Distrust> {
+    let mut package = Package::read(file, shown, &Limits::default())?;
+    if let Some(store) = authorities {
+        package.verify(Trust::Store(store), at(now))?;
+    }
+    package.contents()?;
+    Ok(())
 }
 
 impl From<PackageError> for Distrust {
@@ -79,6 +100,8 @@ impl From<PackageError> for Distrust {
                 ..
             } => Self::Unreadable(error.to_string()),
             PackageError::Signature { source, .. } => Self::Signature(source.to_string()),
+            PackageError::Uncompress { source, .. } => Self::Signature(source.to_string()),
+            PackageError::Unmerge { source, .. } => Self::Signature(source.to_string()),
             other => Self::Signature(other.to_string()),
         }
     }

@@ -63,6 +63,8 @@ pub use frame::{FrameDecoder, FrameError, PEER_MAX_PAYLOAD};
 pub use own::OwnRequest;
 pub use refusal::Refusal;
 pub use task::{TaskCommand, TaskRequest};
-pub use upgrade::{CustomParams, Item, Response, UpgradeCommand, UpgradeParams, UpgradeRequest};
+pub use upgrade::{
+    CustomParams, Item, LONGEST_CA, Response, UpgradeCommand, UpgradeParams, UpgradeRequest,
+};
 
 pub use wpk_api::Dialect;

@@ -103,7 +103,7 @@ impl ToolArgs {
             // A relative path starts at the manager's home, as with the 4.x tool.
             file_path: self.file.as_deref().map(as_written).transpose()?,
             installer: self.execute.clone(),
-            dry_run: false,
+            ..CustomParams::default()
         }))
     }
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 use wpk_api::PackageType;
-use wpk_wire::{CustomParams, UpgradeParams};
+use wpk_wire::{CustomParams, LONGEST_CA, UpgradeParams};
 
 use crate::error::CtlError;
 use crate::manager::ask::{Ask, absolute};
 use crate::options::{LinuxPackage, duration, pause};
+use crate::output::Output;
+use crate::package::certificates::trusted;
 use crate::who::{self, Who};
 
 #[derive(Debug, Args)]
@@ -35,9 +37,14 @@ pub(crate) struct UpgradeArgs {
     /// Type of package for Linux agents whose own type is not known.
     #[arg(long, value_name = "TYPE")]
     pub(crate) package_type: Option<LinuxPackage>,
-    /// Upgrade from this WPK file on the manager instead of a repository.
+    /// Upgrade from this WPK file on the manager instead of a repository. One that is not there,
+    /// is no WPK or is signed by nobody who is trusted is refused before any agent is touched.
     #[arg(short, long, value_name = "WPK", conflicts_with_all = ["version", "repository", "force", "http", "package_type"])]
     pub(crate) file: Option<PathBuf>,
+    /// A CA of which one must have signed the file: a PEM file or a folder, read here; repeatable.
+    /// Absent: as the manager is set up (cache.verify_signature).
+    #[arg(long, value_name = "FILE|DIR", requires = "file")]
+    pub(crate) ca: Vec<PathBuf>,
     /// The installer inside the WPK file; absent: upgrade.sh, or upgrade.bat for Windows.
     #[arg(short = 'x', long, value_name = "NAME", requires = "file")]
     pub(crate) installer: Option<String>,
@@ -67,8 +74,9 @@ impl UpgradeArgs {
     /// What to send.
     ///
     /// # Errors
-    /// [`CtlError::Usage`] if the path of the file is no UTF-8.
-    pub(super) fn ask(&self) -> Result<Ask, CtlError> {
+    /// [`CtlError::Usage`] if the path of the file is no UTF-8, [`CtlError::Store`] if there
+    /// is no CA in what `--ca` names.
+    pub(super) fn ask(&self, out: &Output) -> Result<Ask, CtlError> {
         let Some(file) = &self.file else {
             return Ok(Ask::Release(UpgradeParams {
                 wpk_repo: self.repository.clone(),
@@ -84,6 +92,21 @@ impl UpgradeArgs {
             file_path: Some(absolute(file)?),
             installer: self.installer.clone(),
             dry_run: self.dry_run,
+            check_file: true,
+            ca: self.authorities(out)?,
         }))
+    }
+
+    /// The CAs of `--ca`, PEM.
+    fn authorities(&self, out: &Output) -> Result<Option<String>, CtlError> {
+        let ca = trusted(&self.ca, out)?.map(|store| store.to_pem());
+        match &ca {
+            Some(pem) if pem.len() > LONGEST_CA => Err(CtlError::Usage(format!(
+                "the CAs of --ca are {} bytes, and {LONGEST_CA} may be sent; name only those \
+                 that sign packages",
+                pem.len()
+            ))),
+            _ => Ok(ca),
+        }
     }
 }

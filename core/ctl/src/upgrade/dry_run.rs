@@ -16,7 +16,8 @@ use crate::manager::ask::Ask;
 use crate::manager::client::Client;
 use crate::output::{Ending, Output, clean, render, table};
 
-/// Prints one row, or one object, per agent, and how many would be upgraded.
+/// Prints one row for all agents of which the same is said, or one object per agent, and
+/// how many would be upgraded.
 /// Ends well if all of them would.
 ///
 /// # Errors
@@ -108,6 +109,19 @@ impl Verdict {
         }
     }
 
+    /// What is said of it.
+    fn cells(&self) -> [String; 5] {
+        let or_dash = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), clean);
+        let word = if self.good() { "upgrade" } else { "refused" };
+        [
+            word.to_owned(),
+            or_dash(&self.forecast.target()),
+            or_dash(&self.forecast.file),
+            or_dash(&self.forecast.location),
+            self.why(),
+        ]
+    }
+
     fn object(&self) -> Value {
         let forecast = &self.forecast;
         json!({
@@ -123,20 +137,26 @@ impl Verdict {
     }
 }
 
+/// Agents of which the same is said share a row, in the order of the first of them.
 fn print(verdicts: &[Verdict], out: &Output) -> Result<Ending, CtlError> {
-    let mut table = table(&["agent", "verdict", "target", "file", "location", "reason"]);
+    let mut rows: Vec<([String; 5], Vec<AgentId>)> = Vec::new();
+    let mut known: HashMap<[String; 5], usize> = HashMap::new();
     for verdict in verdicts {
         out.event(&verdict.object())?;
-        let or_dash = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), clean);
-        let word = if verdict.good() { "upgrade" } else { "refused" };
-        table.add_row([
-            verdict.agent.to_string(),
-            word.to_owned(),
-            or_dash(&verdict.forecast.target()),
-            or_dash(&verdict.forecast.file),
-            or_dash(&verdict.forecast.location),
-            verdict.why(),
-        ]);
+        let cells = verdict.cells();
+        let row = *known.entry(cells).or_insert_with_key(|cells| {
+            rows.push((cells.clone(), Vec::new()));
+            rows.len() - 1
+        });
+        if let Some((_, agents)) = rows.get_mut(row) {
+            agents.push(verdict.agent);
+        }
+    }
+    let mut table = table(&["agents", "verdict", "target", "file", "location", "reason"]);
+    for (cells, agents) in rows {
+        // Without blanks, so that it is one column and can be given to the tool again.
+        let agents = ids::compact(agents).replace(", ", ",");
+        table.add_row([vec![agents], cells.to_vec()].concat());
     }
     out.line(render(&table))?;
     let good = verdicts.iter().filter(|verdict| verdict.good()).count();

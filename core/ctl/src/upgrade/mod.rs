@@ -28,7 +28,7 @@ pub(crate) async fn run(
     out: &Output,
 ) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
-    let ask = args.ask()?;
+    let ask = args.ask(out)?;
     if args.dry_run {
         let agents = meant(&mut client, &args).await?;
         return dry_run::run(&mut client, &ask, &agents, out).await;

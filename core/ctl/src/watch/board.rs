@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use wpk_api::AgentId;
-use wpk_wire::own::Delivery;
+use wpk_wire::own::{Delivery, Forecast};
 use wpk_wire::{Code, Item, TaskCode};
 
 use super::entry::Entry;
@@ -109,7 +109,10 @@ impl Board {
     pub(crate) fn answered(&mut self, item: Item) {
         let Some(agent) = item.agent_id() else { return };
         if !item.error.is_success() {
-            self.refused(agent, Some(item.error), clean(&item.message));
+            let because = Forecast::from_item(&item).reason;
+            let because = because.map_or_else(String::new, |because| format!(": {because}"));
+            let reason = clean(&format!("{}{because}", item.message));
+            self.refused(agent, Some(item.error), reason);
         } else if let (Some(task), Some(entry)) = (item.task_id, self.get(agent)) {
             entry.task = Some(task);
             entry.state = State::Queued;

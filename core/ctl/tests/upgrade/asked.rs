@@ -52,7 +52,8 @@ fn options_become_parameters() {
     assert_eq!(requests[2]["command"], "upgrade_custom");
     assert_eq!(
         *parameters[2],
-        json!({"agents": [1], "file_path": "/tmp/a b.wpk", "installer": "go.sh"})
+        json!({"agents": [1], "file_path": "/tmp/a b.wpk", "installer": "go.sh",
+               "check_file": true})
     );
 }
 
@@ -150,7 +151,7 @@ fn the_managers_settings_lead_to_its_socket() {
 fn nonsense_on_the_command_line_is_a_usage_error() {
     for bad in [
         &["upgrade"][..],
-        &["upgrade", "x"],
+        &["upgrade", "x y"],
         &["upgrade", "5-1"],
         &["upgrade", "0-2147483647"],
         &["upgrade", "1", "--file", "a.wpk", "--version", "v4.14.0"],

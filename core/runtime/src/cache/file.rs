@@ -1,7 +1,7 @@
 //! A WPK that was found good, as deliveries read it.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +48,15 @@ impl WpkFile {
         }
     }
 
+    /// Reads it from its start, beside all who send it.
+    pub(super) fn reader(&self) -> Reader {
+        Reader {
+            file: self.file.clone(),
+            len: self.len,
+            at: 0,
+        }
+    }
+
     /// Up to `len` bytes at `offset`; shorter only at the end of the file. Blocks.
     pub(crate) fn read_at(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let mut block = vec![0; len];
@@ -63,5 +72,32 @@ impl WpkFile {
         }
         block.truncate(filled);
         Ok(block)
+    }
+}
+
+/// A place in a file of its own.
+pub(super) struct Reader {
+    file: Arc<File>,
+    len: u64,
+    at: u64,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Reader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.len.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }

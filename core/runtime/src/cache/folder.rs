@@ -9,8 +9,9 @@ use std::sync::{Arc, Weak};
 
 use tempfile::{NamedTempFile, TempPath};
 use tracing::{debug, info, warn};
-use wpk_api::Sha1;
 use wpk_api::words::{LONGEST_CAUSE, clean};
+use wpk_api::{Sha1, UnixTime};
+use wpk_package::CaStore;
 use wpk_wire::UpgradeCode;
 
 use super::file::WpkFile;
@@ -18,7 +19,7 @@ use super::inspector::{Identified, Inspector};
 use super::part::{self, part};
 use super::room::{Claim, Room};
 use crate::failure::Failure;
-use crate::trust::{Distrust, Signers};
+use crate::trust::{self, Distrust, Signers};
 
 /// The folder, and whoever looks at its files.
 pub(super) struct Folder {
@@ -115,6 +116,18 @@ impl Folder {
         })?;
         (self.inspector.admit(&mut found)).map_err(|distrust| distrusted(&shown, distrust))?;
         Ok(found.into_wpk(name))
+    }
+
+    /// Whether a file is a WPK that one of `authorities` signed. Blocks.
+    pub(super) fn examine(
+        &self,
+        file: &WpkFile,
+        authorities: Option<&CaStore>,
+        now: UnixTime,
+    ) -> Result<(), Failure> {
+        let shown = file.path.display().to_string();
+        trust::examine(file.reader(), &shown, authorities, now)
+            .map_err(|distrust| distrusted(&shown, distrust))
     }
 
     /// Whether it is worth while to download what has this digest.

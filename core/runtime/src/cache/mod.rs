@@ -24,8 +24,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use prometheus_client::metrics::counter::Counter;
-use wpk_api::{OfferSource, Sha1};
+use tokio::sync::Semaphore;
+use wpk_api::{OfferSource, Sha1, UnixTime};
 use wpk_config::CacheSettings;
+use wpk_package::CaStore;
 use wpk_wire::UpgradeCode;
 
 pub(crate) use file::WpkFile;
@@ -38,6 +40,9 @@ use crate::trust::Signers;
 use blocking::blocking;
 use download::Download;
 use folder::Folder;
+
+/// Files that are read through at the same time, for nobody but who asks about them.
+const EXAMINED_AT_ONCE: usize = 2;
 
 /// Who asks for the same at the same time is served together.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -61,6 +66,8 @@ pub(crate) struct Cache {
     /// In bytes.
     max_size: AtomicU64,
     counts: Counts,
+    /// Who reads files through to look into them.
+    examined: Arc<Semaphore>,
     flights: SingleFlight<Key, Result<WpkFile, Failure>>,
 }
 
@@ -81,6 +88,7 @@ impl Cache {
             })?),
             max_size: AtomicU64::new(settings.max_size.0),
             counts: Counts::default(),
+            examined: Arc::new(Semaphore::new(EXAMINED_AT_ONCE)),
             flights: SingleFlight::new(),
         })
     }
@@ -138,6 +146,27 @@ impl Cache {
         let file = self.flights.run(key, || flight).await?;
         // Who asked for the same file by another link has another name for it.
         Ok(file.named(&offer.file_name))
+    }
+
+    /// Whether a file is a WPK, as far as that can be told without an agent, and, where
+    /// `authorities` is given, signed by one of them at `now`.
+    ///
+    /// # Errors
+    /// What is wrong with it, with its path.
+    pub(crate) async fn examine(
+        &self,
+        file: &WpkFile,
+        authorities: Option<CaStore>,
+        now: UnixTime,
+    ) -> Result<(), Failure> {
+        let (folder, file) = (self.folder.clone(), file.clone());
+        let leave = self.examined.clone().acquire_owned().await;
+        blocking(move || {
+            // Until it is done, also where nobody waits any more.
+            let _leave = leave;
+            folder.examine(&file, authorities.as_ref(), now)
+        })
+        .await
     }
 
     /// An agent got other bytes than the file's digest says: what is remembered

@@ -22,10 +22,20 @@ const ASKED_AT_ONCE: usize = 8;
 /// An id and what the rules said: an order, or why it is refused.
 type Checked = super::asked::Checked<Order>;
 
-/// What would become of each id, in the order asked.
-pub(super) async fn answer(workshop: &Workshop, orders: Vec<Checked>) -> Response {
+/// What would become of each id, in the order asked; `unfit` is why the file that they
+/// all want cannot be sent.
+pub(super) async fn answer(
+    workshop: &Workshop,
+    orders: Vec<Checked>,
+    unfit: Option<Failure>,
+) -> Response {
     let live = live_agents(workshop, &orders).await;
-    let answers = resolve(workshop, &orders).await;
+    let answers = match unfit {
+        None => resolve(workshop, &orders).await,
+        Some(failure) => passed(&orders)
+            .map(|order| (order.wanted.clone(), Err(failure.clone())))
+            .collect(),
+    };
     let mut seen = HashSet::new();
     let mut fate = |id: AskedId, order: &Order| {
         let agent = order.agent.id;

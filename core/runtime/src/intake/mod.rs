@@ -6,6 +6,7 @@ mod asked;
 mod authority;
 mod cancel;
 mod changes;
+mod custom;
 mod dry_run;
 mod extension;
 mod fleet;

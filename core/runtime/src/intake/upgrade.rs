@@ -16,9 +16,9 @@ use wpk_api::{
 use wpk_wire::{AskedId, CustomParams, Dialect, Item, Response, UpgradeCode, UpgradeParams, task};
 
 use super::asked::{Asked, Checked, at_once, each};
-use super::dry_run;
 use super::fleet::Fleet;
 use super::latest::Latest;
+use super::{custom, dry_run};
 use crate::failure::Failure;
 use crate::rules::{self, Wish};
 use crate::wishes::WishId;
@@ -59,6 +59,7 @@ pub(super) async fn from_repository(
         installer: None,
         force,
         dry_run: params.dry_run,
+        unfit: None,
     };
     create(workshop, ids, plan, wanted).await
 }
@@ -69,21 +70,26 @@ pub(super) async fn from_file(workshop: &Workshop, ids: &[AskedId], params: Cust
         path: params.file_path.map(Into::into),
     };
     let installer = params.installer.filter(|name| !name.is_empty());
+    let unfit = match params.dry_run || params.check_file {
+        true => custom::examine(workshop, &file, params.ca.as_deref()).await,
+        false => {
+            look_for(workshop, &file).await;
+            Ok(())
+        }
+    };
     let plan = Plan {
         command: Command::UpgradeCustom,
         installer,
         force: true,
         dry_run: params.dry_run,
+        unfit: unfit.err(),
     };
-    if !plan.dry_run {
-        look_for(workshop, &file).await;
-    }
     let wanted = |_: &AgentInfo, _, _| Wanted::File(file.clone());
     create(workshop, ids, plan, wanted).await
 }
 
 /// Says in the log why a file cannot be sent, before a task is made that fails for it:
-/// the answer has no word for that (code 16 is a task's).
+/// the answer to a 4.x client has no word for that (code 16 is a task's).
 async fn look_for(workshop: &Workshop, file: &WantedFile) {
     let wanted = Wanted::File(file.clone());
     let resolved = workshop.resolver.resolve(&wanted);
@@ -99,6 +105,20 @@ struct Plan {
     installer: Option<String>,
     force: bool,
     dry_run: bool,
+    /// Why the file cannot be sent, where it was looked at.
+    unfit: Option<Failure>,
+}
+
+impl Plan {
+    /// Whether these orders are only told about. A file may lie at another node that has
+    /// the agents: there it is looked at when it is sent.
+    fn only_tells(&self, orders: &[Checked<Accepted>]) -> bool {
+        let ours = || {
+            let mut passed = orders.iter().flat_map(|asked| &asked.found);
+            passed.all(|accepted| accepted.node.is_none())
+        };
+        self.dry_run || (self.unfit.is_some() && ours())
+    }
 }
 
 /// The version where none was asked for: by dialect, the repository's latest or
@@ -154,8 +174,8 @@ async fn create(
             None => item,
         }
     };
-    if plan.dry_run {
-        let response = dry_run::answer(workshop, read(orders)).await;
+    if plan.only_tells(&orders) {
+        let response = dry_run::answer(workshop, read(orders), plan.unfit).await;
         return Response::printed(response.data.into_iter().map(told));
     }
     let mut fates = store(workshop, &plan, orders).await;

@@ -73,6 +73,9 @@ pub(crate) struct Book {
     versions: HashMap<String, u64>,
 }
 
+/// The labels that the store keeps, as they were read last, and in which version.
+pub(crate) type KnownLabels = Option<(u64, Arc<BTreeMap<AgentId, Labels>>)>;
+
 /// What was read before, by key and version.
 #[derive(Default)]
 pub(crate) struct Known {
@@ -80,7 +83,7 @@ pub(crate) struct Known {
     sites: Option<(u64, Arc<Sites>)>,
     releases: Option<(u64, Arc<KeptReleases>)>,
     holds: Option<(u64, Arc<BTreeMap<AgentId, Hold>>)>,
-    labels: Option<(u64, Arc<BTreeMap<AgentId, Labels>>)>,
+    labels: KnownLabels,
 }
 
 /// The key of a rollout's document.
@@ -246,7 +249,7 @@ impl Book {
 /// The labels that the store keeps, with what was read of them before.
 pub(super) async fn labels(
     store: &dyn TaskStore,
-    known: &mut Option<(u64, Arc<BTreeMap<AgentId, Labels>>)>,
+    known: &mut KnownLabels,
 ) -> StoreResult<Arc<BTreeMap<AgentId, Labels>>> {
     let found = store.documents(LABELS, "", 1).await?;
     match found.iter().find(|kept| kept.key == LABELS) {

@@ -1,13 +1,13 @@
 //! What all who have to do with rollouts share.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::time::Instant;
-use wpk_api::{AgentId, Incarnation, Labels};
+use wpk_api::Incarnation;
 
+use super::book::KnownLabels;
 use super::eyes::Eyes;
 use super::links::Links;
 
@@ -19,7 +19,7 @@ pub(crate) struct Rollouts {
     /// What is known; held while it is looked, never while it is waited.
     pub(super) eyes: AsyncMutex<Eyes>,
     /// The labels that the store keeps, as they were read last.
-    pub(super) labels: AsyncMutex<Option<(u64, Arc<BTreeMap<AgentId, Labels>>)>>,
+    pub(super) labels: AsyncMutex<KnownLabels>,
     /// How much may be sent to which site.
     pub(crate) links: Links,
     health: Mutex<Health>,

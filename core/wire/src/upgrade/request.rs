@@ -81,7 +81,16 @@ pub struct CustomParams {
     pub installer: Option<String>,
     /// Ours, unknown to a 4.x manager: say what would be done, create nothing.
     pub dry_run: bool,
+    /// Ours: look at the file first, and create nothing if it cannot be sent. A dry run does
+    /// so in any case.
+    pub check_file: bool,
+    /// Ours, with `check_file`: the CAs of which one must have signed it, PEM; at most
+    /// [`LONGEST_CA`] bytes.
+    pub ca: Option<String>,
 }
+
+/// The longest `ca` of an `upgrade_custom`, in bytes.
+pub const LONGEST_CA: usize = 256 << 10;
 
 /// A request that was understood. Ids are as sent: the caller refuses those that
 /// are none one by one (code 6), and there may be doubles.
@@ -162,6 +171,8 @@ impl UpgradeRequest {
                     file_path: text(parameters, "file_path")?,
                     installer: text(parameters, "installer")?,
                     dry_run: flag(parameters, "dry_run")?,
+                    check_file: flag(parameters, "check_file")?,
+                    ca: authorities(parameters)?,
                 },
             },
             UpgradeCommand::UpgradeResult => Self::Result { agents },
@@ -200,6 +211,12 @@ impl UpgradeRequest {
                     }
                 }
                 more.push_str(print_dry_run(params.dry_run));
+                if params.check_file {
+                    more.push_str(",\"check_file\":true");
+                }
+                if let Some(ca) = &params.ca {
+                    more.push_str(&format!(",\"ca\":{}", json::quote(ca)));
+                }
                 (agents, more)
             }
             Self::Result { agents } => (agents, String::new()),
@@ -213,6 +230,16 @@ impl UpgradeRequest {
         )
         .into_bytes()
     }
+}
+
+fn authorities(parameters: &Map<String, Value>) -> Result<Option<String>, Refusal> {
+    let ca = text(parameters, "ca")?;
+    if ca.as_ref().is_some_and(|ca| ca.len() > LONGEST_CA) {
+        return Err(Refusal::not_recognized(format!(
+            "Parameter \"ca\" is longer than {LONGEST_CA} bytes"
+        )));
+    }
+    Ok(ca)
 }
 
 fn check_origin(root: &Value) -> Result<(), Refusal> {

@@ -62,7 +62,7 @@ fn the_documented_custom_upgrade_and_result() {
                 params: CustomParams {
                     file_path: Some("/home/user/agent.wpk".into()),
                     installer: Some("custom-upgrade-script.sh".into()),
-                    dry_run: false,
+                    ..CustomParams::default()
                 },
             }
         );

@@ -67,6 +67,8 @@ fn requests() -> impl Strategy<Value = UpgradeRequest> {
                 params: CustomParams {
                     file_path: Some(file),
                     dry_run: installer.is_none(),
+                    check_file: installer.is_some(),
+                    ca: installer.clone().map(|ca| ca.chars().rev().collect()),
                     installer,
                 },
             }
