@@ -76,7 +76,7 @@ pub use agent::{AgentInfo, ConnectionStatus, Platform};
 pub use authority::{CaCertificate, CaReport, CaStep, CaWish};
 pub use change::{Change, Changed, Revision};
 pub use dialect::Dialect;
-pub use digest::{ParseSha1Error, Sha1};
+pub use digest::{Digests, MOST_DIGESTS, ParseSha1Error, ParseSha256Error, Sha1, Sha256};
 pub use directory::{AgentDirectory, AgentPage, DirectoryError, Enrollment};
 pub use document::{
     Attempt, AttemptChange, AttemptWrite, Document, DocumentWrite, Fence, Guard, LONGEST_DOCUMENT,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use wpk_api::Sha256;
 use wpk_api::settings::{self, Problem, Span};
 
 pub(crate) const PLUGIN_KEY: &str = "plugin";
@@ -51,7 +52,8 @@ pub(crate) fn read(entry: &Value) -> Result<PluginFile, Vec<Problem>> {
         let message = "must be the absolute path of a library";
         problems.push(Problem::new("path", message));
     }
-    let sha256 = entry.sha256.as_deref().map(digest);
+    let sha256 = entry.sha256.as_deref();
+    let sha256 = sha256.map(|text| Some(text.parse::<Sha256>().ok()?.0));
     if sha256 == Some(None) {
         problems.push(Problem::new("sha256", "must be 64 hexadecimal digits"));
     }
@@ -77,17 +79,6 @@ pub(crate) fn read(entry: &Value) -> Result<PluginFile, Vec<Problem>> {
         deadline: entry.deadline.map(|span| span.0),
         grace: entry.grace.map(|span| span.0),
     })
-}
-
-fn digest(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(digest)
 }
 
 #[cfg(test)]

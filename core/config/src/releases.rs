@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use wpk_api::Version;
 use wpk_api::settings::{self, Problem};
+use wpk_api::{Digests, Version};
 
 /// The most releases.
 const MOST: usize = 1_000;
@@ -24,6 +24,11 @@ pub struct ReleaseSettings {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub floors: Vec<Version>,
+    /// SHA-256 of its files, 64 hexadecimal digits each, one or a list of at most 64: a file
+    /// of this version that has none of them is sent to no agent. Default none, and any
+    /// file is sent.
+    #[serde(default)]
+    pub sha256: Digests,
 }
 
 /// Reads all of them, and finds every mistake; keys begin with the number of the release.
@@ -81,6 +86,12 @@ mod tests {
         let (releases, problems) = read(Some(&good));
         assert_eq!((releases.len(), problems), (2, Vec::new()));
         assert_eq!(read(None).0, []);
+        for sha256 in [json!("0f".repeat(32)), json!(["0F".repeat(32)])] {
+            let (releases, problems) =
+                read(Some(&json!([{"version": "v5.0.0", "sha256": sha256}])));
+            assert_eq!(problems, []);
+            assert_eq!(releases[0].sha256.0, [wpk_api::Sha256([0x0f; 32])]);
+        }
         let cases = [
             (json!({"version": "v5.0.0"}), ""),
             (json!([{"version": "5"}]), "0.version"),
@@ -93,6 +104,8 @@ mod tests {
                 json!([{"version": "v5.0.0"}, {"version": "v5.0.0"}]),
                 "1.version",
             ),
+            (json!([{"version": "v5.0.0", "sha256": "ab"}]), "0.sha256"),
+            (json!([{"version": "v5.0.0", "sha256": [7]}]), "0.sha256"),
             (json!([7]), "0"),
         ];
         for (value, key) in cases {

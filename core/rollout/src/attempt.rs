@@ -41,6 +41,9 @@ pub enum Outcome {
     Succeeded,
     /// The delivery failed or the agent reported failure, in these words.
     Failed(Arc<str>),
+    /// Its file could not be had, in these words: the repository's failure, or this
+    /// manager's, before anything was sent.
+    NoFile(Arc<str>),
     /// The agent says that it was upgraded, and was seen to run this instead.
     Unconfirmed(Arc<str>),
     /// No word within the task's time-out.

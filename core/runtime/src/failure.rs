@@ -4,8 +4,13 @@
 use std::fmt;
 
 use wpk_api::words::{LONGEST_CAUSE, clean};
-use wpk_api::{Cause, ProviderError, TimelineEntry, TimelineStep, UnixTime};
+use wpk_api::{Cause, ProviderError, Sha256, TimelineEntry, TimelineStep, UnixTime, Version};
 use wpk_wire::UpgradeCode;
+
+/// In every cause of a file that its release is not pinned to.
+const NOT_LISTED: &str = "is not a file that is listed of release";
+/// Failures of this manager that are about no file: the next try would meet them, too.
+const OF_NO_FILE: [&str; 2] = [Failure::CRASHED, Failure::UNREADABLE];
 
 /// A failure that ends a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +35,40 @@ impl Failure {
     /// signature that does not hold) before anything was sent.
     pub(crate) fn local(cause: impl Into<String>) -> Self {
         Self::new(UpgradeCode::Unknown, cause)
+    }
+
+    /// With what the cause begins where the daemon crashed in a delivery.
+    pub(crate) const CRASHED: &str = "the daemon crashed twice during this delivery";
+    /// With what the cause begins where a task's order means nothing here.
+    pub(crate) const UNREADABLE: &str = "what was stored with the task cannot be read";
+
+    /// A file that its release is not pinned to.
+    pub(crate) fn not_listed(file: &str, version: Version, found: Sha256, whose: &str) -> Self {
+        Self::local(format!(
+            "{file} {NOT_LISTED} {version}: its SHA-256 is {found}, which `sha256` of [[release]] \
+             in {whose} does not have; put the listed file into the repository, or correct `sha256`"
+        ))
+    }
+
+    /// Whether it is one of [`not_listed`](Self::not_listed).
+    pub(crate) fn is_not_listed(&self) -> bool {
+        self.code == UpgradeCode::Unknown && self.cause.contains(NOT_LISTED)
+    }
+
+    /// Whether a task that ended with this `error_msg` before its installer was begun did so
+    /// for want of its file: the repository's or this manager's failure, not the agent's.
+    pub(crate) fn is_of_source(error_msg: &str) -> bool {
+        let documented = [
+            UpgradeCode::RepositoryUnreachable,
+            UpgradeCode::VersionNotInRepository,
+            UpgradeCode::FileNotFound,
+            UpgradeCode::Sha1Mismatch,
+        ];
+        let own = error_msg.strip_prefix(UpgradeCode::Unknown.text());
+        documented.iter().any(|code| code.text() == error_msg)
+            || own
+                .and_then(|own| own.strip_prefix(": "))
+                .is_some_and(|cause| !OF_NO_FILE.iter().any(|other| cause.starts_with(other)))
     }
 
     /// The task's `error_msg`. The documented failures have their documented

@@ -56,7 +56,7 @@ async fn give_up(workshop: &Workshop, tasks: Vec<Claimed>, crash: &str) -> Resul
     if tasks.is_empty() {
         return Ok(());
     }
-    let cause = format!("the daemon crashed twice during this delivery, lastly: {crash}");
+    let cause = format!("{}, lastly: {crash}", Failure::CRASHED);
     let failure = Failure::local(cause);
     let advice = "look at `wpkctl doctor`, correct or remove the plugin, then ask again";
     let now = workshop.now();

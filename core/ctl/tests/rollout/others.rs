@@ -17,7 +17,7 @@ fn releases_are_listed_denied_and_allowed() {
             reason: denied.then(|| "breaks".into()),
             at: denied.then_some(NOW),
             who: denied.then(|| "root".into()),
-            sha256: None,
+            sha256: Default::default(),
         };
         Some(match command {
             "release_list" => vec![

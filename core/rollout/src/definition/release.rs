@@ -2,8 +2,8 @@
 //! denied. From them the hops of an agent are computed.
 
 use serde::{Deserialize, Serialize};
-use wpk_api::Version;
 use wpk_api::settings::Problems;
+use wpk_api::{Digests, Version};
 
 /// The most hops of one agent.
 pub const MOST_HOPS: usize = 8;
@@ -23,10 +23,11 @@ pub struct Release {
     /// Never begun by itself, neither as a target nor as a hop. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub denied: bool,
-    /// SHA-256 of its file, in hexadecimal digits. Refused in definitions: deliveries do not
-    /// compare it yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
+    /// SHA-256 of its files: a file of this version that has none of them is sent to no
+    /// agent. One text, or a list of at most [`MOST_DIGESTS`](wpk_api::MOST_DIGESTS). Default
+    /// none, and any file is sent.
+    #[serde(default, skip_serializing_if = "Digests::is_empty")]
+    pub sha256: Digests,
 }
 
 impl Release {
@@ -39,13 +40,6 @@ impl Release {
             let version = self.version;
             let message = format!("{floor} is not below {version}: a floor is an older version");
             problems.add("floors", message);
-        }
-        if self.sha256.is_some() {
-            // What is not checked must not look as if it was.
-            problems.add(
-                "sha256",
-                "is not compared with what is sent yet: leave it out, and see [cache] verify_signature",
-            );
         }
         problems
     }
@@ -84,7 +78,7 @@ impl Default for Releases {
             version: Version::new(5, 0, 0),
             floors: vec![Version::new(4, 14, 0)],
             denied: false,
-            sha256: None,
+            sha256: Digests::default(),
         }])
     }
 }
@@ -182,7 +176,7 @@ mod tests {
             version: v(version),
             floors: Vec::new(),
             denied: true,
-            sha256: None,
+            sha256: Digests::default(),
         };
         releases.0.push(denied("v4.14.0"));
         let error = hops(&releases, "v4.3.0", "v5.0.0").unwrap_err();
@@ -206,7 +200,7 @@ mod tests {
             version: v(version),
             floors: vec![v(floor)],
             denied: false,
-            sha256: None,
+            sha256: Digests::default(),
         };
         let releases = Releases(vec![
             release("v5.0.0", "v4.14.0"),

@@ -1,5 +1,7 @@
 //! How one attempt fares, from what is stored of it and what is seen of its agent.
 
+use std::sync::Arc;
+
 use wpk_api::{AgentId, UnixTime, Version};
 
 use super::state::Cause;
@@ -30,6 +32,8 @@ pub(crate) enum Fare {
         at: UnixTime,
         cause: Cause,
     },
+    /// Its file could not be had: nobody tried anything.
+    NoFile { at: UnixTime, cause: Arc<str> },
     /// It was taken back before its installer was begun.
     Withdrawn,
 }
@@ -46,6 +50,7 @@ impl Fare {
             | Self::Observed { .. }
             | Self::Settled
             | Self::Failed { .. }
+            | Self::NoFile { .. }
             | Self::Withdrawn => false,
         }
     }
@@ -107,6 +112,10 @@ impl Judge<'_> {
     fn not_begun(&self, attempt: &Attempt) -> Fare {
         match &attempt.end {
             Some((_, Outcome::Cancelled)) => Fare::Withdrawn,
+            Some((at, Outcome::NoFile(cause))) => Fare::NoFile {
+                at: *at,
+                cause: cause.clone(),
+            },
             Some((at, outcome)) => Fare::Failed {
                 begun: false,
                 at: *at,

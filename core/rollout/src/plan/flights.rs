@@ -5,10 +5,13 @@ use super::fare::{Fare, Judge};
 use super::ground::Ground;
 use super::inputs::Clock;
 use super::roll::Roll;
+use super::sources::Sources;
 
 pub(crate) struct Flights {
     /// By the attempts' numbers.
     pub(crate) fares: Vec<Fare>,
+    /// Files that cannot be had.
+    pub(crate) sources: Sources,
     /// In all.
     pub(crate) all: usize,
     /// At each site.
@@ -26,6 +29,7 @@ impl Flights {
         const DAY: i64 = 86_400;
         let mut flights = Self {
             fares: Vec::with_capacity(ground.attempts.len()),
+            sources: Sources::default(),
             all: 0,
             sites: vec![0; ground.openings.len()],
             documents: vec![0; rolls.len()],
@@ -58,6 +62,7 @@ impl Flights {
             }
             flights.fares.push(fare);
         }
+        flights.sources = Sources::new(ground, &flights.fares);
         flights
     }
 

@@ -96,6 +96,15 @@ impl Room {
         if let Some(reason) = self.full(ground, flights, at, site, one) {
             return wait(reason, None);
         }
+        let agent = ground.agent(Some(one.number));
+        if let Some(trouble) =
+            agent.and_then(|agent| flights.sources.of_mut(one.hop, &agent.member))
+        {
+            if trouble.trying > 0 {
+                return wait(Reason::NoFile(None, trouble.cause.clone()), None);
+            }
+            trouble.trying += 1;
+        }
         flights.take_off(Some(at), Some(site));
         self.wave_flights += 1;
         if one.queued.is_none() {

@@ -120,7 +120,7 @@ impl<'g, 'a: 'g> Looker<'g, 'a> {
             }
             let counts = attempt.id > forgiven;
             match fare {
-                Fare::Withdrawn => continue,
+                Fare::Withdrawn | Fare::NoFile { .. } => continue,
                 Fare::Failed { begun, .. } if counts => {
                     past.failed = true;
                     past.failed_begun |= begun;

@@ -14,6 +14,7 @@ mod opening;
 mod owners;
 mod roll;
 mod soak;
+mod sources;
 mod state;
 mod status;
 mod tidy;

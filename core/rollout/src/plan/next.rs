@@ -2,6 +2,7 @@
 
 use wpk_api::AgentId;
 
+use super::fare::Fare;
 use super::inputs::Clock;
 use super::look::{Look, Looker, Past};
 use super::roll::Place;
@@ -66,7 +67,10 @@ impl Looker<'_, '_> {
         };
         let hop = match self.ground.way(runs, target) {
             Ok(way) => way.map_or(target, |(hop, _)| hop),
-            Err(why) => return unsupported(Reason::NoWay(why)),
+            Err(why) => {
+                let failed = self.failed_before(id, past);
+                return failed.unwrap_or_else(|| unsupported(Reason::NoWay(why)));
+            }
         };
         let (tries, failure) = self.tries(id, hop);
         let most = self.roll.document.definition.retries.saturating_add(1);
@@ -107,8 +111,31 @@ impl Looker<'_, '_> {
                 return wait(Reason::Retry(again, cause));
             }
         }
+        if let Some(trouble) = self.flights.sources.of(hop, &agent.member) {
+            let again = trouble.again();
+            if again > self.ground.now() {
+                clock.at(again);
+                return wait(Reason::NoFile(Some(again), trouble.cause.clone()));
+            }
+        }
         look.ready = Some(hop);
         wait(Reason::MayBegin)
+    }
+
+    /// One that failed, and cannot go on for another reason now, has failed all the same.
+    fn failed_before(&self, id: AgentId, past: &Past<'_>) -> Option<(AgentState, Reason)> {
+        let (attempt, fare) = past.newest.as_ref()?;
+        let Fare::Failed { cause, .. } = fare else {
+            return None;
+        };
+        if !past.failed {
+            return None;
+        }
+        let tries = attempt.target.map_or(0, |hop| self.tries(id, hop).0);
+        let most = self.roll.document.definition.retries.saturating_add(1);
+        let tries_left = most.saturating_sub(tries);
+        let reason = Reason::Failed(cause.clone());
+        Some((AgentState::Failed { tries_left }, reason))
     }
 
     /// What the rollout or the wave waits for.

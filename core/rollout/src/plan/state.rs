@@ -171,6 +171,9 @@ pub enum Reason {
     Strict,
     /// It is tried again then, after this.
     Retry(UnixTime, Cause),
+    /// Its file could not be had, in these words; when that is tried again, or that
+    /// another agent tries it.
+    NoFile(Option<UnixTime>, Arc<str>),
     /// Another task of this agent is not through.
     OtherTask(TaskId),
     /// It may begin.
@@ -223,6 +226,16 @@ impl fmt::Display for Reason {
             Self::Cap(whose, cap) => write!(f, "{cap} are in flight, the limit of the {whose}"),
             Self::Strict => f.write_str("as many are in flight as may fail in this strict wave"),
             Self::Retry(at, cause) => write!(f, "it is tried again at {}: {cause}", moment(*at)),
+            Self::NoFile(Some(at), words) => {
+                let at = moment(*at);
+                write!(f, "its file cannot be had, tried again at {at}: {words}")
+            }
+            Self::NoFile(None, words) => {
+                write!(
+                    f,
+                    "its file could not be had, another agent tries it: {words}"
+                )
+            }
             Self::OtherTask(task) => write!(f, "task {task} of this agent is not through"),
             Self::MayBegin => f.write_str("its installer may begin"),
             Self::Installing => f.write_str("its installer was begun, its word is awaited"),

@@ -5,7 +5,7 @@
 //! looks at every step.
 
 use proptest::prelude::*;
-use wpk_api::{AgentId, TaskId, Version};
+use wpk_api::{AgentId, Digests, TaskId, Version};
 use wpk_rollout::{Outcome, Plan, Release, RolloutKey, Settled};
 
 use crate::watch::Watch;
@@ -117,7 +117,13 @@ impl Chaos {
             }
             // Another node takes the lease over.
             12 => self.world.fence += 1,
-            13..=17 => self.begin(one, two)?,
+            13..=16 => self.begin(one, two)?,
+            17 if two.is_multiple_of(3) => {
+                if let Some(task) = Self::pick(&self.world.permitted(), one) {
+                    self.world.no_file(task);
+                }
+            }
+            17 => self.begin(one, two)?,
             18 | 19 => self.outcome(one, two),
             20 => self.word(one, two),
             21 => self.clock(one, two),
@@ -311,7 +317,7 @@ impl Chaos {
             version,
             floors: Vec::new(),
             denied: true,
-            sha256: None,
+            sha256: Digests::default(),
         });
         for document in &mut self.world.desired.rollouts {
             document.deny(version);

@@ -9,6 +9,7 @@ mod chaos;
 mod converge;
 mod laws;
 mod rehearse;
+mod sources;
 mod traps;
 mod watch;
 mod world;

@@ -1,5 +1,6 @@
 //! What rollouts of others got wrong, each as a table of its own.
 
+use wpk_api::Digests;
 use wpk_rollout::{Action, Outcome, RolloutState};
 
 use crate::world::{START, World, id, v};
@@ -392,7 +393,7 @@ fn hops_go_over_floors_and_denied_releases_are_never_begun() {
         version: v("v5.0.1"),
         floors: Vec::new(),
         denied: true,
-        sha256: None,
+        sha256: Digests::default(),
     });
     world.named("prod").deny(v("v5.0.1"));
     world.fail(second);

@@ -336,6 +336,15 @@ impl World {
         }
     }
 
+    /// The file of an attempt that is not begun cannot be had.
+    pub fn no_file(&mut self, task: TaskId) {
+        let (now, words) = (self.now, "The repository is not reachable");
+        let open = |one: &&mut Attempt| one.begun.is_none() && one.end.is_none();
+        if let Some(attempt) = self.attempt(task).filter(open) {
+            attempt.end = Some((now, Outcome::NoFile(words.into())));
+        }
+    }
+
     /// Attempts whose installers may begin.
     pub fn permitted(&self) -> Vec<TaskId> {
         let open = self

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wpk_api::Sha1;
+use tokio::sync::OnceCell;
+use wpk_api::{Sha1, Sha256};
 
 /// A WPK ready to be sent. Holds the open file: what was checked is what is
 /// sent, whatever happens to the name meanwhile.
@@ -21,6 +22,8 @@ pub(crate) struct WpkFile {
     pub(crate) len: u64,
     /// Its digest.
     pub(crate) sha1: Sha1,
+    /// Its other digest, once anybody asked for it; all files of one content share it.
+    pub(super) sha256: Arc<OnceCell<Sha256>>,
 }
 
 impl WpkFile {
@@ -32,12 +35,18 @@ impl WpkFile {
             name,
             len,
             sha1,
+            sha256: Arc::default(),
         }
     }
 
     /// The open file; who has it may be sending it.
     pub(super) fn handle(&self) -> &Arc<File> {
         &self.file
+    }
+
+    /// The same, which shares this with others of its content.
+    pub(super) fn sharing(self, sha256: Arc<OnceCell<Sha256>>) -> Self {
+        Self { sha256, ..self }
     }
 
     /// The same under another name.

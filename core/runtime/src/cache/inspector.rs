@@ -34,12 +34,11 @@ impl Identified {
     /// A file that was just written and hashed on the way. `path` is where it
     /// is going to lie.
     pub(super) fn written(file: File, path: PathBuf, sha1: Sha1) -> io::Result<Self> {
-        let admitted = false;
         Ok(Self {
             stamp: Stamp::of(&file.metadata()?),
             file,
             path,
-            known: Known { sha1, admitted },
+            known: Known::new(sha1),
         })
     }
 
@@ -53,7 +52,8 @@ impl Identified {
 
     /// The file under the name an agent will know it by.
     pub(super) fn into_wpk(self, name: String) -> WpkFile {
-        WpkFile::new(self.file, self.path, name, self.stamp.len, self.known.sha1)
+        let Known { sha1, sha256, .. } = self.known;
+        WpkFile::new(self.file, self.path, name, self.stamp.len, sha1).sharing(sha256)
     }
 }
 
@@ -96,10 +96,8 @@ impl Inspector {
         let known = match self.memory.of(&path, stamp) {
             Some(known) => known,
             None => {
-                let sha1 = hash(&mut file, wanted)?;
-                let admitted = false;
-                let known = Known { sha1, admitted };
-                self.memory.keep(&path, stamp, known);
+                let known = Known::new(hash(&mut file, wanted)?);
+                self.memory.keep(&path, stamp, known.clone());
                 known
             }
         };
@@ -129,7 +127,7 @@ impl Inspector {
             verdict?;
         }
         file.known.admitted = true;
-        self.memory.keep(&file.path, file.stamp, file.known);
+        (self.memory).keep(&file.path, file.stamp, file.known.clone());
         Ok(())
     }
 

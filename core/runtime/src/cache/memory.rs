@@ -6,11 +6,12 @@ use std::fs::Metadata;
 use std::hash::Hash;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
-use wpk_api::Sha1;
+use wpk_api::{Sha1, Sha256};
 
 /// How long a badly signed file is refused unseen. Not for ever: the clock that
 /// a certificate was judged by may have been wrong.
@@ -41,11 +42,24 @@ impl Stamp {
 }
 
 /// What is known of one content.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Known {
     pub(super) sha1: Sha1,
     /// Its signature was good, or nobody asks for signatures.
     pub(super) admitted: bool,
+    /// Found out where anybody asks for it.
+    pub(super) sha256: Arc<OnceCell<Sha256>>,
+}
+
+impl Known {
+    /// All that is known at first.
+    pub(super) fn new(sha1: Sha1) -> Self {
+        Self {
+            sha1,
+            admitted: false,
+            sha256: Arc::default(),
+        }
+    }
 }
 
 /// The notes of a [`super::inspector::Inspector`].
@@ -60,7 +74,7 @@ impl Memory {
     pub(super) fn of(&self, path: &Path, stamp: Stamp) -> Option<Known> {
         let files = lock(&self.files);
         let (at, known) = files.get(path)?;
-        (*at == stamp).then_some(*known)
+        (*at == stamp).then(|| known.clone())
     }
 
     pub(super) fn keep(&self, path: &Path, stamp: Stamp, known: Known) {

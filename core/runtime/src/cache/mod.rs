@@ -24,8 +24,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use prometheus_client::metrics::counter::Counter;
+use sha2::{Digest, Sha256 as Hasher};
 use tokio::sync::Semaphore;
-use wpk_api::{OfferSource, Sha1, UnixTime};
+use wpk_api::{OfferSource, Sha1, Sha256, UnixTime};
 use wpk_config::CacheSettings;
 use wpk_package::CaStore;
 use wpk_wire::UpgradeCode;
@@ -169,12 +170,43 @@ impl Cache {
         .await
     }
 
+    /// The SHA-256 of a file, which is read for it once however many ask.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) async fn sha256(&self, file: &WpkFile) -> Result<Sha256, Failure> {
+        let read = file.clone();
+        let found = file
+            .sha256
+            .get_or_try_init(|| blocking(move || hash(&read)));
+        found.await.copied()
+    }
+
     /// An agent got other bytes than the file's digest says: what is remembered
     /// of it is forgotten, so that it is read again, and fetched anew if it is not
     /// what it was.
     pub(crate) fn doubt(&self, file: &WpkFile) {
         self.folder.forget(&file.path);
     }
+}
+
+/// Reads all of a file.
+fn hash(file: &WpkFile) -> Result<Sha256, Failure> {
+    let (mut hasher, mut offset) = (Hasher::new(), 0);
+    while offset < file.len {
+        let block = (file.read_at(offset, 128 << 10)).map_err(|error| {
+            Failure::new(
+                UpgradeCode::FileNotFound,
+                format!("{}: {error}", file.path.display()),
+            )
+        })?;
+        if block.is_empty() {
+            break;
+        }
+        offset += block.len() as u64;
+        hasher.update(&block);
+    }
+    Ok(Sha256(hasher.finalize().into()))
 }
 
 /// A file outside the folder. Hashing it ends when nobody waits for it any more.

@@ -45,7 +45,8 @@ impl Attempt<'_> {
         }
         self.in_hand.begins();
         let wish = WishId::of(&self.order.wanted);
-        let file = self.slot.for_file(wish, find(workshop, self.order));
+        let file = find(workshop, self.order, self.ledger.task.id);
+        let file = self.slot.for_file(wish, file);
         let found = over.unless(file).await??;
         let connected = connected(workshop, self.ledger.task.agent);
         over.unless(self.slot.before(connected)).await?;

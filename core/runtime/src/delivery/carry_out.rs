@@ -95,9 +95,7 @@ pub(super) async fn carry_out(
 }
 
 fn unreadable(cause: &str) -> Ended {
-    Ended::for_good(Failure::local(format!(
-        "what was stored with the task cannot be read: {cause}"
-    )))
+    Ended::for_good(Failure::local(format!("{}: {cause}", Failure::UNREADABLE)))
 }
 
 /// Writes the end of a task down, and into the log.

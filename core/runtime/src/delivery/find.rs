@@ -2,10 +2,13 @@
 
 use tracing::warn;
 use wpk_api::repository::ReleaseName;
-use wpk_api::{Offer, OfferSource, Order, Target, TimelineEntry, TimelineStep, Version, Wanted};
+use wpk_api::{
+    Offer, OfferSource, Order, Target, TaskId, TimelineEntry, TimelineStep, Version, Wanted,
+};
 use wpk_wire::UpgradeCode;
 
 use super::outcome::Ended;
+use super::pinned;
 use crate::cache::WpkFile;
 use crate::failure::Failure;
 use crate::resolver::Resolved;
@@ -27,8 +30,9 @@ pub(super) struct Found {
 }
 
 /// Asks the providers and has the file fetched: of the next one where a provider's
-/// file is not there, or not the one that it lists.
-pub(super) async fn find(workshop: &Workshop, order: &Order) -> Result<Found, Ended> {
+/// file is not there, or not the one that it lists, or not one that its release is pinned
+/// to.
+pub(super) async fn find(workshop: &Workshop, order: &Order, task: TaskId) -> Result<Found, Ended> {
     let resolved = workshop.resolver.resolve(&order.wanted).await;
     let resolved = resolved.map_err(|error| match of_this_node(workshop, order, error.into()) {
         failure if failure.code == UpgradeCode::RepositoryUnreachable => Ended::from(failure),
@@ -39,10 +43,16 @@ pub(super) async fn find(workshop: &Workshop, order: &Order) -> Result<Found, En
         checked.map_err(Ended::for_good)?;
     }
     let at = workshop.now();
-    let (file, offer) = match workshop.cache.get(&resolved).await {
+    let (file, offer) = match have(workshop, order, task, &resolved).await {
         Ok(file) => (file, resolved.offer),
         // Rarely gone, and in a box: a task that waits for its file is to stay small.
-        Err(failure) => Box::pin(elsewhere(workshop, order, resolved, failure)).await?,
+        Err(failure) => {
+            let other = Box::pin(elsewhere(workshop, order, task, resolved, failure)).await;
+            other.map_err(|failure| match failure.is_not_listed() {
+                true => Ended::for_good(failure),
+                false => Ended::from(failure),
+            })?
+        }
     };
     let version = match &order.wanted {
         Wanted::File(_) => None,
@@ -69,6 +79,19 @@ pub(super) async fn find(workshop: &Workshop, order: &Order) -> Result<Found, En
     })
 }
 
+/// The file of an offer, if it may be sent.
+async fn have(
+    workshop: &Workshop,
+    order: &Order,
+    task: TaskId,
+    resolved: &Resolved,
+) -> Result<WpkFile, Failure> {
+    let file = workshop.cache.get(resolved).await?;
+    let version = target(order, &resolved.offer);
+    Box::pin(pinned::check(workshop, &order.wanted, task, version, &file)).await?;
+    Ok(file)
+}
+
 /// A file of a machine is this node's: whoever asked another for it is told so.
 fn of_this_node(workshop: &Workshop, order: &Order, failure: Failure) -> Failure {
     let of_a_machine = matches!(order.wanted, Wanted::File(_));
@@ -87,6 +110,7 @@ fn of_this_node(workshop: &Workshop, order: &Order, failure: Failure) -> Failure
 async fn elsewhere(
     workshop: &Workshop,
     order: &Order,
+    task: TaskId,
     mut resolved: Resolved,
     mut failure: Failure,
 ) -> Result<(WpkFile, Offer), Failure> {
@@ -95,7 +119,7 @@ async fn elsewhere(
         UpgradeCode::FileNotFound,
         UpgradeCode::Sha1Mismatch,
     ];
-    while of_provider.contains(&failure.code) {
+    while of_provider.contains(&failure.code) || failure.is_not_listed() {
         let next = workshop.resolver.next(&order.wanted, &resolved).await;
         let Some(next) = next else { break };
         if check_latest(workshop, order, &next.offer).await.is_err() {
@@ -103,7 +127,7 @@ async fn elsewhere(
         }
         warn!(%failure, "the file cannot be had from there; it is fetched from the next provider");
         resolved = next;
-        match workshop.cache.get(&resolved).await {
+        match have(workshop, order, task, &resolved).await {
             Ok(file) => return Ok((file, resolved.offer)),
             Err(again) => failure = again,
         }

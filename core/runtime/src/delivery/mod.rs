@@ -21,6 +21,7 @@ mod outcome;
 mod pace;
 mod pauses;
 mod pieces;
+mod pinned;
 mod queue;
 mod session;
 mod slots;

@@ -143,7 +143,9 @@ async fn send(
     let workshop = ledger.workshop;
     in_hand.begins();
     let wish = WishId::of(&order.wanted);
-    let found = slot.for_file(wish, find(workshop, order)).await?;
+    let found = slot
+        .for_file(wish, find(workshop, order, claimed.task.id))
+        .await?;
     let connected = workshop.parts.transport.connected(claimed.task.agent);
     slot.before(connected).await;
     in_hand.waits();

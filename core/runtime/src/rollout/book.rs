@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wpk_api::{
-    AgentId, Document as Kept, DocumentWrite, Guard, Incarnation, Labels, NewDocument, StoreError,
-    StoreResult, TaskStore, UnixTime, Version,
+    AgentId, Digests, Document as Kept, DocumentWrite, Guard, Incarnation, Labels, NewDocument,
+    StoreError, StoreResult, TaskStore, UnixTime, Version,
 };
 use wpk_rollout::{Desired, Document, Release, Releases, RolloutKey, Sites};
 
@@ -17,7 +17,7 @@ pub(crate) const ROLLOUTS: &str = "rollout/";
 /// With what the keys of all else begin.
 const FLEET: &str = "fleet/";
 const SITES: &str = "fleet/sites";
-const RELEASES: &str = "fleet/releases";
+pub(super) const RELEASES: &str = "fleet/releases";
 const HOLDS: &str = "fleet/holds";
 const LABELS: &str = "fleet/labels";
 const PLANNER: &str = "fleet/planner";
@@ -146,7 +146,7 @@ impl Book {
                     version: *version,
                     floors: Vec::new(),
                     denied: true,
-                    sha256: None,
+                    sha256: Digests::default(),
                 }),
             }
         }
@@ -284,7 +284,7 @@ fn once<T: DeserializeOwned>(
     }
 }
 
-fn parse<T: DeserializeOwned>(kept: &Kept) -> StoreResult<T> {
+pub(super) fn parse<T: DeserializeOwned>(kept: &Kept) -> StoreResult<T> {
     serde_json::from_str(&kept.text).map_err(|error| {
         let key = &kept.key;
         StoreError::Unavailable(format!(

@@ -52,7 +52,7 @@ pub(crate) fn releases(workshop: &Workshop) -> Releases {
         version: one.version,
         floors: one.floors.clone(),
         denied: false,
-        sha256: None,
+        sha256: one.sha256.clone(),
     };
     Releases(settings.iter().map(release).collect())
 }

@@ -10,6 +10,7 @@ use wpk_api::Incarnation;
 use super::book::KnownLabels;
 use super::eyes::Eyes;
 use super::links::Links;
+use super::pins::Pins;
 
 /// One per engine.
 #[derive(Default)]
@@ -22,6 +23,8 @@ pub(crate) struct Rollouts {
     pub(super) labels: AsyncMutex<KnownLabels>,
     /// How much may be sent to which site.
     pub(crate) links: Links,
+    /// Which files releases may be.
+    pub(crate) pins: Pins,
     health: Mutex<Health>,
     written: AtomicU64,
 }

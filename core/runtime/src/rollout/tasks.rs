@@ -7,12 +7,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use wpk_api::{
-    AgentId, Attempt as Kept, Changed, Revision, Status, StoreResult, Task, TaskId, TaskStore,
-    UnixTime, Version,
+    AgentId, Attempt as Kept, Changed, Revision, Status, StoreError, StoreResult, Task, TaskId,
+    TaskStore, UnixTime, Version,
 };
 use wpk_rollout::{Attempt, Outcome, Permit, RolloutKey};
 
 use super::book::Book;
+use crate::failure::Failure;
 
 /// From when on a task may be begun that nobody gave leave to: the year 9999.
 pub(super) const NEVER: UnixTime = 253_370_764_800;
@@ -226,12 +227,29 @@ impl Tasks {
     }
 }
 
+/// The version of the hop that a rollout made this task for; `None` where none did.
+pub(crate) async fn target_of(store: &dyn TaskStore, task: TaskId) -> StoreResult<Option<Version>> {
+    let found = match store.attempts_of(&[task]).await {
+        Err(error) if error == StoreError::keeps_no_documents() => return Ok(None),
+        found => found?,
+    };
+    let kept = found.into_iter().flatten().next();
+    let mark = kept.and_then(|kept| serde_json::from_str::<Mark>(&kept.mark).ok());
+    Ok(mark.and_then(|mark| mark.target))
+}
+
 fn attempt(kept: Kept, rollout: Option<RolloutKey>) -> Attempt {
     let mark: Mark = serde_json::from_str(&kept.mark).unwrap_or_default();
     let task = kept.task;
     let changed = task.updated.unwrap_or(task.created);
     let error = task.error_msg.as_deref();
     let end = Outcome::of(&task.status, task.confirmation.as_ref(), error);
+    let end = end.map(|outcome| match outcome {
+        Outcome::Failed(said) if !kept.begun && Failure::is_of_source(&said) => {
+            Outcome::NoFile(said)
+        }
+        outcome => outcome,
+    });
     Attempt {
         id: task.id,
         agent: task.agent,

@@ -41,7 +41,7 @@ fn item(desired: &Desired, book: &Book, version: Version) -> ListedRelease {
         reason: denial.map(|one| (&one.reason).into()),
         at: denial.map(|one| one.at),
         who: denial.map(|one| (&one.who).into()),
-        sha256: known.and_then(|one| one.sha256.clone()),
+        sha256: known.map(|one| one.sha256.clone()).unwrap_or_default(),
     }
 }
 

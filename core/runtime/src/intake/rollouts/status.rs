@@ -254,6 +254,7 @@ pub(super) fn outcome(attempt: &Attempt) -> String {
         (None, None) => "it may begin".into(),
         (Some((_, Outcome::Succeeded)), _) => "the agent reported success".into(),
         (Some((_, Outcome::Failed(said))), _) => format!("failed: {said}"),
+        (Some((_, Outcome::NoFile(said))), _) => format!("its file could not be had: {said}"),
         (Some((_, Outcome::Unconfirmed(seen))), _) => {
             format!("the agent reported success, but runs {seen}")
         }

@@ -5,4 +5,5 @@ mod gates;
 mod operators;
 mod planners;
 mod sites;
+mod sources;
 mod windows;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use wpk_api::{UnixTime, Version};
+use wpk_api::{Digests, UnixTime, Version};
 
 use super::read;
 use super::words::{Words, answers};
@@ -80,9 +80,10 @@ pub struct ListedRelease {
     /// Who did that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<Words>,
-    /// SHA-256 of its file, where it is pinned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
+    /// SHA-256 of its files, where it is pinned to them: at most
+    /// [`MOST_DIGESTS`](wpk_api::MOST_DIGESTS).
+    #[serde(default, skip_serializing_if = "Digests::is_empty")]
+    pub sha256: Digests,
 }
 
 answers!(ListedRelease);
