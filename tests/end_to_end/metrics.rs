@@ -130,8 +130,16 @@ fn documented(text: &str) {
             format!("{name}{end}")
         })
         .collect();
-    // There are no observer, library and certificate here, and what has no value has no type.
-    for nobody in ["observer_behind", "plugin_up", "certificate_days_left"] {
+    // There are no observer, library, certificate and rollout here, and what has no value has
+    // no type.
+    for nobody in [
+        "observer_behind",
+        "plugin_up",
+        "certificate_days_left",
+        "rollout_state",
+        "rollout_agents",
+        "rollout_waves",
+    ] {
         served.insert(format!("wpkd_{nobody}"));
     }
     assert_eq!(of_page, served.iter().map(String::as_str).collect());

@@ -129,12 +129,12 @@ impl Agents {
         self.state().infos.keys().copied().collect()
     }
 
-    /// One in ten is away half of the time, an hour each.
-    pub fn come_and_go(&self, hour: u64) {
+    /// One in ten is away half of the time, a turn each.
+    pub fn come_and_go(&self, turn: u64) {
         for id in self.ids() {
             let number = u64::from(id.get());
             if draw(number, 2).is_multiple_of(10) {
-                let away = (hour + draw(number, 3)).is_multiple_of(2);
+                let away = (turn + draw(number, 3)).is_multiple_of(2);
                 self.change(id, |info| {
                     info.connection = match away {
                         true => ConnectionStatus::Disconnected,

@@ -19,6 +19,8 @@ use crate::manager::Manager;
 const EPOCH: i64 = 1_700_000_000;
 /// How long an installation takes.
 const INSTALLS: i64 = 20;
+/// For how long one that goes away is away.
+const AWAY: i64 = 900;
 /// How long the whole may take.
 const PATIENCE: i64 = 20 * 86_400;
 
@@ -40,7 +42,7 @@ select = \"id > 0\"
 target = \"v4.14.9\"
 retries = 3
 retry_pause = \"5m\"
-unknown_after = \"2h\"
+unknown_after = \"30m\"
 
   [[rollout.wave]]
   name = \"canary\"
@@ -148,9 +150,9 @@ impl World {
                 Fate::Mute | Fate::Lost => {}
             }
         }
-        if self.now.rem_euclid(3_600) == 0 {
-            let hour = u64::try_from(self.now / 3_600).unwrap();
-            self.agents.come_and_go(hour);
+        if self.now.rem_euclid(AWAY) == 0 {
+            let turn = u64::try_from(self.now / AWAY).unwrap();
+            self.agents.come_and_go(turn);
         }
     }
 }

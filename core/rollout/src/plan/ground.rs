@@ -159,13 +159,23 @@ fn known<'a>(
         .collect();
     order.sort_unstable();
     order.dedup_by_key(|(agent, task, _)| (*agent, *task));
+    // Most are of the same rollout as the one before.
+    let mut last: Option<(&RolloutKey, Option<u32>)> = None;
+    let mut document_of = |key: &'a RolloutKey| match last {
+        Some((known, document)) if *known == *key => document,
+        _ => {
+            let document = by_key.get(key).copied();
+            last = Some((key, document));
+            document
+        }
+    };
     let of = |(agent, _, at): (AgentId, TaskId, u32)| {
         let attempt = attempts.get(at as usize)?;
         let document = attempt.rollout.as_ref();
         Some(Known {
             attempt,
             agent: numbers.find(agent).map(|number| number as u32),
-            document: document.and_then(|key| by_key.get(key).copied()),
+            document: document.and_then(&mut document_of),
         })
     };
     order.into_iter().filter_map(of).collect()

@@ -1,6 +1,6 @@
 //! Agents that are to be upgraded, or are left out: what each waits for.
 
-use wpk_api::AgentId;
+use wpk_api::{AgentId, UnixTime, Version};
 
 use super::fare::Fare;
 use super::inputs::Clock;
@@ -104,22 +104,35 @@ impl Looker<'_, '_> {
                 _ => wait(reason),
             };
         }
-        if let Some((at, cause)) = failure {
-            let again = at.saturating_add(self.roll.document.definition.pause_after(tries));
-            if again > self.ground.now() {
-                clock.at(again);
-                return wait(Reason::Retry(again, cause));
-            }
-        }
-        if let Some(trouble) = self.flights.sources.of(hop, &agent.member) {
-            let again = trouble.again();
-            if again > self.ground.now() {
-                clock.at(again);
-                return wait(Reason::NoFile(Some(again), trouble.cause.clone()));
-            }
+        let failure = failure.map(|(at, cause)| (at, tries, cause));
+        if let Some(reason) = self.pauses(hop, agent, failure, clock) {
+            return wait(reason);
         }
         look.ready = Some(hop);
         wait(Reason::MayBegin)
+    }
+
+    /// It is tried again later: it failed so often, or its file cannot be had.
+    fn pauses(
+        &self,
+        hop: Version,
+        agent: &Agent,
+        failure: Option<(UnixTime, u32, Cause)>,
+        clock: &mut Clock,
+    ) -> Option<Reason> {
+        let mut later = |again: UnixTime| {
+            clock.at(again);
+            (again > self.ground.now()).then_some(again)
+        };
+        if let Some((at, tries, cause)) = failure {
+            let pause = self.roll.document.definition.pause_after(tries);
+            if let Some(again) = later(at.saturating_add(pause)) {
+                return Some(Reason::Retry(again, cause));
+            }
+        }
+        let trouble = self.flights.sources.of(hop, &agent.member)?;
+        let again = later(trouble.again())?;
+        Some(Reason::NoFile(Some(again), trouble.cause.clone()))
     }
 
     /// One that failed, and cannot go on for another reason now, has failed all the same.

@@ -48,6 +48,9 @@ impl Sources {
     /// `fares` are those of the ground's attempts.
     pub(crate) fn new(ground: &Ground<'_>, fares: &[Fare]) -> Self {
         let mut sources = Self::default();
+        if !(fares.iter()).any(|fare| matches!(fare, Fare::NoFile { .. })) {
+            return sources;
+        }
         let each = || {
             let known = ground.attempts.iter().zip(fares);
             known.filter_map(|(known, fare)| {

@@ -3,6 +3,7 @@
 //! here as things happen; what only is so at a moment `vitals.rs` looks at when somebody
 //! asks.
 
+mod rollouts;
 mod store;
 
 use std::sync::Arc;
@@ -98,6 +99,7 @@ pub(crate) struct Metrics {
     cache_bytes: Gauge,
     plugins: Family<OfPlugin, Gauge>,
     certificates: Family<OfCertificate, Gauge<f64, AtomicU64>>,
+    pub(crate) rollouts: rollouts::Rollouts,
 }
 
 /// From a millisecond to more than a minute.
@@ -138,13 +140,11 @@ impl Metrics {
             cache_bytes: Gauge::default(),
             plugins: Family::default(),
             certificates: Family::default(),
+            rollouts: rollouts::Rollouts::default(),
         };
         let m = &metrics;
-        registry.register(
-            "tasks_created",
-            "Upgrade tasks that were made",
-            m.created.clone(),
-        );
+        let help = "Upgrade tasks that were made";
+        registry.register("tasks_created", help, m.created.clone());
         let help = "Agents of requests that got no task, by the code of the answer";
         registry.register("agents_refused", help, m.refused.clone());
         let help = "Upgrade tasks that ended, or timed out, by status and text";
@@ -187,6 +187,7 @@ impl Metrics {
         registry.register("plugin_up", help, m.plugins.clone());
         let help = "Days until a certificate ends, below 0 where it has";
         registry.register("certificate_days_left", help, m.certificates.clone());
+        m.rollouts.register(&mut registry);
         metrics.registry = registry;
         metrics
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use tracing::{info, warn};
+use tracing::warn;
 use wpk_api::{
     AgentId, AgentInfo, AttemptChange, AttemptWrite, Command, Created, Fence, Guard, KeptOrder,
     KeptWish, NewTask, StoreResult, Target, TaskId, UnixTime, Version, Wanted, WantedFile,
@@ -86,6 +86,10 @@ async fn write_facts(
     view: &View,
     actions: &[Action],
 ) -> StoreResult<bool> {
+    // Most plans have no fact, and documents are large.
+    if !actions.iter().any(is_fact) {
+        return Ok(true);
+    }
     let mut after = Desired::clone(&view.desired);
     let mut events = Vec::new();
     for action in actions {
@@ -102,23 +106,23 @@ async fn write_facts(
         &workshop.rollouts.unique(workshop.membership.incarnation()),
     )?);
     let guard = Some(guard.clone());
-    let written = workshop
-        .store()
-        .write_documents(writes, guard)
-        .await?
-        .is_some();
+    let written = workshop.store().write_documents(writes, guard).await;
+    workshop.rollouts.wrote();
+    let written = written?.is_some();
     for event in events.iter().filter(|_| written) {
-        let rollout = event.rollout.as_deref().unwrap_or_default();
-        match event.what.as_str() {
-            "halted" => warn!(
-                rollout,
-                reason = event.words,
-                "a rollout was halted; nothing more of it begins"
-            ),
-            what => info!(rollout, what, words = event.words, "a rollout goes on"),
+        if event.what == "halted" {
+            workshop.metrics.rollouts.halted();
         }
+        event.log();
     }
     Ok(written)
+}
+
+const fn is_fact(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Open { .. } | Action::Pass { .. } | Action::Join { .. } | Action::Halt { .. }
+    )
 }
 
 /// One fact of a rollout; what is told of it.

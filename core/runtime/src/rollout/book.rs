@@ -76,6 +76,28 @@ pub(crate) struct Book {
 /// The labels that the store keeps, as they were read last, and in which version.
 pub(crate) type KnownLabels = Option<(u64, Arc<BTreeMap<AgentId, Labels>>)>;
 
+/// What shows that nobody wrote documents: how often this daemon did, and where others may,
+/// the two of which one is written whenever another daemon writes any while this one plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    own: u64,
+    others: [Option<u64>; 2],
+}
+
+impl Stamp {
+    /// Taken before documents are read.
+    pub(super) async fn take(store: &dyn TaskStore, own: u64, shared: bool) -> StoreResult<Self> {
+        let mut others = [None, None];
+        if shared {
+            for (key, version) in [TURN, PLANNER].into_iter().zip(&mut others) {
+                let found = store.documents(key, "", 1).await?;
+                *version = found.first().map(|kept| kept.version);
+            }
+        }
+        Ok(Self { own, others })
+    }
+}
+
 /// What was read before, by key and version.
 #[derive(Default)]
 pub(crate) struct Known {

@@ -88,10 +88,15 @@ pub(crate) async fn change<T>(
         writes.push(book.of_turn().map_err(text)?);
         let unique = workshop.rollouts.unique(workshop.membership.incarnation());
         writes.extend(log::writes(&events, &unique).map_err(text)?);
-        match store.write_documents(writes, None).await {
+        let written = store.write_documents(writes, None).await;
+        workshop.rollouts.wrote();
+        match written {
             Ok(Some(_)) => {
                 for event in &events {
                     let rollout = event.rollout.as_deref().unwrap_or_default();
+                    if event.what == "halted" {
+                        workshop.metrics.rollouts.halted();
+                    }
                     info!(
                         who = event.who,
                         rollout,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tracing::warn;
 use wpk_api::{AgentId, StoreError, StoreResult, TaskStore, UnixTime};
-use wpk_rollout::{Agent, Attempt, Desired, Inputs, Plan, plan};
+use wpk_rollout::{Agent, Attempt, Desired, Gate, Inputs, Plan, RolloutState, plan};
 
-use super::book::{Book, Known};
+use super::book::{Book, Known, Stamp};
 use super::fleet::{self, Fleet};
 use super::sources::Sources;
 use super::tasks::Tasks;
@@ -17,13 +17,21 @@ use super::tasks::Tasks;
 #[derive(Default)]
 pub(crate) struct Eyes {
     known: Known,
+    /// How documents stood when they were read.
+    stamp: Option<Stamp>,
     pub(super) book: Book,
+    desired: Option<Arc<Desired>>,
+    holds: Arc<BTreeMap<AgentId, Arc<str>>>,
     pub(super) fleet: Fleet,
     pub(super) tasks: Tasks,
     /// The directory did not answer; its words.
     directory: Option<String>,
     /// Something changed since the last plan after which nothing was left to do.
     news: bool,
+    /// Some of it may decide something.
+    urgent: bool,
+    /// How many more failures decide nothing, as of the last plan.
+    slack: usize,
 }
 
 /// What a plan is made from.
@@ -37,14 +45,29 @@ pub(crate) struct View {
 }
 
 impl Eyes {
-    /// Reads the documents.
-    pub(super) async fn read_book(&mut self, store: &dyn TaskStore) -> StoreResult<()> {
+    /// Reads the documents, if any was written since; in any case where there is no stamp.
+    pub(super) async fn read_book(
+        &mut self,
+        store: &dyn TaskStore,
+        stamp: Option<Stamp>,
+    ) -> StoreResult<()> {
+        if stamp.is_some() && self.stamp == stamp {
+            return Ok(());
+        }
+        self.stamp = None;
         let book = Book::read(store, &mut self.known).await?;
         if !Arc::ptr_eq(&book.labels, &self.book.labels) && book.labels != self.book.labels {
             self.fleet.forget();
         }
-        self.news |= !book.is_same(&self.book);
+        if !book.is_same(&self.book) {
+            (self.news, self.urgent) = (true, true);
+            self.desired = None;
+            let holds = book.holds.iter();
+            let holds = holds.map(|(agent, hold)| (*agent, hold.reason.as_str().into()));
+            self.holds = Arc::new(holds.collect());
+        }
         self.book = book;
+        self.stamp = stamp;
         Ok(())
     }
 
@@ -53,15 +76,34 @@ impl Eyes {
         self.news
     }
 
+    /// Whether it may decide something: an operator wishes something, or more failed than may.
+    pub(super) const fn is_urgent(&self) -> bool {
+        self.urgent || self.tasks.failures() > self.slack
+    }
+
+    /// A plan was made of all that is known.
+    pub(super) fn planned(&mut self, made: &Plan) {
+        self.urgent = false;
+        self.slack = slack(made);
+        self.tasks.count_failures_anew();
+    }
+
+    /// It could not be carried out: something changed meanwhile.
+    pub(super) const fn missed(&mut self) {
+        self.urgent = true;
+    }
+
     /// There is nothing left to do until something changes.
-    pub(super) const fn planned(&mut self) {
+    pub(super) const fn rest(&mut self) {
         self.news = false;
     }
 
     /// Reads the agents and what is new of tasks, in this order: a permit of an epoch that
     /// is over cannot be used any more then.
     pub(super) async fn look(&mut self, sources: &Sources<'_>) -> StoreResult<View> {
-        let desired = self.book.desired(&sources.releases);
+        let desired = self.desired.take();
+        let desired = desired.unwrap_or_else(|| Arc::new(self.book.desired(&sources.releases)));
+        self.desired = Some(desired.clone());
         let (labels, sites) = (&self.book.labels, &desired.sites);
         match self.fleet.refresh(sources, labels, sites).await {
             Ok(changed) => {
@@ -86,19 +128,24 @@ impl Eyes {
             self.tasks.forget();
         }
         followed?;
-        let holds = self.book.holds.iter();
         Ok(View {
-            desired: Arc::new(desired),
+            desired,
             agents,
             attempts: self.tasks.all(),
-            holds: Arc::new(
-                holds
-                    .map(|(agent, hold)| (*agent, hold.reason.as_str().into()))
-                    .collect(),
-            ),
+            holds: self.holds.clone(),
             now: sources.time().await?,
         })
     }
+}
+
+/// How many more may fail before anything is halted.
+fn slack(made: &Plan) -> usize {
+    let running = made.rollouts.iter();
+    let running = running.filter(|rollout| rollout.state == RolloutState::Running);
+    let waves = running.flat_map(|rollout| &rollout.waves);
+    let open = waves.filter(|wave| wave.gate != Gate::NotOpen);
+    let left = open.map(|wave| wave.may_fail.saturating_sub(wave.tally.failed));
+    left.min().unwrap_or_default()
 }
 
 impl View {

@@ -53,12 +53,13 @@ impl Fleet {
             place(Arc::<Vec<Agent>>::make_mut(&mut self.agents), sites);
         }
         let begun = Instant::now();
+        let cost = std::time::Instant::now();
         if self.due().is_some_and(|due| begun < due) {
             return Ok(false);
         }
         let mut agents = read(sources, labels).await?;
         place(&mut agents, sites);
-        self.took = begun.elapsed();
+        self.took = cost.elapsed();
         self.read = Some(begun);
         let changed = *self.agents != agents;
         if changed {

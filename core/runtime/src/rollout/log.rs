@@ -2,6 +2,7 @@
 //! in the transaction that makes it so.
 
 use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
 use wpk_api::words::{LONGEST_CAUSE, clean};
 use wpk_api::{DocumentWrite, NewDocument, StoreError, StoreResult, TaskStore, UnixTime};
 
@@ -40,6 +41,19 @@ impl Event {
             who: who.to_owned(),
             what: what.to_owned(),
             words: clean(words, LONGEST_CAUSE),
+        }
+    }
+
+    /// Tells the daemon's log what the planner did.
+    pub(super) fn log(&self) {
+        let rollout = self.rollout.as_deref().unwrap_or_default();
+        match self.what.as_str() {
+            "halted" => warn!(
+                rollout,
+                reason = self.words,
+                "a rollout was halted; nothing more of it begins"
+            ),
+            what => info!(rollout, what, words = self.words, "a rollout goes on"),
         }
     }
 

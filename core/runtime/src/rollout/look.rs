@@ -7,8 +7,9 @@ use wpk_api::{AgentId, Labels, StoreResult};
 use wpk_config::{OssecConf, ReleaseSettings};
 use wpk_rollout::{Release, Releases};
 
-use super::book::{self, Book};
+use super::book::{self, Book, Stamp};
 use super::eyes::View;
+use super::seat;
 use super::sources::Sources;
 use crate::workshop::Workshop;
 
@@ -18,7 +19,14 @@ use crate::workshop::Workshop;
 /// The store's.
 pub(crate) async fn view(workshop: &Workshop) -> StoreResult<(View, Book)> {
     let mut eyes = workshop.rollouts.eyes.lock().await;
-    eyes.read_book(workshop.store()).await?;
+    let planner = eyes.book.planner.as_ref();
+    let ours = planner.is_some_and(|planner| seat::is_ours(workshop, planner));
+    // What another planner writes shows by no stamp.
+    let stamp = match ours || !workshop.membership.is_shared() {
+        true => Some(stamp(workshop).await?),
+        false => None,
+    };
+    eyes.read_book(workshop.store(), stamp).await?;
     let view = eyes.look(&sources(workshop)).await?;
     Ok((view, eyes.book.clone()))
 }
@@ -27,6 +35,12 @@ pub(crate) async fn view(workshop: &Workshop) -> StoreResult<(View, Book)> {
 pub(crate) async fn labels(workshop: &Workshop) -> StoreResult<Arc<BTreeMap<AgentId, Labels>>> {
     let mut known = workshop.rollouts.labels.lock().await;
     book::labels(workshop.store(), &mut known).await
+}
+
+/// How documents stand.
+pub(super) async fn stamp(workshop: &Workshop) -> StoreResult<Stamp> {
+    let own = workshop.rollouts.writings();
+    Stamp::take(workshop.store(), own, workshop.membership.is_shared()).await
 }
 
 /// Whom this daemon asks.

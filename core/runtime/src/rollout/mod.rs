@@ -12,6 +12,7 @@ mod fleet;
 mod links;
 mod log;
 mod look;
+mod pace;
 mod pins;
 mod run;
 mod seat;

@@ -10,7 +10,8 @@ use wpk_api::{CancellationToken, StoreError, StoreResult};
 
 use super::act::{Acted, act};
 use super::log;
-use super::look::sources;
+use super::look::{sources, stamp};
+use super::pace::{Pace, SHORTEST};
 use super::seat;
 use super::spread::Spread;
 use crate::workshop::Workshop;
@@ -20,8 +21,6 @@ use crate::workshop::Workshop;
 const FEED_EVERY: Duration = Duration::from_millis(200);
 /// How often it is looked whether another daemon wrote something.
 const OTHERS_EVERY: Duration = Duration::from_secs(1);
-/// Between two plans of which the second follows from the first.
-const BREATH: Duration = Duration::from_millis(20);
 /// How long is waited after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 /// After how many plans the history is tidied up.
@@ -32,6 +31,7 @@ pub(crate) async fn run(workshop: Arc<Workshop>, stop: CancellationToken) {
     let mut desk = Desk {
         workshop,
         spread: Spread::default(),
+        pace: Pace::default(),
         next: None,
         plans: 0,
     };
@@ -45,6 +45,7 @@ pub(crate) async fn run(workshop: Arc<Workshop>, stop: CancellationToken) {
 struct Desk {
     workshop: Arc<Workshop>,
     spread: Spread,
+    pace: Pace,
     /// When something changes by itself.
     next: Option<Instant>,
     plans: u32,
@@ -52,8 +53,8 @@ struct Desk {
 
 /// What is to be waited for.
 enum Wait {
-    /// Nothing: look again at once.
-    Not,
+    /// There is something to plan, and it may wait so long.
+    Soon(Duration),
     /// A rollout runs: the feed, the agents, the time.
     Busy,
     /// None does: a wish, of here or of another node.
@@ -90,7 +91,10 @@ impl Desk {
     async fn wait(&self, wait: Wait) {
         let wake = &self.workshop.rollouts.wake;
         match wait {
-            Wait::Not => tokio::time::sleep(BREATH).await,
+            // What comes meanwhile may not wait.
+            Wait::Soon(left) => {
+                let _ = tokio::time::timeout(left.min(FEED_EVERY), wake.notified()).await;
+            }
             Wait::Pause(pause) => {
                 let _ = tokio::time::timeout(pause, wake.notified()).await;
             }
@@ -133,7 +137,11 @@ impl Desk {
     async fn round(&mut self) -> StoreResult<Wait> {
         let workshop = self.workshop.clone();
         let mut eyes = workshop.rollouts.eyes.lock().await;
-        match eyes.read_book(workshop.store()).await {
+        let read = match stamp(&workshop).await {
+            Ok(stamp) => eyes.read_book(workshop.store(), Some(stamp)).await,
+            Err(error) => Err(error),
+        };
+        match read {
             Ok(()) => {}
             Err(error) if error == StoreError::keeps_no_documents() => {
                 return Ok(Wait::Pause(Duration::from_secs(60)));
@@ -144,20 +152,34 @@ impl Desk {
         let nodes = workshop.membership.others().living.len() as u64 + 1;
         workshop.rollouts.links.of(nodes, &book);
         if !book.is_busy() {
+            workshop.metrics.rollouts.none();
             return Ok(Wait::Idle);
         }
         // Files may be sent ahead.
         workshop.staged.want(true);
         let Some(guard) = seat::hold(&workshop, &book).await? else {
+            workshop.metrics.rollouts.none();
             return Ok(Wait::Pause(OTHERS_EVERY));
         };
+        let planner = book.planner.as_ref();
+        if !planner.is_some_and(|planner| seat::is_ours(&workshop, planner)) {
+            // The place was taken just now: what the planner before wrote is read first.
+            return Ok(Wait::Soon(SHORTEST));
+        }
         let view = eyes.look(&sources(&workshop)).await?;
         let due = self.next.is_some_and(|next| next <= Instant::now());
         if !eyes.has_news() && !due {
             return Ok(Wait::Busy);
         }
+        if let Some(left) = self.pace.left(eyes.is_urgent()) {
+            return Ok(Wait::Soon(left));
+        }
+        let began = std::time::Instant::now();
         let made = view.plan().await?;
         let acted = act(&workshop, &mut eyes, &mut self.spread, &guard, &view, &made).await?;
+        workshop.metrics.rollouts.are(&made.rollouts);
+        eyes.planned(&made);
+        self.pace.planned(began.elapsed());
         self.plans = self.plans.wrapping_add(1);
         if self.plans.is_multiple_of(TIDY_EVERY) {
             log::forget(workshop.store()).await?;
@@ -167,10 +189,14 @@ impl Desk {
         self.next = left.map(|left| Instant::now() + Duration::from_secs(left.min(86_400)));
         Ok(match acted {
             Acted::Nothing => {
-                eyes.planned();
+                eyes.rest();
                 Wait::Busy
             }
-            Acted::Done | Acted::Stale => Wait::Not,
+            Acted::Done => Wait::Soon(SHORTEST),
+            Acted::Stale => {
+                eyes.missed();
+                Wait::Soon(SHORTEST)
+            }
         })
     }
 }

@@ -26,15 +26,16 @@ pub(super) async fn hold(workshop: &Workshop, book: &Book) -> StoreResult<Option
     };
     let write = book.of_planner(&planner)?;
     let key = write.key.clone();
-    let written = workshop.store().write_documents(vec![write], None).await?;
-    let version = written.and_then(|versions| versions.first().copied());
+    let written = workshop.store().write_documents(vec![write], None).await;
+    workshop.rollouts.wrote();
+    let version = written?.and_then(|versions| versions.first().copied());
     if version.is_some() {
         info!("this node carries rollouts out");
     }
     Ok(version.map(|version| Guard { key, version }))
 }
 
-fn is_ours(workshop: &Workshop, planner: &Planner) -> bool {
+pub(super) fn is_ours(workshop: &Workshop, planner: &Planner) -> bool {
     planner.node == workshop.node() && planner.incarnation == workshop.membership.incarnation()
 }
 

@@ -27,6 +27,7 @@ pub(crate) struct Rollouts {
     pub(crate) pins: Pins,
     health: Mutex<Health>,
     written: AtomicU64,
+    documents: AtomicU64,
 }
 
 /// How planning goes here.
@@ -60,6 +61,16 @@ impl Rollouts {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
         format!("{incarnation}-{process}-{number}")
+    }
+
+    /// Documents were written here, or may have been.
+    pub(super) fn wrote(&self) {
+        self.documents.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often documents were written here.
+    pub(super) fn writings(&self) -> u64 {
+        self.documents.load(Ordering::SeqCst)
     }
 
     fn kept(&self) -> MutexGuard<'_, Health> {

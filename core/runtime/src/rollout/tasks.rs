@@ -53,6 +53,8 @@ pub(super) struct Tasks {
     taken: HashSet<TaskId>,
     rollouts: BTreeMap<String, RolloutKey>,
     place: Revision,
+    /// Ends that are no success, seen since they were counted anew.
+    failures: usize,
     read: Option<Instant>,
 }
 
@@ -74,6 +76,15 @@ impl Tasks {
     /// Whether somebody carries it out.
     pub(super) fn is_taken(&self, task: TaskId) -> bool {
         self.taken.contains(&task)
+    }
+
+    /// How many were seen to fail, fall silent, or run another version.
+    pub(super) const fn failures(&self) -> usize {
+        self.failures
+    }
+
+    pub(super) const fn count_failures_anew(&mut self) {
+        self.failures = 0;
     }
 
     /// Nothing is known any more.
@@ -122,7 +133,12 @@ impl Tasks {
             let fenced = store.attempts_of(&ids).await?;
             for ((id, task), fenced) in changed.into_iter().zip(fenced) {
                 match (fenced, task) {
-                    (Some(kept), _) => self.put_kept(kept),
+                    (Some(kept), _) => {
+                        let before = self.of(id).is_some_and(has_failed);
+                        self.put_kept(kept);
+                        let after = self.of(id).is_some_and(has_failed);
+                        self.failures += usize::from(after && !before);
+                    }
                     (None, Some(task)) => self.put_foreign(&task),
                     (None, None) => self.remove(id),
                 }
@@ -225,6 +241,16 @@ impl Tasks {
             known.soaked = mark.soaked;
         }
     }
+}
+
+const fn has_failed(attempt: &Attempt) -> bool {
+    matches!(
+        attempt.end,
+        Some((
+            _,
+            Outcome::Failed(_) | Outcome::Unconfirmed(_) | Outcome::Silent
+        ))
+    )
 }
 
 /// The version of the hop that a rollout made this task for; `None` where none did.

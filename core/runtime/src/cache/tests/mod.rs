@@ -267,6 +267,19 @@ async fn two_links_to_one_file_have_their_own_names() {
 }
 
 #[tokio::test]
+async fn a_file_is_read_for_its_other_digest_once_however_many_ask() {
+    let (_home, cache) = plain(1 << 20);
+    let holder = Holder::of(vec![1; 1000]);
+    let (one, other) = (holder.offer(), holder.offer());
+    let one = cache.get(&one).await.unwrap();
+    assert!(one.sha256.get().is_none(), "nobody asked for it");
+    let digest = cache.sha256(&one).await.unwrap();
+    assert_eq!(digest.0, <[u8; 32]>::from(sha2::Sha256::digest([1; 1000])));
+    let again = cache.get(&other).await.unwrap();
+    assert_eq!(again.sha256.get(), Some(&digest), "of a later delivery");
+}
+
+#[tokio::test]
 async fn a_custom_file_that_is_too_long_is_refused_unread() {
     let (home, cache) = plain(1 << 20);
     let path = home.path().join("sparse.wpk");

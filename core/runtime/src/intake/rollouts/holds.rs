@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, HashSet};
 
 use tracing::warn;
 use wpk_api::manage::MOST_LABELS;
-use wpk_api::{AgentId, AttemptChange, AttemptWrite, Labels, TaskId};
+use wpk_api::{
+    AgentId, AttemptChange, AttemptWrite, DocumentWrite, Labels, StoreResult, TaskId, TaskStore,
+};
 use wpk_wire::own::rollout::{
     HeldAgent, HoldAgents, LabelAgents, ListHolds, Touched, UnholdAgents,
 };
 use wpk_wire::{Refusal, Response};
 
 use super::refusals::{of_store, refused};
-use crate::rollout::{Hold, Who, change, view};
+use crate::rollout::{Asked, Book, Hold, Who, change, view};
 use crate::workshop::Workshop;
 
 /// The most agents that are held, or have labels of ours.
@@ -24,6 +26,7 @@ pub(super) async fn hold(
     asked: HoldAgents,
 ) -> Result<Response, Refusal> {
     let (known, not_known) = known(workshop, &asked.agents).await?;
+    let words = format!("{}: {}", shown(&known), asked.reason);
     let changed = change(workshop, who, |now| {
         let mut holds = BTreeMap::clone(&now.book.holds);
         let before = holds.len();
@@ -35,50 +38,33 @@ pub(super) async fn hold(
             });
         }
         let changed = holds.len() - before;
-        if holds.len() > MOST {
-            return Err(format!(
-                "{MOST} agents may be held; leave agents out by a selector"
-            ));
-        }
-        if changed > 0 {
-            now.write(now.book.of_holds(&holds))?;
-            now.tell(
-                None,
-                "held",
-                &format!("{}: {}", shown(&known), asked.reason),
-            );
-        }
-        Ok(changed)
+        bounded(&holds, "may be held; leave agents out by a selector")?;
+        written(now, changed, Book::of_holds, &holds, ("held", &words))
     });
     let changed = changed.await.map_err(refused)?;
     take_back(workshop, &known).await;
     touched(changed, not_known)
 }
 
-/// The planner would do it at its next look.
+/// What was not begun of held agents is taken back at once. Where that cannot be done the
+/// planner does it at its next look.
 async fn take_back(workshop: &Workshop, agents: &[AgentId]) {
-    let store = workshop.store();
-    let newest = match store.latest(agents).await {
-        Ok(newest) => newest,
-        Err(error) => {
-            warn!(%error, "what waits for held agents cannot be read; the planner takes it back");
-            return;
-        }
-    };
-    let live = newest
-        .into_iter()
-        .flatten()
-        .filter(|task| task.status.is_live());
+    if let Err(error) = taken_back(workshop.store(), agents).await {
+        warn!(%error, "what waits for held agents cannot be taken back; the planner does it");
+    }
+}
+
+async fn taken_back(store: &dyn TaskStore, agents: &[AgentId]) -> StoreResult<()> {
+    let newest = store.latest(agents).await?.into_iter().flatten();
+    let live = newest.filter(|task| task.status.is_live());
     let ids: Vec<TaskId> = live.map(|task| task.id).collect();
     // What somebody asked for by hand goes on.
-    let attempts = store.attempts_of(&ids).await.unwrap_or_default();
-    let writes = attempts.into_iter().flatten().map(|attempt| AttemptWrite {
+    let attempts = store.attempts_of(&ids).await?.into_iter().flatten();
+    let writes = attempts.map(|attempt| AttemptWrite {
         task: attempt.task.id,
         change: AttemptChange::Cancel("its agent is held".to_owned()),
     });
-    if let Err(error) = store.write_attempts(writes.collect(), None).await {
-        warn!(%error, "what waits for held agents cannot be taken back; the planner does it");
-    }
+    store.write_attempts(writes.collect(), None).await.map(drop)
 }
 
 /// Answers `agent_unhold`.
@@ -94,11 +80,8 @@ pub(super) async fn unhold(
             holds.remove(agent);
         });
         let changed = before - holds.len();
-        if changed > 0 {
-            now.write(now.book.of_holds(&holds))?;
-            now.tell(None, "let go", &shown(&asked.agents));
-        }
-        Ok(changed)
+        let words = shown(&asked.agents);
+        written(now, changed, Book::of_holds, &holds, ("let go", &words))
     });
     touched(changed.await.map_err(refused)?, Vec::new())
 }
@@ -143,18 +126,34 @@ pub(super) async fn labels(
                 false => labels.insert(*agent, after),
             };
         }
-        if labels.len() > MOST {
-            return Err(format!(
-                "{MOST} agents may have labels of the manager's store"
-            ));
-        }
-        if changed > 0 {
-            now.write(now.book.of_labels(&labels))?;
-            now.tell(None, "labelled", &shown(&known));
-        }
-        Ok(changed)
+        bounded(&labels, "may have labels of the manager's store")?;
+        let words = shown(&known);
+        written(now, changed, Book::of_labels, &labels, ("labelled", &words))
     });
     touched(changed.await.map_err(refused)?, not_known)
+}
+
+/// One entry for each agent, of which there may be so many.
+fn bounded<T>(entries: &BTreeMap<AgentId, T>, words: &str) -> Result<(), String> {
+    match entries.len() > MOST {
+        true => Err(format!("{MOST} agents {words}")),
+        false => Ok(()),
+    }
+}
+
+/// Writes the entries of agents and tells the history, where so many of them changed.
+fn written<T>(
+    now: &mut Asked<'_>,
+    changed: usize,
+    write: fn(&Book, &BTreeMap<AgentId, T>) -> StoreResult<DocumentWrite>,
+    entries: &BTreeMap<AgentId, T>,
+    (what, words): (&str, &str),
+) -> Result<usize, String> {
+    if changed > 0 {
+        now.write(write(now.book, entries))?;
+        now.tell(None, what, words);
+    }
+    Ok(changed)
 }
 
 fn labelled(agent: AgentId, before: &Labels, asked: &LabelAgents) -> Result<Labels, String> {
