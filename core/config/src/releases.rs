@@ -28,6 +28,7 @@ pub struct ReleaseSettings {
     /// of this version that has none of them is sent to no agent. Default none, and any
     /// file is sent.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub sha256: Digests,
 }
 
