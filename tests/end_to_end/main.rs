@@ -12,6 +12,7 @@ mod failures;
 mod files;
 mod large;
 mod metrics;
+mod outcomes;
 mod refusals;
 mod secrets;
 mod takeover;

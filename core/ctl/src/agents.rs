@@ -11,7 +11,7 @@ use crate::manager::client::Client;
 use crate::manager::fleet::{self, Agent};
 use crate::manager::socket;
 use crate::options::{Global, LabelWish};
-use crate::output::{Ending, Output, print, render, table, time};
+use crate::output::{Ending, Output, csv, print, render, table, time};
 use crate::who::{self, Who};
 
 #[derive(Debug, Args)]
@@ -80,7 +80,7 @@ pub(crate) async fn run(
     });
     sort(&mut agents, args.sort);
     if args.csv {
-        return csv(&agents);
+        return print_csv(&agents);
     }
     for agent in &agents {
         out.event(agent.listed())?;
@@ -169,22 +169,12 @@ fn seen(agent: &Agent) -> Option<i64> {
     }
 }
 
-/// RFC 4180, but with bare line feeds.
-fn csv(agents: &[Agent]) -> Result<Ending, CtlError> {
-    let mut text = [&COLUMNS[..], &MORE[..]].concat().join(",") + "\n";
+/// All that is known, as comma-separated values.
+fn print_csv(agents: &[Agent]) -> Result<Ending, CtlError> {
+    let mut text = csv(COLUMNS.iter().chain(&MORE).map(ToString::to_string));
     for agent in agents {
-        let fields = row(agent).into_iter().chain(details_of(agent));
-        let fields: Vec<String> = fields.map(|field| quoted(&field)).collect();
-        text.push_str(&fields.join(","));
-        text.push('\n');
+        text += &csv(row(agent).into_iter().chain(details_of(agent)));
     }
     print(&text)?;
     Ok(Ending::Well)
-}
-
-fn quoted(field: &str) -> String {
-    match field.contains([',', '"']) {
-        true => format!("\"{}\"", field.replace('"', "\"\"")),
-        false => field.to_owned(),
-    }
 }

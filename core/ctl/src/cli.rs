@@ -11,6 +11,7 @@ use crate::agent::token::TokenArgs;
 use crate::agent::{LabelArgs, OutArgs, RenameArgs, ShowArgs};
 use crate::agent_upgrade::args::ToolArgs;
 use crate::agents::AgentsArgs;
+use crate::cancel::CancelArgs;
 use crate::doctor::args::DoctorArgs;
 use crate::enroll::EnrollArgs;
 use crate::guide::GuideArgs;
@@ -20,6 +21,7 @@ use crate::release::ReleaseCommand;
 use crate::repo::args::RepoCommand;
 use crate::result::ResultArgs;
 use crate::rollout::args::RolloutCommand;
+use crate::tasks::TasksArgs;
 use crate::upgrade::args::UpgradeArgs;
 
 /// Upgrade agents, watch it happen, and prepare what they are upgraded with.
@@ -36,12 +38,19 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Upgrade agents. Exit status 0: every agent got a task and, with --watch, ended well; 1: some
     /// were refused or failed; 3: none failed, but of some it is not known how they ended (timed
-    /// out, not confirmed, still under way when the watching ended); 130: interrupted.
+    /// out, not confirmed, sent to agents that cannot report, still under way when the watching
+    /// ended); 130: interrupted.
     Upgrade(UpgradeArgs),
-    /// Show the last upgrade task of agents. Exit status 0: every agent has a task, and none failed
-    /// or was cancelled; tasks may still be under way or wait to be confirmed; 1: some have none,
-    /// failed or were cancelled; 3: none of these, but some timed out or were not confirmed.
+    /// Show the last upgrade task of agents, or with --all every task. Exit status 0: every agent
+    /// has a task, and none failed or was cancelled; tasks may still be under way or wait to be
+    /// confirmed; 1: some have none, failed or were cancelled; 3: none of these, but some timed
+    /// out, were not confirmed, or went to agents that cannot report.
     Result(ResultArgs),
+    /// List the tasks that wait or run now. Exit status 0 however many there are.
+    Tasks(TasksArgs),
+    /// Take tasks back before their installers begin; a begun installer is never stopped. Exit
+    /// status 0: all were taken back; 1: some could not be, and it is told why.
+    Cancel(CancelArgs),
     /// List the agents that the manager knows.
     Agents(AgentsArgs),
     /// Look at the whole path of an upgrade before anyone upgrades: sockets, rights, disk,

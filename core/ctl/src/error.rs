@@ -107,6 +107,8 @@ fn advice(error: &io::Error) -> &'static str {
 fn afterwards(command: &UpgradeCommand) -> &'static str {
     if command.creates_tasks() {
         "; tasks may have been created: see `wpkctl result`"
+    } else if *command == UpgradeCommand::UpgradeCancel {
+        "; tasks may have been taken back: see `wpkctl result`"
     } else if command.changes_rollouts() {
         "; it may have been done all the same: see `wpkctl rollout history`"
     } else {

@@ -8,7 +8,7 @@
 //! own, with its options in it, a `run` that does the work, and no knowledge of
 //! the other commands:
 //!
-//! - ask a running manager over its upgrade socket: `upgrade`, `result`,
+//! - ask a running manager over its upgrade socket: `upgrade`, `result`, `tasks`, `cancel`,
 //!   `agents`, `agent`, `rollout`, `release`, `enroll`, and `agent_upgrade`, the 4.x tool that this program is
 //!   when it is called by that name;
 //! - look at everything an upgrade needs: `doctor`;
@@ -39,6 +39,7 @@
 mod agent;
 mod agent_upgrade;
 mod agents;
+mod cancel;
 mod cli;
 mod doctor;
 mod enroll;
@@ -55,6 +56,8 @@ mod release;
 mod repo;
 mod result;
 mod rollout;
+mod since;
+mod tasks;
 mod upgrade;
 mod watch;
 mod who;
@@ -100,6 +103,8 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
         Command::Repo { command } => repo::run(command, out),
         Command::Upgrade(args) => block_on(upgrade::run(&global, args, out)),
         Command::Result(args) => block_on(result::run(&global, args, out)),
+        Command::Tasks(args) => block_on(tasks::run(&global, args, out)),
+        Command::Cancel(args) => block_on(cancel::run(&global, args, out)),
         Command::AgentUpgrade(args) => block_on(agent_upgrade::run(&global, args)),
         Command::Doctor(args) => block_on(doctor::run(&global, args, out)),
         Command::Guide(args) => guide::run(&args, out),

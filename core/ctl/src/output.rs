@@ -155,6 +155,17 @@ pub(crate) fn render(table: &Table) -> String {
     lines.join("\n")
 }
 
+/// A line of comma-separated values, as in RFC 4180, but with a bare line feed. No field holds
+/// line feeds: they are [`clean`].
+pub(crate) fn csv(fields: impl IntoIterator<Item = String>) -> String {
+    let quoted = |field: String| match field.contains([',', '"']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field,
+    };
+    let fields: Vec<String> = fields.into_iter().map(quoted).collect();
+    fields.join(",") + "\n"
+}
+
 /// The longest text of somebody else on one line, in bytes: twice a cause.
 const LONGEST_LINE: usize = 2 * LONGEST_CAUSE;
 /// The longest error, in bytes: it may list every mistake in a file of settings.

@@ -67,7 +67,7 @@ pub(super) async fn settle(client: &mut Client, board: &mut Board, pause: Durati
             Err(_) => return,
         }
         let mut entries = board.entries().iter();
-        if !entries.any(|entry| entry.state.well() && entry.reported == entry.from) {
+        if !entries.any(|entry| entry.state.well_as_4x() && entry.reported == entry.from) {
             return;
         }
     }

@@ -79,7 +79,7 @@ fn refusal(entry: &Entry, known: bool) -> (u32, String) {
 pub(super) fn endings(board: &Board, target: Option<&str>) -> String {
     let tasks = || board.entries().iter().filter(|entry| entry.task.is_some());
     let upgraded: String = tasks()
-        .filter(|entry| entry.state.well())
+        .filter(|entry| entry.state.well_as_4x())
         .map(|entry| {
             let unknown = || "unknown".to_owned();
             let from = entry.from.clone().unwrap_or_else(unknown);
@@ -89,7 +89,7 @@ pub(super) fn endings(board: &Board, target: Option<&str>) -> String {
         })
         .collect();
     let failed: String = tasks()
-        .filter(|entry| !entry.state.well())
+        .filter(|entry| !entry.state.well_as_4x())
         .map(|entry| format!("\tAgent {} status: {}\n", entry.agent, reason(entry)))
         .collect();
     let mut text = String::new();

@@ -3,9 +3,10 @@
 
 use wpk_api::AgentId;
 use wpk_wire::own::rollout::{LONGEST_PAGE, ListMembers, MOST_AGENTS, RolloutMember};
-use wpk_wire::{Item, OwnRequest, UpgradeCode, UpgradeCommand, UpgradeRequest};
+use wpk_wire::{Item, OwnRequest, UpgradeCommand, UpgradeRequest};
 
 use super::client::Client;
+use super::newer;
 use crate::error::CtlError;
 
 /// The most agents of a rollout that are listed.
@@ -20,7 +21,7 @@ pub(crate) async fn ask(
     request: impl Into<OwnRequest>,
 ) -> Result<Vec<Item>, CtlError> {
     let answer = client.own(request).await;
-    answer.map_err(|error| explained(client, error))
+    answer.map_err(|error| newer::explained(client, error))
 }
 
 /// Sends a request that changes something, or that takes its time; never twice.
@@ -32,7 +33,7 @@ pub(crate) async fn send(
     request: impl Into<OwnRequest>,
 ) -> Result<Vec<Item>, CtlError> {
     let answer = client.send(&UpgradeRequest::Own(request.into())).await;
-    answer.map_err(|error| explained(client, error))
+    answer.map_err(|error| newer::explained(client, error))
 }
 
 /// The first item of an answer, read.
@@ -84,30 +85,4 @@ pub(crate) async fn members(
 /// As many agents as one request may name, and at least one such part.
 pub(crate) fn parts(agents: &[AgentId]) -> impl Iterator<Item = &[AgentId]> {
     agents.chunks(MOST_AGENTS)
-}
-
-/// A manager that does not know a command says so in the protocol's own texts; one that
-/// knows it has words of its own.
-fn explained(client: &Client, error: CtlError) -> CtlError {
-    let CtlError::Refused {
-        command,
-        code,
-        message,
-    } = &error
-    else {
-        return error;
-    };
-    let unknown = match code.upgrade() {
-        Some(UpgradeCode::RequiredParameters) => true,
-        Some(UpgradeCode::NotRecognized) => message == UpgradeCode::NotRecognized.text(),
-        _ => false,
-    };
-    if !unknown {
-        return error;
-    }
-    CtlError::Unexpected(format!(
-        "the manager at {} does not know `{command}`: rollouts need a wpkd that has them; \
-         update it",
-        client.socket().display()
-    ))
 }

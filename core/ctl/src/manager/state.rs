@@ -71,6 +71,23 @@ impl State {
         }
     }
 
+    /// The word for scripts that tells all outcomes apart.
+    pub(crate) fn outcome(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Queued => "queued",
+            Self::Updating => "updating",
+            Self::Updated => "updated",
+            Self::Confirming => "confirming",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Error => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Timeout => "timed_out",
+            Self::Legacy => "legacy",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// Whether nothing more will happen.
     pub(crate) fn ended(self) -> bool {
         !matches!(self, Self::Queued | Self::Updating | Self::Confirming)
@@ -79,12 +96,21 @@ impl State {
     /// Whether it is not known, once nobody looks any more, how the upgrade
     /// ended: it may have succeeded or not.
     pub(crate) fn open(self) -> bool {
-        matches!(self, Self::Timeout | Self::Unknown | Self::Unconfirmed) || !self.ended()
+        let unheard = matches!(
+            self,
+            Self::Timeout | Self::Unknown | Self::Unconfirmed | Self::Legacy
+        );
+        unheard || !self.ended()
     }
 
-    /// Whether the upgrade ended well. Legacy counts: such an agent never reports.
+    /// Whether the upgrade ended well, as far as anybody knows.
     pub(crate) fn well(self) -> bool {
-        matches!(self, Self::Updated | Self::Legacy)
+        self == Self::Updated
+    }
+
+    /// The same as the 4.x tool sees it: an agent that is too old to report is not told apart.
+    pub(crate) fn well_as_4x(self) -> bool {
+        self.well() || self == Self::Legacy
     }
 }
 
@@ -121,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn only_two_states_end_well() {
+    fn only_one_state_ends_well() {
         let all = [
             State::Refused,
             State::Queued,
@@ -136,7 +162,11 @@ mod tests {
             State::Unknown,
         ];
         let well: Vec<_> = all.into_iter().filter(|state| state.well()).collect();
-        assert_eq!(well, [State::Updated, State::Legacy]);
+        assert_eq!(well, [State::Updated]);
+        let mut outcomes = all.map(State::outcome).to_vec();
+        outcomes.sort_unstable();
+        outcomes.dedup();
+        assert_eq!(outcomes.len(), all.len(), "each has its own word");
         assert_eq!(all.into_iter().filter(|state| !state.ended()).count(), 3);
         let open: Vec<_> = all.into_iter().filter(|state| state.open()).collect();
         let unknown = [
@@ -145,6 +175,7 @@ mod tests {
             State::Confirming,
             State::Unconfirmed,
             State::Timeout,
+            State::Legacy,
             State::Unknown,
         ];
         assert_eq!(open, unknown);

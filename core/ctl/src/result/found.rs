@@ -51,6 +51,19 @@ impl Found {
         found
     }
 
+    /// A task of the list, which tells all at once.
+    pub(super) fn listed(item: Item) -> Self {
+        let timeline = TaskTimeline::from_item(&item);
+        let mut found = Self {
+            agent: item.agent_id(),
+            state: item.status.as_deref().and_then(State::from_shown),
+            item,
+            timeline: None,
+        };
+        found.learn(timeline);
+        found
+    }
+
     /// Whether the manager may have more to tell: of every task where all of its
     /// steps are wanted, else of one whose end says little.
     pub(super) fn has_timeline(&self, log: bool) -> bool {
@@ -134,6 +147,23 @@ impl Found {
         ]
     }
 
+    /// What leaves a doubt about how it ended: `late`, `confirmation` and `seen`.
+    pub(super) fn doubts(&self) -> [String; 3] {
+        let late = self.timeline.as_ref().is_some_and(|timeline| timeline.late);
+        let confirmation = self.confirmation();
+        [
+            if late {
+                "late".to_owned()
+            } else {
+                String::new()
+            },
+            confirmation.map_or(String::new(), |one| one.as_str().to_owned()),
+            confirmation
+                .and_then(Confirmation::seen)
+                .map_or(String::new(), clean),
+        ]
+    }
+
     /// With `log` all steps.
     pub(super) fn object(&self, log: bool) -> Value {
         let (item, timeline) = (&self.item, self.timeline.as_ref());
@@ -146,6 +176,7 @@ impl Found {
             "node": item.node,
             "command": item.command,
             "status": self.state.map(State::status).or(item.status.as_deref()),
+            "outcome": self.state.map(State::outcome),
             "error_msg": item.error_msg,
             "cause": timeline.map(|told| &told.cause),
             "late": timeline.map(|told| told.late),

@@ -1,12 +1,13 @@
-//! `wpkctl result`: the last upgrade task of each agent, or tasks by their ids.
-//! `found` is one of them as a row and as an object, `log` its timeline.
+//! `wpkctl result`: the last upgrade task of each agent, tasks by their ids, or all
+//! (`history`). `found` is one of them as a row and as an object, `log` its timeline.
 
 mod found;
+mod history;
 mod log;
 
 use std::collections::HashMap;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use wpk_api::{AgentId, TaskId};
 use wpk_wire::Item;
 
@@ -17,11 +18,13 @@ use crate::manager::socket;
 use crate::manager::timelines;
 use crate::options::Global;
 use crate::output::{Ending, Output, render, table};
+use crate::since::Since;
 use crate::who::{self, Who};
 use found::Found;
 
 #[derive(Debug, Args)]
-#[command(group = who::or(&["task"]))]
+#[command(group = who::or(&["task"]).required(false))]
+#[command(group = asked())]
 pub(crate) struct ResultArgs {
     #[command(flatten)]
     pub(crate) who: Who,
@@ -32,6 +35,30 @@ pub(crate) struct ResultArgs {
     /// and for a failure the words of whoever said it and what to do.
     #[arg(long)]
     pub(crate) log: bool,
+    /// Every task that the manager still has, not only the last ones; the newest first. With
+    /// agents: theirs. For a daemon that lists its tasks.
+    #[arg(long, conflicts_with_all = ["task", "log"])]
+    pub(crate) all: bool,
+    /// Of --all, tasks that were created since: some time ago (2h, 3d), a day in UTC
+    /// (2026-12-05), or a moment (2026-12-05T01:00:00+01:00).
+    #[arg(long, value_name = "TIME", requires = "all")]
+    pub(crate) since: Option<Since>,
+    /// Of --all, tasks that ended, and not well as far as is known: failed, cancelled, timed out,
+    /// and not confirmed.
+    #[arg(long, requires = "all")]
+    pub(crate) failed: bool,
+    /// Print comma-separated values; of --all.
+    #[arg(long, requires = "all", conflicts_with = "json")]
+    pub(crate) csv: bool,
+    /// Of --all, at most so many; without it 10000 in a table, and no limit otherwise.
+    #[arg(long, value_name = "NUMBER", requires = "all")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// Something must be asked for.
+fn asked() -> ArgGroup {
+    let group = ArgGroup::new("asked").required(true).multiple(true);
+    group.args(["agents", "select", "task", "all"])
 }
 
 /// Prints one row, or one object, per task. For how it ends see [`Found::ending`].
@@ -41,6 +68,13 @@ pub(crate) async fn run(
     out: &Output,
 ) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
+    if args.all {
+        let agents = match args.who.is_empty() {
+            true => Vec::new(),
+            false => args.who.find(&mut client).await?,
+        };
+        return history::run(&mut client, &args, &agents, out).await;
+    }
     let entries = if args.log { None } else { Some(0) };
     let found = if args.task.is_empty() {
         let agents = args.who.find(&mut client).await?;

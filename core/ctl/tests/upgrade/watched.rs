@@ -54,12 +54,13 @@ fn watching_tells_the_truth_for_every_agent() {
 
 #[test]
 fn both_dialects_end_well() {
-    for (status, shown) in [
-        ("Updated", "Updated"),
-        ("Legacy", "Legacy"),
+    for (status, shown, exit) in [
+        ("Updated", "Updated", 0),
+        ("Legacy", "Legacy", 3),
         (
             "Legacy upgrade: check the result manually since the agent cannot report the result of the task",
             "Legacy",
+            3,
         ),
     ] {
         let (_dir, path) = socket();
@@ -68,7 +69,7 @@ fn both_dialects_end_well() {
             &manager,
             &[&QUICK[..], &["1", "--version", "v4.14.0"]].concat(),
         );
-        assert_eq!(run.ended(0).row("001")[3], shown);
+        assert_eq!(run.ended(exit).row("001")[3], shown);
     }
     for (status, exit) in [
         ("Cancelled", 1),

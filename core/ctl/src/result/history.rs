@@ -1,0 +1,119 @@
+//! `wpkctl result --all`: every task that the manager still has, the newest first.
+
+use serde_json::{Value, json};
+use wpk_api::{AgentId, TaskKind};
+use wpk_wire::Item;
+use wpk_wire::own::{ListTasks, ListedTask};
+
+use super::ResultArgs;
+use super::found::Found;
+use crate::error::CtlError;
+use crate::manager::client::Client;
+use crate::manager::history;
+use crate::output::{Ending, Output, clean, csv, print, render, table};
+use crate::tasks::parts;
+
+/// The most tasks of a table; as objects and as CSV there may be more.
+const MOST_ROWS: usize = 10_000;
+
+const COLUMNS: [&str; 9] = [
+    "agent", "name", "task", "node", "command", "status", "reason", "created", "updated",
+];
+/// Behind them in CSV.
+const MORE: [&str; 3] = ["late", "confirmation", "seen"];
+
+/// Prints them, and how they ended together.
+pub(super) async fn run(
+    client: &mut Client,
+    args: &ResultArgs,
+    agents: &[AgentId],
+    out: &Output,
+) -> Result<Ending, CtlError> {
+    let in_table = !args.csv && !out.json;
+    let most = match args.limit {
+        Some(limit) => limit,
+        None if in_table => MOST_ROWS,
+        None => usize::MAX,
+    };
+    if args.csv {
+        print(&csv(COLUMNS.iter().chain(&MORE).map(ToString::to_string)))?;
+    }
+    let mut rows = table(&COLUMNS);
+    let (mut count, mut more, mut ending) = (0, false, Ending::Well);
+    for agents in parts(agents) {
+        let asked = ListTasks {
+            only: match args.failed {
+                true => TaskKind::Troubled,
+                false => TaskKind::All,
+            },
+            since: args.since.map(|since| since.0),
+            agents: agents.to_vec(),
+            ..ListTasks::default()
+        };
+        let left = most.saturating_sub(count);
+        let take = |item: Item| {
+            let listed = ListedTask::from_item(&item);
+            let name = listed.as_ref().and_then(|listed| listed.name.as_ref());
+            let name = name.map_or(String::new(), |name| clean(name));
+            let found = Found::listed(item);
+            count += 1;
+            ending = ending.max(found.ending());
+            if args.csv {
+                return print(&csv(row(&found, &name).into_iter().chain(found.doubts())));
+            }
+            out.event(&object(&found, listed.as_ref()))?;
+            if in_table {
+                rows.add_row(row(&found, &name).map(|cell| match cell.is_empty() {
+                    true => "-".to_owned(),
+                    false => cell,
+                }));
+            }
+            Ok(())
+        };
+        more |= history::each(client, asked, left, take).await?;
+    }
+    if in_table {
+        match count {
+            0 => out.line("There are no such tasks.")?,
+            _ => out.line(render(&rows))?,
+        }
+    }
+    if more {
+        out.warn(format!(
+            "there are more than {count} such tasks; --limit tells how many are shown, and the \
+             exit status is that of these"
+        ));
+    }
+    Ok(ending)
+}
+
+/// As that of `wpkctl result`, and what only the list tells.
+fn object(found: &Found, listed: Option<&ListedTask>) -> Value {
+    let mut object = found.object(false);
+    if let (Some(listed), Value::Object(members)) = (listed, &mut object) {
+        members.insert("name".to_owned(), json!(listed.name));
+        members.insert("created".to_owned(), json!(listed.created));
+        members.insert("updated".to_owned(), json!(listed.updated));
+    }
+    object
+}
+
+/// What stands in [`COLUMNS`]; what is not known is empty.
+fn row(found: &Found, name: &str) -> [String; 9] {
+    let [agent, task, node, command, status, reason, created, updated] = found.cells();
+    let all = [
+        agent,
+        name.to_owned(),
+        task,
+        node,
+        command,
+        status,
+        reason,
+        created,
+        updated,
+    ];
+    all.map(|cell| match cell.as_str() {
+        "-" => String::new(),
+        _ => cell,
+    })
+}
