@@ -25,7 +25,8 @@ pub(crate) fn explained(client: &Client, error: CtlError) -> CtlError {
         return error;
     }
     CtlError::Unexpected(format!(
-        "the manager at {} does not know `{command}`: that needs a wpkd that has it; update it",
+        "the manager at {} does not know `{command}`: commands of ours need a wpkd that has them; \
+         update it",
         client.socket().display()
     ))
 }

@@ -1,16 +1,17 @@
 //! `wpkctl result --all`: every task that the manager still has, the newest first.
 
+use clap::Args;
 use serde_json::{Value, json};
 use wpk_api::{AgentId, TaskKind};
 use wpk_wire::Item;
 use wpk_wire::own::{ListTasks, ListedTask};
 
-use super::ResultArgs;
 use super::found::Found;
 use crate::error::CtlError;
 use crate::manager::client::Client;
 use crate::manager::history;
 use crate::output::{Ending, Output, clean, csv, print, render, table};
+use crate::since::Since;
 use crate::tasks::parts;
 
 /// The most tasks of a table; as objects and as CSV there may be more.
@@ -22,10 +23,29 @@ const COLUMNS: [&str; 9] = [
 /// Behind them in CSV.
 const MORE: [&str; 3] = ["late", "confirmation", "seen"];
 
+/// Which of them, and how they are printed.
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// Of --all, tasks that were created since: some time ago (2h, 3d), a day in UTC
+    /// (2026-12-05), or a moment (2026-12-05T01:00:00+01:00).
+    #[arg(long, value_name = "TIME", requires = "all")]
+    pub(crate) since: Option<Since>,
+    /// Of --all, tasks that ended, and not well as far as is known: failed, cancelled, timed out,
+    /// and not confirmed.
+    #[arg(long, requires = "all")]
+    pub(crate) failed: bool,
+    /// Print comma-separated values; of --all.
+    #[arg(long, requires = "all", conflicts_with = "json")]
+    pub(crate) csv: bool,
+    /// Of --all, at most so many; without it 10000 in a table, and no limit otherwise.
+    #[arg(long, value_name = "NUMBER", requires = "all")]
+    pub(crate) limit: Option<usize>,
+}
+
 /// Prints them, and how they ended together.
 pub(super) async fn run(
     client: &mut Client,
-    args: &ResultArgs,
+    args: &HistoryArgs,
     agents: &[AgentId],
     out: &Output,
 ) -> Result<Ending, CtlError> {

@@ -18,9 +18,9 @@ use crate::manager::socket;
 use crate::manager::timelines;
 use crate::options::Global;
 use crate::output::{Ending, Output, render, table};
-use crate::since::Since;
 use crate::who::{self, Who};
 use found::Found;
+use history::HistoryArgs;
 
 #[derive(Debug, Args)]
 #[command(group = who::or(&["task"]).required(false))]
@@ -39,20 +39,8 @@ pub(crate) struct ResultArgs {
     /// agents: theirs. For a daemon that lists its tasks.
     #[arg(long, conflicts_with_all = ["task", "log"])]
     pub(crate) all: bool,
-    /// Of --all, tasks that were created since: some time ago (2h, 3d), a day in UTC
-    /// (2026-12-05), or a moment (2026-12-05T01:00:00+01:00).
-    #[arg(long, value_name = "TIME", requires = "all")]
-    pub(crate) since: Option<Since>,
-    /// Of --all, tasks that ended, and not well as far as is known: failed, cancelled, timed out,
-    /// and not confirmed.
-    #[arg(long, requires = "all")]
-    pub(crate) failed: bool,
-    /// Print comma-separated values; of --all.
-    #[arg(long, requires = "all", conflicts_with = "json")]
-    pub(crate) csv: bool,
-    /// Of --all, at most so many; without it 10000 in a table, and no limit otherwise.
-    #[arg(long, value_name = "NUMBER", requires = "all")]
-    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
 }
 
 /// Something must be asked for.
@@ -73,7 +61,7 @@ pub(crate) async fn run(
             true => Vec::new(),
             false => args.who.find(&mut client).await?,
         };
-        return history::run(&mut client, &args, &agents, out).await;
+        return history::run(&mut client, &args.history, &agents, out).await;
     }
     let entries = if args.log { None } else { Some(0) };
     let found = if args.task.is_empty() {

@@ -286,7 +286,7 @@ agent 007 (web) in rollout prod: waiting
         (&object["agent"], &object["state"]),
         (&7.into(), &"waiting".into())
     );
-    ask(&manager, &["rollout", "explain", "prod", "web"]).ended(2);
+    ask(&manager, &["rollout", "explain", "prod", "5-7"]).ended(2);
 }
 
 #[test]
