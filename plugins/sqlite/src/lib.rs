@@ -11,8 +11,8 @@
 //! One file per concern: `settings` (the section of the configuration),
 //! `open` (files and connections), `adopt` (the file of the first release), `schema` (tables, and what another
 //! program may have left in them), `worker` (threads and transactions),
-//! `read`, `rows` (tasks come and go) and `moves` (the statements, prepared by
-//! `statement`), `imports` (tasks of other programs), `timeline`, `feed` (changes and their
+//! `read`, `create` and `many` (tasks come), `rows` (tasks go) and `moves` (the statements,
+//! prepared by `statement`), `imports` (tasks of other programs), `timeline`, `feed` (changes and their
 //! readers), `entries` (which run of a daemon has the file), `orphans` (tasks of a former
 //! name), `documents` and `fenced` (what is
 //! kept beside tasks, and the tasks made for it), `fault` (errors),
@@ -20,6 +20,7 @@
 
 mod adopt;
 mod attempts;
+mod create;
 mod documents;
 mod entries;
 mod examine;
@@ -29,6 +30,7 @@ mod fenced;
 mod history;
 mod imports;
 mod lock;
+mod many;
 mod moves;
 mod near;
 mod newest;

@@ -334,8 +334,8 @@ pub(crate) fn confirm(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::create::LIVE_OF;
     use crate::history;
-    use crate::rows::LIVE_OF;
 
     /// A full scan of the table would make each of these slower with history.
     #[test]
@@ -356,6 +356,15 @@ mod tests {
             (read::SPOKEN_OF, "WPKD_TASKS_AGENT"),
             (read::IN_PROGRESS, "WPKD_TASKS_WORK"),
             (LIVE_OF, "WPKD_TASKS_LIVE"),
+            (crate::many::LIVES, "WPKD_TASKS_LIVE"),
+            (
+                crate::many::CHANGES,
+                "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+            ),
+            (
+                crate::many::OCCUPY,
+                "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+            ),
             (CLAIMABLE, "WPKD_ORDERS_WAITING"),
             (LIVE_ON, "WPKD_TASKS_WORK"),
             (read::AWAITING, "WPKD_ORDERS_AWAITED"),

@@ -21,7 +21,7 @@ use crate::schema;
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Statements kept prepared per connection; more than there are.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// Opens the connection that writes: makes folders, file and tables if absent,
 /// checks what is there.

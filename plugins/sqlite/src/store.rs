@@ -14,7 +14,8 @@ use crate::entries;
 use crate::opened::SqliteStore;
 use crate::worker::ask;
 use crate::{
-    attempts, documents, feed, fenced, history, imports, moves, orphans, read, rows, timeline,
+    attempts, create, documents, feed, fenced, history, imports, moves, orphans, read, rows,
+    timeline,
 };
 
 #[async_trait]
@@ -93,7 +94,7 @@ impl TaskStore for SqliteStore {
         tasks: Vec<NewTask>,
         guard: Guard,
     ) -> StoreResult<Option<Vec<Created>>> {
-        self.write(move |connection, _| rows::create_guarded(connection, &tasks, &guard))
+        self.write(move |connection, _| create::create_guarded(connection, &tasks, &guard))
             .await
     }
 
@@ -104,7 +105,7 @@ impl TaskStore for SqliteStore {
     }
 
     async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
-        self.write(move |connection, _| rows::create(connection, &tasks))
+        self.write(move |connection, _| create::create(connection, &tasks))
             .await
     }
 
