@@ -37,6 +37,8 @@ mod newest;
 mod open;
 mod opened;
 mod orphans;
+#[cfg(test)]
+mod plans;
 mod read;
 mod rows;
 mod schema;

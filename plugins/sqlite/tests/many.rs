@@ -9,7 +9,7 @@ use wpk_testkit::store_suite::{START, agent, upgrade};
 
 fn store() -> (TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("tasks.db")).unwrap();
+    let store = SqliteStore::open(folder.path().join("tasks.db")).unwrap();
     (folder, store)
 }
 
