@@ -1,5 +1,5 @@
 //! Several real daemons over one PostgreSQL database: requests asked at any node, agents
-//! that move, nodes and databases that die.
+//! that move, nodes and databases that die, rollouts over all of them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,4 +9,5 @@
 
 mod deaths;
 mod names;
+mod rollouts;
 mod stand;

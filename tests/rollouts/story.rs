@@ -90,6 +90,8 @@ fn a_whole_fleet_ends_in_true_states_whatever_fails_and_whoever_is_killed() {
         live(home.path(), &mut world, |agents| agents.told_all() >= until);
     }
     live(home.path(), &mut world, |_| false);
+    let hours = (world.now - EPOCH) as f64 / 3_600.0;
+    println!("{count} agents, {hours:.1} h");
 }
 
 /// One life of the manager, to the end of the story or until `killed`.
