@@ -136,8 +136,8 @@ impl Asked {
                 ))
             }
             Some(CancelOutcome::NotOurs) => not(
-                "another program carries its task out, and whether it began the installer is not \
-                 known here",
+                "another program, or a worker of the cluster, carries its task out, and whether it \
+                 began the installer is not known here",
             ),
             Some(CancelOutcome::Other) => not("the manager says so in a word of another release"),
             None => not("the manager did not answer for this agent; see `wpkctl result`"),

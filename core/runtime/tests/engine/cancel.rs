@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wpk_api::{Endpoint, Peer, Status, StoreError, TimelineStep};
-use wpk_testkit::memory::{Lost, MemoryTransport, Say};
+use wpk_testkit::memory::{Lost, MemoryTransport, Say, agent};
 
 use crate::nodes::{shared, two};
 use crate::rollouts::fleet::{ALL, Fleet, apply, definition};
@@ -168,6 +168,51 @@ async fn what_nobody_answered_is_one_or_the_other() {
         assert_eq!(cancel(&stand, &[1]).await, ["taken_back"], "{lost:?}");
         assert_eq!(stand.task(1).status, Status::Cancelled);
     }
+}
+
+/// As many as one request may name: most wait, some are sent, and some finish meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_thousand_are_taken_back_in_one_request_beside_those_that_begin() {
+    let stand = Stand::with(|settings| settings.delivery.max_concurrent = 50.into()).await;
+    let all: Vec<u32> = (1..=1_000).collect();
+    let agents = all.iter().map(|id| agent(*id, "Wazuh v4.7.0"));
+    stand.directory.put(agents);
+    stand.upgrade(&all).await;
+    stand.came(30, "upgrade", 1).await;
+    let outcomes = cancel(&stand, &all).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let (mut taken_back, mut begun) = (0, 0);
+    for (number, outcome) in all.iter().zip(&outcomes) {
+        match (outcome.as_str(), stand.transport.begun(id(*number))) {
+            ("taken_back", 0) => taken_back += 1,
+            ("begun", 1) => begun += 1,
+            other => panic!("agent {number}: {other:?}"),
+        }
+    }
+    assert!(taken_back > 500 && begun > 0, "{taken_back}, {begun}");
+    // Nothing of it is left in the way of others.
+    let free = outcomes.iter().position(|one| one == "taken_back").unwrap();
+    assert_eq!(stand.upgrade(&[all[free]]).await, [0]);
+    stand.delivered(all[free]).await;
+}
+
+/// Before the daemon has found again what the last run left, and while it stops.
+#[tokio::test(start_paused = true)]
+async fn what_the_last_run_left_is_taken_back_by_the_next() {
+    let stand = Stand::new().await;
+    stand.rule(1, "write", Say::Hang);
+    stand.rule(2, "upgrade", Say::Hang);
+    stand.upgrade(&[1, 2]).await;
+    stand.came(1, "write", 1).await;
+    stand.came(2, "upgrade", 1).await;
+    let stand = stand.kill().await.start().await;
+    assert_eq!(cancel(&stand, &[1, 2]).await, ["taken_back", "begun"]);
+    stand.transport.release();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(stand.transport.begun(id(1)), 0);
+    assert_eq!(stand.task(2).status, Status::InProgress);
+    let parts = stand.stop().await;
+    assert_eq!(parts.transport.begun(id(1)), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,6 +20,15 @@ impl Inner {
         &self,
         moves: Vec<Transition>,
     ) -> Result<Vec<TransitionResult>, StoreError> {
+        if moves.iter().any(|one| one.by == Mover::Operator) {
+            // What is written here and what the master knows are two transactions, between
+            // which an installer could begin.
+            return Err(StoreError::Unavailable(
+                "a worker of a 4.x cluster cannot take its tasks back; they end by themselves, or \
+                 at a restart of wpkd with tasks.on_restart = \"cancel\""
+                    .to_owned(),
+            ));
+        }
         let mut resolved = Vec::with_capacity(moves.len());
         for one in moves {
             let agent = match one.select {

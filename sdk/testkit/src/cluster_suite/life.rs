@@ -1,8 +1,8 @@
 //! Tasks from their creation to their end, with a master that answers.
 
 use wpk_api::{
-    Changed, Confirmation, Created, Mover, Selector, Status, TaskId, TaskStore, TimelineEntry,
-    TimelineStep, Transition, TransitionResult, Version,
+    Changed, Confirmation, Created, Mover, Selector, Status, StoreError, TaskId, TaskStore,
+    TimelineEntry, TimelineStep, Transition, TransitionResult, Version,
 };
 
 use super::stand::{NODE, NOW, Stand, id, order, to, upgrade};
@@ -199,6 +199,13 @@ async fn moves_that_are_not_legal_change_nothing(factory: &AnyFactory<dyn TaskSt
             .commands()
             .contains(&"upgrade_update_status".to_owned())
     );
+    // An installer could begin between what is written here and what the master hears.
+    let back = Transition {
+        by: Mover::Operator,
+        ..to(Selector::Task(task), Status::Cancelled, None)
+    };
+    let back = stand.store.transition(vec![back]).await;
+    assert!(matches!(back, Err(StoreError::Unavailable(_))), "{back:?}");
     // One after the other: the second builds on the first.
     let moves = vec![
         to(Selector::LatestOf(id(1)), Status::InProgress, None),
