@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::manager::denied;
 use wpk_package::{PackageError, SignerError, StoreError};
 use wpk_wire::upgrade::response::ResponseError;
 use wpk_wire::{Code, FrameError, UpgradeCommand};
@@ -21,7 +22,7 @@ pub(crate) enum CtlError {
     #[error("the async runtime cannot be started: {0}")]
     Runtime(io::Error),
     #[error(
-        "cannot reach the manager at {socket}: {source}; {}", advice(.source)
+        "cannot reach the manager at {socket}: {source}; {}", advice(.socket, .source)
     )]
     Unreachable { socket: PathBuf, source: io::Error },
     #[error(
@@ -91,16 +92,15 @@ impl CtlError {
     }
 }
 
-fn advice(error: &io::Error) -> &'static str {
+fn advice(socket: &Path, error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "ask for it as root or as a member of the socket's group"
-        }
+        io::ErrorKind::PermissionDenied => return denied::advice(socket),
         io::ErrorKind::InvalidInput => "the path is too long for a socket; use a shorter one",
         _ => {
             "start wpkd, or say where its socket is with --socket PATH, --home DIR or --config FILE"
         }
     }
+    .to_owned()
 }
 
 /// A request that creates something may have been carried out unheard.

@@ -16,6 +16,8 @@ mod tasks;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use wpk_config::Sources;
+
 use crate::error::CtlError;
 use crate::manager::client::Client;
 use crate::manager::socket;
@@ -74,8 +76,14 @@ fn arguments(global: &Global, args: &DoctorArgs, agent: &agent::Seen) -> Vec<OsS
     let text = |text: &Option<String>| text.clone().map(OsString::from);
     let path = |path: &Option<PathBuf>| path.clone().map(OsString::from);
     let platform = agent.platform.clone().unwrap_or_else(|| args.platform());
-    add("--config", path(&global.config));
-    add("--home", path(&global.home));
+    // Where the tool finds the manager; what is wrong with that the daemon tells.
+    let said = Sources {
+        file: global.config.clone(),
+        home: global.home.clone(),
+    };
+    let sources = socket::sources(global).unwrap_or(said);
+    add("--config", path(&sources.file));
+    add("--home", path(&sources.home));
     add(
         "--os-version",
         platform.major.as_ref().map(|major| match &platform.minor {

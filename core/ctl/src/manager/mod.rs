@@ -1,4 +1,5 @@
-//! The manager, as everything that asks a running one sees it. `socket` finds it,
+//! The manager, as everything that asks a running one sees it. `socket` finds it, `denied` says
+//! who may open it,
 //! `client` speaks with it (PROTOCOL.md, sections 1, 2 and 15); `fleet` asks who
 //! the agents are, `results` what became of their tasks, `timelines` why, and `state` reads
 //! that; `history` asks which tasks there are; `ask` is what an upgrade asks for, `rollouts` asks
@@ -6,6 +7,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod client;
+pub(crate) mod denied;
 pub(crate) mod fleet;
 pub(crate) mod history;
 pub(crate) mod newer;
