@@ -12,6 +12,7 @@ use crate::agent::{LabelArgs, OutArgs, RenameArgs, ShowArgs};
 use crate::agent_upgrade::args::ToolArgs;
 use crate::agents::AgentsArgs;
 use crate::cancel::CancelArgs;
+use crate::complete::CompleteArgs;
 use crate::doctor::args::DoctorArgs;
 use crate::enroll::EnrollArgs;
 use crate::guide::GuideArgs;
@@ -87,6 +88,9 @@ pub(crate) enum Command {
     /// The 4.x tool of that name; installed, it is a link of that name to this program.
     #[command(name = "agent_upgrade", hide = true)]
     AgentUpgrade(ToolArgs),
+    /// Print what may stand at the end of a command line, for the completions of shells.
+    #[command(hide = true)]
+    Complete(CompleteArgs),
     /// Write the man pages and shell completions that packages install.
     #[command(hide = true)]
     Generate(GenerateArgs),

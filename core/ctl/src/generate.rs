@@ -10,6 +10,7 @@ use clap_mangen::Man;
 
 use crate::agent_upgrade::{self, args::Tool};
 use crate::cli::{Cli, GenerateArgs};
+use crate::complete::asking;
 use crate::error::CtlError;
 use crate::files::{make_folder, replace};
 use crate::guide::{self, PAGES};
@@ -44,6 +45,10 @@ pub(crate) fn run(args: &GenerateArgs, out: &Output) -> Result<Ending, CtlError>
         ] {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command.clone(), name, &mut script);
+            if name == "wpkctl" {
+                let text = String::from_utf8_lossy(&script);
+                script = asking(shell, &text).into_bytes();
+            }
             write(&path, &script)?;
         }
     }

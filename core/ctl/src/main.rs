@@ -13,7 +13,8 @@
 //!   when it is called by that name;
 //! - look at everything an upgrade needs: `doctor`;
 //! - make and check files without a manager: `package`, `repo`, `generate`;
-//! - show the guide: `guide`.
+//! - show the guide: `guide`;
+//! - complete a command line with what the manager knows: `complete`.
 //!
 //! Below them lie the rooms that commands share: `manager` (the client of the
 //! socket and what it asks), `watch` (tasks until they end, and how that looks),
@@ -41,6 +42,7 @@ mod agent_upgrade;
 mod agents;
 mod cancel;
 mod cli;
+mod complete;
 mod doctor;
 mod enroll;
 mod error;
@@ -108,6 +110,11 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
         Command::AgentUpgrade(args) => block_on(agent_upgrade::run(&global, args)),
         Command::Doctor(args) => block_on(doctor::run(&global, args, out)),
         Command::Guide(args) => guide::run(&args, out),
+        // Whatever is wrong: who completes is told nothing.
+        Command::Complete(args) => match complete::Line::read(&args.words) {
+            Some(line) => block_on(complete::run(line)),
+            None => Ok(Ending::Well),
+        },
         Command::Generate(args) => generate::run(&args, out),
         Command::Rollout { command } => block_on(rollout::run(&global, command, out)),
         Command::Release { command } => block_on(release::run(&global, command, out)),

@@ -201,7 +201,10 @@ pub(crate) fn version_texts(agents: &HashMap<AgentId, Agent>) -> HashMap<AgentId
 }
 
 /// One page, ascending.
-async fn page(client: &mut Client, asked: ListAgents) -> Result<Vec<Agent>, CtlError> {
+///
+/// # Errors
+/// As [`list`].
+pub(crate) async fn page(client: &mut Client, asked: ListAgents) -> Result<Vec<Agent>, CtlError> {
     let after = asked.after;
     let items = client.own(asked).await?;
     let mut agents: Vec<Agent> = items

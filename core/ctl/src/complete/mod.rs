@@ -1,0 +1,111 @@
+//! `wpkctl complete`, hidden: what may stand at the end of a command line, as the manager
+//! knows it. The completions that `generate` writes call it; it is quick, or says nothing.
+//! `asked` reads the command line, here the manager is asked; `scripts` are what
+//! shells run.
+
+mod asked;
+mod scripts;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::time::timeout;
+use wpk_api::{AgentId, Version};
+use wpk_wire::own::ListAgents;
+use wpk_wire::own::rollout::{ListReleases, ListRollouts, ListedRelease, ListedRollout};
+
+use crate::error::CtlError;
+use crate::manager::client::Client;
+use crate::manager::{fleet, rollouts, socket};
+use crate::output::{Ending, print};
+use asked::Kind;
+pub(crate) use asked::Line;
+pub(crate) use scripts::asking;
+
+/// How long whoever pressed the key waits at most.
+const WITHIN: Duration = Duration::from_secs(1);
+/// The most that is proposed.
+const MOST: usize = 500;
+
+/// `complete`.
+#[derive(Debug, Args)]
+pub(crate) struct CompleteArgs {
+    /// The words of the command line behind the program's name, up to the one that is typed.
+    #[arg(last = true)]
+    pub(crate) words: Vec<String>,
+}
+
+/// Prints one proposal a line; nothing where there is none, whatever the reason.
+pub(crate) async fn run(line: Line) -> Result<Ending, CtlError> {
+    let mut found = Vec::new();
+    if let Ok(socket) = socket::path(&line.global) {
+        let mut client = Client::new(socket);
+        // What was found until then is worth something.
+        let asking = ask(&mut client, &line, &mut found);
+        let _ = timeout(WITHIN, asking).await;
+    }
+    found.retain(|word| word.starts_with(line.word.as_str()) && is_plain(word));
+    found.truncate(MOST);
+    for word in found {
+        print(&format!("{}{word}\n", line.before))?;
+    }
+    Ok(Ending::Well)
+}
+
+/// Whether a word can stand on any shell's command line as it is: strangers chose it.
+fn is_plain(word: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !word.starts_with('-') && word.len() < 256 && word.chars().all(plain)
+}
+
+async fn ask(client: &mut Client, line: &Line, found: &mut Vec<String>) -> Result<(), CtlError> {
+    match line.kind {
+        Kind::Agents => agents(client, &line.word, found).await,
+        Kind::Rollouts => {
+            let items = rollouts::ask(client, ListRollouts::default()).await?;
+            let rollouts = items.iter().filter_map(ListedRollout::from_item);
+            found.extend(rollouts.map(|rollout| rollout.name.to_string()));
+            Ok(())
+        }
+        Kind::Versions => {
+            let items = rollouts::ask(client, ListReleases {}).await?;
+            let releases = items.iter().filter_map(ListedRelease::from_item);
+            let versions = releases.filter_map(|release| Version::find(&release.version));
+            let mut versions: Vec<Version> = versions.collect();
+            // The newest first: who upgrades rarely means another.
+            versions.sort_unstable_by(|one, other| other.cmp(one));
+            found.extend(versions.iter().map(ToString::to_string));
+            Ok(())
+        }
+    }
+}
+
+/// Names, and the ids of agents whose name is no way to call them; while a number is typed,
+/// ids.
+async fn agents(client: &mut Client, word: &str, found: &mut Vec<String>) -> Result<(), CtlError> {
+    let numeric = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let mut named: BTreeMap<String, AgentId> = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let asked = ListAgents {
+            after,
+            limit: Some(ListAgents::LONGEST_PAGE),
+            ..ListAgents::default()
+        };
+        let page = fleet::page(client, asked).await?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = Some(last.id());
+        for agent in page.iter().filter(|agent| agent.id() != AgentId::MANAGER) {
+            let name = agent.name().filter(|name| is_plain(name) && !numeric);
+            let name = name.filter(|name| name.parse::<u64>().is_err());
+            let is_new = |name: &String| named.insert(name.clone(), agent.id()).is_none();
+            found.push(
+                name.filter(is_new)
+                    .unwrap_or_else(|| agent.id().to_string()),
+            );
+        }
+    }
+}

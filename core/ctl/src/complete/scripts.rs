@@ -1,0 +1,52 @@
+//! The scripts that shells complete by: those that are made of the definitions, in front of
+//! which the manager is asked. What it does not know is completed as before.
+
+use clap_complete::Shell;
+
+/// Bash: proposals take the place of the words that are known before.
+const BASH: &str = r#"
+_wpkctl() {
+    local found
+    if [[ "${COMP_WORDS[COMP_CWORD]}" != -* ]]; then
+        found=$("${COMP_WORDS[0]}" complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+        if [[ -n "$found" ]]; then
+            mapfile -t COMPREPLY <<<"$found"
+            return 0
+        fi
+    fi
+    _wpkctl_static "$@"
+}
+"#;
+
+const ZSH: &str = r#"
+_wpkctl() {
+    local -a found
+    if [[ "$PREFIX" != -* ]]; then
+        found=("${(@f)$("${words[1]}" complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+        found=("${(@)found:#}")
+        if (( $#found )); then
+            compadd -- "${found[@]}"
+            return 0
+        fi
+    fi
+    _wpkctl_static "$@"
+}
+"#;
+
+const FISH: &str = r#"
+complete -c wpkctl -n 'not string match -q -- "-*" (commandline -ct)' -a '(set -l words (commandline -opc); command $words[1] complete -- $words[2..-1] (commandline -ct) 2>/dev/null)'
+"#;
+
+/// The script of a shell that asks the manager first.
+pub(crate) fn asking(shell: Shell, script: &str) -> String {
+    let ours = match shell {
+        Shell::Bash => BASH,
+        Shell::Zsh => ZSH,
+        Shell::Fish => return format!("{script}{FISH}"),
+        _ => return script.to_owned(),
+    };
+    // Its own function gets out of the way; ours stands before the lines that call it.
+    let script = format!("\n{script}").replacen("\n_wpkctl() {", "\n_wpkctl_static() {", 1);
+    let (functions, calls) = script.split_at(script.rfind("\nif [").unwrap_or(script.len()));
+    format!("{}\n{ours}{calls}", functions.trim_start())
+}
