@@ -60,3 +60,57 @@ fn man_pages_and_completions_are_written_and_again() {
 fn a_folder_that_cannot_be_made_is_an_error() {
     run(&["generate", "--out", "/dev/null/share"]).ended(1);
 }
+
+/// What the man pages of all three programs refer to: a page that is not there sends whoever
+/// looks for it away empty-handed.
+#[test]
+fn man_pages_cite_only_pages_that_exist() {
+    let programs = wpk_testkit::process::build(&["wpkd", "wpkctl", "wpk-agent"]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().to_str().unwrap();
+    for program in ["wpkd", "wpkctl", "wpk-agent"] {
+        let made = Command::new(programs.join(program))
+            .args(["generate", "--out", out])
+            .output();
+        assert!(made.unwrap().status.success(), "{program}");
+    }
+    let mut cited = 0;
+    for section in ["1", "5", "7"] {
+        for page in std::fs::read_dir(dir.path().join(format!("man/man{section}"))).unwrap() {
+            let page = page.unwrap().path();
+            let text = std::fs::read_to_string(&page).unwrap();
+            for (name, section) in citations(&text) {
+                let file = format!("man/man{section}/{name}.{section}");
+                assert!(
+                    dir.path().join(&file).exists(),
+                    "{} cites {file}",
+                    page.display()
+                );
+                cited += 1;
+            }
+        }
+    }
+    assert!(cited > 50, "{cited}");
+}
+
+/// Names with the section behind them, as in `wpkd(1)`, also where the name is set apart.
+fn citations(page: &str) -> Vec<(String, char)> {
+    let text = page
+        .replace("\\-", "-")
+        .replace("\\fR", "")
+        .replace("\\fB", "");
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices('(') {
+        let (before, after) = text.split_at(at);
+        let mut inside = after.chars().skip(1);
+        let section = inside.next().filter(|c| matches!(c, '1' | '5' | '7' | '8'));
+        let (Some(section), Some(')')) = (section, inside.next()) else {
+            continue;
+        };
+        let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let before = before.trim_end();
+        let start = before.rfind(|c| !part(c)).map_or(0, |at| at + 1);
+        found.push((before.get(start..).unwrap_or_default().to_owned(), section));
+    }
+    found
+}

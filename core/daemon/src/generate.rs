@@ -29,12 +29,11 @@ fn write(out: &Path) -> io::Result<()> {
         fs::create_dir_all(file.parent().unwrap_or(out))?;
         fs::write(file, content)
     };
-    let mut page = Vec::new();
     let source = concat!("wpkd ", env!("CARGO_PKG_VERSION"));
-    clap_mangen::Man::new(Cli::command())
-        .source(source)
-        .render(&mut page)?;
-    put("man/man1/wpkd.1", &page)?;
+    // A page for each command: that of the program names them.
+    let pages = out.join("man/man1");
+    fs::create_dir_all(&pages)?;
+    clap_mangen::generate_to(Cli::command(), pages)?;
     let sections = reference::sections(&builtins::registry());
     put("man/man5/wpkd.toml.5", &reference::page(&sections, source))?;
     for (shell, path) in [

@@ -31,11 +31,10 @@ fn write(out: &Path, command: &Command) -> io::Result<()> {
         fs::write(file, content)
     };
     let source = concat!("wpk-agent ", env!("CARGO_PKG_VERSION"));
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone())
-        .source(source)
-        .render(&mut page)?;
-    put("man/man1/wpk-agent.1", &page)?;
+    // A page for each command: that of the program names them.
+    let pages = out.join("man/man1");
+    fs::create_dir_all(&pages)?;
+    clap_mangen::generate_to(command.clone(), pages)?;
     put("man/man5/wpk-agent.toml.5", manual::page(source).as_bytes())?;
     for (shell, path) in [
         (Shell::Bash, "bash-completion/completions/wpk-agent"),
