@@ -289,7 +289,8 @@ fn has_groups() -> bool {
     // Left where it cannot be removed it would be found at once.
     let _ = fs::remove_dir(&probe);
     if !(made && can_kill) {
-        eprintln!("SKIPPED: no control group can be made here: {probe:?}");
+        let why = format!("no control group can be made here: {probe:?}");
+        wpk_testkit::postgres::say_skipped(&why);
     }
     made && can_kill
 }

@@ -47,7 +47,8 @@ impl ReadOnly {
             output.is_ok_and(|output| output.status.success())
         };
         if !mount(&["--bind", folder.to_str()?]) {
-            eprintln!("skipped: only root can mount {}", folder.display());
+            let why = format!("only root can mount {}", folder.display());
+            wpk_testkit::postgres::say_skipped(&why);
             return None;
         }
         let read_only = Self(folder.to_owned());

@@ -111,6 +111,36 @@ async fn an_examination_reads_the_settings_as_the_start_does() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_not_there_and_a_variable_are_told_with_what_to_do() {
+    let output = wpkd(&["check", "--config", "/nonexistent/wpkd.toml"]).await;
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.starts_with("/nonexistent/wpkd.toml: cannot be read: "),
+        "{errors}"
+    );
+    assert!(errors.contains("`wpkd settings` prints"), "{errors}");
+    let home = tempfile::TempDir::new().unwrap();
+    let check = |variable: &str, value: &str| {
+        let mut command = Command::new(binary("wpkd").unwrap());
+        command.arg("check").arg("--home").arg(home.path());
+        command.env(variable, value).output()
+    };
+    for (variable, value) in [
+        ("WPKD_LOG__FILTER", "a=b=c"),
+        ("WPKD_TASKS__TASK_TIMEOUT", "soon"),
+    ] {
+        let output = check(variable, value).await.unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.starts_with(&format!("{variable}: ")), "{errors}");
+    }
+    let output = check("RUST_LOG", "a=b=c").await.unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("RUST_LOG is no filter: "), "{errors}");
+}
+
+#[tokio::test]
 async fn the_commented_example_is_good_and_says_the_defaults() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/wpkd.toml");
     let output = wpkd(&["check", "--config", example]).await;

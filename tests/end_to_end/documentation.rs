@@ -62,7 +62,8 @@ async fn send(socket: &Path, message: &str) -> Value {
                 std::env::var_os("CI").is_none(),
                 "python3 is needed: {error}"
             );
-            println!("skipped: the Python client, because python3 is not here ({error})");
+            let why = format!("the Python client: python3 is not here ({error})");
+            wpk_testkit::postgres::say_skipped(&why);
             let answer = wpk_testkit::ask(socket, message).await.unwrap();
             return serde_json::from_slice(&answer).unwrap();
         }

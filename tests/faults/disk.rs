@@ -46,7 +46,8 @@ impl Disk {
         match mounted {
             Ok(output) if output.status.success() => Some(Self(at.to_owned())),
             _ => {
-                eprintln!("skipped: only root can mount a tmpfs at {}", at.display());
+                let why = format!("only root can mount a tmpfs at {}", at.display());
+                wpk_testkit::postgres::say_skipped(&why);
                 None
             }
         }

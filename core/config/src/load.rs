@@ -26,6 +26,9 @@ pub fn load(sources: &Sources, plugins: Option<&dyn Plugins>) -> Result<Settings
     collect(sources).check(plugins)
 }
 
+/// With what the variables that are settings begin.
+const ENV: &str = "WPKD_";
+
 /// Reads every file and variable. What cannot be read is told by
 /// [`Fragments::check`].
 pub fn collect(sources: &Sources) -> Fragments {
@@ -58,6 +61,15 @@ impl Fragments {
                     places.add(file, &text);
                     figment = figment.merge(Named::new(file, Toml::string(&text)));
                 }
+                Err(finding) if !file.exists() => findings.push(Finding {
+                    message: format!(
+                        "{}; name the file with --config, or write one: `wpkd settings` prints \
+                         all that may stand there. Without --config the embedded manager runs \
+                         with its defaults",
+                        finding.message
+                    ),
+                    ..finding
+                }),
                 Err(finding) => findings.push(finding),
             }
             for file in drop_ins(file, &mut findings) {
@@ -72,7 +84,7 @@ impl Fragments {
                 }
             }
         }
-        figment = figment.merge(Env::prefixed("WPKD_").split("__"));
+        figment = figment.merge(Env::prefixed(ENV).split("__"));
         if let Some(home) = &sources.home {
             figment = figment.merge(Serialized::default("home", home));
         }
@@ -88,11 +100,14 @@ impl Fragments {
             }
         }
         let value = figment.extract::<Value>().unwrap_or_else(|error| {
-            findings.extend(error.into_iter().map(|error| Finding {
-                origin: error.metadata.as_ref().map(origin_of),
-                key: error.path.join("."),
-                message: error.kind.to_string(),
-                ..Finding::default()
+            findings.extend(error.into_iter().map(|error| {
+                Finding {
+                    origin: (error.metadata.as_ref())
+                        .map(|metadata| origin_of(metadata, &error.path.join("."))),
+                    key: error.path.join("."),
+                    message: error.kind.to_string(),
+                    ..Finding::default()
+                }
             }));
             Value::Object(serde_json::Map::new())
         });
@@ -165,10 +180,11 @@ impl Fragments {
     /// Where the value at `key` came from: that of the key itself, else of the
     /// section around it.
     fn origin(&self, key: &str) -> Option<String> {
+        let whole = key;
         let mut key = key;
         loop {
             if let Some(metadata) = self.figment.find_metadata(key) {
-                return Some(origin_of(metadata));
+                return Some(origin_of(metadata, whole));
             }
             key = &key[..key.rfind('.')?];
         }
@@ -191,9 +207,12 @@ fn numbered(key: &str) -> String {
     }
 }
 
-fn origin_of(metadata: &figment::Metadata) -> String {
-    // The file's path is the name given in `Named`; variables name themselves.
-    metadata.name.to_string()
+fn origin_of(metadata: &figment::Metadata, key: &str) -> String {
+    // The file's path is the name given in `Named`; a variable is named by its key.
+    match metadata.name.contains(ENV) && !key.is_empty() {
+        true => format!("{ENV}{}", key.replace('.', "__").to_uppercase()),
+        false => metadata.name.to_string(),
+    }
 }
 
 /// A provider under the name of the file it was read from, so that messages

@@ -73,7 +73,14 @@ pub(crate) fn check(filter: &str) -> Result<(), String> {
 pub(crate) fn start() -> Log {
     let said = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let wanted = Some(said).filter(|said| !said.is_empty());
-    let wanted = wanted.and_then(|said| EnvFilter::try_new(said).ok());
+    let wanted = wanted.and_then(|said| match check(&said) {
+        Ok(()) => EnvFilter::try_new(said).ok(),
+        Err(wrong) => {
+            // There is no log yet. What is passed over is to be seen all the same.
+            eprintln!("wpkd: RUST_LOG {wrong}; it is passed over");
+            None
+        }
+    });
     let fixed = wanted.is_some();
     let (lines, lines_handle) = reload::Layer::new(lines(LogFormat::Text));
     let (filter, filter_handle) =

@@ -299,6 +299,11 @@ pub fn leave_out(why: &str) {
     {
         panic!("{why}");
     }
+    say_skipped(why);
+}
+
+/// Says the same of a test that may be left out anywhere, or of a part of one.
+pub fn say_skipped(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     // `eprintln!` would be captured.

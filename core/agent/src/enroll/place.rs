@@ -24,6 +24,9 @@ pub(super) struct Place {
     home: PathBuf,
 }
 
+/// The rights of a home that is made here: those that the packages give it.
+const HOME_MODE: u32 = 0o700;
+
 impl Place {
     /// Looks where things lie; changes nothing.
     ///
@@ -43,6 +46,7 @@ impl Place {
         };
         let document: DocumentMut = text.parse().map_err(|error| format!("{shown}: {error}"))?;
         let named = document.get("home").and_then(Item::as_str);
+        let is_said = home.is_some();
         let home = match (home, named) {
             (Some(home), _) => home.to_owned(),
             (None, Some(named)) => folder(&settings).join(named),
@@ -53,7 +57,8 @@ impl Place {
             }
             (None, None) => PathBuf::from(DEFAULT_HOME),
         };
-        if !home.is_dir() {
+        // One that is named and not there is made with the folders in it.
+        if !home.is_dir() && (!is_said || home.exists()) {
             return Err(format!(
                 "{} is no folder: create it, or name the agent's home with --home DIR",
                 home.display()
@@ -78,6 +83,13 @@ impl Place {
 
     /// Makes the folders. What belongs to an identity is nobody else's to look into.
     pub(super) fn prepare(&self) -> io::Result<()> {
+        if let Some(above) = self.home.parent() {
+            std::fs::create_dir_all(above)?;
+        }
+        match files::make_folder(&self.home, HOME_MODE) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
         if let Some(parent) = self.settings.parent() {
             std::fs::create_dir_all(parent)?;
         }
@@ -180,6 +192,18 @@ mod tests {
             after,
             "home = \"..\"\n[listen]\n\n[channel]\naddress = \"new:2\"\n"
         );
+    }
+
+    #[test]
+    fn a_home_that_is_named_and_not_there_is_made_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("agents/web01");
+        let place = Place::find(None, Some(&home)).unwrap();
+        place.prepare().unwrap();
+        assert_eq!(files::mode(&home).unwrap() & 0o777, HOME_MODE);
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(Place::find(None, Some(&file)).is_err());
     }
 
     #[test]

@@ -80,8 +80,8 @@ impl Base {
         if !names_host(rest.split('/').next().unwrap_or_default()) {
             return refuse("it names no host");
         }
-        let slash = if rest.ends_with('/') { "" } else { "/" };
-        let url = format!("{scheme}://{rest}{slash}");
+        // One slash at its end, however many were written: servers take `//` for another path.
+        let url = format!("{scheme}://{}/", rest.trim_end_matches('/'));
         Ok(Self { url, login })
     }
 
@@ -300,6 +300,21 @@ mod tests {
                 assert!(!told.contains("sec") && !told.contains("ret"), "{told}");
             }
         }
+    }
+
+    #[test]
+    fn a_base_ends_in_one_slash() {
+        for text in [
+            "r.local/wpk",
+            "r.local/wpk/",
+            "r.local/wpk//",
+            "r.local/wpk////",
+        ] {
+            let base = Base::complete(text, false).unwrap();
+            assert_eq!(base.as_str(), "https://r.local/wpk/");
+        }
+        let host = Base::complete("http://r.local//", false).unwrap();
+        assert_eq!(host.as_str(), "http://r.local/");
     }
 
     #[test]
