@@ -68,7 +68,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use agent_upgrade::args::Tool;
 use cli::{AgentCommand, Cli, Command};
@@ -111,7 +111,7 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
         Command::Doctor(args) => block_on(doctor::run(&global, args, out)),
         Command::Guide(args) => guide::run(&args, out),
         // Whatever is wrong: who completes is told nothing.
-        Command::Complete(args) => match complete::Line::read(&args.words) {
+        Command::Complete(args) => match complete::Line::read(&args.words, Cli::command()) {
             Some(line) => block_on(complete::run(line)),
             None => Ok(Ending::Well),
         },

@@ -1,8 +1,7 @@
 //! What is asked for at the end of a command line, by the same definitions that read it.
 
-use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, Command, FromArgMatches};
 
-use crate::cli::Cli;
 use crate::options::Global;
 
 /// What the manager can name.
@@ -26,13 +25,13 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Reads the words behind the program's name; `None` where the manager is not asked.
-    pub(crate) fn read(words: &[String]) -> Option<Self> {
+    /// Reads the words behind the program's name, which takes what `root` says; `None` where
+    /// the manager is not asked.
+    pub(crate) fn read(words: &[String], mut root: Command) -> Option<Self> {
         let (last, typed) = words.split_last()?;
         if last.starts_with('-') {
             return None;
         }
-        let mut root = Cli::command();
         root.build();
         let (mut command, mut place, mut pending) = (&root, 0, None);
         let mut said = vec![root.get_name().to_owned()];
@@ -124,11 +123,13 @@ fn kind(command: &Command, asked: &Arg) -> Option<Kind> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     fn line(text: &str) -> Option<Line> {
         let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-        Line::read(&words)
+        Line::read(&words, crate::cli::Cli::command())
     }
 
     #[test]
