@@ -440,3 +440,35 @@ fn of_two_rollouts_the_one_applied_first_has_the_agent() {
         .filter(|one| one.target == Some(v("v4.14.8")));
     assert_eq!(two.count(), 4);
 }
+
+#[test]
+fn tries_are_counted_for_a_release_whichever_rollout_made_them() {
+    let mut world = world(1, &["size = '100%'\nsoak = '1m'\nmax_failures = 1"]);
+    world.settle();
+    let begun = world.begin_all();
+    world.fail(begun[0]);
+    world.settle();
+    world.named("prod").cancel().unwrap();
+    let again = rollout(&["size = '100%'\nsoak = '1m'\nmax_failures = 1"]);
+    world.apply(&again.replace("'prod'\nselect", "'again'\nselect"));
+    world.settle();
+    world.now += 86_400;
+    world.settle();
+    assert_eq!(world.begin_all(), [], "no try of this release is left");
+    assert_eq!(world.state(1).0, "failed");
+}
+
+#[test]
+fn leave_to_begin_ends_where_sites_or_releases_change() {
+    let waves = ["size = '100%'\nsoak = '1m'"];
+    for change in [
+        "[[site]]\nname = 'default'\nwindows = ['22:00-23:00']\n",
+        "[[release]]\nversion = 'v4.14.7'\ndenied = true\n",
+    ] {
+        let mut world = world(2, &waves);
+        world.settle();
+        assert_eq!(world.permitted().len(), 2);
+        world.apply(&format!("{change}{}", rollout(&waves)));
+        assert_eq!(world.begin_all(), [], "{change}");
+    }
+}
