@@ -11,6 +11,7 @@ use crate::agent::token::TokenArgs;
 use crate::agent::{LabelArgs, OutArgs, RenameArgs, ShowArgs};
 use crate::agent_upgrade::args::ToolArgs;
 use crate::agents::AgentsArgs;
+use crate::attach::WatchArgs;
 use crate::cancel::CancelArgs;
 use crate::complete::CompleteArgs;
 use crate::doctor::args::DoctorArgs;
@@ -42,6 +43,10 @@ pub(crate) enum Command {
     /// out, not confirmed, sent to agents that cannot report, still under way when the watching
     /// ended); 130: interrupted.
     Upgrade(UpgradeArgs),
+    /// Watch upgrades that are under way: of all agents, of some, or of a rollout. Attaches at any
+    /// time and as often as wished; Ctrl-C ends the watching only. Exit status as of upgrade
+    /// --watch, and of rollout status --watch; 1 also if an agent has no task.
+    Watch(WatchArgs),
     /// Show the last upgrade task of agents, or with --all every task. Exit status 0: every agent
     /// has a task, and none failed or was cancelled; tasks may still be under way or wait to be
     /// confirmed; 1: some have none, failed or were cancelled; 3: none of these, but some timed

@@ -8,8 +8,8 @@
 //! own, with its options in it, a `run` that does the work, and no knowledge of
 //! the other commands:
 //!
-//! - ask a running manager over its upgrade socket: `upgrade`, `result`, `tasks`, `cancel`,
-//!   `agents`, `agent`, `rollout`, `release`, `enroll`, and `agent_upgrade`, the 4.x tool that this program is
+//! - ask a running manager over its upgrade socket: `upgrade`, `watch`
+//!   (the room `attach`), `result`, `tasks`, `cancel`, `agents`, `agent`, `rollout`, `release`, `enroll`, and `agent_upgrade`, the 4.x tool that this program is
 //!   when it is called by that name;
 //! - look at everything an upgrade needs: `doctor`;
 //! - make and check files without a manager: `package`, `repo`, `generate`;
@@ -40,6 +40,7 @@
 mod agent;
 mod agent_upgrade;
 mod agents;
+mod attach;
 mod cancel;
 mod cli;
 mod complete;
@@ -104,6 +105,7 @@ fn run(cli: Cli, out: &Output) -> Result<Ending, CtlError> {
         Command::Package { command } => package::run(command, out),
         Command::Repo { command } => repo::run(command, out),
         Command::Upgrade(args) => block_on(upgrade::run(&global, args, out)),
+        Command::Watch(args) => block_on(attach::run(&global, args, out)),
         Command::Result(args) => block_on(result::run(&global, args, out)),
         Command::Tasks(args) => block_on(tasks::run(&global, args, out)),
         Command::Cancel(args) => block_on(cancel::run(&global, args, out)),

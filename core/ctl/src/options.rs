@@ -29,6 +29,17 @@ pub(crate) struct Global {
     /// status tells the rest.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+    /// Colours: auto is on a terminal that has them, unless NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
 }
 
 /// Types of Linux packages.

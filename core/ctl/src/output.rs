@@ -13,7 +13,7 @@ use wpk_api::{Dialect, UnixTime};
 use wpk_wire::task::TaskTimes;
 
 use crate::error::CtlError;
-use crate::options::Global;
+use crate::options::{Color, Global};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +62,7 @@ impl From<Ending> for ExitCode {
 pub(crate) struct Output {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
+    color: Color,
 }
 
 impl Output {
@@ -69,6 +70,19 @@ impl Output {
         Self {
             json: global.json,
             quiet: global.quiet,
+            color: global.color,
+        }
+    }
+
+    /// Whether to colour what is shown there: on a terminal that has colours, unless
+    /// `NO_COLOR` is set, or as `--color` says.
+    pub(crate) fn colors(&self, is_terminal: bool) -> bool {
+        let variable = |name| std::env::var_os(name).filter(|text| !text.is_empty());
+        let has = || variable("TERM").is_some_and(|term| term != "dumb");
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_terminal && has() && variable("NO_COLOR").is_none(),
         }
     }
 

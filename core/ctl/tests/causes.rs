@@ -83,6 +83,7 @@ fn manager(dir: &tempfile::TempDir) -> Manager {
                 }
                 told(request, ending)
             }
+            "upgrade_changes" => refusal(2, "Required parameters in json message where not found"),
             other => panic!("{other}"),
         }
     })
@@ -178,6 +179,7 @@ fn confirming(dir: &tempfile::TempDir, last: usize) -> Manager {
                     (task(1, "Updated", None), json!({"confirmation": word}))
                 })
             }
+            "upgrade_changes" => refusal(2, "Required parameters in json message where not found"),
             other => panic!("{other}"),
         },
     )

@@ -6,11 +6,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::say::Say;
 use crate::error::CtlError;
-use crate::manager::client::Client;
+use crate::manager::client::{Client, passing};
 use crate::manager::fleet;
 use crate::manager::results::{self, CHUNK};
 use crate::watch::board::Board;
-use crate::watch::passing;
 
 /// How long a manager may be away, as when it is restarted.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &GuideArgs, out: &Output) -> Result<Ending, CtlError> {
         }
         return Ok(Ending::Well);
     }
-    let look = look();
+    let look = look(out);
     print(&match named {
         Some(page) => terminal::lay_out(page.text, look),
         None => list(look),
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &GuideArgs, out: &Output) -> Result<Ending, CtlError> {
 }
 
 /// A terminal gets its width and bold letters, anybody else plain text.
-fn look() -> Look {
+fn look(out: &Output) -> Look {
     let is_terminal = io::stdout().is_terminal();
     let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
     let told = variable("COLUMNS").and_then(|columns| columns.parse().ok());
@@ -75,10 +75,9 @@ fn look() -> Look {
         Some(usize::from(columns))
     };
     let columns = told.or_else(seen).unwrap_or(USUAL);
-    let dumb = variable("TERM").is_none_or(|term| term == "dumb");
     Look {
         width: columns.clamp(NARROWEST, WIDEST),
-        bold: is_terminal && !dumb && variable("NO_COLOR").is_none(),
+        bold: out.colors(is_terminal),
     }
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-use wpk_wire::{FrameDecoder, Item, OwnRequest, Response, UpgradeCommand, UpgradeRequest, frame};
+use wpk_wire::{
+    FrameDecoder, Item, OwnRequest, Response, UpgradeCode, UpgradeCommand, UpgradeRequest, frame,
+};
 
 use crate::error::CtlError;
 
@@ -138,6 +140,18 @@ impl Client {
         })?;
         self.stream = Some(stream);
         Ok(response)
+    }
+}
+
+/// Whether trying again may help: a manager that restarts, or whose store is busy.
+pub(crate) fn passing(error: &CtlError) -> bool {
+    match error {
+        CtlError::Unreachable { .. } | CtlError::Lost { .. } | CtlError::Silent { .. } => true,
+        CtlError::Refused { code, .. } => matches!(
+            code.upgrade(),
+            Some(UpgradeCode::TaskManagerCommunication | UpgradeCode::TaskManagerFailure)
+        ),
+        _ => false,
     }
 }
 

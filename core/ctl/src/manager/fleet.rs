@@ -144,6 +144,18 @@ pub(crate) async fn list(
     }
 }
 
+/// Every agent but the manager itself.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) async fn everyone(client: &mut Client) -> Result<Vec<AgentId>, CtlError> {
+    let agents = list(client, None, false).await?.into_iter();
+    Ok(agents
+        .map(|agent| agent.id())
+        .filter(|id| *id != AgentId::MANAGER)
+        .collect())
+}
+
 /// The versions of some agents, by id; those unknown are left out.
 ///
 /// # Errors

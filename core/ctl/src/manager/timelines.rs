@@ -90,7 +90,7 @@ async fn all<K: Copy + Eq + std::hash::Hash>(
 }
 
 /// Whether a manager refuses the command because it does not know it.
-fn is_unknown(error: &CtlError) -> bool {
+pub(crate) fn is_unknown(error: &CtlError) -> bool {
     use UpgradeCode::{NotRecognized, RequiredParameters};
     matches!(error, CtlError::Refused { code, .. }
         if matches!(code.upgrade(), Some(RequiredParameters | NotRecognized)))

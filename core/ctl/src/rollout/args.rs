@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use wpk_api::settings::ByteSize;
 use wpk_wire::own::rollout::{AgentState, LONGEST_NAME};
 
+use crate::error::CtlError;
 use crate::options::duration;
 use crate::who::{self, OneAgent, Who};
 
@@ -100,6 +101,23 @@ pub(crate) struct StatusArgs {
     /// Of these only those in a state: `failed`, `unknown`, `waiting` ...
     #[arg(long, value_parser = state, requires = "agents")]
     pub(crate) state: Option<AgentState>,
+}
+
+impl StatusArgs {
+    /// Those with which a rollout is watched.
+    ///
+    /// # Errors
+    /// [`CtlError::Usage`] if this is no rollout's name.
+    pub(crate) fn watching(name: &str) -> Result<Self, CtlError> {
+        Ok(Self {
+            name: self::name(name).map_err(CtlError::Usage)?,
+            watch: true,
+            interval: Duration::from_secs(1),
+            failures: 10,
+            agents: false,
+            state: None,
+        })
+    }
 }
 
 #[derive(Debug, Args)]

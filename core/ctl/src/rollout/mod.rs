@@ -19,6 +19,14 @@ use crate::options::Global;
 use crate::output::{Ending, Output};
 use args::RolloutCommand;
 
+/// Watches a rollout until nothing is left to do.
+///
+/// # Errors
+/// As those of `rollout status --watch`.
+pub(crate) async fn watch(global: &Global, name: &str, out: &Output) -> Result<Ending, CtlError> {
+    status::run(global, args::StatusArgs::watching(name)?, out).await
+}
+
 /// Runs one of the commands.
 pub(crate) async fn run(
     global: &Global,

@@ -9,9 +9,10 @@ use wpk_wire::{CustomParams, LONGEST_CA, UpgradeParams};
 
 use crate::error::CtlError;
 use crate::manager::ask::{Ask, absolute};
-use crate::options::{LinuxPackage, duration, pause};
+use crate::options::{LinuxPackage, pause};
 use crate::output::Output;
 use crate::package::certificates::trusted;
+use crate::watch::args::PaceArgs;
 use crate::who::{self, Who};
 
 #[derive(Debug, Args)]
@@ -55,19 +56,12 @@ pub(crate) struct UpgradeArgs {
     /// looks for it (tasks.confirm_within), then print a table.
     #[arg(short, long)]
     pub(crate) watch: bool,
-    /// How long to watch; the tasks go on afterwards.
-    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
-    pub(crate) timeout: Duration,
     /// How long to wait for new versions to be seen once every task has ended, 0s for not at
     /// all. Absent: until the manager has decided.
     #[arg(long, value_name = "TIME", requires = "watch", value_parser = pause)]
     pub(crate) confirm_for: Option<Duration>,
-    /// How often to ask while watching.
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = duration)]
-    pub(crate) interval: Duration,
-    /// How long to try to reach a manager that went away while watching.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
-    pub(crate) reconnect_for: Duration,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
 }
 
 impl UpgradeArgs {

@@ -5,8 +5,6 @@ pub(crate) mod args;
 mod dry_run;
 mod send;
 
-use std::io::IsTerminal;
-
 use wpk_api::{AgentId, Version};
 
 use crate::error::CtlError;
@@ -15,10 +13,10 @@ use crate::manager::client::Client;
 use crate::manager::{fleet, socket};
 use crate::options::Global;
 use crate::output::{Ending, Output};
+use crate::watch;
 use crate::watch::board::Board;
 use crate::watch::report::{self, Asked, Closing};
 use crate::watch::view::View;
-use crate::watch::{self, Pace, WatchEnd};
 use args::UpgradeArgs;
 
 /// Upgrades. See [`UpgradeArgs`] for what is asked and when it ends well.
@@ -43,30 +41,17 @@ pub(crate) async fn run(
     };
     let mut board = Board::new(&[]);
     let work = ask_and_watch(&mut client, &args, &ask, &asked, &mut board, out);
-    let ended = tokio::select! {
-        ended = work => Some(ended?),
-        signal = tokio::signal::ctrl_c() => {
-            signal.map_err(CtlError::Runtime)?;
-            None
-        }
-    };
-    let closing = match ended {
-        Some(closing) => closing,
-        None => Closing::Interrupted,
-    };
+    let ended = watch::unless_interrupted(work).await?;
+    let closing = ended.unwrap_or(Closing::Interrupted);
     report::print(&board, &asked, closing, args.watch, out)
 }
 
 /// The agents that are named; for all of them every agent but the manager itself.
 async fn meant(client: &mut Client, args: &UpgradeArgs) -> Result<Vec<AgentId>, CtlError> {
-    if !args.all {
-        return args.who.find(client).await;
+    match args.all {
+        true => fleet::everyone(client).await,
+        false => args.who.find(client).await,
     }
-    let agents = fleet::list(client, None, false).await?.into_iter();
-    Ok(agents
-        .map(|agent| agent.id())
-        .filter(|id| *id != AgentId::MANAGER)
-        .collect())
 }
 
 async fn ask_and_watch(
@@ -84,34 +69,14 @@ async fn ask_and_watch(
         return Ok(Closing::Ended);
     }
     if args.watch {
-        board.came_from(watch::versions(client, &agents).await?);
+        watch::introduce(client, board).await?;
     }
     send::send(client, ask, &agents, board).await?;
-    report::print_answers(board, out)?;
+    report::print_answers(board, args.watch && View::draws(out), out)?;
     if !args.watch || board.live().is_empty() {
         return Ok(Closing::Ended);
     }
 
-    let bars = !out.json && !out.quiet && std::io::stderr().is_terminal();
-    let mut view = View::new(board, bars, *out);
-    let pace = Pace {
-        interval: args.interval,
-        timeout: args.timeout,
-        reconnect_for: args.reconnect_for,
-        confirm_for: args.confirm_for,
-    };
-    let ended = watch::watch(client, board, &mut view, &pace).await;
-    view.finish();
-    match ended {
-        Ok(WatchEnd::Ended) => {
-            watch::settle(client, board, asked, pace.interval).await;
-            Ok(Closing::Ended)
-        }
-        Ok(WatchEnd::TimedOut) => {
-            watch::settle(client, board, asked, pace.interval).await;
-            Ok(Closing::TimedOut(args.timeout))
-        }
-        // What is known is told before the error is.
-        Err(error) => Ok(Closing::Lost(error)),
-    }
+    let pace = args.pace.pace(args.confirm_for);
+    Ok(watch::to_the_end(client, board, asked, &pace, out).await)
 }

@@ -1,6 +1,10 @@
-//! How many agents ended in which way, and what that means for the exit status.
+//! How many agents are or ended in which way, and what that means for the exit status.
+
+use wpk_wire::own::TaskPhase;
 
 use super::board::Board;
+use super::entry::Entry;
+use super::paint::Paint;
 use crate::manager::state::State;
 use crate::output::Ending;
 
@@ -16,6 +20,21 @@ pub(super) struct Counts {
     pub(super) refused: usize,
     pub(super) confirming: usize,
     pub(super) under_way: usize,
+    /// Of those under way: what they are at.
+    installing: usize,
+    sending: usize,
+    waiting: usize,
+    queued: usize,
+}
+
+/// How many agents are in a state, for a picture.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub(super) count: usize,
+    pub(super) what: &'static str,
+    pub(super) paint: Paint,
+    /// In the bar.
+    pub(super) sign: char,
 }
 
 impl Counts {
@@ -31,10 +50,55 @@ impl Counts {
                 State::Unknown => &mut counts.unknown,
                 State::Refused => &mut counts.refused,
                 State::Confirming => &mut counts.confirming,
-                State::Queued | State::Updating => &mut counts.under_way,
+                State::Queued | State::Updating => counts.at(entry),
             } += 1;
         }
         counts
+    }
+
+    fn at(&mut self, entry: &Entry) -> &mut usize {
+        let known = match (entry.state, entry.phase) {
+            (State::Queued, _) => Some(&mut self.queued),
+            (_, Some(TaskPhase::Installing)) => Some(&mut self.installing),
+            (_, Some(TaskPhase::Sending)) => Some(&mut self.sending),
+            (_, Some(TaskPhase::Waiting)) => Some(&mut self.waiting),
+            _ => None,
+        };
+        if let Some(known) = known {
+            *known += 1;
+        }
+        &mut self.under_way
+    }
+
+    /// How many have not ended.
+    pub(super) const fn going_on(&self) -> usize {
+        self.under_way + self.confirming
+    }
+
+    /// For a picture: all that is, those that ended first.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let other = self.under_way - self.installing - self.sending - self.waiting - self.queued;
+        let part = |count, what, paint, sign| Part {
+            count,
+            what,
+            paint,
+            sign,
+        };
+        vec![
+            part(self.updated, "updated", Paint::Good, '='),
+            part(self.legacy, "delivered, cannot report", Paint::Doubt, '?'),
+            part(self.confirming, "to be confirmed", Paint::Work, '-'),
+            part(self.installing, "installing", Paint::Work, '>'),
+            part(self.sending, "sending", Paint::Work, '>'),
+            part(self.waiting, "waiting", Paint::Plain, '>'),
+            part(other, "updating", Paint::Work, '>'),
+            part(self.failed, "failed", Paint::Bad, '!'),
+            part(self.refused, "refused", Paint::Bad, '!'),
+            part(self.unconfirmed, "unconfirmed", Paint::Doubt, '?'),
+            part(self.timed_out, "timed out", Paint::Doubt, '?'),
+            part(self.unknown, "unknown", Paint::Doubt, '?'),
+            part(self.queued, "in queue", Paint::Plain, ' '),
+        ]
     }
 
     /// How watching ended for all of them together.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use wpk_api::{AgentId, Cause, Confirmation, TaskId};
-use wpk_wire::own::{Delivery, DeliveryStep};
+use wpk_wire::own::{Delivery, DeliveryStep, TaskNow, TaskPhase, TaskTimeline};
 use wpk_wire::{Code, Step};
 
 use crate::manager::state::State;
-use crate::manager::timelines::{Told, because, cause, doubt};
+use crate::manager::timelines::{because, cause, doubt};
 use crate::output::clean;
 
 /// How much of the file the agent has, 0 to 100; `None` until its size is known.
@@ -21,6 +22,7 @@ pub(crate) fn percent(delivery: &Delivery) -> Option<u64> {
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) agent: AgentId,
+    pub(crate) name: Option<String>,
     pub(crate) task: Option<TaskId>,
     pub(crate) state: State,
     /// Code of a refusal.
@@ -41,6 +43,14 @@ pub(crate) struct Entry {
     pub(crate) delivery: Option<Delivery>,
     /// A delivery was seen and is over.
     pub(crate) delivered: bool,
+    /// Where its task is while it is being updated, as far as the manager said.
+    pub(crate) phase: Option<TaskPhase>,
+    /// What it waits for, in the manager's words.
+    pub(crate) waits_for: Option<String>,
+    /// Since when it is being updated.
+    pub(crate) since: Option<Instant>,
+    /// When its end was seen.
+    pub(crate) ended: Option<Instant>,
     /// From the request to the end.
     pub(crate) took: Option<Duration>,
 }
@@ -49,6 +59,7 @@ impl Entry {
     pub(super) fn new(agent: AgentId) -> Self {
         Self {
             agent,
+            name: None,
             task: None,
             // What holds until the manager says otherwise.
             state: State::Refused,
@@ -61,6 +72,10 @@ impl Entry {
             reported: None,
             delivery: None,
             delivered: false,
+            phase: None,
+            waits_for: None,
+            since: None,
+            ended: None,
             took: None,
         }
     }
@@ -68,23 +83,48 @@ impl Entry {
     /// The state in words; percentages rounded down to multiples of `grain`.
     pub(crate) fn describe(&self, grain: u64) -> String {
         let word = self.state.word();
-        match (&self.delivery, self.why()) {
-            (Some(delivery), _) if self.state == State::Updating => {
+        let doing = match self.state {
+            State::Updating => self.step(grain),
+            _ => None,
+        };
+        match (doing, self.why()) {
+            (Some(doing), _) => format!("{word} ({doing})"),
+            (None, Some(why)) => format!("{word}: {why}"),
+            (None, None) => word.to_owned(),
+        }
+    }
+
+    /// What is being done, for a row of a picture.
+    pub(crate) fn doing(&self) -> String {
+        match (self.phase, self.delivery.as_ref().and_then(percent)) {
+            (Some(TaskPhase::Installing), _) => "installing, report awaited".to_owned(),
+            (Some(TaskPhase::Sending), Some(percent)) => format!("sending {percent}%"),
+            _ => self.step(1).unwrap_or_else(|| "updating".to_owned()),
+        }
+    }
+
+    fn step(&self, grain: u64) -> Option<String> {
+        match (self.phase, &self.delivery) {
+            (Some(TaskPhase::Installing), _) => Some("installing".to_owned()),
+            (Some(TaskPhase::Waiting), _) => Some(match self.waits_for.as_deref() {
+                Some("file") => "waits for its file".to_owned(),
+                Some("turn") => "waits for its turn".to_owned(),
+                Some(words) => format!("waits: {}", clean(words)),
+                None => "waits".to_owned(),
+            }),
+            (_, Some(delivery)) => {
                 let step = delivery.step;
                 let writes = step == DeliveryStep::Agent(Step::Write);
-                match percent(delivery).filter(|_| writes) {
+                Some(match percent(delivery).filter(|_| writes) {
                     Some(percent) => {
                         let percent = percent.checked_div(grain).unwrap_or(0) * grain;
-                        format!("{word} ({step} {percent}%)")
+                        format!("{step} {percent}%")
                     }
-                    None => format!("{word} ({step})"),
-                }
+                    None => step.to_string(),
+                })
             }
-            (None, _) if self.state == State::Updating && self.delivered => {
-                format!("{word} (waiting for the agent's report)")
-            }
-            (_, Some(why)) => format!("{word}: {why}"),
-            _ => word.to_owned(),
+            (_, None) if self.delivered => Some("waiting for the agent's report".to_owned()),
+            (_, None) => None,
         }
     }
 
@@ -121,9 +161,42 @@ impl Entry {
         self.task.is_some() && asks && !self.explained
     }
 
+    /// Where its task is now. That its installer was begun is never taken back.
+    pub(super) fn place(&mut self, now: &TaskNow) {
+        let installs = self.phase == Some(TaskPhase::Installing);
+        if self.state != State::Updating || self.task != Some(now.told.task_id) || installs {
+            return;
+        }
+        let known = [
+            TaskPhase::Waiting,
+            TaskPhase::Sending,
+            TaskPhase::Installing,
+        ];
+        self.phase = now.phase.filter(|phase| known.contains(phase));
+        self.waits_for.clone_from(&now.waits_for);
+        self.delivery = match (self.phase, now.step) {
+            (Some(TaskPhase::Installing), _) | (_, None) => None,
+            (_, Some(step)) => Some(Delivery {
+                agent: self.agent,
+                task_id: now.told.task_id,
+                step,
+                sent: now.sent,
+                total: now.total,
+                at_once: 0,
+            }),
+        };
+    }
+
+    /// Nobody writes to it any more.
+    pub(super) fn left(&mut self) {
+        if self.delivery.take().is_some() {
+            self.phase = None;
+            self.waits_for = None;
+        }
+    }
+
     /// What the timeline says about its end; `None`: nothing, now or later.
-    pub(super) fn explain(&mut self, told: Option<&Told>) {
-        let timeline = told.and_then(|told| told.timeline.as_ref());
+    pub(super) fn explain(&mut self, timeline: Option<&TaskTimeline>) {
         let timeline = timeline.filter(|timeline| Some(timeline.task_id) == self.task);
         self.explained = true;
         let Some(timeline) = timeline else {

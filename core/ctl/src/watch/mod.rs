@@ -1,81 +1,119 @@
 //! Watching tasks until they end: `board` holds what is known of each agent
-//! (`entry`), this file asks the manager again and again, `view` and `bars` show
-//! what changes, `report` tells the end and `counts` how many ended how.
+//! (`entry`), `feed` follows what changes of them, `poll` asks again and again where a
+//! manager does not tell, this file does so until the end, `view` shows it (`picture` on a
+//! `screen`, which `paint` makes into lines), `report` tells the end and `counts` how many
+//! ended how.
 //!
 //! A task that ended as Updated may still wait for the manager to see the new
 //! version: it is watched on until the manager has decided, which is within its
 //! `tasks.confirm_within`, or for [`Pace::confirm_for`].
 
-mod bars;
+pub(crate) mod args;
 pub(crate) mod board;
 mod counts;
 pub(crate) mod entry;
+mod feed;
+pub(crate) mod paint;
+mod picture;
+mod poll;
 pub(crate) mod report;
+pub(crate) mod screen;
 pub(crate) mod view;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wpk_api::AgentId;
-use wpk_wire::UpgradeCode;
-use wpk_wire::own::{AskProgress, Delivery};
+use wpk_wire::own::AskChanges;
 
 use crate::error::CtlError;
-use crate::manager::client::Client;
-use crate::manager::fleet;
+use crate::manager::client::{Client, passing};
+use crate::manager::fleet::{self, Agent};
 use crate::manager::results::{self, CHUNK};
-use crate::manager::timelines;
+use crate::output::Output;
+use args::Pace;
 use board::Board;
-use report::Asked;
+use feed::Feed;
+use poll::Poll;
+use report::{Asked, Closing};
 use view::View;
 
-/// The most agents whose delivery is asked for at a time; more could not be shown.
-const DELIVERIES: usize = 1_000;
 /// The longest pause between two attempts to reach a manager that went away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// What is to be confirmed is asked for every so many rounds: it takes minutes.
-const CONFIRM_EVERY: u32 = 4;
+/// Between two questions about what changed: more could not be shown.
+const LEAST_PAUSE: Duration = Duration::from_millis(200);
 /// How long to wait for agents to report the version they were upgraded to.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// How often and how long to ask.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
-    /// Between two rounds of questions.
-    pub(crate) interval: Duration,
-    /// For watching as a whole.
-    pub(crate) timeout: Duration,
-    /// For reaching a manager again that went away.
-    pub(crate) reconnect_for: Duration,
-    /// For what the manager sees of new versions once every task has ended; `None`:
-    /// until it has decided.
-    pub(crate) confirm_for: Option<Duration>,
-}
-
-/// How watching ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WatchEnd {
-    /// Every task has ended.
-    Ended,
-    /// Some go on.
-    TimedOut,
-}
-
-/// Asks until every task has ended or the time is over.
-///
-/// # Errors
-/// When the manager cannot be reached for [`Pace::reconnect_for`], or answers
-/// what cannot be read.
-pub(crate) async fn watch(
+/// Shows the board and watches until every task has ended, every new version was seen as far
+/// as the manager looks for it, or the time is over. What is known by then is in the board.
+pub(crate) async fn to_the_end(
     client: &mut Client,
     board: &mut Board,
-    view: &mut View,
+    asked: &Asked,
     pace: &Pace,
-) -> Result<WatchEnd, CtlError> {
-    match timeout(pace.timeout, until_ended(client, board, view, pace)).await {
-        Ok(ended) => ended.map(|()| WatchEnd::Ended),
-        Err(_) => Ok(WatchEnd::TimedOut),
+    out: &Output,
+) -> Closing {
+    let mut view = View::new(board, *out);
+    let ended = timeout(pace.timeout, until_ended(client, board, &mut view, pace)).await;
+    view.finish();
+    let closing = match ended {
+        Ok(Ok(())) => Closing::Ended,
+        Err(_) => Closing::TimedOut(pace.timeout),
+        // What is known is told before the error is.
+        Ok(Err(error)) => return Closing::Lost(error),
+    };
+    settle(client, board, asked, pace.interval).await;
+    closing
+}
+
+/// Does `work`, unless somebody ends it from outside: `None` then.
+///
+/// # Errors
+/// Those of `work`, and of signals that cannot be heard.
+pub(crate) async fn unless_interrupted<T>(
+    work: impl Future<Output = Result<T, CtlError>>,
+) -> Result<Option<T>, CtlError> {
+    let mut end = signal(SignalKind::terminate()).map_err(CtlError::Runtime)?;
+    tokio::select! {
+        done = work => done.map(Some),
+        signal = tokio::signal::ctrl_c() => {
+            signal.map_err(CtlError::Runtime)?;
+            Ok(None)
+        }
+        // Whoever is ended so leaves the terminal as it was as well.
+        _ = end.recv() => Ok(None),
+    }
+}
+
+/// How the manager is asked.
+enum Way {
+    Feed(Feed),
+    Poll(Poll),
+}
+
+impl Way {
+    /// Enters what is new into the board. After how long to ask again at the earliest.
+    async fn look(
+        &mut self,
+        client: &mut Client,
+        board: &mut Board,
+        view: &mut View,
+        (pace, wait): (&Pace, Duration),
+    ) -> Result<Duration, CtlError> {
+        if let Self::Feed(feed) = self {
+            match feed.look(client, board, view, wait).await? {
+                Some(true) => return Ok(Duration::ZERO),
+                Some(false) => return Ok(pace.interval.min(LEAST_PAUSE)),
+                None => *self = Self::Poll(Poll::default()),
+            }
+        }
+        if let Self::Poll(poll) = self {
+            poll.round(client, board).await?;
+        }
+        Ok(pace.interval)
     }
 }
 
@@ -85,22 +123,15 @@ async fn until_ended(
     view: &mut View,
     pace: &Pace,
 ) -> Result<(), CtlError> {
-    let mut ticker = interval(pace.interval);
-    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut knows = Knows {
-        deliveries: true,
-        timelines: true,
-    };
+    let mut way = Way::Feed(Feed::default());
     let mut outage: Option<(Instant, Duration)> = None;
     let mut ended: Option<Instant> = None;
-    let mut rounds: u32 = 0;
     view.show(board)?;
     loop {
-        ticker.tick().await;
-        let again = rounds.is_multiple_of(CONFIRM_EVERY);
-        rounds = rounds.wrapping_add(1);
-        match round(client, board, &mut knows, again).await {
-            Ok(()) => {
+        let began = Instant::now();
+        let wait = wait(board, pace, ended);
+        match way.look(client, board, view, (pace, wait)).await {
+            Ok(pause) => {
                 if outage.take().is_some() {
                     view.note("back", "the manager is back")?;
                 }
@@ -113,107 +144,82 @@ async fn until_ended(
                 {
                     return Ok(());
                 }
+                view.during(board, sleep_until(began + pause)).await?;
             }
             Err(error) if passing(&error) => {
                 if outage.is_none() {
                     view.note("lost", &format!("{error}; trying again"))?;
                 }
+                // Another daemon may answer next, and another feed.
+                way = Way::Feed(Feed::default());
                 let (since, pause) = outage.unwrap_or((Instant::now(), pace.interval));
                 let left = pace.reconnect_for.saturating_sub(since.elapsed());
                 if left.is_zero() {
                     return Err(error);
                 }
-                sleep(pause.min(left)).await;
+                view.during(board, sleep(pause.min(left))).await?;
                 outage = Some((since, (pause * 2).min(LONGEST_PAUSE)));
-                ticker.reset_immediately();
             }
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Whether trying again may help: a manager that restarts, or whose store is busy.
-pub(crate) fn passing(error: &CtlError) -> bool {
-    match error {
-        CtlError::Unreachable { .. } | CtlError::Lost { .. } | CtlError::Silent { .. } => true,
-        CtlError::Refused { code, .. } => matches!(
-            code.upgrade(),
-            Some(UpgradeCode::TaskManagerCommunication | UpgradeCode::TaskManagerFailure)
-        ),
-        _ => false,
+/// For how long to wait for a change: only for a moment where bytes are counted, which are
+/// no changes.
+fn wait(board: &Board, pace: &Pace, ended: Option<Instant>) -> Duration {
+    if board.is_delivered_to() {
+        return pace.interval;
+    }
+    let longest = Duration::from_millis(AskChanges::LONGEST_WAIT);
+    match (pace.confirm_for, ended) {
+        (Some(limit), Some(ended)) => limit.saturating_sub(ended.elapsed()).min(longest),
+        (Some(limit), None) => limit.min(longest),
+        (None, _) => longest,
     }
 }
 
-/// Which of our own commands the manager knows, as far as was seen.
-struct Knows {
-    deliveries: bool,
-    timelines: bool,
-}
-
-/// One round: the result of every task under way, why those ended that did, and
-/// how far the deliveries are. What is to be confirmed is asked for `again`, or
-/// left for another round.
-async fn round(
-    client: &mut Client,
-    board: &mut Board,
-    knows: &mut Knows,
-    again: bool,
-) -> Result<(), CtlError> {
-    for chunk in board.running().chunks(CHUNK) {
-        let items = results::of(client, chunk).await?;
-        items.into_iter().for_each(|item| board.result(item));
-    }
-    explain(client, board, knows, again).await?;
-    let updating = board.updating(DELIVERIES);
-    if !knows.deliveries || updating.is_empty() {
-        return Ok(());
-    }
-    let asked = AskProgress {
-        agents: updating.clone(),
-    };
-    match client.own(asked).await {
-        Ok(items) => {
-            let running: Vec<Delivery> = items.iter().filter_map(Delivery::from_item).collect();
-            board.deliveries(&updating, &running);
+/// The newest task of each of the agents, as one that is watched from now on. Agents without
+/// a task have none in the board.
+///
+/// # Errors
+/// Those of [`Client::ask`].
+pub(crate) async fn attach(client: &mut Client, agents: &[AgentId]) -> Result<Board, CtlError> {
+    let mut board = Board::new(agents);
+    let items = match feed::present(client, agents).await? {
+        Some((_, items)) => items,
+        None => {
+            let mut items = Vec::new();
+            for chunk in agents.chunks(CHUNK) {
+                items.extend(results::of(client, chunk).await?);
+            }
+            items
         }
-        // A manager without the command: the results alone must do.
-        Err(CtlError::Refused { .. }) => knows.deliveries = false,
-        Err(error) => return Err(error),
-    }
-    Ok(())
-}
-
-/// Asks why tasks ended as they did.
-async fn explain(
-    client: &mut Client,
-    board: &mut Board,
-    knows: &mut Knows,
-    again: bool,
-) -> Result<(), CtlError> {
-    let asked = board.unexplained(again);
-    if asked.is_empty() {
-        return Ok(());
-    }
-    let told = match knows.timelines {
-        true => timelines::of_agents(client, &asked, Some(0)).await?,
-        false => None,
     };
-    knows.timelines = told.is_some();
-    board.explain(&asked, told.as_ref());
-    Ok(())
+    board.attach(&items);
+    Ok(board)
 }
 
-/// The versions of agents; empty from a manager that cannot list agents.
+/// Enters who the agents are, and their versions before; nothing from a manager that cannot
+/// list agents.
 ///
 /// # Errors
 /// If the manager cannot be reached.
-pub(crate) async fn versions(
-    client: &mut Client,
-    agents: &[AgentId],
-) -> Result<HashMap<AgentId, String>, CtlError> {
-    match fleet::versions(client, agents.iter().copied()).await {
+pub(crate) async fn introduce(client: &mut Client, board: &mut Board) -> Result<(), CtlError> {
+    match fleet::find(client, board.agents()).await {
         Err(error @ CtlError::Unreachable { .. }) => Err(error),
-        other => Ok(other.unwrap_or_default()),
+        Err(_) => Ok(()),
+        Ok(agents) => {
+            let known = |of: fn(&Agent) -> Option<String>| -> HashMap<AgentId, String> {
+                let agents = agents.values();
+                agents
+                    .filter_map(|agent| Some((agent.id(), of(agent)?)))
+                    .collect()
+            };
+            board.are_called(known(Agent::name));
+            board.came_from(known(Agent::version));
+            Ok(())
+        }
     }
 }
 
@@ -221,7 +227,7 @@ pub(crate) async fn versions(
 /// may overtake its new version, so those that ended as Updated get a few
 /// seconds. Failures are no failures of the upgrade: the report marks what is
 /// not confirmed.
-pub(crate) async fn settle(client: &mut Client, board: &mut Board, asked: &Asked, pause: Duration) {
+async fn settle(client: &mut Client, board: &mut Board, asked: &Asked, pause: Duration) {
     let _ = timeout(SETTLE, async {
         loop {
             let Ok(versions) = fleet::versions(client, board.with_task()).await else {

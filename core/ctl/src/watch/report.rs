@@ -25,7 +25,7 @@ pub(crate) enum Asked {
     Version(String),
     /// What the manager chooses.
     Latest,
-    /// A file, whose version only its maker knows.
+    /// A file, whose version only its maker knows, or what somebody else asked for.
     File,
 }
 
@@ -161,11 +161,12 @@ pub(crate) fn unconfirmed(board: &Board, asked: &Asked) -> bool {
     updated.any(|entry| !target(entry, asked).1)
 }
 
-/// Prints what the manager answered: refusals by reason, then the tasks.
+/// Prints what the manager answered: refusals by reason, then the tasks, or (`brief`) how
+/// many there are.
 ///
 /// # Errors
 /// [`CtlError::Print`].
-pub(crate) fn print_answers(board: &Board, out: &Output) -> Result<(), CtlError> {
+pub(crate) fn print_answers(board: &Board, brief: bool, out: &Output) -> Result<(), CtlError> {
     let mut refused: BTreeMap<(Option<Code>, String), Vec<AgentId>> = BTreeMap::new();
     for entry in board.entries() {
         match entry.task {
@@ -188,12 +189,14 @@ pub(crate) fn print_answers(board: &Board, out: &Output) -> Result<(), CtlError>
     for ((_, why), agents) in refused {
         out.line(format!("  {}: {why}", ids::compact(agents)))?;
     }
-    for entry in board.entries() {
-        if let Some(task) = entry.task {
-            out.line(format!("agent {}: task {task}", entry.agent))?;
-        }
+    let tasks = board.entries().iter();
+    let tasks = tasks.filter_map(|entry| Some((entry.agent, entry.task?)));
+    match tasks.clone().count() {
+        count @ 2.. if brief => out.line(format!("{count} tasks were created")),
+        _ => tasks
+            .into_iter()
+            .try_for_each(|(agent, task)| out.line(format!("agent {agent}: task {task}"))),
     }
-    Ok(())
 }
 
 /// Prints the end and says with which exit status to leave.
@@ -270,6 +273,7 @@ pub(crate) fn print(
 mod tests {
     use super::*;
     use std::collections::HashMap;
+
     use wpk_wire::Item;
 
     fn row(status: &'static str, reported: Option<&str>, asked: &Asked) -> Row {

@@ -1,14 +1,17 @@
-//! How watching looks: bars on a terminal, otherwise a line for every change,
+//! How watching looks: a picture on a terminal, otherwise a line for every change,
 //! or an event for every change with `--json`.
 
 use std::collections::HashMap;
+use std::pin::pin;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use wpk_api::{AgentId, Confirmation};
 
-use super::bars::Bars;
 use super::board::Board;
 use super::entry::Entry;
+use super::picture;
+use super::screen::{Screen, Stream};
 use crate::error::CtlError;
 use crate::output::Output;
 
@@ -21,7 +24,12 @@ const GRAINS: (u64, u64) = (10, 100);
 #[derive(Debug)]
 pub(crate) enum View {
     /// On a terminal.
-    Bars(Bars),
+    Picture {
+        /// Where it is drawn; `None` once it is over.
+        screen: Option<Screen>,
+        /// What the connection has to tell.
+        note: Option<String>,
+    },
     /// Anywhere else.
     Lines {
         /// The last text of each agent.
@@ -34,9 +42,19 @@ pub(crate) enum View {
 }
 
 impl View {
-    pub(crate) fn new(board: &Board, bars: bool, out: Output) -> Self {
-        if bars {
-            return Self::Bars(Bars::new(board));
+    /// Whether watching is shown as a picture: on the terminal of standard error, so that
+    /// what is printed may go to a file.
+    pub(crate) fn draws(out: &Output) -> bool {
+        !out.json && !out.quiet && Stream::Err.can_draw()
+    }
+
+    pub(crate) fn new(board: &Board, out: Output) -> Self {
+        let screen = match Self::draws(&out) {
+            true => Screen::open(Stream::Err, out.colors(true)).ok(),
+            false => None,
+        };
+        if screen.is_some() {
+            return Self::Picture { screen, note: None };
         }
         let few = board.entries().len() <= FEW;
         Self::Lines {
@@ -52,7 +70,12 @@ impl View {
     /// [`CtlError::Print`].
     pub(crate) fn show(&mut self, board: &Board) -> Result<(), CtlError> {
         match self {
-            Self::Bars(bars) => bars.show(board),
+            Self::Picture { screen, note } => {
+                *note = None;
+                if screen.as_mut().is_some_and(Screen::changed) {
+                    self.draw(board)?;
+                }
+            }
             Self::Lines { shown, grain, out } => {
                 for entry in board.entries().iter().filter(|entry| entry.task.is_some()) {
                     let text = entry.describe(*grain);
@@ -68,13 +91,57 @@ impl View {
         Ok(())
     }
 
+    fn draw(&mut self, board: &Board) -> Result<(), CtlError> {
+        let Self::Picture {
+            screen: Some(screen),
+            note,
+        } = self
+        else {
+            return Ok(());
+        };
+        let drawn = screen.draw(|size| picture::draw(board, size, Instant::now(), note.as_deref()));
+        drawn.map_err(CtlError::Print)
+    }
+
+    /// Does something that takes a while, and goes on showing the board meanwhile.
+    ///
+    /// # Errors
+    /// [`CtlError::Print`].
+    pub(super) async fn during<T>(
+        &mut self,
+        board: &Board,
+        work: impl Future<Output = T>,
+    ) -> Result<T, CtlError> {
+        let mut work = pin!(work);
+        loop {
+            let due = async {
+                match self {
+                    Self::Picture {
+                        screen: Some(screen),
+                        ..
+                    } => screen.due().await,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = due => self.draw(board)?,
+            }
+        }
+    }
+
     /// Says something about the connection.
     ///
     /// # Errors
     /// [`CtlError::Print`].
     pub(crate) fn note(&mut self, event: &str, text: &str) -> Result<(), CtlError> {
         match self {
-            Self::Bars(bars) => bars.note(text),
+            Self::Picture { note, screen } => {
+                *note = Some(text.to_owned());
+                // It is drawn as soon as a picture is due.
+                screen.as_mut().map(Screen::changed);
+            }
             Self::Lines { out, .. } => {
                 out.event(&json!({"event": event, "message": text}))?;
                 if !out.json && !out.quiet {
@@ -87,8 +154,8 @@ impl View {
 
     /// Leaves the terminal as it was.
     pub(crate) fn finish(&mut self) {
-        if let Self::Bars(bars) = self {
-            bars.finish();
+        if let Self::Picture { screen, .. } = self {
+            *screen = None;
         }
     }
 }
@@ -100,6 +167,8 @@ fn event(entry: &Entry) -> Value {
         "agent": entry.agent,
         "task_id": entry.task,
         "status": entry.state.status(),
+        "phase": entry.phase,
+        "waits_for": entry.waits_for,
         "reason": entry.reason,
         "cause": entry.cause,
         "confirmation": entry.confirmation.as_ref().map(Confirmation::as_str),

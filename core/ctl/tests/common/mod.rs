@@ -2,6 +2,8 @@
 //! closure that sees the request. And the program itself, run as a process.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod terminal;
+
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};

@@ -1,114 +1,11 @@
 //! On a terminal: the picture of `status --watch`, and the question of `apply`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::process::Child;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::io::Write;
 
-use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
 use wpk_wire::own::rollout::*;
 
-use crate::common::*;
+use crate::common::terminal::*;
 use crate::stage::*;
-
-/// The longest that anything is waited for.
-const LONG: Duration = Duration::from_secs(30);
-
-/// The tool on a terminal of this size.
-struct Terminal {
-    child: Child,
-    keys: File,
-    said: Receiver<Vec<u8>>,
-    text: String,
-}
-
-impl Terminal {
-    fn start(manager: &Manager, columns: u16, lines: u16, arguments: &[&str]) -> Self {
-        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&controller).unwrap();
-        unlockpt(&controller).unwrap();
-        let size = Winsize {
-            ws_row: lines,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&controller, size).unwrap();
-        let name = ptsname(&controller, Vec::new()).unwrap();
-        let path = name.to_str().unwrap();
-        let terminal = || {
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(path)
-                .unwrap()
-        };
-        let socket = manager.socket.to_str().unwrap();
-        let child = program(&[&["--socket", socket][..], arguments].concat())
-            .env("TERM", "xterm")
-            .stdin(terminal())
-            .stdout(terminal())
-            .stderr(terminal())
-            .spawn()
-            .unwrap();
-        let keys = File::from(controller);
-        let mut screen = keys.try_clone().unwrap();
-        let (tell, said) = channel();
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            // A terminal that nobody has open any more cannot be read.
-            while let Ok(count @ 1..) = screen.read(&mut bytes) {
-                if tell.send(bytes[..count].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            child,
-            keys,
-            said,
-            text: String::new(),
-        }
-    }
-
-    /// Waits until this was said.
-    #[track_caller]
-    fn wait_for(&mut self, words: &str) {
-        while !self.text.contains(words) {
-            let said = self.said.recv_timeout(LONG);
-            let said = said.unwrap_or_else(|_| panic!("no {words:?} in {:?}", self.text));
-            self.text += &String::from_utf8_lossy(&said);
-        }
-    }
-
-    /// All that was said, and the exit status.
-    fn end(mut self) -> (String, Option<i32>) {
-        let status = self.child.wait().unwrap().code();
-        while let Ok(said) = self.said.recv_timeout(LONG) {
-            self.text += &String::from_utf8_lossy(&said);
-        }
-        (self.text, status)
-    }
-}
-
-const ENTER: &str = "\u{1b}[?1049h";
-const LEAVE: &str = "\u{1b}[?1049l";
-
-/// The pictures that were drawn, each as its lines.
-fn pictures(text: &str) -> Vec<Vec<String>> {
-    let (_, rest) = text.split_once(ENTER).unwrap();
-    let (drawn, _) = rest.split_once(LEAVE).unwrap();
-    let pictures = drawn.split("\u{1b}[H").skip(1);
-    let lines = |picture: &str| -> Vec<String> {
-        let picture = picture.split("\u{1b}[J").next().unwrap();
-        let lines = picture.split("\r\n");
-        lines.map(|line| line.replace("\u{1b}[K", "")).collect()
-    };
-    pictures.map(lines).collect()
-}
 
 #[test]
 fn a_picture_fits_and_what_stood_there_comes_back() {
@@ -118,10 +15,9 @@ fn a_picture_fits_and_what_stood_there_comes_back() {
     });
     let watch = ["rollout", "status", "prod", "--watch"];
     for (columns, lines) in [(40, 10), (80, 24), (200, 50)] {
-        let mut terminal = Terminal::start(&manager, columns, lines, &watch);
+        let mut terminal = Terminal::start(&manager.socket, columns, lines, &watch);
         terminal.wait_for("Ctrl-C leaves; the rollout goes on");
-        let pid = Pid::from_child(&terminal.child);
-        kill_process(pid, Signal::INT).unwrap();
+        terminal.interrupt();
         terminal.wait_for("No longer watched; the rollout goes on: prod");
         let (text, status) = terminal.end();
         assert_eq!(status, Some(130), "{text}");
@@ -152,7 +48,7 @@ fn a_rollout_that_is_over_ends_the_picture() {
         Some(vec![told.to_item()])
     });
     let watch = ["rollout", "status", "prod", "-w", "--interval", "200ms"];
-    let (text, status) = Terminal::start(&manager, 80, 24, &watch).end();
+    let (text, status) = Terminal::start(&manager.socket, 80, 24, &watch).end();
     assert_eq!(status, Some(0), "{text}");
     assert_eq!(pictures(&text).len(), 2, "{text:?}");
 }
@@ -174,7 +70,7 @@ fn nothing_is_applied_before_somebody_says_yes() {
         ("y\n", 0, "rollout prod: applied, running"),
     ] {
         assert!(manager.asked("rollout_apply").is_empty());
-        let mut terminal = Terminal::start(&manager, 80, 24, &apply);
+        let mut terminal = Terminal::start(&manager.socket, 80, 24, &apply);
         terminal.wait_for("[y/N] ");
         terminal.keys.write_all(answer.as_bytes()).unwrap();
         terminal.wait_for(words);
@@ -193,7 +89,7 @@ fn nobody_is_asked_about_what_could_not_start() {
         (command == "rollout_plan").then(|| vec![plan.to_item()])
     });
     let file = definition(&dir);
-    let terminal = Terminal::start(&manager, 80, 24, &["rollout", "apply", &file]);
+    let terminal = Terminal::start(&manager.socket, 80, 24, &["rollout", "apply", &file]);
     let (text, status) = terminal.end();
     assert_eq!(status, Some(1), "{text}");
     assert!(text.contains("cannot start: wave canary has 3"), "{text}");

@@ -6,5 +6,7 @@
 mod common;
 
 mod asked;
+mod feed;
+mod live;
 mod stage;
 mod watched;

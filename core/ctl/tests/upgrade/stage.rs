@@ -62,6 +62,8 @@ pub(crate) fn manager(
                 answer(items.collect())
             }
             "upgrade_timeline" => answer(agents(request).into_iter().map(created).collect()),
+            // A manager of before.
+            "upgrade_changes" => refusal(2, "Required parameters in json message where not found"),
             other => panic!("{other}"),
         }
     })

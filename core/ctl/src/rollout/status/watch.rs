@@ -2,22 +2,20 @@
 //! Ctrl-C. On a terminal the picture of `board`, on a screen of its own, so that what stood
 //! there before comes back; elsewhere a line for each change, or an object.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
-use console::Term;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use wpk_wire::own::rollout::{AskRollout, RolloutState, StatusOfRollout};
 
 use super::ask;
-use super::board::{Size, lay_out};
+use super::board::lay_out;
 use super::text::{failure, gate, title, warnings};
 use crate::error::CtlError;
-use crate::manager::client::Client;
+use crate::manager::client::{Client, passing};
 use crate::output::Output;
 use crate::rollout::words::counts;
-use crate::watch::passing;
+use crate::watch::screen::{Screen, Stream};
+use crate::watch::unless_interrupted;
 
 /// How long a manager that went away is waited for.
 const RECONNECT_FOR: Duration = Duration::from_secs(300);
@@ -45,19 +43,8 @@ pub(super) async fn until_over(
 ) -> Result<Watched, CtlError> {
     let mut view = View::new(*out);
     let mut status = None;
-    // Whoever ends it gets the usual screen back.
-    let mut end = signal(SignalKind::terminate()).map_err(CtlError::Runtime)?;
-    let interrupted = {
-        let watching = look(client, asked, pause, &mut view, &mut status);
-        tokio::select! {
-            ended = watching => {
-                ended?;
-                false
-            }
-            _ = tokio::signal::ctrl_c() => true,
-            _ = end.recv() => true,
-        }
-    };
+    let watching = look(client, asked, pause, &mut view, &mut status);
+    let interrupted = unless_interrupted(watching).await?.is_none();
     drop(view);
     Ok(Watched {
         status,
@@ -76,7 +63,7 @@ async fn look(
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut away: Option<Instant> = None;
     loop {
-        ticker.tick().await;
+        view.until_tick(&mut ticker).await?;
         match ask::status(client, asked).await {
             Ok(status) => {
                 if away.take().is_some() {
@@ -115,18 +102,22 @@ fn is_over(status: &StatusOfRollout) -> bool {
 /// Where it is shown.
 enum View {
     /// A terminal.
-    Screen(Screen),
+    Picture(Picture),
     /// Anything else.
     Lines(Lines),
 }
 
 impl View {
     fn new(out: Output) -> Self {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        let screen = std::io::stdout().is_terminal() && !dumb && !out.json && !out.quiet;
-        match screen {
-            true => Self::Screen(Screen::open()),
-            false => Self::Lines(Lines {
+        let draws = Stream::Out.can_draw() && !out.json && !out.quiet;
+        let screen = draws.then(|| Screen::open(Stream::Out, out.colors(true)).ok());
+        match screen.flatten() {
+            Some(screen) => Self::Picture(Picture {
+                screen,
+                note: None,
+                last: None,
+            }),
+            None => Self::Lines(Lines {
                 out,
                 told: Vec::new(),
                 counted: None,
@@ -137,9 +128,10 @@ impl View {
 
     fn show(&mut self, status: &StatusOfRollout) -> Result<(), CtlError> {
         match self {
-            Self::Screen(screen) => {
-                screen.note = None;
-                screen.draw(status)
+            Self::Picture(picture) => {
+                picture.note = None;
+                picture.last = Some(status.clone());
+                picture.draw()
             }
             Self::Lines(lines) => lines.show(status),
         }
@@ -148,10 +140,9 @@ impl View {
     /// Says something about the connection.
     fn note(&mut self, event: &str, text: &str) -> Result<(), CtlError> {
         match self {
-            Self::Screen(screen) => {
-                screen.note = Some(text.to_owned());
-                let last = screen.last.take();
-                last.map_or(Ok(()), |status| screen.draw(&status))
+            Self::Picture(picture) => {
+                picture.note = Some(text.to_owned());
+                picture.draw()
             }
             Self::Lines(lines) => {
                 let out = lines.out;
@@ -163,61 +154,38 @@ impl View {
             }
         }
     }
+
+    /// Shows it again at another size, until the time is over.
+    async fn until_tick(&mut self, ticker: &mut Interval) -> Result<(), CtlError> {
+        loop {
+            let Self::Picture(picture) = self else {
+                ticker.tick().await;
+                return Ok(());
+            };
+            tokio::select! {
+                biased;
+                _ = ticker.tick() => return Ok(()),
+                () = picture.screen.due() => picture.draw()?,
+            }
+        }
+    }
 }
 
-/// The other screen of a terminal; the usual one comes back when it is dropped.
-struct Screen {
-    term: Term,
+/// What is drawn on a terminal, and where.
+struct Picture {
+    screen: Screen,
     note: Option<String>,
     last: Option<StatusOfRollout>,
 }
 
-/// To the other screen, without a cursor and without lines that go on in the next one.
-const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
-/// Back.
-const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
-/// To the first column of the first line.
-const HOME: &str = "\x1b[H";
-/// What is left of a line, and of the screen, is wiped.
-const WIPE: &str = "\x1b[K";
-const WIPE_BELOW: &str = "\x1b[J";
-
-impl Screen {
-    fn open() -> Self {
-        let term = Term::buffered_stdout();
-        // A terminal that is gone cannot be told.
-        let _ = term.write_str(ENTER);
-        Self {
-            term,
-            note: None,
-            last: None,
-        }
-    }
-
-    /// One write for the whole picture, so that nobody sees a half of it.
-    fn draw(&mut self, status: &StatusOfRollout) -> Result<(), CtlError> {
-        let (height, width) = self.term.size_checked().unwrap_or((24, 80));
-        let size = Size {
-            width: width.into(),
-            height: height.into(),
+impl Picture {
+    fn draw(&mut self) -> Result<(), CtlError> {
+        let Some(status) = &self.last else {
+            return Ok(());
         };
-        let lines = lay_out(status, self.note.as_deref(), size);
-        let text = format!(
-            "{HOME}{}{WIPE}{WIPE_BELOW}",
-            lines.join(&format!("{WIPE}\n"))
-        );
-        self.last = Some(status.clone());
-        self.term
-            .write_str(&text)
-            .and_then(|()| self.term.flush())
-            .map_err(CtlError::Print)
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        let _ = self.term.write_str(LEAVE);
-        let _ = self.term.flush();
+        let note = self.note.as_deref();
+        let drawn = self.screen.draw(|size| lay_out(status, note, size));
+        drawn.map_err(CtlError::Print)
     }
 }
 

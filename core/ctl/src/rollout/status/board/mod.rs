@@ -8,13 +8,8 @@ use wpk_wire::own::rollout::{FailedAgent, GateWord, StatusOfRollout, StatusOfWav
 use super::text::{title, warnings};
 use crate::output::{clean, time};
 use crate::rollout::words::{counts, done, span};
-
-/// The size of a terminal, in columns and lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) width: usize,
-    pub(super) height: usize,
-}
+use crate::watch::paint::{self, Line, Paint, wrapped};
+use crate::watch::screen::Size;
 
 /// What stands at the bottom.
 const LEAVE: &str = "Ctrl-C leaves; the rollout goes on";
@@ -25,9 +20,11 @@ const LONGEST_BAR: usize = 50;
 
 /// The lines of the picture, at most `size.height`, none wider than `size.width`. `note`
 /// is what the connection has to tell.
-pub(super) fn lay_out(status: &StatusOfRollout, note: Option<&str>, size: Size) -> Vec<String> {
-    let mut head = vec![title(status)];
-    head.extend(warnings(status));
+pub(super) fn lay_out(status: &StatusOfRollout, note: Option<&str>, size: Size) -> Vec<Line> {
+    let plain = |text: String| Line::new(Paint::Plain, text);
+    let mut head = vec![Line::new(Paint::Strong, title(status))];
+    let doubts = warnings(status).into_iter();
+    head.extend(doubts.map(|text| Line::new(Paint::Doubt, text)));
     let mut tail = Vec::new();
     if let Some(next) = &status.next {
         let within = span(next.at.saturating_sub(status.now));
@@ -40,7 +37,11 @@ pub(super) fn lay_out(status: &StatusOfRollout, note: Option<&str>, size: Size) 
     // What is told of the whole comes first, then the waves, then single agents.
     let room = size.height.saturating_sub(tail.len()).max(1);
     head.truncate(room.saturating_sub(3).max(1));
-    let counted = wrapped(&format!("agents: {}", counts(&status.counts)), size.width);
+    let counted = format!("agents: {}", counts(&status.counts));
+    let counted = counted
+        .split(", ")
+        .map(|part| (Paint::Plain, part.to_owned()));
+    let counted = wrapped(counted, size.width);
     let most = (room / 4).max(1);
     head.extend(counted.into_iter().take(most));
     let room = room.saturating_sub(head.len());
@@ -49,32 +50,24 @@ pub(super) fn lay_out(status: &StatusOfRollout, note: Option<&str>, size: Size) 
     let waves = waves(status, size.width, room - least_failures);
     let room = room - waves.len();
     let failures = failures.into_iter().take(room);
+    let failures = failures.map(|text| Line::new(Paint::Bad, text));
+    let waves = waves.into_iter().map(wave_line);
 
+    let tail = tail.into_iter().map(plain);
     let lines = head.into_iter().chain(waves).chain(failures).chain(tail);
     lines
         .take(size.height.max(1))
-        .map(|line| truncate_str(&line, size.width, "…").into_owned())
+        .map(|line| line.fit(size.width))
         .collect()
 }
 
-/// A list, cut at its commas where it is wider than a line.
-fn wrapped(list: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for part in list.split_inclusive(", ") {
-        match lines.last_mut() {
-            Some(line)
-                if measure_text_width(line) + measure_text_width(part.trim_end()) <= width =>
-            {
-                line.push_str(part);
-            }
-            Some(_) => lines.push(format!("  {part}")),
-            None => lines.push(part.to_owned()),
-        }
-    }
-    for line in &mut lines {
-        line.truncate(line.trim_end().len());
-    }
-    lines
+/// A line of a wave: what stops it is seen.
+fn wave_line(text: String) -> Line {
+    let paint = match text.starts_with("  gate exceeded") {
+        true => Paint::Bad,
+        false => Paint::Plain,
+    };
+    Line::new(paint, text)
 }
 
 /// An agent that failed; the cause stands where a narrow line still has it.
@@ -174,8 +167,7 @@ fn draw(wave: &StatusOfWave, columns: Columns) -> Vec<String> {
 /// least one column, as long as there is room.
 fn bar(wave: &StatusOfWave, columns: usize) -> String {
     let of = &wave.counts;
-    let whole = wave.members.max(of.all()).max(1);
-    let all = u64::try_from(columns).unwrap_or(u64::MAX);
+    let whole = wave.members.max(of.all());
     let parts = [
         ('=', done(of)),
         ('-', of.soaking),
@@ -183,28 +175,7 @@ fn bar(wave: &StatusOfWave, columns: usize) -> String {
         ('!', of.failed),
         ('?', of.unknown),
     ];
-    let mut shares: Vec<(char, usize)> = parts
-        .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(sign, count)| {
-            let share = count.saturating_mul(all) / whole;
-            (sign, usize::try_from(share).unwrap_or(columns).max(1))
-        })
-        .collect();
-    // The few took columns that the many have to spare.
-    while shares.iter().map(|(_, share)| share).sum::<usize>() > columns {
-        let Some((_, largest)) = shares.iter_mut().max_by_key(|(_, share)| *share) else {
-            break;
-        };
-        *largest -= 1;
-    }
-    let mut bar = String::new();
-    for (sign, share) in shares {
-        bar.extend(std::iter::repeat_n(sign, share));
-    }
-    let left = columns.saturating_sub(bar.len());
-    bar.extend(std::iter::repeat_n(' ', left));
-    bar
+    paint::bar(&parts, whole, columns)
 }
 
 #[cfg(test)]

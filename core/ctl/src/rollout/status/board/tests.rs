@@ -73,9 +73,14 @@ fn status() -> StatusOfRollout {
     }
 }
 
+fn picture(status: &StatusOfRollout, note: Option<&str>, size: Size) -> Vec<String> {
+    let lines = lay_out(status, note, size).into_iter();
+    lines.map(|line| line.text(false)).collect()
+}
+
 #[track_caller]
 fn drawn(width: usize, height: usize, expected: &str) {
-    let lines = lay_out(&status(), None, Size { width, height });
+    let lines = picture(&status(), None, Size { width, height });
     assert_eq!(lines.join("\n"), expected.trim_matches('\n'));
 }
 
@@ -174,14 +179,14 @@ fn every_size_is_kept() {
     many.reason = Some("日本語".repeat(40).into());
     for height in 1..60 {
         for width in 1..120 {
-            let lines = lay_out(&many, Some("lost"), Size { width, height });
+            let lines = picture(&many, Some("lost"), Size { width, height });
             assert!(lines.len() <= height, "{width} x {height}: {lines:#?}");
             for line in lines {
                 assert!(measure_text_width(&line) <= width, "{width}: {line:?}");
             }
         }
     }
-    let lines = lay_out(
+    let lines = picture(
         &many,
         None,
         Size {
@@ -231,7 +236,7 @@ fn numbers_out_of_all_bounds_harm_nobody() {
     odd.now = i64::MIN;
     for width in [1, 20, 80] {
         let size = Size { width, height: 24 };
-        for line in lay_out(&odd, None, size) {
+        for line in picture(&odd, None, size) {
             assert!(measure_text_width(&line) <= width, "{line:?}");
         }
     }

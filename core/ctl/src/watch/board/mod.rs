@@ -1,11 +1,12 @@
 //! What is known of each agent's upgrade. Pure: answers of the manager go in,
 //! states come out.
 
-use std::collections::HashMap;
-use std::time::Instant;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use wpk_api::AgentId;
-use wpk_wire::own::{Delivery, Forecast};
+use tokio::time::Instant;
+use wpk_api::{AgentId, TaskId};
+use wpk_wire::own::{Delivery, Forecast, TaskNow, TaskPhase};
 use wpk_wire::{Code, Item, TaskCode};
 
 use super::entry::Entry;
@@ -19,6 +20,8 @@ pub(crate) struct Board {
     entries: Vec<Entry>,
     index: HashMap<AgentId, usize>,
     started: Instant,
+    /// Its tasks were there before.
+    attached: bool,
 }
 
 impl Board {
@@ -28,11 +31,23 @@ impl Board {
             entries: agents.iter().copied().map(Entry::new).collect(),
             index: agents.iter().copied().zip(0..).collect(),
             started: Instant::now(),
+            attached: false,
         }
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// For tests that need other times than now.
+    #[cfg(test)]
+    pub(crate) fn entries_mut(&mut self) -> &mut [Entry] {
+        &mut self.entries
+    }
+
+    /// Since when its tasks are under way.
+    pub(crate) const fn started(&self) -> Instant {
+        self.started
     }
 
     /// Their ids.
@@ -61,7 +76,8 @@ impl Board {
     pub(crate) fn explain(&mut self, asked: &[AgentId], told: Option<&HashMap<AgentId, Told>>) {
         for agent in asked {
             if let Some(entry) = self.get(*agent) {
-                entry.explain(told.and_then(|told| told.get(agent)));
+                let told = told.and_then(|told| told.get(agent));
+                entry.explain(told.and_then(|told| told.timeline.as_ref()));
             }
         }
     }
@@ -88,12 +104,46 @@ impl Board {
         self.entries.get_mut(index)
     }
 
-    /// The versions before.
+    /// Their names.
+    pub(crate) fn are_called(&mut self, mut names: HashMap<AgentId, String>) {
+        for entry in &mut self.entries {
+            entry.name = names.remove(&entry.agent);
+        }
+    }
+
+    /// The versions before: of a task that was there already only where its installer was
+    /// not begun.
     pub(crate) fn came_from(&mut self, mut versions: HashMap<AgentId, String>) {
         for entry in &mut self.entries {
-            entry.from = versions.remove(&entry.agent);
+            let before = match entry.state {
+                State::Queued => true,
+                State::Updating => entry.phase.is_some_and(|at| at != TaskPhase::Installing),
+                _ => !self.attached,
+            };
+            entry.from = versions.remove(&entry.agent).filter(|_| before);
         }
-        self.started = Instant::now();
+        if !self.attached {
+            self.started = Instant::now();
+        }
+    }
+
+    /// The newest tasks of the agents, which are watched from now on.
+    pub(crate) fn attach(&mut self, items: &[Item]) {
+        self.attached = true;
+        for item in items.iter().filter(|item| item.error.is_success()) {
+            self.answered(item.clone());
+            match TaskNow::from_item(item) {
+                Some(now) => self.now(item, &now),
+                None => self.result(item.clone()),
+            }
+        }
+    }
+
+    /// Leaves out whom the caller does not want.
+    pub(crate) fn keep(&mut self, which: impl Fn(&Entry) -> bool) {
+        self.entries.retain(which);
+        let agents = self.entries.iter().map(|entry| entry.agent);
+        self.index = agents.zip(0..).collect();
     }
 
     /// The versions now.
@@ -129,9 +179,69 @@ impl Board {
         }
     }
 
+    /// An item of `upgrade_changes`: a task as it is now, or how far its delivery is.
+    pub(crate) fn now(&mut self, item: &Item, now: &TaskNow) {
+        if item.status.is_some() {
+            self.result(item.clone());
+        }
+        let took = now
+            .seconds
+            .map(Duration::from_secs)
+            .filter(|_| self.attached);
+        let begun = took.and_then(|took| Instant::now().checked_sub(took));
+        let Some(entry) = self.get(now.told.agent) else {
+            return;
+        };
+        if entry.task != Some(now.told.task_id) {
+            return;
+        }
+        if item.status.is_some() && entry.unexplained() {
+            entry.explain(Some(&now.told));
+        }
+        entry.place(now);
+        if entry.state.ended() || entry.state == State::Confirming {
+            entry.took = took.or(entry.took);
+        } else if let Some(begun) = begun {
+            entry.since = entry.since.map(|since| since.min(begun));
+            self.started = self.started.min(begun);
+        }
+    }
+
+    /// Tasks that the manager deleted.
+    pub(crate) fn gone(&mut self, tasks: &HashSet<TaskId>) {
+        let is_gone = |entry: &Entry| entry.task.is_some_and(|task| tasks.contains(&task));
+        let gone = self
+            .entries
+            .iter()
+            .filter(|entry| !tasks.is_empty() && is_gone(entry));
+        let gone: Vec<AgentId> = gone.map(|entry| entry.agent).collect();
+        for agent in gone {
+            self.result(Item::task(TaskCode::NoTask, agent));
+        }
+    }
+
+    /// Of the agents that are updated only these are written to, or wait for it.
+    pub(crate) fn delivered_to(&mut self, told: &HashSet<AgentId>) {
+        for entry in &mut self.entries {
+            if entry.live() && !told.contains(&entry.agent) {
+                entry.left();
+            }
+        }
+    }
+
+    /// Whether some are written to, or may be.
+    pub(crate) fn is_delivered_to(&self) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|entry| {
+            let installs = entry.phase == Some(TaskPhase::Installing);
+            entry.live() && entry.state == State::Updating && !installs
+        })
+    }
+
     /// An item of `upgrade_result`.
     pub(crate) fn result(&mut self, item: Item) {
-        let took = self.started.elapsed();
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.started);
         let Some(entry) = item.agent_id().and_then(|agent| self.get(agent)) else {
             return;
         };
@@ -155,9 +265,12 @@ impl Board {
             entry.state = shown.unwrap_or(entry.state);
             entry.reason = item.error_msg.as_deref().map(clean);
         }
+        if entry.state == State::Updating {
+            entry.since.get_or_insert(now);
+        }
         if entry.state.ended() {
-            entry.delivery = None;
-            entry.took = Some(took);
+            (entry.delivery, entry.phase, entry.waits_for) = (None, None, None);
+            (entry.took, entry.ended) = (Some(took), Some(now));
         }
     }
 
@@ -183,117 +296,4 @@ impl Board {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::entry::percent;
-    use super::*;
-    use wpk_api::TaskId;
-    use wpk_wire::Step;
-
-    fn id(agent: i64) -> AgentId {
-        AgentId::new(agent).unwrap()
-    }
-
-    fn created(agent: i64, task: i64) -> Item {
-        Item::created(id(agent), TaskId(task))
-    }
-
-    fn item(agent: i64, task: i64, status: &'static str) -> Item {
-        Item {
-            status: Some(status.into()),
-            ..created(agent, task)
-        }
-    }
-
-    fn delivery(sent: u64, total: u64) -> Delivery {
-        Delivery {
-            agent: id(1),
-            task_id: TaskId(10),
-            step: Step::Write.into(),
-            sent,
-            total,
-            at_once: 0,
-        }
-    }
-
-    fn board() -> Board {
-        let mut board = Board::new(&[id(1), id(2)]);
-        board.answered(created(1, 10));
-        board.answered(created(2, 11));
-        board
-    }
-
-    fn state(board: &Board, agent: i64) -> String {
-        let entry = board
-            .entries()
-            .iter()
-            .find(|entry| entry.agent == id(agent));
-        entry.unwrap().describe(10)
-    }
-
-    #[test]
-    fn an_agent_without_an_answer_is_refused() {
-        let mut board = Board::new(&[id(1), id(2)]);
-        board.answered(created(1, 10));
-        board.answered(created(99, 11));
-        assert_eq!(state(&board, 1), "In queue");
-        assert_eq!(
-            state(&board, 2),
-            "Refused: the manager did not answer for this agent"
-        );
-        assert_eq!(board.live(), [id(1)]);
-    }
-
-    #[test]
-    fn only_the_own_task_counts() {
-        let mut board = board();
-        board.result(item(1, 9, "Updated"));
-        assert_eq!(state(&board, 1), "In queue", "an older task says nothing");
-        board.result(item(1, 12, "Updated"));
-        assert_eq!(
-            state(&board, 1),
-            "Unknown: task 12 followed before the end of this one was seen"
-        );
-        board.result(Item::task(TaskCode::Database, id(2)));
-        assert_eq!(state(&board, 2), "In queue", "the next round may succeed");
-        board.result(Item::task(TaskCode::NoTask, id(2)));
-        assert_eq!(
-            state(&board, 2),
-            "Unknown: the manager no longer knows the task"
-        );
-        assert!(board.live().is_empty());
-    }
-
-    #[test]
-    fn an_end_is_final() {
-        let mut board = board();
-        board.result(item(1, 10, "Updated"));
-        let took = board.entries()[0].took;
-        board.result(item(1, 10, "Error"));
-        assert_eq!(state(&board, 1), "Updated");
-        assert_eq!(board.entries()[0].took, took);
-    }
-
-    #[test]
-    fn deliveries_show_their_step_and_then_that_the_agent_is_awaited() {
-        let mut board = board();
-        board.result(item(1, 10, "Updating"));
-        let running = delivery(57, 100);
-        board.deliveries(&[id(1)], &[running]);
-        assert_eq!(state(&board, 1), "Updating (write 50%)");
-        assert_eq!(board.entries()[0].describe(1), "Updating (write 57%)");
-        board.deliveries(&[id(1)], &[]);
-        assert_eq!(
-            state(&board, 1),
-            "Updating (waiting for the agent's report)"
-        );
-    }
-
-    #[test]
-    fn percentages_stay_in_range() {
-        let percent = |sent, total| percent(&delivery(sent, total));
-        assert_eq!(percent(0, 0), None);
-        assert_eq!(percent(u64::MAX, u64::MAX), Some(100));
-        assert_eq!(percent(9, 3), Some(100));
-        assert_eq!(percent(1, 3), Some(33));
-    }
-}
+mod tests;
