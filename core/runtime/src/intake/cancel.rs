@@ -17,7 +17,7 @@ use wpk_wire::task::TaskTimes;
 use wpk_wire::{AskedId, Item, Refusal, Response, TaskCode};
 
 use super::result;
-use crate::rollout::name_of;
+use crate::rollout::{attempts_of, name_of};
 use crate::workshop::Workshop;
 
 /// How often a commit of which nobody knows the outcome is tried again.
@@ -87,15 +87,7 @@ async fn of_rollouts(
     tasks: &[&Task],
 ) -> StoreResult<HashMap<TaskId, Attempt>> {
     let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
-    match workshop.store().attempts_of(&ids).await {
-        Ok(found) => {
-            let found = found.into_iter().flatten();
-            Ok(found.map(|attempt| (attempt.task.id, attempt)).collect())
-        }
-        // A store that changes none has none that could be taken back.
-        Err(error) if error == StoreError::changes_no_attempts() => Ok(HashMap::new()),
-        Err(error) => Err(error),
-    }
+    attempts_of(workshop.store(), &ids).await
 }
 
 /// Cancels those that may still be, in one transaction.

@@ -29,4 +29,4 @@ pub(crate) use log::{Event, PLANNER, read as history};
 pub(crate) use look::{labels, view};
 pub(crate) use run::run;
 pub(crate) use state::Rollouts;
-pub(crate) use tasks::target_of;
+pub(crate) use tasks::{attempts_of, target_of};

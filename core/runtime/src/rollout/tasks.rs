@@ -253,13 +253,32 @@ const fn has_failed(attempt: &Attempt) -> bool {
     )
 }
 
+/// Which of these tasks were made for a rollout. A store that keeps no rollouts, or knows no
+/// attempts, has none of them.
+///
+/// # Errors
+/// As [`TaskStore::attempts_of`].
+pub(crate) async fn attempts_of(
+    store: &dyn TaskStore,
+    tasks: &[TaskId],
+) -> StoreResult<HashMap<TaskId, Kept>> {
+    let without = [
+        StoreError::keeps_no_documents(),
+        StoreError::changes_no_attempts(),
+    ];
+    match store.attempts_of(tasks).await {
+        Ok(found) => {
+            let found = found.into_iter().flatten();
+            Ok(found.map(|kept| (kept.task.id, kept)).collect())
+        }
+        Err(error) if without.contains(&error) => Ok(HashMap::new()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The version of the hop that a rollout made this task for; `None` where none did.
 pub(crate) async fn target_of(store: &dyn TaskStore, task: TaskId) -> StoreResult<Option<Version>> {
-    let found = match store.attempts_of(&[task]).await {
-        Err(error) if error == StoreError::keeps_no_documents() => return Ok(None),
-        found => found?,
-    };
-    let kept = found.into_iter().flatten().next();
+    let kept = attempts_of(store, &[task]).await?.remove(&task);
     let mark = kept.and_then(|kept| serde_json::from_str::<Mark>(&kept.mark).ok());
     Ok(mark.and_then(|mark| mark.target))
 }
