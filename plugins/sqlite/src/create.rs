@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use wpk_api::{AgentId, Created, Guard, NewTask, TaskId};
 
 use crate::fault::Fault;
-use crate::many::{self, ROWS};
+use crate::many::{self, ROWS, unless_live};
 use crate::read::{live, of_upgrades};
 use crate::rows::withdraw;
 use crate::statement::{ids, prepared};
@@ -20,12 +20,11 @@ pub(crate) const LIVE_OF: &str = concat!(
     " AND t.AGENT_ID = ?1 ORDER BY t.TASK_ID DESC LIMIT 1"
 );
 
-/// The primary key of `WPKD_LIVE` is the constraint; only a row whose task is
-/// no longer live gives way.
-const OCCUPY: &str = "INSERT INTO WPKD_LIVE (AGENT_ID, TASK_ID) VALUES (?1, ?2)
-    ON CONFLICT (AGENT_ID) DO UPDATE SET TASK_ID = excluded.TASK_ID WHERE NOT EXISTS (
-        SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_LIVE.TASK_ID
-            AND t.AGENT_ID = WPKD_LIVE.AGENT_ID AND t.STATUS IN ('Pending', 'In progress'))";
+/// The primary key of `WPKD_LIVE` is the constraint.
+const OCCUPY: &str = concat!(
+    "INSERT INTO WPKD_LIVE (AGENT_ID, TASK_ID) VALUES (?1, ?2) ",
+    unless_live!()
+);
 
 pub(crate) const WAITING_ELSEWHERE: &str = "SELECT t.TASK_ID FROM TASKS t \
     WHERE t.STATUS IN ('Pending', 'In progress') AND t.STATUS = 'Pending' \

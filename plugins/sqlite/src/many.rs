@@ -11,6 +11,16 @@ use crate::fault::Fault;
 use crate::read::{live, of_upgrades};
 use crate::statement::prepared;
 
+/// How a row of `WPKD_LIVE` is made: only one whose task is no longer live gives way.
+macro_rules! unless_live {
+    () => {
+        "ON CONFLICT (AGENT_ID) DO UPDATE SET TASK_ID = excluded.TASK_ID WHERE NOT EXISTS (\
+         SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_LIVE.TASK_ID \
+         AND t.AGENT_ID = WPKD_LIVE.AGENT_ID AND t.STATUS IN ('Pending', 'In progress'))"
+    };
+}
+pub(crate) use unless_live;
+
 /// Tasks that are made at a time.
 pub(crate) const ROWS: usize = 64;
 
@@ -53,12 +63,11 @@ static ORDERS: LazyLock<String> = LazyLock::new(|| {
 pub(crate) const CHANGES: &str = "INSERT INTO WPKD_CHANGES (TASK_ID, STATUS) \
     SELECT TASK_ID, 'Pending' FROM TASKS WHERE TASK_ID BETWEEN ?1 AND ?2 ORDER BY TASK_ID";
 
-/// Only a row whose task is no longer live gives way, as where one task is made.
-pub(crate) const OCCUPY: &str = "INSERT INTO WPKD_LIVE (AGENT_ID, TASK_ID) \
-    SELECT AGENT_ID, TASK_ID FROM TASKS WHERE TASK_ID BETWEEN ?1 AND ?2 \
-    ON CONFLICT (AGENT_ID) DO UPDATE SET TASK_ID = excluded.TASK_ID WHERE NOT EXISTS (\
-        SELECT 1 FROM TASKS t WHERE t.TASK_ID = WPKD_LIVE.TASK_ID \
-            AND t.AGENT_ID = WPKD_LIVE.AGENT_ID AND t.STATUS IN ('Pending', 'In progress'))";
+pub(crate) const OCCUPY: &str = concat!(
+    "INSERT INTO WPKD_LIVE (AGENT_ID, TASK_ID) \
+     SELECT AGENT_ID, TASK_ID FROM TASKS WHERE TASK_ID BETWEEN ?1 AND ?2 ",
+    unless_live!()
+);
 
 /// Whether they are [`ROWS`] tasks that differ in agent and order alone.
 pub(crate) fn are_alike(tasks: &[NewTask]) -> bool {

@@ -22,8 +22,9 @@
 //!   for one.
 //! - `WPKD_NEWEST`: the newest upgrade task of each agent.
 //! - `WPKD_METADATA`: the version of these tables, and of the newest document.
-//! - five indexes on `TASKS`. They and the tables are all that is added, no
-//!   triggers: whoever goes back to the built-in module may drop them or not.
+//! - five indexes on `TASKS`, and the trigger `WPKD_TASK_MADE`, which notes the newest task
+//!   of an agent whoever made it. They and the tables are all that is added: whoever goes
+//!   back to the built-in module may drop them or not.
 //!
 //! Layout 1 (the first release) had no timeline and no feed, and forgot the
 //! order of a task when it ended: what had ended then counts as a task without
