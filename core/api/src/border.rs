@@ -11,7 +11,7 @@ use crate::settings::Problem;
 use crate::{
     AgentChange, AgentId, AttemptWrite, Cancel, Change, Confirmation, Context, DocumentWrite,
     Endpoint, Guard, NewTask, Overdue, Peer, PluginKind, Revision, Task, TaskId, TimelineEntry,
-    Transition, UnixTime, Version,
+    Transition, UnixTime, Version, WantedRelease,
 };
 
 /// What a library says is inside it.
@@ -176,6 +176,8 @@ questions! {
     AttemptsAfter { key: String, after: TaskId, limit: usize }
     /// `keep_readers`.
     Readers { names: Vec<String> }
+    /// `versions`.
+    Wishes { wishes: Vec<WantedRelease> }
     /// `observe`.
     Changes { changes: Vec<Change> }
 }

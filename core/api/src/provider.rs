@@ -9,7 +9,7 @@ use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::repository::{BaseError, LayoutError, VersionsError};
-use crate::{Sha1, Version, Wanted};
+use crate::{Sha1, Version, Wanted, WantedRelease};
 
 /// A WPK on its way: pieces of any size in order, ended by `None` or an error.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, ProviderError>> + Send>>;
@@ -55,6 +55,22 @@ pub trait WpkProvider: Send + Sync {
     /// # Errors
     /// [`ProviderError`], here or as the stream's last item.
     async fn fetch(&self, offer: &Offer) -> Result<ByteStream, ProviderError>;
+
+    /// Which versions there are for any of these wishes, whatever their `target`; in any
+    /// order, each at least once. A proposal for whoever types a version, nothing that is
+    /// upgraded by: what could not be looked at in the time of somebody who waits may be
+    /// left out. `None`, the default: this provider cannot be asked for a list, or has no
+    /// versions, only files.
+    ///
+    /// # Errors
+    /// [`ProviderError`] where nothing could be found out at all.
+    async fn versions(
+        &self,
+        wishes: &[WantedRelease],
+    ) -> Result<Option<Vec<Version>>, ProviderError> {
+        let _ = wishes;
+        Ok(None)
+    }
 }
 
 /// One file that answers a wish.

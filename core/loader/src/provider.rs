@@ -8,14 +8,16 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tracing::warn;
 use wpk_abi::Operation;
-use wpk_api::border::Opened;
-use wpk_api::{ByteStream, Offer, ProviderError, Wanted, WpkProvider};
+use wpk_api::border::{Opened, Wishes};
+use wpk_api::{ByteStream, Offer, ProviderError, Version, Wanted, WantedRelease, WpkProvider};
 
 use crate::failure::CallError;
 use crate::instance::{self, Instance};
 
 /// Answers to `serves` that are remembered.
 const REMEMBERED: usize = 1024;
+/// The minor version since which providers are asked which versions there are.
+const VERSIONS: u16 = 6;
 
 struct Provider {
     instance: Instance,
@@ -117,5 +119,22 @@ impl WpkProvider for Provider {
         });
         // Whoever asks again after the end is told so again.
         Ok(Box::pin(pieces.fuse()))
+    }
+
+    async fn versions(
+        &self,
+        wishes: &[WantedRelease],
+    ) -> Result<Option<Vec<Version>>, ProviderError> {
+        if !self.instance.border().speaks(VERSIONS) {
+            return Ok(None);
+        }
+        let wishes = Wishes {
+            wishes: wishes.to_vec(),
+        };
+        let answer = self.instance.ask_for(Operation::Versions, &wishes);
+        match answer.await {
+            Err(error) if error.is_unsupported() => Ok(None),
+            answer => answer.map_err(|error| error.provider(ProviderError::NotReachable)),
+        }
     }
 }

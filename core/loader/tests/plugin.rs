@@ -13,8 +13,8 @@ use serde_json::json;
 use wpk_api::examine::{Check, Examine, Level};
 use wpk_api::settings::Problem;
 use wpk_api::{
-    BuildError, Demands, Factory, Offer, Platform, ProviderError, Resource, Target, Wanted,
-    WantedRelease, WpkProvider,
+    BuildError, Demands, Factory, Offer, Platform, ProviderError, Resource, Target, Version,
+    Wanted, WantedRelease, WpkProvider,
 };
 use wpk_loader::{LoadError, LoadOptions, LoadedPlugin, load};
 use wpk_testkit::library::Library;
@@ -139,6 +139,30 @@ async fn a_library_of_the_first_minor_version_is_not_asked_what_it_cannot_know()
     assert_eq!(demands, Demands::default());
     let checks = factory.examine(&settings, &home.context(), &asked).await;
     assert_eq!(checks, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_is_asked_which_versions_it_has_if_it_can_know_the_question() {
+    let Wanted::Release(wish) = wanted() else {
+        panic!("a release is wanted")
+    };
+    let (_plugin, provider) = loaded("asked", &[]);
+    let listed = provider.versions(std::slice::from_ref(&wish)).await;
+    let both = vec![Version::new(4, 9, 0), Version::new(4, 14, 1)];
+    assert_eq!(listed, Ok(Some(both)));
+    // Built before there was such a question, and built since without an answer to it.
+    for (mode, more) in [("asked", &["MINOR=5"][..]), ("good", &[])] {
+        let (plugin, provider) = loaded(mode, more);
+        let listed = provider.versions(std::slice::from_ref(&wish)).await;
+        assert_eq!(listed, Ok(None), "{mode}");
+        assert_eq!(plugin.quarantined(), None);
+    }
+    let (_plugin, provider) = loaded("garbage", &[]);
+    let listed = provider.versions(std::slice::from_ref(&wish)).await;
+    assert!(
+        matches!(&listed, Err(ProviderError::NotReachable(why)) if why.contains("versions")),
+        "{listed:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,7 @@ mod resolver;
 mod rollout;
 pub mod rules;
 mod single_flight;
+mod stock;
 mod trust;
 mod vitals;
 mod wishes;

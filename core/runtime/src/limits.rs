@@ -60,5 +60,6 @@ impl Control {
     /// are still fetched from where they were found.
     pub fn set_providers(&self, providers: Vec<Arc<dyn WpkProvider>>) {
         self.workshop.resolver.set_providers(providers);
+        self.workshop.stock.forget();
     }
 }

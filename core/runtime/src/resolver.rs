@@ -81,7 +81,8 @@ impl Resolver {
             .run((wanted, first), move || ask(providers, asked))
     }
 
-    fn providers(&self) -> Vec<Arc<dyn WpkProvider>> {
+    /// Those that are asked now, in order.
+    pub(crate) fn providers(&self) -> Vec<Arc<dyn WpkProvider>> {
         let providers = self.providers.read();
         providers.unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -22,6 +22,7 @@ use crate::metrics::{self, Count, Measured, Metrics};
 use crate::parts::{Components, NamedObserver, StartError};
 use crate::resolver::Resolver;
 use crate::rollout::Rollouts;
+use crate::stock::Stock;
 use crate::trust;
 use crate::wishes::Wishes;
 
@@ -51,6 +52,8 @@ pub(crate) struct Workshop {
     pub(crate) manager: ManagerVersion,
     pub(crate) clock: SharedClock,
     pub(crate) resolver: Resolver,
+    /// Which versions there are.
+    pub(crate) stock: Stock,
     pub(crate) cache: Cache,
     pub(crate) bandwidth: Bandwidth,
     pub(crate) metrics: Arc<Metrics>,
@@ -107,6 +110,7 @@ impl Workshop {
         let folder = settings.path(&settings.cache.dir);
         Ok(Self {
             resolver: Resolver::new(parts.providers.clone()),
+            stock: Stock::default(),
             cache: Cache::open(folder, &settings.cache, signers)?.counting(Counts {
                 found: metrics.cache_found.clone(),
                 fetched: metrics.cache_fetched.clone(),

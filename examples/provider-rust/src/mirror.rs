@@ -7,7 +7,10 @@ use futures_util::stream;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use wpk_plugin::api::repository::{Layout, Place};
-use wpk_plugin::api::{ByteStream, Offer, OfferSource, ProviderError, Target, Wanted, WpkProvider};
+use wpk_plugin::api::{
+    ByteStream, Offer, OfferSource, ProviderError, Target, Version, Wanted, WantedRelease,
+    WpkProvider,
+};
 use wpk_plugin::async_trait;
 
 use crate::sums::Sums;
@@ -102,6 +105,24 @@ impl WpkProvider for Mirror {
                 }
             },
         )))
+    }
+
+    // Optional: completions on the command line propose them.
+    async fn versions(
+        &self,
+        wishes: &[WantedRelease],
+    ) -> Result<Option<Vec<Version>>, ProviderError> {
+        let sums = Sums::read(&self.folder).await?;
+        let mut versions = Vec::new();
+        for wish in wishes.iter().filter(|wish| wish.repository.is_none()) {
+            for layout in Layout::of_platform(&wish.platform) {
+                // A platform that lacks what an old layout needs has no file there.
+                if let Ok(place) = layout.place(&wish.platform, wish.package_type) {
+                    versions.extend(sums.versions(&place));
+                }
+            }
+        }
+        Ok(Some(versions))
     }
 }
 

@@ -42,11 +42,15 @@ impl Sums {
         lines.find_map(|(sha1, name)| (name == file_name).then_some(sha1))
     }
 
-    /// The highest version of the files that would lie at a place.
+    /// The versions of the files that would lie at a place.
+    pub(crate) fn versions(&self, place: &Place) -> impl Iterator<Item = Version> {
+        let names = self.lines().map(|(_, name)| name);
+        names.filter_map(|name| place.version_of(name))
+    }
+
+    /// The highest of them.
     pub(crate) fn newest(&self, place: &Place) -> Option<Version> {
-        self.lines()
-            .filter_map(|(_, name)| place.version_of(name))
-            .max()
+        self.versions(place).max()
     }
 
     /// Digests and names. What is no line of `sha1sum` is passed over.

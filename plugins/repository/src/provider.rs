@@ -1,18 +1,16 @@
 //! From a wish to an offer: choose the place, ask for its list of versions,
-//! name the file (PROTOCOL.md, section 4).
+//! name the file (PROTOCOL.md, section 4). `serve` enters here, and `stock`.
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-use reqwest::{Client, Url};
-use wpk_api::repository::{Base, Layout, Login, Place, UNKNOWN_MANAGER, shown};
+use reqwest::Client;
+use wpk_api::repository::{Base, Layout, Login, Place, UNKNOWN_MANAGER};
 use wpk_api::{
-    BuildError, ByteStream, Context, Offer, OfferSource, ProviderError, Sha1, Target, Version,
-    Wanted, WantedRelease, WpkProvider,
+    BuildError, Context, Offer, OfferSource, ProviderError, Sha1, Version, WantedRelease,
 };
 
 use crate::client;
-use crate::download::{Download, Limits};
+use crate::download::Limits;
 use crate::hosts::{self, AllowedHost};
 use crate::list::{self, List, NoList, Patience};
 use crate::login::Logins;
@@ -21,55 +19,13 @@ use crate::settings::Settings;
 
 /// A repository, or the public ones.
 pub(crate) struct Repository {
-    client: Client,
-    logins: Logins,
+    pub(crate) client: Client,
+    pub(crate) logins: Logins,
     configured: Option<String>,
     allow_hosts: Option<Vec<AllowedHost>>,
     manager: Version,
     timeout: Duration,
-    limits: Limits,
-}
-
-#[async_trait]
-impl WpkProvider for Repository {
-    fn serves(&self, wanted: &Wanted) -> bool {
-        matches!(wanted, Wanted::Release(_))
-    }
-
-    async fn resolve(&self, wanted: &Wanted) -> Result<Offer, ProviderError> {
-        let Wanted::Release(release) = wanted else {
-            return Err(ProviderError::NoFile(
-                "a repository holds releases, not files of this machine".into(),
-            ));
-        };
-        match &release.target {
-            Target::Exactly(version) => self.exactly(release, *version).await,
-            Target::Latest => self.latest(release).await,
-            Target::Invalid(text) => Err(ProviderError::NotListed(format!(
-                "{:?} is no version: write vX.Y.Z, for example v4.14.0",
-                text.chars().take(64).collect::<String>()
-            ))),
-        }
-    }
-
-    async fn fetch(&self, offer: &Offer) -> Result<ByteStream, ProviderError> {
-        let OfferSource::Download(text) = &offer.source else {
-            return Err(ProviderError::NoFile(format!(
-                "{} is a file of this machine and is read in place",
-                offer.file_name
-            )));
-        };
-        let url = Url::parse(text)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .ok_or_else(|| {
-                ProviderError::NoFile(format!("{:?} is no URL of a file", shown(text)))
-            })?;
-        let login = self.logins.of_file(&url, text).await;
-        let login = login.map_err(ProviderError::NoFile)?;
-        let (client, limits) = (self.client.clone(), self.limits.clone());
-        Ok(Download::new(client, url, login, limits).into_stream())
-    }
+    pub(crate) limits: Limits,
 }
 
 /// A folder of a repository, and what it lists.
@@ -156,7 +112,7 @@ impl Repository {
         Self { limits, ..self }
     }
 
-    async fn exactly(
+    pub(crate) async fn exactly(
         &self,
         release: &WantedRelease,
         version: Version,
@@ -168,7 +124,7 @@ impl Repository {
         Ok(self.offered(&folder, version, sha1))
     }
 
-    /// The offer of a folder's file, which [`fetch`](WpkProvider::fetch) will find
+    /// The offer of a folder's file, which `fetch` will find
     /// with the same login.
     fn offered(&self, folder: &Folder, version: Version, sha1: Sha1) -> Offer {
         let offer = folder.offer(version, sha1);
@@ -179,7 +135,7 @@ impl Repository {
     }
 
     /// The first version of the newest layout that the repository has.
-    async fn latest(&self, release: &WantedRelease) -> Result<Offer, ProviderError> {
+    pub(crate) async fn latest(&self, release: &WantedRelease) -> Result<Offer, ProviderError> {
         let (layout, folder) = self.newest_folder(release).await?;
         let latest = folder.list.versions.latest();
         let (version, sha1) = latest
@@ -236,13 +192,29 @@ impl Repository {
         version: Version,
     ) -> Result<Folder, NoFolder> {
         let base = self.base(release, version)?;
+        self.folder_at(
+            base,
+            place,
+            release.repository.is_some(),
+            self.limits.attempts,
+        )
+        .await
+    }
+
+    /// The folder below a base that a request named if `requested`.
+    pub(crate) async fn folder_at(
+        &self,
+        base: Base,
+        place: Place,
+        requested: bool,
+        attempts: u32,
+    ) -> Result<Folder, NoFolder> {
         let url = base.join(&place.versions());
-        let requested = release.repository.is_some();
         let login = self.logins.at(&base, requested).await;
         let login = login.map_err(ProviderError::NotReachable)?;
         let patience = Patience {
             limit: self.timeout,
-            attempts: self.limits.attempts,
+            attempts,
             pause: self.limits.pause,
         };
         match list::fetch(&self.client, &url, login.as_ref(), patience).await {
@@ -259,7 +231,7 @@ impl Repository {
 
     /// A version that lies in a layout, as near to the manager's as can be: it
     /// decides which public repository is asked when none is configured.
-    fn typical_version(&self, layout: Layout) -> Version {
+    pub(crate) fn typical_version(&self, layout: Layout) -> Version {
         match layout.ends_before() {
             Some(end) if end <= self.manager => Version {
                 minor: end.minor.saturating_sub(1),
@@ -269,7 +241,11 @@ impl Repository {
         }
     }
 
-    fn base(&self, release: &WantedRelease, version: Version) -> Result<Base, ProviderError> {
+    pub(crate) fn base(
+        &self,
+        release: &WantedRelease,
+        version: Version,
+    ) -> Result<Base, ProviderError> {
         let requested = release.repository.as_deref();
         let base = Base::choose(
             requested,

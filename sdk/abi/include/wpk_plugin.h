@@ -76,7 +76,7 @@ extern "C" {
 #endif
 
 #define WPK_MAJOR 1
-#define WPK_MINOR 5
+#define WPK_MINOR 6
 
 /* Bits of wpk_header.features. The host sets those it offers, a plugin those it
  * cannot do without; a plugin that needs one the host lacks is not loaded. */
@@ -91,7 +91,7 @@ typedef struct wpk_header {
                         * below 2 is not told of "abandoned" tasks, one below 3 is not
                         * asked operations 103 to 111 and 120 to 125, one below 4 not 126
                         * and 127, one below 5 not 128, and is told of no move by
-                        * "operator" */
+                        * "operator", one below 6 not 51 */
     uint64_t features; /* WPK_FEATURE_... */
 } wpk_header;
 
@@ -226,6 +226,11 @@ enum {
     WPK_OP_RESOLVE = 49,
     /* Offer -> handle = a stream, and {}. wpkd pulls it with `next`. */
     WPK_OP_FETCH = 50,
+    /* Since minor version 6; a provider that does not know it says WPK_UNSUPPORTED.
+     * {"wishes": [the object behind "release" of a Wanted, ...]} -> ["v4.14.0", ...]: which
+     * versions there are for any of them, whatever its "target", in any order; or null: there
+     * is no list, only files. Somebody waits at a prompt: what takes long may be left out. */
+    WPK_OP_VERSIONS = 51,
 
     /* Transport: {"agent": id} [the command] -> {} [the agent's answer]. Requests
      * to different agents overlap. Do not retry. */

@@ -128,6 +128,8 @@ operations! {
     Resolve = 49, "resolve";
     /// Provider: begins to stream a file.
     Fetch = 50, "fetch";
+    /// Provider: which versions there are. Since minor version 6.
+    Versions = 51, "versions";
     /// Transport: a command to an agent, and its answer.
     Send = 64, "send";
     /// Transport: ends when an agent is connected.

@@ -35,6 +35,6 @@ pub use codes::Operation;
 /// so that a plugin may serve two majors at once.
 pub const MAJOR: u16 = 1;
 /// The minor version: grows when a field, operation or status is appended.
-pub const MINOR: u16 = 5;
+pub const MINOR: u16 = 6;
 /// The name of the one symbol a plugin exports.
 pub const ENTRY: &str = "wpk_plugin_entry_v1";

@@ -9,6 +9,7 @@ use wpk_api::border::{
     Agent, Agents, AwaitingAfter, BeginInstaller, CancelTasks, ChangeAgent, Changes, ChangesAfter,
     Claim, Confirm, Expire, ForeignTasks, Interrupted, Moves, Name, NewTasks, Note, Nothing,
     OneTask, Opened, Page, Purge, Reader, Section, SetPlace, Takes, Tasks, TasksAfter, TasksNow,
+    Wishes,
 };
 use wpk_api::{
     AgentDirectory, CaWish, Context, RequestSource, TaskObserver, TaskStore, TokenWish, Transport,
@@ -130,6 +131,10 @@ impl Core {
                 let open = Arc::new(tokio::sync::Mutex::new(Pulled::new(stream)));
                 lock(&self.streams).insert(handle, open);
                 Answer::handle(handle, Nothing {})
+            }
+            Operation::Versions => {
+                let Wishes { wishes } = question.read()?;
+                Answer::json(provider.versions(&wishes).await?)
             }
             other => Err(unknown(other.code())),
         }

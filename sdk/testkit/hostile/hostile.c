@@ -1,6 +1,6 @@
 /* A provider in C that breaks one rule of wpk_plugin.h, named by MODE at compile
  * time. With MODE "good" it breaks none, with MODE "asked" neither: it says what its
- * section demands and what it finds. MINOR is the version it was built for. It serves releases and offers a file of
+ * section demands, what it finds and which versions it has. MINOR is the version it was built for. It serves releases and offers a file of
  * SIZE bytes of 5 with the digest SHA1. With KIND "observer" it is an observer instead, which shows
  * nothing, and with KIND "store" a store that can only cancel. */
 #include <pthread.h>
@@ -163,6 +163,14 @@ static void call(const wpk_plugin *plugin, uint64_t instance, uint32_t operation
     case WPK_OP_FETCH:
         sent = 0;
         complete(token, WPK_OK, 7, "{}");
+        break;
+    case WPK_OP_VERSIONS:
+        if (mode("garbage")) {
+            complete(token, WPK_OK, 0, "[\"4.x\"]");
+            break;
+        }
+        if (!mode("asked")) goto unknown;
+        complete(token, WPK_OK, 0, "[\"v4.9.0\", \"v4.14.1\"]");
         break;
     case WPK_OP_DEMANDS:
         if (!mode("asked")) goto unknown;

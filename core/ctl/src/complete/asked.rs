@@ -9,7 +9,21 @@ use crate::options::Global;
 pub(super) enum Kind {
     Agents,
     Rollouts,
+    /// Agents, or a rollout.
+    Watched,
+    /// What the repositories have.
     Versions,
+    /// That, and what rollouts know.
+    Releases,
+    /// What is denied.
+    Denied,
+}
+
+impl Kind {
+    /// Whether several may be written with commas between them.
+    fn takes_commas(self) -> bool {
+        matches!(self, Self::Agents | Self::Watched)
+    }
 }
 
 /// A command line that is being typed.
@@ -59,7 +73,7 @@ impl Line {
             None => positional(command, place)?,
         };
         let kind = kind(command, asked)?;
-        let (before, word) = match last.rfind(',').filter(|_| kind == Kind::Agents) {
+        let (before, word) = match last.rfind(',').filter(|_| kind.takes_commas()) {
             Some(comma) => last.split_at(comma + 1),
             None => ("", last.as_str()),
         };
@@ -110,11 +124,18 @@ fn positional(command: &Command, place: usize) -> Option<&Arg> {
 
 fn kind(command: &Command, asked: &Arg) -> Option<Kind> {
     let value = asked.get_value_names().and_then(<[_]>::first)?.as_str();
-    let of_rollout = command
-        .get_bin_name()
-        .is_some_and(|name| name.contains(" rollout "));
+    let of = |command_of: &str| {
+        let name = command.get_bin_name().unwrap_or_default();
+        name.ends_with(command_of) || name.contains(&format!("{command_of} "))
+    };
     match (asked.get_id().as_str(), value) {
-        ("name", _) if of_rollout => Some(Kind::Rollouts),
+        ("name", _) if of(" rollout") => Some(Kind::Rollouts),
+        ("rollout", _) => Some(Kind::Rollouts),
+        ("what", _) if of(" watch") => Some(Kind::Watched),
+        ("version", _) if of(" release deny") => Some(Kind::Releases),
+        ("version", _) if of(" release allow") => Some(Kind::Denied),
+        // What is added to a repository is not in it yet.
+        ("version", _) if of(" repo") => None,
         ("version", _) if asked.get_action().takes_values() => Some(Kind::Versions),
         (_, "AGENT" | "AGENT|KEY=VALUE") => Some(Kind::Agents),
         _ => None,
@@ -149,7 +170,11 @@ mod tests {
             ("rollout status p", Kind::Rollouts),
             ("rollout skip prod w", Kind::Agents),
             ("rollout explain prod w", Kind::Agents),
-            ("release deny v", Kind::Versions),
+            ("release deny v", Kind::Releases),
+            ("release allow v", Kind::Denied),
+            ("watch w", Kind::Watched),
+            ("watch web01 w", Kind::Watched),
+            ("watch --rollout p", Kind::Rollouts),
         ] {
             assert_eq!(line(text).map(|line| line.kind), Some(kind), "{text}");
         }
@@ -164,6 +189,8 @@ mod tests {
             "rollout plan f",
             "guide t",
             "package inspect f",
+            "repo add --version v",
+            "watch --select ",
         ] {
             assert!(line(text).is_none(), "{text}");
         }
@@ -171,9 +198,11 @@ mod tests {
 
     #[test]
     fn only_what_is_behind_the_last_comma_is_completed() {
-        let line = line("--home /m upgrade --socket=/s 1,web01,we").unwrap();
-        assert_eq!((&*line.before, &*line.word), ("1,web01,", "we"));
-        assert_eq!(line.global.home.unwrap().to_str(), Some("/m"));
-        assert_eq!(line.global.socket.unwrap().to_str(), Some("/s"));
+        let asked = line("--home /m upgrade --socket=/s 1,web01,we").unwrap();
+        assert_eq!((&*asked.before, &*asked.word), ("1,web01,", "we"));
+        assert_eq!(asked.global.home.unwrap().to_str(), Some("/m"));
+        assert_eq!(asked.global.socket.unwrap().to_str(), Some("/s"));
+        let watched = line("watch 1,we").unwrap();
+        assert_eq!((&*watched.before, &*watched.word), ("1,", "we"));
     }
 }

@@ -6,25 +6,25 @@
 mod asked;
 mod scripts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use clap::Args;
 use tokio::time::timeout;
 use wpk_api::{AgentId, Version};
-use wpk_wire::own::ListAgents;
 use wpk_wire::own::rollout::{ListReleases, ListRollouts, ListedRelease, ListedRollout};
+use wpk_wire::own::{AskVersions, ListAgents, ListedVersion};
 
 use crate::error::CtlError;
 use crate::manager::client::Client;
-use crate::manager::{fleet, rollouts, socket};
+use crate::manager::{fleet, socket};
 use crate::output::{Ending, print};
 use asked::Kind;
 pub(crate) use asked::Line;
 pub(crate) use scripts::asking;
 
 /// How long whoever pressed the key waits at most.
-const WITHIN: Duration = Duration::from_secs(1);
+const WITHIN: Duration = Duration::from_millis(800);
 /// The most that is proposed.
 const MOST: usize = 500;
 
@@ -45,7 +45,10 @@ pub(crate) async fn run(line: Line) -> Result<Ending, CtlError> {
         let asking = ask(&mut client, &line, &mut found);
         let _ = timeout(WITHIN, asking).await;
     }
-    found.retain(|word| word.starts_with(line.word.as_str()) && is_plain(word));
+    let mut seen = HashSet::new();
+    found.retain(|word| {
+        word.starts_with(line.word.as_str()) && is_plain(word) && seen.insert(word.clone())
+    });
     found.truncate(MOST);
     for word in found {
         print(&format!("{}{word}\n", line.before))?;
@@ -62,23 +65,56 @@ fn is_plain(word: &str) -> bool {
 async fn ask(client: &mut Client, line: &Line, found: &mut Vec<String>) -> Result<(), CtlError> {
     match line.kind {
         Kind::Agents => agents(client, &line.word, found).await,
-        Kind::Rollouts => {
-            let items = rollouts::ask(client, ListRollouts::default()).await?;
-            let rollouts = items.iter().filter_map(ListedRollout::from_item);
-            found.extend(rollouts.map(|rollout| rollout.name.to_string()));
-            Ok(())
+        Kind::Rollouts => names(client, found).await,
+        Kind::Watched => {
+            // Few, and soon told: there may be very many agents.
+            let none = names(client, found).await;
+            agents(client, &line.word, found).await.and(none)
         }
-        Kind::Versions => {
-            let items = rollouts::ask(client, ListReleases {}).await?;
-            let releases = items.iter().filter_map(ListedRelease::from_item);
-            let versions = releases.filter_map(|release| Version::find(&release.version));
-            let mut versions: Vec<Version> = versions.collect();
-            // The newest first: who upgrades rarely means another.
-            versions.sort_unstable_by(|one, other| other.cmp(one));
-            found.extend(versions.iter().map(ToString::to_string));
-            Ok(())
+        Kind::Versions => match versions(client, found).await {
+            // One that has no such list.
+            Err(CtlError::Refused { .. }) => releases(client, found, |_| true).await,
+            told => told,
+        },
+        Kind::Releases => {
+            let none = releases(client, found, |_| true).await;
+            versions(client, found).await.and(none)
         }
+        Kind::Denied => releases(client, found, |release| release.denied).await,
     }
+}
+
+/// Those of rollouts, the last applied first.
+async fn names(client: &mut Client, found: &mut Vec<String>) -> Result<(), CtlError> {
+    let items = client.own(ListRollouts::default()).await?;
+    let rollouts = items.iter().filter_map(ListedRollout::from_item);
+    found.extend(rollouts.map(|rollout| rollout.name.to_string()));
+    Ok(())
+}
+
+/// What the repositories have, the newest first: who upgrades rarely means another.
+async fn versions(client: &mut Client, found: &mut Vec<String>) -> Result<(), CtlError> {
+    let items = client.own(AskVersions {}).await?;
+    let versions = items.iter().filter_map(ListedVersion::from_item);
+    found.extend(versions.map(|listed| listed.version.to_string()));
+    Ok(())
+}
+
+/// The releases that rollouts know, the newest first.
+async fn releases(
+    client: &mut Client,
+    found: &mut Vec<String>,
+    wanted: fn(&ListedRelease) -> bool,
+) -> Result<(), CtlError> {
+    let items = client.own(ListReleases {}).await?;
+    let releases = items.iter().filter_map(ListedRelease::from_item);
+    let releases = releases.filter(wanted);
+    let mut versions: Vec<Version> = releases
+        .filter_map(|release| Version::find(&release.version))
+        .collect();
+    versions.sort_unstable_by(|one, other| other.cmp(one));
+    found.extend(versions.iter().map(ToString::to_string));
+    Ok(())
 }
 
 /// Names, and the ids of agents whose name is no way to call them; while a number is typed,

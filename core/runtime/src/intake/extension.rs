@@ -9,7 +9,7 @@ use wpk_wire::own::{
 };
 use wpk_wire::{Item, OwnRequest, Refusal, Response};
 
-use super::{authority, cancel, changes, manage, rollouts, tasks, timeline, tokens};
+use super::{authority, cancel, changes, manage, rollouts, tasks, timeline, tokens, versions};
 use crate::workshop::Workshop;
 
 /// Answers one of our own commands.
@@ -32,6 +32,7 @@ pub(super) async fn answer(
         OwnRequest::UpgradeChanges(asked) => changes::answer(workshop, asked).await,
         OwnRequest::UpgradeTasks(asked) => tasks::answer(workshop, asked).await,
         OwnRequest::UpgradeCancel(asked) => cancel::answer(workshop, peer, asked).await,
+        OwnRequest::UpgradeVersions(_) => versions::answer(workshop).await,
         // Typed before the engine that answers them.
         OwnRequest::Rollout(asked) => rollouts::answer(workshop, peer, asked).await,
     }

@@ -19,6 +19,7 @@ mod tasks;
 mod timeline;
 mod tokens;
 mod upgrade;
+mod versions;
 
 use std::sync::Arc;
 

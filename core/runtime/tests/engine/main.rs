@@ -29,6 +29,7 @@ mod stand;
 mod steps;
 mod task_socket;
 mod timelines;
+mod versions;
 mod waiting;
 mod wishes;
 mod words;

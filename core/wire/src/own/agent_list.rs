@@ -113,6 +113,10 @@ pub struct ListedDetails {
     /// Its labels; `None` where the manager tells none of anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Labels>,
+    /// The site of rollouts that it is in; `None` where the manager keeps no sites, or cannot
+    /// tell in which the agent is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
     /// From which address it connected last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -140,6 +144,7 @@ impl From<AgentDetails> for ListedDetails {
     fn from(details: AgentDetails) -> Self {
         Self {
             labels: Some(details.labels),
+            site: None,
             address: details.address,
             last_seen: details.last_seen,
             last_result: None,

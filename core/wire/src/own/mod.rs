@@ -1,6 +1,6 @@
 //! Our own commands on the upgrade socket (section 15), which no 4.x manager knows: the list
 //! of agents, enrolment, the progress of deliveries, tasks, their timelines and changes, taking
-//! tasks back, rollouts, and what a dry run adds to the answer of `upgrade` and `upgrade_custom`.
+//! tasks back, the versions there are, rollouts, and what a dry run adds to the answer of `upgrade` and `upgrade_custom`.
 //!
 //! Both ends are here: the tool makes a request and reads the items of its
 //! answer, the daemon the other way round. Requests and answers have the shape
@@ -21,6 +21,7 @@ pub mod upgrade_changes;
 pub mod upgrade_progress;
 pub mod upgrade_tasks;
 pub mod upgrade_timeline;
+pub mod upgrade_versions;
 
 use serde_json::{Map, Value, json};
 
@@ -40,6 +41,7 @@ pub use upgrade_changes::{AskChanges, FeedPlace, TaskNow, TaskPhase};
 pub use upgrade_progress::{AskProgress, Delivery, DeliveryStep};
 pub use upgrade_tasks::{ListTasks, ListedTask, NextPage};
 pub use upgrade_timeline::{AskTimeline, TaskTimeline, TimelineLine};
+pub use upgrade_versions::{AskVersions, Incomplete, ListedVersion};
 
 /// A request of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub enum OwnRequest {
     UpgradeTasks(ListTasks),
     /// `upgrade_cancel`.
     UpgradeCancel(CancelTasks),
+    /// `upgrade_versions`.
+    UpgradeVersions(AskVersions),
     /// Those about rollouts, releases and holds.
     Rollout(RolloutRequest),
 }
@@ -91,6 +95,7 @@ impl OwnRequest {
             Self::UpgradeChanges(_) => UpgradeCommand::UpgradeChanges,
             Self::UpgradeTasks(_) => UpgradeCommand::UpgradeTasks,
             Self::UpgradeCancel(_) => UpgradeCommand::UpgradeCancel,
+            Self::UpgradeVersions(_) => UpgradeCommand::UpgradeVersions,
             Self::Rollout(asked) => asked.command(),
         }
     }
@@ -127,6 +132,7 @@ impl OwnRequest {
             UpgradeCommand::UpgradeChanges => |p| AskChanges::read(p).map(Self::UpgradeChanges),
             UpgradeCommand::UpgradeTasks => |p| ListTasks::read(p).map(Self::UpgradeTasks),
             UpgradeCommand::UpgradeCancel => |p| CancelTasks::read(p).map(Self::UpgradeCancel),
+            UpgradeCommand::UpgradeVersions => |_| Ok(Self::UpgradeVersions(AskVersions {})),
             UpgradeCommand::Upgrade
             | UpgradeCommand::UpgradeCustom
             | UpgradeCommand::UpgradeResult
@@ -158,6 +164,7 @@ impl OwnRequest {
             Self::UpgradeChanges(asked) => json!(asked),
             Self::UpgradeTasks(asked) => json!(asked),
             Self::UpgradeCancel(asked) => json!(asked),
+            Self::UpgradeVersions(asked) => json!(asked),
             Self::Rollout(asked) => asked.parameters(),
         };
         json!({
@@ -194,6 +201,7 @@ requests! {
     AskChanges => UpgradeChanges,
     ListTasks => UpgradeTasks,
     CancelTasks => UpgradeCancel,
+    AskVersions => UpgradeVersions,
 }
 
 macro_rules! about_rollouts {

@@ -46,6 +46,8 @@ words! {
         UpgradeTasks = "upgrade_tasks",
         /// Ours: tasks are taken back.
         UpgradeCancel = "upgrade_cancel",
+        /// Ours: which versions the repositories have.
+        UpgradeVersions = "upgrade_versions",
         /// Ours: what a definition of rollouts would do.
         RolloutPlan = "rollout_plan",
         /// Ours: a definition is applied as it was planned.

@@ -3,8 +3,8 @@
 use wpk_api::{AgentChange, CaStep, Labels, Revision, TaskId, TaskKind, TaskPlace};
 use wpk_wire::own::{AskCa, IssueToken, ListTokens, RevokeToken};
 use wpk_wire::own::{
-    AskChanges, AskProgress, AskTimeline, CancelTasks, ChangeAgent, EnrollAgent, ListAgents,
-    ListTasks, ShowAgent, VersionFilter,
+    AskChanges, AskProgress, AskTimeline, AskVersions, CancelTasks, ChangeAgent, EnrollAgent,
+    ListAgents, ListTasks, ShowAgent, VersionFilter,
 };
 use wpk_wire::task::TaskCommand;
 use wpk_wire::{OwnRequest, UpgradeCode, UpgradeCommand, UpgradeRequest};
@@ -22,7 +22,11 @@ fn requests_are_printed_as_before_and_read_back() {
         set: [site].into(),
         unset: vec!["rack".into()],
     };
-    let cases: [(OwnRequest, &str); 22] = [
+    let cases: [(OwnRequest, &str); 23] = [
+        (
+            AskVersions {}.into(),
+            r#"upgrade_versions","origin":{"module":"api"},"parameters":{}}"#,
+        ),
         (
             CancelTasks {
                 agents: vec![agent(3), agent(1)],
@@ -343,6 +347,7 @@ fn every_command_has_its_word() {
             "upgrade_changes",
             "upgrade_tasks",
             "upgrade_cancel",
+            "upgrade_versions",
             "rollout_plan",
             "rollout_apply",
             "rollout_list",

@@ -4,8 +4,8 @@ use wpk_api::{
     Cause, Confirmation, Revision, Target, TaskId, TimelineEntry, TimelineStep, Version,
 };
 use wpk_wire::own::{
-    AskProgress, Delivery, DeliveryStep, FeedPlace, Forecast, TaskNow, TaskPhase, TaskTimeline,
-    TimelineLine,
+    AskProgress, AskVersions, Delivery, DeliveryStep, FeedPlace, Forecast, Incomplete,
+    ListedVersion, TaskNow, TaskPhase, TaskTimeline, TimelineLine,
 };
 use wpk_wire::{Item, Step, UpgradeCode, UpgradeCommand};
 
@@ -47,6 +47,34 @@ fn deliveries() {
         (early.step, early.sent, early.total),
         (DeliveryStep::Other, 0, 0)
     );
+}
+
+#[test]
+fn versions_and_why_there_may_be_others() {
+    let command = UpgradeCommand::UpgradeVersions;
+    for parameters in ["{}", r#"{"later":1}"#] {
+        assert_eq!(read(command, parameters).unwrap(), AskVersions {}.into());
+    }
+    let version = ListedVersion {
+        version: Version::new(4, 14, 10),
+    };
+    let got = sent(
+        version.to_item(),
+        r#""error":0,"message":"Success","version":"v4.14.10""#,
+    );
+    assert_eq!(ListedVersion::from_item(&got), Some(version));
+    assert_eq!(Incomplete::from_item(&got), None);
+    let incomplete = Incomplete {
+        incomplete: vec!["the cable is cut".into()],
+    };
+    let got = sent(
+        incomplete.to_item(),
+        r#""error":0,"message":"Success","incomplete":["the cable is cut"]"#,
+    );
+    assert_eq!(Incomplete::from_item(&got), Some(incomplete));
+    assert_eq!(ListedVersion::from_item(&got), None);
+    let odd = item(r#""error":0,"message":"Success","version":"latest""#);
+    assert_eq!(ListedVersion::from_item(&odd), None);
 }
 
 #[test]

@@ -10,7 +10,8 @@ use futures_util::stream;
 use sha1::{Digest, Sha1 as Hasher};
 use tokio::sync::Notify;
 use wpk_api::{
-    ByteStream, Offer, OfferSource, ProviderError, Sha1, Target, Version, Wanted, WpkProvider,
+    ByteStream, Offer, OfferSource, ProviderError, Sha1, Target, Version, Wanted, WantedRelease,
+    WpkProvider,
 };
 
 /// Bytes of a file that come at once.
@@ -43,6 +44,7 @@ pub struct MemoryProvider {
     released: Notify,
     resolved: AtomicUsize,
     fetched: AtomicUsize,
+    listed: AtomicUsize,
 }
 
 impl Default for MemoryProvider {
@@ -53,6 +55,7 @@ impl Default for MemoryProvider {
             released: Notify::new(),
             resolved: AtomicUsize::new(0),
             fetched: AtomicUsize::new(0),
+            listed: AtomicUsize::new(0),
         }
     }
 }
@@ -82,6 +85,11 @@ impl MemoryProvider {
     /// How often a file was fetched.
     pub fn fetched(&self) -> usize {
         self.fetched.load(Ordering::SeqCst)
+    }
+
+    /// How often it was asked which versions there are.
+    pub fn listed(&self) -> usize {
+        self.listed.load(Ordering::SeqCst)
     }
 
     fn releases(&self) -> MutexGuard<'_, BTreeMap<Version, Bytes>> {
@@ -165,5 +173,19 @@ impl WpkProvider for MemoryProvider {
                 Ok(whole(content))
             }
         }
+    }
+
+    async fn versions(
+        &self,
+        wishes: &[WantedRelease],
+    ) -> Result<Option<Vec<Version>>, ProviderError> {
+        self.listed.fetch_add(1, Ordering::SeqCst);
+        match self.trouble() {
+            Trouble::Resolve(error) => return Err(error),
+            Trouble::Mute => self.released.notified().await,
+            _ => {}
+        }
+        let all = self.releases().keys().copied().collect();
+        Ok(Some(if wishes.is_empty() { Vec::new() } else { all }))
     }
 }

@@ -18,6 +18,7 @@ pub async fn run(publish: &impl AsyncFn(Bytes) -> Published) {
     what_is_not_there_is_an_error(provider, &published).await;
     what_is_for_another_is_not_served(provider, &published).await;
     a_wish_without_sense_is_an_error(provider, &published.wanted).await;
+    what_is_listed_is_what_there_is(provider, &published).await;
     delivers(provider, &published.wanted, &file).await;
     a_restart_changes_nothing(publish).await;
     a_file_that_vanished_is_an_error(publish).await;
@@ -130,6 +131,55 @@ async fn a_wish_without_sense_is_an_error(provider: &dyn WpkProvider, wanted: &W
                     "{path:?} names no file (code 16): {resolved:?}"
                 );
             }
+        }
+    }
+}
+
+/// A provider need not list versions; one that does lists what it offers.
+async fn what_is_listed_is_what_there_is(provider: &dyn WpkProvider, published: &Published) {
+    let nothing = ok(
+        "listing the versions of no wish",
+        within("versions", provider.versions(&[])).await,
+    );
+    assert!(
+        nothing.as_ref().is_none_or(Vec::is_empty),
+        "no wish, and versions for it: {nothing:?}"
+    );
+    let Wanted::Release(release) = &published.wanted else {
+        return;
+    };
+    // The target of a wish is not what is asked.
+    let wish = WantedRelease {
+        target: Target::Latest,
+        ..release.clone()
+    };
+    let listed = ok(
+        "listing versions",
+        within("versions", provider.versions(&[wish])).await,
+    );
+    assert_eq!(
+        listed.is_some(),
+        nothing.is_some(),
+        "a provider lists versions or it does not, whatever is wished for"
+    );
+    let Some(listed) = listed else { return };
+    if let Target::Exactly(version) = release.target {
+        assert!(
+            listed.contains(&version),
+            "{version} is published and not listed: {listed:?}"
+        );
+    }
+    for missing in &published.missing {
+        let Wanted::Release(missing) = missing else {
+            continue;
+        };
+        if let Target::Exactly(version) = missing.target
+            && missing.platform == release.platform
+        {
+            assert!(
+                !listed.contains(&version),
+                "{version} is missing and listed"
+            );
         }
     }
 }
