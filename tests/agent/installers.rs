@@ -290,7 +290,7 @@ fn has_groups() -> bool {
     let _ = fs::remove_dir(&probe);
     if !(made && can_kill) {
         let why = format!("no control group can be made here: {probe:?}");
-        wpk_testkit::postgres::say_skipped(&why);
+        wpk_testkit::skipped::say_skipped(&why);
     }
     made && can_kill
 }

@@ -48,7 +48,7 @@ impl ReadOnly {
         };
         if !mount(&["--bind", folder.to_str()?]) {
             let why = format!("only root can mount {}", folder.display());
-            wpk_testkit::postgres::say_skipped(&why);
+            wpk_testkit::skipped::say_skipped(&why);
             return None;
         }
         let read_only = Self(folder.to_owned());

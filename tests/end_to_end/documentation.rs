@@ -63,7 +63,7 @@ async fn send(socket: &Path, message: &str) -> Value {
                 "python3 is needed: {error}"
             );
             let why = format!("the Python client: python3 is not here ({error})");
-            wpk_testkit::postgres::say_skipped(&why);
+            wpk_testkit::skipped::say_skipped(&why);
             let answer = wpk_testkit::ask(socket, message).await.unwrap();
             return serde_json::from_slice(&answer).unwrap();
         }

@@ -47,7 +47,7 @@ impl Disk {
             Ok(output) if output.status.success() => Some(Self(at.to_owned())),
             _ => {
                 let why = format!("only root can mount a tmpfs at {}", at.display());
-                wpk_testkit::postgres::say_skipped(&why);
+                wpk_testkit::skipped::say_skipped(&why);
                 None
             }
         }

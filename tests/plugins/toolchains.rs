@@ -28,7 +28,7 @@ fn nightly() -> Option<Command> {
 #[tokio::test]
 async fn a_plugin_of_the_nightly_toolchain_upgrades_an_agent() {
     let Some(mut cargo) = nightly() else {
-        wpk_testkit::postgres::say_skipped("the nightly toolchain is not installed");
+        wpk_testkit::skipped::say_skipped("the nightly toolchain is not installed");
         return;
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -124,7 +124,7 @@ fn self_signed(folder: &std::path::Path, more: &[&str]) -> Option<(String, Strin
     match made {
         Ok(status) if status.success() => {}
         _ => {
-            wpk_testkit::postgres::say_skipped("there is no openssl");
+            wpk_testkit::skipped::say_skipped("there is no openssl");
             return None;
         }
     }

@@ -42,6 +42,7 @@ pub mod remoted;
 pub mod repository;
 mod server;
 pub mod settings_suite;
+pub mod skipped;
 pub mod source_suite;
 pub mod stands;
 pub mod store_suite;

@@ -33,8 +33,14 @@ _wpkctl() {
 }
 "#;
 
+/// Fish: what stands for itself is proposed by the last line, the value of an option by that
+/// of the option, which calls the same function (see [`asking`]).
 const FISH: &str = r#"
-complete -c wpkctl -n 'not string match -q -- "-*" (commandline -ct)' -a '(set -l words (commandline -opc); command $words[1] complete -- $words[2..-1] (commandline -ct) 2>/dev/null)'
+function __fish_wpkctl_ask
+    set -l words (commandline -opc)
+    $words[1] complete -- $words[2..-1] (commandline -ct) 2>/dev/null
+end
+complete -c wpkctl -n 'not string match -q -- "-*" (commandline -ct)' -a '(__fish_wpkctl_ask)'
 "#;
 
 /// The script of a shell that asks the manager first.
@@ -42,7 +48,14 @@ pub(crate) fn asking(shell: Shell, script: &str) -> String {
     let ours = match shell {
         Shell::Bash => BASH,
         Shell::Zsh => ZSH,
-        Shell::Fish => return format!("{script}{FISH}"),
+        Shell::Fish => {
+            let asks = |line: &str| match line.ends_with(" -r") {
+                true => format!("{line} -a '(__fish_wpkctl_ask)'\n"),
+                false => format!("{line}\n"),
+            };
+            let script: String = script.lines().map(asks).collect();
+            return format!("{script}{FISH}");
+        }
         _ => return script.to_owned(),
     };
     // Its own function gets out of the way; ours stands before the lines that call it.

@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -27,6 +27,13 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn start(socket: &Path, columns: u16, lines: u16, arguments: &[&str]) -> Self {
+        let socket = socket.to_str().unwrap();
+        let tool = program(&[&["--socket", socket][..], arguments].concat());
+        Self::of(tool, columns, lines)
+    }
+
+    /// Any program, likewise.
+    pub fn of(mut program: Command, columns: u16, lines: u16) -> Self {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&controller).unwrap();
         unlockpt(&controller).unwrap();
@@ -40,8 +47,7 @@ impl Terminal {
                 .open(path)
                 .unwrap()
         };
-        let socket = socket.to_str().unwrap();
-        let child = program(&[&["--socket", socket][..], arguments].concat())
+        let child = program
             .env("TERM", "xterm")
             .stdin(terminal())
             .stdout(terminal())

@@ -1,55 +1,14 @@
-//! Completions that the manager knows: the generated bash script, sourced and asked as a
-//! shell does, against a manager on a real socket.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
+//! The generated bash script, sourced and asked as a shell does.
 
 use std::path::Path;
 use std::process::Command;
 
-use common::*;
-use serde_json::json;
-
-/// Agents of which two share a name, and one has a name that is not to reach a shell.
-fn manager(dir: &Path) -> Manager {
-    let name = |id: i64, name: &str| {
-        let mut agent = listed(id, "v4.14.0");
-        agent["name"] = name.into();
-        agent
-    };
-    let fleet = vec![
-        name(0, "manager"),
-        name(1, "web01"),
-        name(2, "web02"),
-        name(3, "web02"),
-        name(4, "$(reboot)"),
-        name(5, "db-1"),
-    ];
-    Manager::start(&dir.join("s"), move |request| {
-        match request["command"].as_str().unwrap() {
-            "agent_list" => {
-                let after = request["parameters"]["after"].as_i64();
-                answer(if after.is_some() {
-                    vec![]
-                } else {
-                    fleet.clone()
-                })
-            }
-            "release_list" => answer(
-                ["v4.9.2", "v4.14.1"]
-                    .map(|version| json!({"error": 0, "message": "Success", "version": version}))
-                    .to_vec(),
-            ),
-            _ => refusal(3, "JSON parameter not recognized"),
-        }
-    })
-}
+use crate::common::*;
+use crate::stage::*;
 
 /// What bash proposes behind these words, the last of which is being typed.
 fn proposed(dir: &Path, words: &[&str]) -> Vec<String> {
-    let share = dir.join("share");
-    run(&["generate", "--out", share.to_str().unwrap()]).ended(0);
-    let script = share.join("bash-completion/completions/wpkctl");
+    let script = share(dir).join("bash-completion/completions/wpkctl");
     let ask = "source \"$1\"; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _wpkctl \"${COMP_WORDS[0]}\" \
                \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD-1]}\"; \
                printf '%s\\n' \"${COMPREPLY[@]}\"";
@@ -68,7 +27,7 @@ fn proposed(dir: &Path, words: &[&str]) -> Vec<String> {
 #[test]
 fn names_and_versions_come_from_the_manager() {
     let dir = tempfile::tempdir().unwrap();
-    let manager = manager(dir.path());
+    let manager = manager(dir.path(), true);
     let socket = manager.socket.to_str().unwrap();
     let after = |words: &[&str]| proposed(dir.path(), &[&["--socket", socket], words].concat());
     assert_eq!(after(&["upgrade", "we"]), ["web01", "web02"]);
@@ -78,10 +37,37 @@ fn names_and_versions_come_from_the_manager() {
         after(&["upgrade", ""]),
         ["web01", "web02", "003", "004", "db-1"]
     );
-    assert_eq!(after(&["upgrade", "-v", "v4"]), ["v4.14.1", "v4.9.2"]);
+    // What can be upgraded to lies in a repository.
+    assert_eq!(after(&["upgrade", "-v", "v4"]), ["v4.15.0", "v4.14.1"]);
+    assert_eq!(
+        after(&["release", "deny", "v4"]),
+        ["v4.14.1", "v4.9.2", "v4.15.0"]
+    );
+    assert_eq!(after(&["release", "allow", "v"]), ["v4.14.1"]);
     // What the manager does not know is completed as before.
     assert!(after(&["upg"]).contains(&"upgrade".to_owned()));
     assert!(after(&["upgrade", "--dry"]).contains(&"--dry-run".to_owned()));
+}
+
+#[test]
+fn a_manager_that_does_not_list_its_repository_names_the_releases_it_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = manager(dir.path(), false);
+    let words = ["--socket", manager.socket.to_str().unwrap()];
+    let after = |more: &[&str]| proposed(dir.path(), &[&words[..], more].concat());
+    assert_eq!(after(&["upgrade", "-v", "v4"]), ["v4.14.1", "v4.9.2"]);
+    assert_eq!(after(&["release", "deny", "v4"]), ["v4.14.1", "v4.9.2"]);
+}
+
+#[test]
+fn what_can_be_watched_are_agents_and_rollouts() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = manager(dir.path(), true);
+    let words = ["--socket", manager.socket.to_str().unwrap(), "watch"];
+    let after = |more: &[&str]| proposed(dir.path(), &[&words[..], more].concat());
+    assert_eq!(after(&["we"]), ["weekly", "web01", "web02"]);
+    assert_eq!(after(&["7,db"]), ["7,db-1"]);
+    assert_eq!(after(&["--rollout", "w"]), ["weekly"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use wpk_plugin_postgres::Settings;
-use wpk_testkit::postgres::leave_out;
+use wpk_testkit::skipped::leave_out;
 use wpk_testkit::{PostgresServer, store_suite};
 
 use crate::common::{open, settings};
