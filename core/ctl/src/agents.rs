@@ -69,7 +69,7 @@ pub(crate) async fn run(
     let mut client = Client::new(socket::path(global)?);
     let version = args.outdated.then_some(VersionFilter::Older);
     let filtered = args.offline || !args.label.is_empty() || !args.who.is_empty();
-    let labels = !args.label.is_empty() || args.who.asks_labels();
+    let labels = !args.label.is_empty() || args.who.asks_details();
     let details = out.json || args.wide || args.csv || labels || args.sort == Sort::Seen;
     let mut agents = fleet::list(&mut client, version, details).await?;
     args.who.retain(&mut agents)?;

@@ -6,13 +6,14 @@ use std::time::Duration;
 use clap::Args;
 use wpk_api::AgentId;
 use wpk_rollout::Selector;
+use wpk_wire::own::rollout::AskRollout;
 
 use crate::error::CtlError;
 use crate::ids;
 use crate::manager::client::Client;
 use crate::manager::{fleet, socket};
 use crate::options::{Global, pause};
-use crate::output::{Ending, Output};
+use crate::output::{Ending, Output, clean};
 use crate::rollout;
 use crate::watch;
 use crate::watch::args::PaceArgs;
@@ -23,12 +24,15 @@ use crate::who::{Named, Who};
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
     /// Agents, as every command takes them: ids, ranges, names, patterns; or, alone, the name of a
-    /// rollout that no agent has. Absent: every agent whose task is under way.
+    /// rollout. Absent: every agent whose task is under way.
     #[arg(value_name = "AGENTS|ROLLOUT")]
     what: Vec<String>,
     /// All agents that a selector means, as in rollouts.
     #[arg(long, value_name = "SELECTOR", conflicts_with = "what")]
     select: Option<Selector>,
+    /// A rollout, also where an agent has the same name.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["what", "select", "confirm_for"])]
+    rollout: Option<String>,
     /// How long to wait for new versions to be seen once every task has ended, 0s for not at
     /// all. Absent: until the manager has decided.
     #[arg(long, value_name = "TIME", value_parser = pause)]
@@ -44,11 +48,26 @@ pub(crate) async fn run(
     args: WatchArgs,
     out: &Output,
 ) -> Result<Ending, CtlError> {
+    if let Some(name) = &args.rollout {
+        return rollout::watch(global, name, out).await;
+    }
     let mut client = Client::new(socket::path(global)?);
     let agents = match (who(&args), &*args.what) {
         (Ok(who), []) if who.is_empty() => None,
         (Ok(who), what) => match (who.find(&mut client).await, what) {
-            (Err(CtlError::Nobody(_)), [name]) => return rollout::watch(global, name, out).await,
+            (Err(CtlError::Nobody(no_agent)), [name]) => {
+                return match rollout::watch(global, name, out).await {
+                    Err(CtlError::Refused { message, .. }) => Err(CtlError::Nobody(format!(
+                        "{}; and {no_agent}",
+                        clean(&message)
+                    ))),
+                    watched => watched,
+                };
+            }
+            (Ok(found), [name]) if !is_number(name) => {
+                is_no_rollout(&mut client, name, &found).await?;
+                Some(found)
+            }
             (found, _) => Some(found?),
         },
         (Err(_), [name]) => return rollout::watch(global, name, out).await,
@@ -64,6 +83,37 @@ pub(crate) async fn run(
     let told = report::print(&board, &Asked::File, closing, watched, out)?;
     // Nothing was ever asked of these, which the caller thought of otherwise.
     Ok(Ending::of([told, Ending::when(without.is_empty())]))
+}
+
+/// What looks like a number is an id and nothing else.
+fn is_number(word: &str) -> bool {
+    let numeric = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b',');
+    word.bytes().all(numeric)
+}
+
+/// Whether the name of these agents is theirs alone.
+///
+/// # Errors
+/// [`CtlError::Usage`] where a rollout has it too; those of the connection.
+async fn is_no_rollout(
+    client: &mut Client,
+    name: &str,
+    agents: &[AgentId],
+) -> Result<(), CtlError> {
+    let asked = AskRollout {
+        name: name.to_owned(),
+        failures: Some(0),
+    };
+    match client.own(asked).await {
+        Ok(_) => Err(CtlError::Usage(format!(
+            "{name:?} is the name of agent {} and of a rollout; write the agent's id, or \
+             --rollout {name}",
+            ids::compact(agents.iter().copied())
+        ))),
+        // There is none, or none of any name.
+        Err(CtlError::Refused { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The agents that are named.

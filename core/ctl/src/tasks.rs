@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use wpk_api::{AgentId, TaskKind};
+use wpk_api::TaskKind;
 use wpk_wire::Item;
 use wpk_wire::own::{ListTasks, ListedTask};
 
@@ -41,28 +41,24 @@ pub(crate) async fn run(
     let mut rows = table(&[
         "agent", "name", "task", "node", "since", "command", "state", "progress",
     ]);
-    let (mut count, mut more) = (0, false);
-    for agents in parts(&agents) {
-        let asked = ListTasks {
-            only: TaskKind::Live,
-            agents: agents.to_vec(),
-            node: args.node.clone(),
-            ..ListTasks::default()
+    let mut count = 0;
+    let asked = ListTasks {
+        only: TaskKind::Live,
+        node: args.node.clone(),
+        ..ListTasks::default()
+    };
+    let take = |item: Item| {
+        let Some(listed) = ListedTask::from_item(&item) else {
+            return Ok(());
         };
-        let left = args.limit.saturating_sub(count);
-        let take = |item: Item| {
-            let Some(listed) = ListedTask::from_item(&item) else {
-                return Ok(());
-            };
-            out.event(&object(&item, &listed))?;
-            if !out.json {
-                rows.add_row(cells(&item, &listed));
-            }
-            count += 1;
-            Ok(())
-        };
-        more |= history::each(&mut client, asked, left, take).await?;
-    }
+        out.event(&object(&item, &listed))?;
+        if !out.json {
+            rows.add_row(cells(&item, &listed));
+        }
+        count += 1;
+        Ok(())
+    };
+    let more = history::each(&mut client, &asked, &agents, args.limit, take).await?;
     if count == 0 {
         out.line("No task waits or runs.")?;
     } else {
@@ -74,14 +70,6 @@ pub(crate) async fn run(
         ));
     }
     Ok(Ending::Well)
-}
-
-/// As many agents as one request may name; one part without any where nobody is named.
-pub(crate) fn parts(agents: &[AgentId]) -> Vec<&[AgentId]> {
-    match agents.is_empty() {
-        true => vec![agents],
-        false => agents.chunks(ListTasks::MOST_AGENTS).collect(),
-    }
 }
 
 fn state(item: &Item) -> Option<State> {

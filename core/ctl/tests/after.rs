@@ -329,3 +329,60 @@ fn who_asks_for_too_little_or_too_much_is_told() {
         said.err
     );
 }
+
+/// Agent N's task is N, created in an order of its own, as a manager tells of a thousand agents.
+fn crowded(dir: &tempfile::TempDir) -> Manager {
+    Manager::start(&dir.path().join("s"), |request| {
+        let parameters = &request["parameters"];
+        let created = |agent: i64| agent * 7_919 % 2_500;
+        let before = match parameters["before"]["task"].as_i64() {
+            Some(task) => (parameters["before"]["created"].as_i64().unwrap(), task),
+            None => (i64::MAX, i64::MAX),
+        };
+        let mut tasks: Vec<(i64, i64)> = (agents(request).into_iter())
+            .map(|agent| (created(agent), agent))
+            .filter(|place| *place < before)
+            .collect();
+        tasks.sort_unstable_by(|one, other| other.cmp(one));
+        let page = parameters["limit"].as_u64().unwrap() as usize;
+        let next = tasks.get(page).and_then(|_| tasks.get(page - 1)).copied();
+        tasks.truncate(page);
+        let mut items: Vec<Value> = (tasks.into_iter())
+            .map(|(created, agent)| {
+                let mut item = task(agent, "Updating", None);
+                item["task_id"] = agent.into();
+                item["created"] = created.into();
+                item
+            })
+            .collect();
+        if let Some((created, task)) = next {
+            let place = json!({"created": created, "task": task});
+            items.push(json!({"error": 0, "message": "Success", "next": place}));
+        }
+        answer(items)
+    })
+}
+
+#[test]
+fn the_newest_of_all_comes_first_however_many_agents_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = crowded(&dir);
+    for command in [&["result", "--all"][..], &["tasks"]] {
+        let created = |more: &[&str]| -> Vec<i64> {
+            let said = ask(&manager, &[command, &["1-2500", "--json"], more].concat()).ended(0);
+            let objects = said.objects();
+            objects
+                .iter()
+                .map(|one| one["created"].as_i64().unwrap())
+                .collect()
+        };
+        let all: Vec<i64> = (0..2_500).rev().collect();
+        assert_eq!(created(&[]), all, "{command:?}");
+        assert_eq!(created(&["--limit", "7"]), all[..7], "{command:?}");
+    }
+    for asked in manager.asked("upgrade_tasks") {
+        assert!(agents(&asked).len() <= 1_000);
+        // The lists that are held at a time are no longer than one is.
+        assert!(asked["parameters"]["limit"].as_u64() <= Some(1_000 / 3));
+    }
+}

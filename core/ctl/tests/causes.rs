@@ -134,7 +134,7 @@ fn what_is_not_confirmed_is_counted_apart_and_ends_with_3() {
         "{}",
         run.out
     );
-    assert_eq!(run.row("003")[3], "Unconfirmed");
+    assert_eq!(run.row("003")[4], "Unconfirmed");
     assert!(run.out.contains("not seen, but v4.7.0"), "{}", run.out);
     watch(&manager, &["1", "4", "--version", "v4.7.0"]).ended(0);
     watch(&manager, &["1", "2", "3", "5"]).ended(1);
@@ -192,7 +192,7 @@ fn a_watch_waits_until_the_manager_has_decided() {
     let run = watch(&manager, &["1", "--version", "v4.14.0"]).ended(0);
     let waits = "agent 001: Confirming: the agent's new version is awaited\n";
     assert!(run.out.contains(waits), "{}", run.out);
-    assert_eq!(run.row("001")[1..4], ["-", "v4.14.0", "Updated"]);
+    assert_eq!(run.row("001")[1..5], ["-", "-", "v4.14.0", "Updated"]);
     let results = manager.asked("upgrade_result").len();
     assert_eq!(results, 1, "its result is known");
 }

@@ -34,6 +34,11 @@ fn fleet() -> Vec<Value> {
 
 /// A manager that lists them, with labels where `labels` says so.
 fn manager(dir: &tempfile::TempDir, labels: bool) -> Manager {
+    placing(dir, labels, false)
+}
+
+/// The same, with sites where `sites` says so.
+fn placing(dir: &tempfile::TempDir, labels: bool, sites: bool) -> Manager {
     Manager::start(&dir.path().join("s"), move |request| {
         let parameters = &request["parameters"];
         match request["command"].as_str().unwrap() {
@@ -46,6 +51,10 @@ fn manager(dir: &tempfile::TempDir, labels: bool) -> Manager {
                             Some(2) => json!({"site": "lyon"}),
                             _ => json!({}),
                         };
+                    }
+                    if parameters["details"] == true && sites && agent["agent"] != 0 {
+                        let lyon = ["db-1", "web01"].map(|name| agent["name"] == name);
+                        agent["site"] = ["default", "lyon"][usize::from(lyon != [false; 2])].into();
                     }
                     agent
                 });
@@ -153,13 +162,38 @@ fn names_that_mean_nobody_or_two_are_told() {
 }
 
 #[test]
+fn a_selector_asks_for_the_sites_of_rollouts() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = placing(&dir, false, true);
+    for (select, ids) in [
+        ("site = lyon", &[1, 2][..]),
+        ("site != lyon and group = prod", &[3]),
+        ("site in (default, lyon) and name = web01", &[1]),
+    ] {
+        let before = manager.asked("upgrade").len();
+        ask(&manager, &["upgrade", "--select", select]).ended(0);
+        assert_eq!(agents(&manager.asked("upgrade")[before]), ids, "{select}");
+        let list = ask(&manager, &["agents", "--json", "--select", select]).ended(0);
+        let objects = list.objects().into_iter();
+        let listed: Vec<i64> = objects.map(|one| one["agent"].as_i64().unwrap()).collect();
+        assert_eq!(listed, ids, "{select}");
+    }
+    let nobody = ask(&manager, &["upgrade", "--select", "site = riga"]).ended(1);
+    assert!(
+        nobody.err.contains("none of the 7 agents"),
+        "{}",
+        nobody.err
+    );
+}
+
+#[test]
 fn a_selector_asks_only_what_the_manager_tells() {
     for select in ["label.site = lyon", "not label.frozen = yes"] {
         let error = refused(&["--select", select], false, 2);
         assert!(error.contains("tells no labels of its agents"), "{error}");
     }
     let error = refused(&["--select", "site = riga"], true, 2);
-    assert!(error.contains("cannot ask for a site"), "{error}");
+    assert!(error.contains("does not tell in which site"), "{error}");
     let error = refused(&["--select", "group ~ prod"], true, 2);
     assert!(error.contains("column 7"), "{error}");
     for both in [

@@ -18,6 +18,7 @@ pub(super) fn lines(agent: &Agent) -> Vec<(&'static str, String)> {
         ("node", agent.node()),
         ("address", agent.address()),
         ("labels", Some(agent.labels_text())),
+        ("site", agent.site()),
         ("last seen", details.last_seen.map(time)),
         ("last result", last_result(agent)),
         ("enrolled", details.enrolled.map(time)),

@@ -87,6 +87,11 @@ impl Agent {
         labels.join(",")
     }
 
+    /// The site of rollouts it is in; `None` where the manager does not tell it.
+    pub(crate) fn site(&self) -> Option<String> {
+        shown(&self.0.details.site)
+    }
+
     /// From where it connected last.
     pub(crate) fn address(&self) -> Option<String> {
         shown(&self.0.details.address)

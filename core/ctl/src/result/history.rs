@@ -12,7 +12,6 @@ use crate::manager::client::Client;
 use crate::manager::history;
 use crate::output::{Ending, Output, clean, csv, print, render, table};
 use crate::since::Since;
-use crate::tasks::parts;
 
 /// The most tasks of a table; as objects and as CSV there may be more.
 const MOST_ROWS: usize = 10_000;
@@ -59,39 +58,35 @@ pub(super) async fn run(
         print(&csv(COLUMNS.iter().chain(&MORE).map(ToString::to_string)))?;
     }
     let mut rows = table(&COLUMNS);
-    let (mut count, mut more, mut ending) = (0, false, Ending::Well);
-    for agents in parts(agents) {
-        let asked = ListTasks {
-            only: match args.failed {
-                true => TaskKind::Troubled,
-                false => TaskKind::All,
-            },
-            since: args.since.map(|since| since.0),
-            agents: agents.to_vec(),
-            ..ListTasks::default()
-        };
-        let left = most.saturating_sub(count);
-        let take = |item: Item| {
-            let listed = ListedTask::from_item(&item);
-            let name = listed.as_ref().and_then(|listed| listed.name.as_ref());
-            let name = name.map_or(String::new(), |name| clean(name));
-            let found = Found::listed(item);
-            count += 1;
-            ending = ending.max(found.ending());
-            if args.csv {
-                return print(&csv(row(&found, &name).into_iter().chain(found.doubts())));
-            }
-            out.event(&object(&found, listed.as_ref()))?;
-            if in_table {
-                rows.add_row(row(&found, &name).map(|cell| match cell.is_empty() {
-                    true => "-".to_owned(),
-                    false => cell,
-                }));
-            }
-            Ok(())
-        };
-        more |= history::each(client, asked, left, take).await?;
-    }
+    let (mut count, mut ending) = (0, Ending::Well);
+    let asked = ListTasks {
+        only: match args.failed {
+            true => TaskKind::Troubled,
+            false => TaskKind::All,
+        },
+        since: args.since.map(|since| since.0),
+        ..ListTasks::default()
+    };
+    let take = |item: Item| {
+        let listed = ListedTask::from_item(&item);
+        let name = listed.as_ref().and_then(|listed| listed.name.as_ref());
+        let name = name.map_or(String::new(), |name| clean(name));
+        let found = Found::listed(item);
+        count += 1;
+        ending = ending.max(found.ending());
+        if args.csv {
+            return print(&csv(row(&found, &name).into_iter().chain(found.doubts())));
+        }
+        out.event(&object(&found, listed.as_ref()))?;
+        if in_table {
+            rows.add_row(row(&found, &name).map(|cell| match cell.is_empty() {
+                true => "-".to_owned(),
+                false => cell,
+            }));
+        }
+        Ok(())
+    };
+    let more = history::each(client, &asked, agents, most, take).await?;
     if in_table {
         match count {
             0 => out.line("There are no such tasks.")?,

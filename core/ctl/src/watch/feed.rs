@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use wpk_api::{AgentId, Revision};
+use wpk_api::{AgentId, Revision, TaskId};
 use wpk_wire::Item;
 use wpk_wire::own::{AskChanges, FeedPlace, TaskNow};
 
@@ -37,10 +37,12 @@ impl Feed {
     ) -> Result<Option<bool>, CtlError> {
         let mut agents = board.live();
         let Some(after) = self.after else {
-            let Some((place, items)) = present(client, &agents).await? else {
+            let mut round = Round::default();
+            let found = present(client, &agents, |items| round.enter(board, items)).await?;
+            let Some(place) = found else {
                 return Ok(None);
             };
-            enter(board, &items);
+            round.end(board);
             self.after = place;
             return Ok(Some(false));
         };
@@ -59,22 +61,26 @@ impl Feed {
         let Some((place, tasks)) = parted(&items) else {
             return Ok(None);
         };
-        enter(board, tasks);
+        let mut round = Round::default();
+        round.enter(board, tasks);
+        round.end(board);
         self.after = (!place.behind).then_some(place.revision);
         Ok(Some(place.more || place.behind))
     }
 }
 
-/// The newest task of each of the agents as it is now, and from where in the feed on changes
-/// are told; `None` from a manager that does not know the command.
+/// Hands on the newest task of each of the agents as it is now, an answer at a time: all of
+/// them together would be much more than what is kept of them. From where in the feed on
+/// changes are told; `None` from a manager that does not know the command.
 ///
 /// # Errors
 /// Those of [`Client::ask`].
 pub(super) async fn present(
     client: &mut Client,
     agents: &[AgentId],
-) -> Result<Option<(Option<Revision>, Vec<Item>)>, CtlError> {
-    let (mut from, mut all) = (None, Vec::with_capacity(agents.len()));
+    mut take: impl FnMut(&[Item]),
+) -> Result<Option<Option<Revision>>, CtlError> {
+    let mut from = None;
     for chunk in agents.chunks(AskChanges::MOST) {
         let mut left = chunk.to_vec();
         while !left.is_empty() {
@@ -82,11 +88,11 @@ pub(super) async fn present(
                 agents: left.clone(),
                 ..AskChanges::default()
             };
-            let mut items = match client.own(asked).await {
+            let items = match client.own(asked).await {
                 Err(error) if is_unknown(&error) => return Ok(None),
                 items => items?,
             };
-            let Some((place, _)) = parted(&items) else {
+            let Some((place, tasks)) = parted(&items) else {
                 return Ok(None);
             };
             from = from.or(Some(place.revision));
@@ -96,10 +102,10 @@ pub(super) async fn present(
             if left.len() == before {
                 break;
             }
-            all.extend(items.drain(1..));
+            take(tasks);
         }
     }
-    Ok(Some((from, all)))
+    Ok(Some(from))
 }
 
 /// The place that an answer begins with, and its tasks; `None` where it is no such answer.
@@ -108,19 +114,31 @@ fn parted(items: &[Item]) -> Option<(FeedPlace, &[Item])> {
     Some((FeedPlace::from_item(first)?, tasks))
 }
 
-/// Enters tasks as they are, those that are gone, and which deliveries are over.
-fn enter(board: &mut Board, items: &[Item]) {
-    let (mut gone, mut told) = (HashSet::new(), HashSet::new());
-    for item in items {
-        match (TaskNow::from_item(item), item.task_id) {
-            (Some(now), _) if item.error.is_success() => {
-                told.insert(now.told.agent);
-                board.now(item, &now);
+/// What is told at one time, in one answer or in several.
+#[derive(Default)]
+struct Round {
+    gone: HashSet<TaskId>,
+    told: HashSet<AgentId>,
+}
+
+impl Round {
+    /// Enters tasks as they are.
+    fn enter(&mut self, board: &mut Board, items: &[Item]) {
+        for item in items {
+            match (TaskNow::from_item(item), item.task_id) {
+                (Some(now), _) if item.error.is_success() => {
+                    self.told.insert(now.told.agent);
+                    board.now(item, &now);
+                }
+                (_, Some(task)) if item.agent.is_none() => drop(self.gone.insert(task)),
+                _ => board.result(item.clone()),
             }
-            (_, Some(task)) if item.agent.is_none() => drop(gone.insert(task)),
-            _ => board.result(item.clone()),
         }
     }
-    board.gone(&gone);
-    board.delivered_to(&told);
+
+    /// Enters those that are gone, and which deliveries are over.
+    fn end(self, board: &mut Board) {
+        board.gone(&self.gone);
+        board.delivered_to(&self.told);
+    }
 }

@@ -186,17 +186,12 @@ fn wait(board: &Board, pace: &Pace, ended: Option<Instant>) -> Duration {
 /// Those of [`Client::ask`].
 pub(crate) async fn attach(client: &mut Client, agents: &[AgentId]) -> Result<Board, CtlError> {
     let mut board = Board::new(agents);
-    let items = match feed::present(client, agents).await? {
-        Some((_, items)) => items,
-        None => {
-            let mut items = Vec::new();
-            for chunk in agents.chunks(CHUNK) {
-                items.extend(results::of(client, chunk).await?);
-            }
-            items
+    let told = feed::present(client, agents, |items| board.attach(items)).await?;
+    if told.is_none() {
+        for chunk in agents.chunks(CHUNK) {
+            board.attach(&results::of(client, chunk).await?);
         }
-    };
-    board.attach(&items);
+    }
     Ok(board)
 }
 

@@ -46,6 +46,7 @@ pub(crate) enum Closing {
 #[derive(Debug, PartialEq, Serialize)]
 struct Row {
     agent: AgentId,
+    name: Option<String>,
     task_id: Option<TaskId>,
     from: Option<String>,
     /// The version the agent has now as far as is known, else the one asked for.
@@ -86,6 +87,7 @@ impl Row {
         };
         Self {
             agent: entry.agent,
+            name: entry.name.clone(),
             task_id: entry.task,
             from: entry.from.clone(),
             to,
@@ -104,10 +106,11 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> [String; 6] {
+    fn cells(&self) -> [String; 7] {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         [
             self.agent.to_string(),
+            or_dash(&self.name),
             or_dash(&self.from),
             match &self.to {
                 Some(version) if !self.confirmed => format!("{version} (not confirmed)"),
@@ -240,7 +243,7 @@ pub(crate) fn print(
         "exit_status": ending.status(),
     }))?;
     if watched && !rows.is_empty() {
-        let mut table = table(&["agent", "from", "to", "status", "reason", "seconds"]);
+        let mut table = table(&["agent", "name", "from", "to", "status", "reason", "seconds"]);
         table.add_rows(rows.iter().map(Row::cells));
         out.line(format!("\n{}\n", render(&table)))?;
         out.line(counts.sentence())?;
@@ -298,7 +301,7 @@ mod tests {
     #[test]
     fn the_version_shown_is_true_or_marked() {
         let version = Asked::Version("v4.14.0".to_owned());
-        let to = |status, reported, asked: &Asked| row(status, reported, asked).cells()[2].clone();
+        let to = |status, reported, asked: &Asked| row(status, reported, asked).cells()[3].clone();
         assert_eq!(to("Updated", Some("v4.14.0"), &version), "v4.14.0");
         assert_eq!(
             to("Updated", Some("v4.7.0"), &version),

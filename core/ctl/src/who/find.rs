@@ -102,15 +102,15 @@ pub(super) fn matching(selector: &Selector, agents: &[Agent]) -> Vec<AgentId> {
 /// # Errors
 /// [`CtlError::Usage`].
 pub(super) fn can_be_asked(selector: &Selector, agents: &[Agent]) -> Result<(), CtlError> {
-    if selector.asks(&Field::Site) {
+    let tells = |tells: fn(&Agent) -> bool| agents.is_empty() || agents.iter().any(tells);
+    if selector.asks(&Field::Site) && !tells(|agent| agent.site().is_some()) {
         return Err(CtlError::Usage(
-            "--select cannot ask for a site: the manager does not tell in which site an agent \
-             is; ask for what the site's own selector asks for, such as group or label.NAME"
+            "--select asks for a site, and this manager does not tell in which site its agents \
+             are; ask for what the site's own selector asks for, such as group or label.NAME"
                 .to_owned(),
         ));
     }
-    let told = agents.is_empty() || agents.iter().any(|agent| agent.labels().is_some());
-    if selector.asks_labels() && !told {
+    if selector.asks_labels() && !tells(|agent| agent.labels().is_some()) {
         return Err(CtlError::Usage(
             "--select asks for a label, and this manager tells no labels of its agents; ask for \
              group, name, id or version, or write the ids"
@@ -123,10 +123,14 @@ pub(super) fn can_be_asked(selector: &Selector, agents: &[Agent]) -> Result<(), 
 /// An agent as selectors see it.
 fn member(agent: &Agent) -> Member {
     let none = Labels::new();
-    Member::of(
-        &AgentInfo::from(agent.listed()),
-        agent.labels().unwrap_or(&none),
-    )
+    let site = agent.listed().details.site.as_deref();
+    Member {
+        site: site.and_then(|site| site.parse().ok()),
+        ..Member::of(
+            &AgentInfo::from(agent.listed()),
+            agent.labels().unwrap_or(&none),
+        )
+    }
 }
 
 /// What is said of a name that no agent has, with those that it may have been meant for.

@@ -16,7 +16,7 @@ mod named;
 
 use clap::{ArgGroup, Args};
 use wpk_api::AgentId;
-use wpk_rollout::Selector;
+use wpk_rollout::{Field, Selector};
 
 use crate::error::CtlError;
 use crate::manager::client::Client;
@@ -34,7 +34,7 @@ pub(crate) struct Who {
     #[arg(value_name = "AGENT")]
     pub(crate) agents: Vec<Named>,
     /// All agents that a selector means, as in rollouts: 'group = prod and version < v4.14'. It
-    /// asks for id, name, group, version, platform, arch, node, status and label.NAME.
+    /// asks for id, name, group, version, platform, arch, site, node, status and label.NAME.
     #[arg(long, value_name = "SELECTOR")]
     pub(crate) select: Option<Selector>,
 }
@@ -72,7 +72,7 @@ impl Who {
     /// patterns and selectors that mean nobody; and those of the list.
     pub(crate) async fn find(&self, client: &mut Client) -> Result<Vec<AgentId>, CtlError> {
         if let Some(selector) = &self.select {
-            let agents = list(client, selector.asks_labels()).await?;
+            let agents = list(client, asks_details(selector)).await?;
             return find::selected(selector, &agents);
         }
         let words: Vec<&Word> = self.agents.iter().flat_map(|named| &named.0).collect();
@@ -106,10 +106,15 @@ impl Who {
         Ok(())
     }
 
-    /// Whether the list must tell labels.
-    pub(crate) fn asks_labels(&self) -> bool {
-        self.select.as_ref().is_some_and(Selector::asks_labels)
+    /// Whether the list must tell details.
+    pub(crate) fn asks_details(&self) -> bool {
+        self.select.as_ref().is_some_and(asks_details)
     }
+}
+
+/// Whether a selector asks for what only the details of the list tell.
+fn asks_details(selector: &Selector) -> bool {
+    selector.asks_labels() || selector.asks(&Field::Site)
 }
 
 impl OneAgent {

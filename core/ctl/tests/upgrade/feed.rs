@@ -153,8 +153,8 @@ fn watching_attaches_to_what_runs() {
     // Of all only what is under way; agent 3 has no task.
     let all = ask(&manager, &[]).ended(0);
     assert_eq!(
-        all.row("001")[1..4],
-        ["-", "v4.14.0", "Updated"],
+        all.row("001")[1..5],
+        ["host1", "-", "v4.14.0", "Updated"],
         "{}",
         all.out
     );

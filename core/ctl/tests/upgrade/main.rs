@@ -8,5 +8,6 @@ mod common;
 mod asked;
 mod feed;
 mod live;
+mod memory;
 mod stage;
 mod watched;

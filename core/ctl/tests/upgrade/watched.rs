@@ -34,12 +34,20 @@ fn watching_tells_the_truth_for_every_agent() {
         run.out
     );
     assert_eq!(run.row("agent ")[..3], ["agent", "001:", "task"]);
-    assert_eq!(run.row("001")[..4], ["001", "v4.7.0", "v4.14.0", "Updated"]);
+    // Names stand beside ids, as in other tables.
     assert_eq!(
-        run.row("002")[3..8],
+        run.row("001")[..5],
+        ["001", "host1", "v4.7.0", "v4.14.0", "Updated"]
+    );
+    assert_eq!(
+        run.row("002")[4..9],
         ["Error", "Send", "open", "file", "error"]
     );
-    assert!(run.out.contains("\n008    v4.7.0  -  "), "{}", run.out);
+    assert!(
+        run.out.contains("\n008    host8  v4.7.0  -  "),
+        "{}",
+        run.out
+    );
     assert!(
         run.out
             .ends_with("3 agents: 1 updated, 1 failed, 1 refused\n"),
@@ -69,7 +77,7 @@ fn both_dialects_end_well() {
             &manager,
             &[&QUICK[..], &["1", "--version", "v4.14.0"]].concat(),
         );
-        assert_eq!(run.ended(exit).row("001")[3], shown);
+        assert_eq!(run.ended(exit).row("001")[4], shown);
     }
     for (status, exit) in [
         ("Cancelled", 1),
@@ -152,7 +160,7 @@ fn a_manager_of_4x_closes_after_each_answer_and_knows_no_extensions() {
     )
     .ended(0);
     let row = run.row("001");
-    assert_eq!(row[1..6], ["-", "v4.14.0", "(not", "confirmed)", "Updated"]);
+    assert_eq!(row[2..7], ["-", "v4.14.0", "(not", "confirmed)", "Updated"]);
     assert_eq!(
         manager.asked("upgrade_progress").len(),
         1,
@@ -180,7 +188,7 @@ fn a_manager_that_stays_away_ends_the_watch_with_what_is_known() {
         "{}",
         run.err
     );
-    assert_eq!(run.row("001")[3..5], ["In", "queue"]);
+    assert_eq!(run.row("001")[4..6], ["In", "queue"]);
 }
 
 #[test]

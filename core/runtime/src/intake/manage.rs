@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use tracing::warn;
-use wpk_api::{AgentChange, AgentId, ConnectionStatus, DirectoryError, Peer, Platform};
+use wpk_api::{AgentChange, AgentId, AgentInfo, ConnectionStatus, DirectoryError, Peer, Platform};
+use wpk_rollout::Member;
 use wpk_wire::own::{ChangeAgent, ListedAgent, ListedDetails};
 use wpk_wire::task::show_status;
 use wpk_wire::{Item, Refusal, Response, UpgradeCode};
@@ -53,6 +54,7 @@ pub(super) async fn change(
 async fn found(workshop: &Workshop, agent: AgentId) -> Result<Option<ListedAgent>, Refusal> {
     let directory = &workshop.parts.directory;
     let info = directory.lookup(&[agent]).await.map_err(refused)?.pop();
+    let is_out = info.is_none();
     let listed = match info {
         Some(info) => Some(ListedAgent::from(info)),
         // It is in the directory no more, but may be known still.
@@ -72,6 +74,12 @@ async fn found(workshop: &Workshop, agent: AgentId) -> Result<Option<ListedAgent
     };
     let mut listed: Vec<_> = listed.into_iter().collect();
     add_details(workshop, &mut listed).await?;
+    if is_out {
+        // Rollouts do not see it any more.
+        listed
+            .iter_mut()
+            .for_each(|agent| agent.details.site = None);
+    }
     Ok(listed.pop())
 }
 
@@ -93,9 +101,18 @@ pub(super) async fn add_details(
         .map(|task| (task.agent, task))
         .collect();
     let kept = rollout::labels(workshop).await;
-    if let Err(error) = &kept {
-        warn!(%error, "the labels of agents cannot be read");
-    }
+    let sites = match &kept {
+        Ok(_) => rollout::sites(workshop).await.map(Some),
+        // In which it is may depend on them.
+        Err(error) => {
+            warn!(%error, "the labels of agents cannot be read");
+            Ok(None)
+        }
+    };
+    let sites = sites.unwrap_or_else(|error| {
+        warn!(%error, "the sites of agents cannot be read");
+        None
+    });
     for agent in agents {
         if let Some(known) = details.remove(&agent.agent) {
             agent.details = ListedDetails::from(known);
@@ -110,6 +127,14 @@ pub(super) async fn add_details(
             // Half of them would be taken for all.
             Err(_) => None,
         };
+        // The manager itself is in none.
+        let is_agent = agent.agent != AgentId::MANAGER;
+        agent.details.site = sites.as_deref().filter(|_| is_agent).and_then(|sites| {
+            let labels = agent.details.labels.as_ref()?;
+            let member = Member::of(&AgentInfo::from(&*agent), labels);
+            let site = sites.sites.get(sites.find(&member))?;
+            Some(site.name.to_string())
+        });
         if let Some(task) = tasks.remove(&agent.agent) {
             let status = show_status(&task.status, workshop.settings.dialect);
             agent.details.last_result = status.map(str::to_owned);

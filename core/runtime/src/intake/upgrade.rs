@@ -166,12 +166,20 @@ async fn create(
     if let Some((agent, reason)) = elsewhere.iter().min() {
         warn!(%agent, reason, agents = elsewhere.len(), "agents of other nodes are refused");
     }
+    // Where somebody passes the file is told of with him.
+    let nobody = !orders.iter().any(|asked| asked.found.is_ok());
+    let unfit = plan.unfit.as_ref().filter(|_| nobody);
+    let unfit = unfit.map(|failure| format!("the file cannot be sent either: {}", failure.cause));
     let told = |item: Item| {
         let refused = item.error.upgrade() == Some(UpgradeCode::AgentNotActive);
         let agent = item.agent_id().filter(|_| refused);
-        match agent.and_then(|agent| elsewhere.get(&agent)) {
-            Some(reason) => item.because(reason),
-            None => item,
+        let elsewhere = agent.and_then(|agent| elsewhere.get(&agent));
+        let reasons: Vec<&str> = (elsewhere.into_iter().chain(&unfit))
+            .map(String::as_str)
+            .collect();
+        match reasons.is_empty() {
+            true => item,
+            false => item.because(&reasons.join("; ")),
         }
     };
     if plan.only_tells(&orders) {

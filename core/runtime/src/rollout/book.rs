@@ -76,6 +76,9 @@ pub(crate) struct Book {
 /// The labels that the store keeps, as they were read last, and in which version.
 pub(crate) type KnownLabels = Option<(u64, Arc<BTreeMap<AgentId, Labels>>)>;
 
+/// The same of the sites.
+pub(crate) type KnownSites = Option<(u64, Arc<Sites>)>;
+
 /// What shows that nobody wrote documents: how often this daemon did, and where others may,
 /// the two of which one is written whenever another daemon writes any while this one plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +105,7 @@ impl Stamp {
 #[derive(Default)]
 pub(crate) struct Known {
     rollouts: HashMap<String, (u64, Arc<Document>)>,
-    sites: Option<(u64, Arc<Sites>)>,
+    sites: KnownSites,
     releases: Option<(u64, Arc<KeptReleases>)>,
     holds: Option<(u64, Arc<BTreeMap<AgentId, Hold>>)>,
     labels: KnownLabels,
@@ -275,6 +278,18 @@ pub(super) async fn labels(
 ) -> StoreResult<Arc<BTreeMap<AgentId, Labels>>> {
     let found = store.documents(LABELS, "", 1).await?;
     match found.iter().find(|kept| kept.key == LABELS) {
+        Some(kept) => once(known, kept),
+        None => Ok(Arc::default()),
+    }
+}
+
+/// The sites, with what was read of them before.
+pub(super) async fn sites(
+    store: &dyn TaskStore,
+    known: &mut KnownSites,
+) -> StoreResult<Arc<Sites>> {
+    let found = store.documents(SITES, "", 1).await?;
+    match found.iter().find(|kept| kept.key == SITES) {
         Some(kept) => once(known, kept),
         None => Ok(Arc::default()),
     }

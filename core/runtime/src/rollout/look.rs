@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wpk_api::{AgentId, Labels, StoreResult};
 use wpk_config::{OssecConf, ReleaseSettings};
-use wpk_rollout::{Release, Releases};
+use wpk_rollout::{Release, Releases, Sites};
 
 use super::book::{self, Book, Stamp};
 use super::eyes::View;
@@ -35,6 +35,12 @@ pub(crate) async fn view(workshop: &Workshop) -> StoreResult<(View, Book)> {
 pub(crate) async fn labels(workshop: &Workshop) -> StoreResult<Arc<BTreeMap<AgentId, Labels>>> {
     let mut known = workshop.rollouts.labels.lock().await;
     book::labels(workshop.store(), &mut known).await
+}
+
+/// The sites as they are now; one for all agents where none were ever applied.
+pub(crate) async fn sites(workshop: &Workshop) -> StoreResult<Arc<Sites>> {
+    let mut known = workshop.rollouts.sites.lock().await;
+    book::sites(workshop.store(), &mut known).await
 }
 
 /// How documents stand.

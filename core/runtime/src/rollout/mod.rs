@@ -26,7 +26,7 @@ pub(crate) use command::{Asked, Who, change};
 pub(crate) use eyes::View;
 pub(crate) use links::Link;
 pub(crate) use log::{Event, PLANNER, read as history};
-pub(crate) use look::{labels, view};
+pub(crate) use look::{labels, sites, view};
 pub(crate) use run::run;
 pub(crate) use state::Rollouts;
 pub(crate) use tasks::{attempts_of, target_of};

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::time::Instant;
 use wpk_api::Incarnation;
 
-use super::book::KnownLabels;
+use super::book::{KnownLabels, KnownSites};
 use super::eyes::Eyes;
 use super::links::Links;
 use super::pins::Pins;
@@ -21,6 +21,8 @@ pub(crate) struct Rollouts {
     pub(super) eyes: AsyncMutex<Eyes>,
     /// The labels that the store keeps, as they were read last.
     pub(super) labels: AsyncMutex<KnownLabels>,
+    /// The sites, likewise.
+    pub(super) sites: AsyncMutex<KnownSites>,
     /// How much may be sent to which site.
     pub(crate) links: Links,
     /// Which files releases may be.

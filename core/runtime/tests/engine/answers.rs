@@ -216,3 +216,27 @@ async fn a_word_that_says_nothing_is_answered_4_and_not_heard_again() {
     assert_eq!(stand.task(1).status, Status::InProgress);
     stand.came(1, CLEAR, 1).await;
 }
+
+/// Where somebody passes he is told of the file; where nobody does it is told all the same, so
+/// that one mistake is not found after the other.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_sent_is_told_of_where_no_agent_passes_too() {
+    let stand = Stand::new().await;
+    for flag in ["check_file", "dry_run"] {
+        let items = async |agents: &[u32]| {
+            let file = "/nonexistent/agent.wpk";
+            let mut parameters = json!({"agents": agents, "file_path": file});
+            parameters[flag] = true.into();
+            stand.items("upgrade_custom", parameters).await
+        };
+        let nobody = items(&[77]).await.remove(0);
+        assert_eq!(nobody["error"], 6, "{nobody}");
+        let reason = nobody["reason"].as_str().unwrap();
+        let told = "the file cannot be sent either: ";
+        assert!(reason.starts_with(told), "{reason}");
+        assert!(reason.contains("/nonexistent/agent.wpk"), "{reason}");
+        let both = items(&[77, 1]).await;
+        assert_eq!(both[0].get("reason"), None, "{both:?}");
+        assert_eq!(both[1]["error"], 16, "{both:?}");
+    }
+}
