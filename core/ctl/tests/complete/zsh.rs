@@ -61,9 +61,9 @@ fn zsh_proposes_what_the_manager_knows_and_what_the_tool_takes() {
         for words in shown {
             terminal.wait_for(words);
         }
-        // Another line.
+        // The line is taken back, and another begins.
         terminal.text.clear();
-        terminal.keys.write_all(b"\x03").unwrap();
+        terminal.keys.write_all(b"\x15\n").unwrap();
         terminal.wait_for(PROMPT);
     }
     terminal.keys.write_all(b"exit\n").unwrap();

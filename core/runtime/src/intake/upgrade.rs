@@ -174,12 +174,10 @@ async fn create(
         let refused = item.error.upgrade() == Some(UpgradeCode::AgentNotActive);
         let agent = item.agent_id().filter(|_| refused);
         let elsewhere = agent.and_then(|agent| elsewhere.get(&agent));
-        let reasons: Vec<&str> = (elsewhere.into_iter().chain(&unfit))
-            .map(String::as_str)
-            .collect();
-        match reasons.is_empty() {
-            true => item,
-            false => item.because(&reasons.join("; ")),
+        // Where another node has the agent the file may lie there.
+        match elsewhere.or(unfit.as_ref()) {
+            Some(reason) => item.because(reason),
+            None => item,
         }
     };
     if plan.only_tells(&orders) {
