@@ -86,7 +86,16 @@ pub(crate) fn exchange(stream: &mut UnixStream, frame: &[u8], answer: &mut [u8])
 
 /// Seconds of processor time a process has used.
 pub(crate) fn processor_time(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    time_in(&format!("/proc/{pid}/stat"))
+}
+
+/// The same of the thread that asks.
+pub(crate) fn own_processor_time() -> f64 {
+    time_in("/proc/thread-self/stat")
+}
+
+fn time_in(stat: &str) -> f64 {
+    let stat = std::fs::read_to_string(stat).unwrap();
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     // The kernel counts in hundredths of a second for every program.

@@ -20,7 +20,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::server::Server;
-use agent::Agent;
 use serve::{send_acknowledgement, serve};
 use state::State;
 
@@ -117,12 +116,12 @@ impl FakeRemoted {
 
     /// What an agent has received since its last `open`.
     pub fn received(&self, agent: u32) -> Option<Bytes> {
-        self.state.lock().agents.get(&agent).map(Agent::content)
+        self.state.lock().agent(agent).map(|agent| agent.content())
     }
 
     /// The file and the installer of an agent's last `upgrade`.
     pub fn upgraded(&self, agent: u32) -> Option<(String, String)> {
-        self.state.lock().agents.get(&agent)?.upgraded.clone()
+        self.state.lock().agent(agent)?.upgraded.clone()
     }
 
     /// What a real remote daemon or agent would not have understood.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::agent::{self, Agent, Form};
+use super::agent::{self, Form};
 use super::rules::{self, Action};
-use super::state::{Frame, InFlight, State};
+use super::state::{Frame, InFlight, State, locked};
 use crate::client::Client;
 use crate::server::Connection;
 
@@ -57,39 +57,45 @@ pub(super) async fn serve(mut connection: Connection, state: Arc<State>) -> io::
 type Acknowledgement = (u32, i64, String);
 
 fn react(state: &State, request: &Bytes) -> (Reaction, Option<Acknowledgement>) {
-    let mut guard = state.lock();
-    let inner = &mut *guard;
     let parsed = wpk_wire::remoted::split_address(request)
         .map(|(agent, command)| (agent, request.slice_ref(command)))
         .and_then(|(agent, command)| Some((agent.get(), agent::parse(&command)?)));
     let Some((id, command)) = parsed else {
         let start = request.get(..64.min(request.len())).unwrap_or_default();
         let start = String::from_utf8_lossy(start).into_owned();
-        inner.violations.push(format!("not understood: {start:?}"));
+        state
+            .lock()
+            .violations
+            .push(format!("not understood: {start:?}"));
         return (Reaction::Answer("err Internal error".into()), None);
     };
-    let agent = inner.agents.entry(id).or_default();
+    let (agent, action, keep) = {
+        let inner = &mut *state.lock();
+        let agent = Arc::clone(inner.agents.entry(id).or_default());
+        let action = rules::find(&mut inner.rules, id, &command.step);
+        (agent, action, inner.keep_bytes)
+    };
     let mut acknowledgement = None;
-    let mut healthy = |agent: &mut Agent, ack: Option<(i64, String)>| {
-        let (answer, good) = agent.answer(&command, inner.keep_bytes);
+    let mut violation = None;
+    // Nobody else waits while the agent does what it is told.
+    let mut healthy = |ack: Option<(i64, String)>| {
+        let (answer, good) = locked(&agent).answer(&command, keep);
         if !good {
             let text = String::from_utf8_lossy(&answer);
-            inner
-                .violations
-                .push(format!("agent {id:03} to {}: {text}", command.step));
+            violation = Some(format!("agent {id:03} to {}: {text}", command.step));
         }
         if good && command.step == "upgrade" && command.form == Form::Json {
             acknowledgement = ack.map(|(error, status)| (id, error, status));
         }
         Reaction::Answer(answer)
     };
-    let reaction = match rules::find(&mut inner.rules, id, &command.step) {
-        None => healthy(agent, Some((0, "Done".to_owned()))),
-        Some(Action::Acknowledge(ack)) => healthy(agent, ack),
+    let reaction = match action {
+        None => healthy(Some((0, "Done".to_owned()))),
+        Some(Action::Acknowledge(ack)) => healthy(ack),
         Some(Action::Answer(answer)) => {
             if answer.is_empty() || !answer.starts_with(b"err") {
                 // It did what it was told and only its words are odd.
-                let _ = agent.answer(&command, inner.keep_bytes);
+                let _ = locked(&agent).answer(&command, keep);
             }
             Reaction::Answer(answer)
         }
@@ -97,15 +103,13 @@ fn react(state: &State, request: &Bytes) -> (Reaction, Option<Acknowledgement>) 
         Some(Action::Hang) => Reaction::Hang,
         Some(Action::Raw(bytes)) => Reaction::Raw(bytes),
     };
+    let mut inner = state.lock();
+    inner.violations.extend(violation);
     inner.frames.push(Frame {
         agent: id,
         step: command.step,
         form: command.form,
-        bytes: if inner.keep_bytes {
-            request.clone()
-        } else {
-            Bytes::new()
-        },
+        bytes: if keep { request.clone() } else { Bytes::new() },
         answer: match &reaction {
             Reaction::Answer(answer) => Some(answer.clone()),
             _ => None,
@@ -124,7 +128,7 @@ async fn keep_acknowledging(state: Arc<State>, agent: u32, error: i64, status: S
     loop {
         let (socket, interval) = {
             let inner = state.lock();
-            if !inner.agents.get(&agent).is_some_and(|agent| agent.reports) {
+            if !inner.agent(agent).is_some_and(|agent| agent.reports) {
                 return;
             }
             (inner.upgrade_socket.clone(), inner.ack_interval)

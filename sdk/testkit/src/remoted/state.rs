@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,7 +41,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) rules: Vec<Rule>,
-    pub(super) agents: HashMap<u32, Agent>,
+    /// Each by itself: what they are sent is hashed by several threads.
+    pub(super) agents: HashMap<u32, Arc<Mutex<Agent>>>,
     pub(super) frames: Vec<Frame>,
     pub(super) violations: Vec<String>,
     pub(super) upgrade_socket: Option<PathBuf>,
@@ -75,6 +76,17 @@ impl State {
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Inner {
+    /// The agent, once it was spoken to.
+    pub(super) fn agent(&self, id: u32) -> Option<MutexGuard<'_, Agent>> {
+        self.agents.get(&id).map(|agent| locked(agent))
+    }
+}
+
+pub(super) fn locked(agent: &Mutex<Agent>) -> MutexGuard<'_, Agent> {
+    agent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts a request as open while it lives.
