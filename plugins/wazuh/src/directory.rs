@@ -4,14 +4,14 @@
 //! spread over the kept connections in small batches; a question about one
 //! agent waits for a batch of another at most, never for all of it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
-use futures_util::stream::FuturesUnordered;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::task::JoinSet;
 use wpk_api::examine::{Check, Examine, MANAGER_VERSION};
 use wpk_api::paths;
 use wpk_api::section::{self, Section};
@@ -109,7 +109,7 @@ pub fn wazuh_db() -> impl Factory<dyn AgentDirectory> {
 /// nothing before the first question, so that it may start later.
 #[derive(Debug)]
 pub struct WazuhDb {
-    pool: Pool,
+    pool: Arc<Pool>,
     connections: usize,
 }
 
@@ -122,33 +122,23 @@ impl From<AskError> for DirectoryError {
     }
 }
 
-impl WazuhDb {
-    /// A directory with these settings.
-    ///
-    /// # Errors
-    /// None: nothing is asked before the first question.
-    pub fn open(settings: WazuhDbSettings, context: &Context) -> Result<Self, BuildError> {
-        Ok(Self {
-            pool: Pool::new(
-                context.path(&settings.socket),
-                settings.connections,
-                settings.timeout.0,
-            ),
-            connections: settings.connections,
-        })
-    }
+/// A question about many agents, which several tasks work off.
+#[derive(Debug)]
+struct Question {
+    pool: Arc<Pool>,
+    ids: Vec<AgentId>,
+    /// The first one that nobody has taken.
+    next: AtomicUsize,
+    left_out: LeftOut,
+}
 
-    /// Takes batches from `ids` until none is left.
-    async fn work_off(
-        &self,
-        ids: &[AgentId],
-        next: &AtomicUsize,
-        left_out: &LeftOut,
-    ) -> Result<Vec<AgentInfo>, AskError> {
+impl Question {
+    /// Takes batches until none is left.
+    async fn work_off(&self) -> Result<Vec<AgentInfo>, AskError> {
         let mut found = Vec::new();
         loop {
-            let start = next.fetch_add(BATCH, Ordering::Relaxed);
-            let Some(rest) = ids.get(start..).filter(|rest| !rest.is_empty()) else {
+            let start = self.next.fetch_add(BATCH, Ordering::Relaxed);
+            let Some(rest) = self.ids.get(start..).filter(|rest| !rest.is_empty()) else {
                 return Ok(found);
             };
             let mut place = self.pool.place().await?;
@@ -165,9 +155,26 @@ impl WazuhDb {
                     Err(AskError::TooLong(reason)) => reason,
                     Err(error) => return Err(error),
                 };
-                left_out.count(*id, &reason);
+                self.left_out.count(*id, &reason);
             }
         }
+    }
+}
+
+impl WazuhDb {
+    /// A directory with these settings.
+    ///
+    /// # Errors
+    /// None: nothing is asked before the first question.
+    pub fn open(settings: WazuhDbSettings, context: &Context) -> Result<Self, BuildError> {
+        Ok(Self {
+            pool: Arc::new(Pool::new(
+                context.path(&settings.socket),
+                settings.connections,
+                settings.timeout.0,
+            )),
+            connections: settings.connections,
+        })
     }
 
     /// Ids above `after`, ascending: at least one more than `limit` if there
@@ -206,14 +213,24 @@ impl WazuhDb {
 #[async_trait]
 impl AgentDirectory for WazuhDb {
     async fn lookup(&self, ids: &[AgentId]) -> Result<Vec<AgentInfo>, DirectoryError> {
-        let next = AtomicUsize::new(0);
-        let left_out = LeftOut::default();
-        let workers = ids.len().div_ceil(BATCH).min(self.connections);
-        let work = (0..workers).map(|_| self.work_off(ids, &next, &left_out));
-        // An answer wakes the one that waits for it, and none of the others.
-        let work: FuturesUnordered<_> = work.collect();
-        let found = work.try_concat().await?;
-        left_out.log();
+        let question = Arc::new(Question {
+            pool: Arc::clone(&self.pool),
+            ids: ids.to_vec(),
+            next: AtomicUsize::new(0),
+            left_out: LeftOut::default(),
+        });
+        let mut workers = JoinSet::new();
+        // One of them is whoever asks; the others may run on other cores, and end with it.
+        for _ in 1..ids.len().div_ceil(BATCH).min(self.connections) {
+            let question = Arc::clone(&question);
+            workers.spawn(async move { question.work_off().await });
+        }
+        let mut found = question.work_off().await?;
+        while let Some(ended) = workers.join_next().await {
+            let ended = ended.map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
+            found.extend(ended?);
+        }
+        question.left_out.log();
         Ok(found)
     }
 
