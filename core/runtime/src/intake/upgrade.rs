@@ -27,7 +27,7 @@ use crate::workshop::Workshop;
 /// How long a request waits for a file of this machine.
 const FILE_WITHIN: Duration = Duration::from_secs(1);
 /// Agents that are looked up and checked at a time.
-const SLICE: usize = 4_096;
+const SLICE: usize = 2_048;
 
 /// Answers `upgrade`.
 pub(super) async fn from_repository(
@@ -131,8 +131,8 @@ fn default_target(workshop: &Workshop, manager: Option<Version>) -> Target {
 }
 
 /// A slice of the request after the other is looked up, checked and written as it will be
-/// stored: what is known of an agent takes much more room than its order. All are stored
-/// together.
+/// stored: what is known of an agent takes much more room than its order. The next one is
+/// looked up meanwhile. All are stored together.
 async fn create(
     workshop: &Workshop,
     ids: &[AskedId],
@@ -142,24 +142,30 @@ async fn create(
     let mut orders: Vec<Checked<Accepted>> = Vec::with_capacity(ids.len());
     let (mut elsewhere, mut latest) = (HashMap::new(), Latest::default());
     let mut kept = HashMap::new();
-    for slice in ids.chunks(SLICE) {
-        let fleet = Fleet::lookup(workshop, slice).await;
-        let passed: Vec<Checked<(&AgentInfo, Wanted)>> = each(slice, |id| {
-            let id = id.agent().map_err(|_| UpgradeCode::AgentNotFound)?;
-            let (agent, own) = rules::check_agent(id, fleet.agents.get(&id))?;
-            if fleet.elsewhere.contains_key(&id) {
-                return Err(UpgradeCode::AgentNotActive);
-            }
-            Ok((agent, wanted(agent, own, fleet.manager)))
-        });
-        latest.ask(workshop, &passed).await;
-        let mut order = |(agent, wanted): (&AgentInfo, Wanted)| {
-            let wanted = check_version(&plan, fleet.manager, &latest, agent, wanted)?;
-            let node = fleet.nodes.get(&agent.id).cloned();
-            keep(&plan, &mut kept, agent, wanted, node)
+    let mut slices = ids.chunks(SLICE);
+    let mut looked_up = look_up(workshop, slices.next()).await;
+    while let Some((slice, fleet)) = looked_up {
+        let check = async {
+            let passed: Vec<Checked<(&AgentInfo, Wanted)>> = each(slice, |id| {
+                let id = id.agent().map_err(|_| UpgradeCode::AgentNotFound)?;
+                let (agent, own) = rules::check_agent(id, fleet.agents.get(&id))?;
+                if fleet.elsewhere.contains_key(&id) {
+                    return Err(UpgradeCode::AgentNotActive);
+                }
+                Ok((agent, wanted(agent, own, fleet.manager)))
+            });
+            latest.ask(workshop, &passed).await;
+            let mut order = |(agent, wanted): (&AgentInfo, Wanted)| {
+                let wanted = check_version(&plan, fleet.manager, &latest, agent, wanted)?;
+                let node = fleet.nodes.get(&agent.id).cloned();
+                keep(&plan, &mut kept, agent, wanted, node)
+            };
+            let slice = passed.into_iter();
+            orders.extend(slice.map(|asked| asked.map(|passed| passed.and_then(&mut order))));
         };
-        let slice = passed.into_iter();
-        orders.extend(slice.map(|asked| asked.map(|passed| passed.and_then(&mut order))));
+        // Begun before the check, so that the directory is at work meanwhile.
+        let next = look_up(workshop, slices.next());
+        (looked_up, ()) = tokio::join!(biased; next, check);
         elsewhere.extend(fleet.elsewhere);
     }
     drop(kept);
@@ -192,6 +198,15 @@ async fn create(
         told(item)
     };
     Response::printed(fates.into_iter().map(item))
+}
+
+/// What is known of the agents of a slice, if there is one.
+async fn look_up<'a>(
+    workshop: &Workshop,
+    slice: Option<&'a [AskedId]>,
+) -> Option<(&'a [AskedId], Fleet)> {
+    let slice = slice?;
+    Some((slice, Fleet::lookup(workshop, slice).await))
 }
 
 /// An agent that passed, and what it is to get.
