@@ -2,6 +2,7 @@
 //! what one call for each would have stored.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 use wpk_api::{Change, Claimed, Created, NewTask, Revision, Task, TaskId, TaskStore};
 use wpk_plugin_sqlite::SqliteStore;
@@ -75,4 +76,19 @@ async fn what_is_not_alike_is_made_too() {
     tasks[141].exclusive = false;
     tasks[142].held = true;
     both(vec![tasks]).await;
+}
+
+/// `.cargo/config.toml` asks for it: a statement that makes many tasks would write what it
+/// changes to a temporary file otherwise.
+#[test]
+fn what_a_failed_statement_would_undo_is_kept_in_memory() {
+    let database = Connection::open_in_memory().unwrap();
+    let set: bool = database
+        .query_row(
+            "SELECT sqlite_compileoption_used('STMTJRNL_SPILL=1048576')",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert!(set);
 }
