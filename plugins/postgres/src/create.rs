@@ -21,7 +21,7 @@ use crate::rows::{all, known, text};
 use crate::work::Work;
 
 /// Tasks that are sent at a time.
-const ROUND: usize = 4_096;
+const ROUND: usize = 2_048;
 
 static TURN: Sql = Sql {
     text: "SELECT 1 FROM @turns WHERE turn = 'create' FOR UPDATE",
