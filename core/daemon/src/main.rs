@@ -66,6 +66,13 @@ use registry::Registry;
 use reload::Reload;
 use telemetry::Log;
 
+/// The C library's keeps what several threads freed in arenas of their own, tens of MiB
+/// after a request for thousands of agents, and takes a fifth of such a request's time.
+/// This one gives memory back 10 ms after it was freed; without huge pages (`no_thp`),
+/// of which one small block keeps 2 MiB.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let place = match &cli.command {
