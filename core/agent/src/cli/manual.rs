@@ -1,146 +1,116 @@
-//! wpk-agent.toml(5), made of the settings file that the packages bring: its comments
-//! explain every key, so there is no second text that could fall behind.
+//! wpk-agent.toml(5): every setting, as the structs that read the file describe themselves.
 
-use std::fmt::Write as _;
+use clap_mangen::roff::{Inline, Roff, bold, roman};
+use wpk_api::settings::{keys, prose};
 
-/// The settings file of the packages.
-const SETTINGS: &str = include_str!("../../../../config/wpk-agent.toml");
+use crate::settings::reference;
 
-const BEFORE: &str = "\
-.SH DESCRIPTION
-Settings of
-.BR wpk-agent (1),
-a TOML file: /etc/wpk-agent/wpk-agent.toml, or the one that \\-\\-config names. Below is what
-the file of the package says of each key, with its default. Unknown keys are mistakes, and
-.B wpk-agent check
-prints all of them. SIGHUP has the agent read the file again.
-.SH SETTINGS
-";
-
-const AFTER: &str = "\
-.SH SEE ALSO
-.BR wpk-agent (1)
-";
+const ABOUT: &str = "Settings of wpk-agent, a TOML file: /etc/wpk-agent/wpk-agent.toml, or the one \
+     that --config names. Every key may be left out but those that must be there. An unknown key \
+     is a mistake, and `wpk-agent check` prints all of them. SIGHUP has the agent read the file \
+     again.";
+const UNITS: &str = "Times are whole numbers with ms, s, m, h, d or w, sizes with B, KiB, MiB or \
+     GiB, in quotes. A relative path starts at `home`.";
 
 /// The page; `source` stands at its foot.
 pub(super) fn page(source: &str) -> String {
-    let mut page = format!(
-        ".TH wpk\\-agent.toml 5 \"\" \"{source}\"\n.SH NAME\nwpk\\-agent.toml \\- settings of \
-         wpk\\-agent\n{BEFORE}"
+    let mut roff = Roff::new();
+    roff.control(
+        "TH",
+        ["wpk-agent.toml", "5", " ", source, "Settings of wpk-agent"],
     );
-    let mut shows_code = false;
-    for line in SETTINGS.lines() {
-        let line = Line::of(line);
-        let is_code = matches!(line, Line::Code(_));
-        if is_code != shows_code {
-            page.push_str(if is_code { ".PP\n.nf\n" } else { ".fi\n.PP\n" });
-            shows_code = is_code;
-        }
-        // Writing to a string does not fail.
-        let _ = match line {
-            Line::Empty => writeln!(page, ".PP"),
-            Line::Section(name) => writeln!(page, ".SS {}", escape(name)),
-            Line::Code(text) | Line::Text(text) => writeln!(page, "{}", escape(text)),
+    roff.control("SH", ["NAME"]);
+    roff.text([roman("wpk-agent.toml - settings of wpk-agent")]);
+    roff.control("SH", ["DESCRIPTION"]);
+    roff.text(words(ABOUT)).control("PP", []).text(words(UNITS));
+    roff.control("SH", ["SETTINGS"]);
+    for (heading, schema) in reference() {
+        let title = match heading {
+            "" => "Before the first section",
+            heading => heading,
         };
-    }
-    if shows_code {
-        page.push_str(".fi\n");
-    }
-    page + AFTER
-}
-
-/// What a line of the file is.
-enum Line<'a> {
-    Empty,
-    /// `[upgrade]`, also behind a `#`.
-    Section(&'a str),
-    /// A key with its value, also behind a `#`.
-    Code(&'a str),
-    Text(&'a str),
-}
-
-impl<'a> Line<'a> {
-    fn of(line: &'a str) -> Self {
-        let bare = line.strip_prefix('#').unwrap_or(line);
-        if bare.trim().is_empty() {
-            Self::Empty
-        } else if bare.starts_with('[') && bare.ends_with(']') {
-            Self::Section(bare)
-        } else if let Some(text) = line.strip_prefix("# ") {
-            Self::Text(text)
-        } else {
-            Self::Code(bare)
+        roff.control("SS", [title]);
+        let about = schema.get("description").and_then(|about| about.as_str());
+        if let Some(about) = about {
+            roff.text(words(&prose(about)));
+        }
+        for key in keys(&schema) {
+            roff.control("TP", []);
+            let values = roman(format!(" ({}; {})", key.values, key.absence()));
+            roff.text([bold(key.name.as_str()), values]);
+            roff.text(words(&key.what));
         }
     }
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([bold("wpk-agent"), roman("(1)")]);
+    roff.render()
 }
 
-fn escape(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('-', "\\-");
-    // A dot or quote at the beginning would be a command.
-    match escaped.starts_with(['.', '\'']) {
-        true => format!("\\&{escaped}"),
-        false => escaped,
-    }
+/// A text with its words in backquotes set apart.
+fn words(text: &str) -> Vec<Inline> {
+    let pieces = text.split('`').enumerate();
+    pieces
+        .filter(|(_, piece)| !piece.is_empty())
+        .map(|(number, piece)| match number % 2 {
+            0 => roman(piece),
+            _ => bold(piece),
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{
-        AgentSettings, CaVerification, ChannelSettings, Limits, ListenSettings, Settings,
-        UpgradeSettings,
-    };
-    use serde::de::DeserializeOwned;
+    use crate::settings::Settings;
 
-    /// The keys of a section: what it says of an unknown one.
-    fn keys<T: DeserializeOwned>() -> Vec<String> {
-        let table: toml::Table = "zz = 1".parse().unwrap();
-        let error = match table.try_into::<T>() {
-            Ok(_) => panic!("unknown keys are mistakes"),
-            Err(error) => error.to_string(),
-        };
-        let named = error.split_once("expected").unwrap().1;
-        named
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .map(str::to_owned)
-            .collect()
+    /// The settings file of the packages.
+    const SETTINGS: &str = include_str!("../../../../config/wpk-agent.toml");
+
+    #[test]
+    fn every_setting_has_its_description_unit_and_default() {
+        let mut wrong = Vec::new();
+        let mut count = 0;
+        for (heading, schema) in reference() {
+            let about = schema.get("description").and_then(|about| about.as_str());
+            let about = about.unwrap_or_default();
+            if !heading.is_empty() && !prose(about).ends_with('.') {
+                wrong.push(format!("{heading} does not say what it is for"));
+            }
+            for key in keys(&schema) {
+                count += 1;
+                if let Some(what) = key.missing() {
+                    wrong.push(format!("{heading} {}: {what}: {key:?}", key.name));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(count >= 38, "{count}");
+    }
+
+    /// A line of the file: its section `[upgrade]`, or a key, also behind a `#`.
+    fn bare(line: &str) -> Option<&str> {
+        let bare = line.strip_prefix('#').unwrap_or(line);
+        let is_text = line.starts_with("# ") || bare.trim().is_empty();
+        (!is_text).then_some(bare)
     }
 
     #[test]
-    fn every_key_is_explained_in_its_section() {
-        let sections = [
-            ("[agent]", keys::<AgentSettings>()),
-            ("[upgrade]", keys::<UpgradeSettings>()),
-            ("[upgrade.ca_verification]", keys::<CaVerification>()),
-            ("[limits]", keys::<Limits>()),
-            ("[listen]", keys::<ListenSettings>()),
-            ("[channel]", keys::<ChannelSettings>()),
-        ];
-        for (section, keys) in sections {
-            assert!(!keys.is_empty(), "{section}");
-            let shown = |line: &&str| matches!(Line::of(line), Line::Section(s) if s == section);
-            let inside: Vec<_> = SETTINGS
-                .lines()
-                .skip_while(|line| !shown(line))
-                .skip(1)
-                .take_while(|line| !matches!(Line::of(line), Line::Section(_)))
-                .collect();
-            for key in keys {
-                let begin = format!("{key} = ");
-                let at = inside
-                    .iter()
-                    .position(|line| line.trim_start_matches('#').starts_with(&begin));
-                let at = at.unwrap_or_else(|| panic!("{section} does not explain {key}"));
-                assert!(
-                    inside[..at]
-                        .last()
-                        .is_some_and(|line| line.starts_with("# "))
-                        || inside[at - 1].contains(" = "),
-                    "{section}: {key} has no words before it"
-                );
+    fn the_file_of_the_packages_has_every_key_in_its_section() {
+        for (heading, schema) in reference() {
+            let heading = (!heading.is_empty()).then_some(heading);
+            let mut section = None;
+            let mut shown = Vec::new();
+            for line in SETTINGS.lines().filter_map(bare) {
+                match line.starts_with('[') {
+                    true => section = Some(line),
+                    false if section == heading => shown.extend(line.split(" = ").next()),
+                    false => {}
+                }
             }
+            let mut known: Vec<String> = keys(&schema).into_iter().map(|key| key.name).collect();
+            shown.sort_unstable();
+            known.sort_unstable();
+            assert_eq!(shown, known, "{heading:?}");
         }
     }
 
@@ -148,13 +118,10 @@ mod tests {
     #[test]
     fn the_values_shown_are_the_defaults() {
         let dir = tempfile::tempdir().unwrap();
-        let bare: String = SETTINGS
+        let shown: String = SETTINGS
             .lines()
             .filter(|line| !line.ends_with("# example"))
-            .filter_map(|line| match Line::of(line) {
-                Line::Section(text) | Line::Code(text) => Some(format!("{text}\n")),
-                _ => None,
-            })
+            .filter_map(|line| bare(line).map(|bare| format!("{bare}\n")))
             .collect();
         let load = |text: &str| {
             let file = dir.path().join("wpk-agent.toml");
@@ -165,7 +132,7 @@ mod tests {
             }
             Settings::load(&file, Some(dir.path())).unwrap_or_else(|error| panic!("{error}"))
         };
-        let all = load(&bare);
+        let all = load(&shown);
         let short = "[listen]\n[channel]\naddress = \"manager.example:1517\"\n[agent]\n\
                      version_file = \"/usr/share/wpk-agent/VERSION\"\n";
         let defaults = load(short);
@@ -173,10 +140,18 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_whole() {
+    fn the_page_tells_each_setting_with_its_default() {
         let page = page("wpk-agent 1");
-        assert!(page.contains(".SS [upgrade]") && page.contains("execution_timeout"));
-        assert_eq!(page.matches(".nf\n").count(), page.matches(".fi\n").count());
+        for part in [
+            ".SS [upgrade]",
+            ".SS \"Before the first section\"",
+            "\\fBexecution_timeout\\fR (a time, such as \"30s\"; default \"1m\")",
+            "\\fBaddress\\fR (a text; must be given)",
+            "\\fBclear_upgrade_result\\fR",
+        ] {
+            let plain = page.replace("\\-", "-");
+            assert!(plain.contains(part), "{part} is not in\n{plain}");
+        }
         assert!(!page.lines().any(|line| line.starts_with('\'')));
     }
 }

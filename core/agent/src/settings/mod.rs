@@ -7,14 +7,17 @@
 
 mod check;
 mod read;
+mod reference;
 mod sections;
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use toml::Table;
 
 pub use read::{Problem, Problems};
+pub use reference::reference;
 pub use sections::{
     AgentSettings, CaVerification, ChannelSettings, Limits, ListenSettings, MANAGER_NAME, Settings,
     UpgradeSettings,
@@ -28,9 +31,11 @@ use read::Reader;
 /// Where a 4.x agent lives.
 pub(crate) const DEFAULT_HOME: &str = "/var/ossec";
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Top {
+    /// The folder of everything the agent writes; a relative one starts at the folder of the
+    /// settings file. Absent: /var/ossec; the package sets /var/lib/wpk-agent.
     home: Option<PathBuf>,
 }
 

@@ -1,9 +1,11 @@
 //! The sections of the settings file with their defaults (section 11 of the
-//! protocol reference for those of `[upgrade]`).
+//! protocol reference for those of `[upgrade]`). What is written here of each key is what
+//! wpk-agent.toml(5) says (`reference`).
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use wpk_api::paths;
 use wpk_api::settings::{ByteSize, Span};
 
@@ -27,32 +29,32 @@ pub struct Settings {
     pub channel: Option<ChannelSettings>,
 }
 
-/// `[upgrade]`: what 4.x agents have in `<agent-upgrade>`.
-#[derive(Debug, Clone, Deserialize)]
+/// What 4.x agents have in `<agent-upgrade>`. No time is longer than a year.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpgradeSettings {
-    /// Whether upgrades are allowed at all. Default true. A
-    /// `clear_upgrade_result` allows them again, as in 4.x agents.
+    /// Whether upgrades are allowed at all. A manager that takes a result
+    /// (`clear_upgrade_result`) allows them again, as in 4.x agents.
     pub enabled: bool,
-    /// Pause before the first acknowledgement of a result. Default 30 s.
+    /// The first pause between reports of a result until the manager has taken it.
     pub notification_wait_start: Span,
-    /// Longest pause between acknowledgements. Default 1 h.
+    /// The longest of these pauses; at least `notification_wait_start`.
     pub notification_wait_max: Span,
-    /// What each pause is multiplied with. Default 2, above 1, at most 100.
+    /// What each of these pauses is multiplied with to get the next: above 1, at most 100.
     pub notification_wait_factor: f64,
-    /// After a start and after an installer ended, `upgrade_result` is looked
-    /// for closely this long, afterwards once in such a time. Default 30 s.
+    /// For how long an installer's result is looked for closely (`result_check`) after a
+    /// start and after an installer ended; afterwards it is looked for once in such a time.
     pub result_wait: Span,
-    /// How often it is looked for closely. Default 1 s.
+    /// How often a result is looked for while it is looked for closely (`result_wait`).
     pub result_check: Span,
-    /// How long an `upgrade_result` that is empty or says nothing may stay so
-    /// before it is reported as failed. Default 60 s.
+    /// How long a result may be empty or say nothing before the upgrade is reported as
+    /// failed.
     pub result_grace: Span,
-    /// How long an installer that leaves no result holds back the next upgrade
-    /// while its processes live. Default 30 min.
+    /// How long an installer that leaves no result holds back the next upgrade while
+    /// anything of it runs.
     pub result_within: Span,
-    /// Time limit of an installer, up to its first process's end. Default
-    /// 60 s: a manager waits 75 s for the answer.
+    /// The time limit of an installer, up to the end of its first process; what it does in
+    /// the background has no such limit. A manager waits 75 s for the answer.
     pub execution_timeout: Span,
     /// `[upgrade.ca_verification]`.
     #[serde(skip)]
@@ -76,13 +78,15 @@ impl Default for UpgradeSettings {
     }
 }
 
-/// `[upgrade.ca_verification]`: who may sign packages.
-#[derive(Debug, Clone, Deserialize)]
+/// Whose packages are run. Whoever holds a key that is trusted here can run anything on this
+/// machine.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CaVerification {
-    /// Whether the signer must chain to a CA of `ca_store`. Default true.
+    /// Whether the signer of a package must chain to a CA of `ca_store`. Without it a package
+    /// of anybody is run that reaches the agent.
     pub enabled: bool,
-    /// Files and folders of CA certificates. Default `etc/wpk_root.pem`.
+    /// Files and folders of CA certificates, PEM.
     pub ca_store: Vec<PathBuf>,
 }
 
@@ -95,42 +99,46 @@ impl Default for CaVerification {
     }
 }
 
-/// `[agent]`: what the agent says of itself on the channel.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// What the agent tells its manager, which chooses packages by it.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentSettings {
-    /// Its version, `v4.14.0`.
+    /// The agent's version, such as v4.14.0, which stands in where `version_file` cannot be
+    /// read. Absent: only the file tells it.
     pub version: Option<String>,
-    /// A file whose first line is the version, read at each connect; `version`
-    /// stands in when it cannot be read. Default `VERSION`, without `version`.
+    /// A file whose first line is the version, read at each connect. Absent: `VERSION` in the
+    /// home, where `version` is not given. The package sets /usr/share/wpk-agent/VERSION,
+    /// which an upgrade replaces with the program.
     pub version_file: Option<PathBuf>,
-    /// `ubuntu`, `rhel`, ... Default: `ID` of `/etc/os-release`.
+    /// The system: ubuntu, rhel, and so on. Absent: `ID` of /etc/os-release.
     pub platform: Option<String>,
-    /// Default: `VERSION` of `/etc/os-release`.
+    /// The system's version as a text. Absent: `VERSION` of /etc/os-release.
     pub os_version: Option<String>,
-    /// Default: the first part of its `VERSION_ID`.
+    /// The first part of the system's version. Absent: that of `VERSION_ID` of
+    /// /etc/os-release.
     pub os_major: Option<String>,
-    /// Default: the second part of its `VERSION_ID`.
+    /// The second part of the system's version. Absent: that of `VERSION_ID` of
+    /// /etc/os-release.
     pub os_minor: Option<String>,
-    /// `x86_64`, `aarch64`, ... Default: this program's.
+    /// The architecture: x86_64, aarch64, and so on. Absent: this program's.
     pub arch: Option<String>,
 }
 
-/// `[limits]`: bounds on what a manager or a package may make the agent hold.
-#[derive(Debug, Clone, Deserialize)]
+/// Bounds on what a manager or a package may make the agent hold.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Bytes of all files in `var/incoming`. Default 4 GiB.
+    /// The most bytes of all files in var/incoming; at least 1B.
     pub incoming: ByteSize,
-    /// Bytes of an unpacked package. Default 2 GiB.
+    /// The most bytes of an unpacked package; at least 1B.
     pub unpacked: ByteSize,
-    /// Files in a package. Default 20,000.
+    /// The most files in a package; at least 1.
     pub entries: usize,
-    /// Bytes of a name in a package. Default 1,024.
+    /// The most bytes of a name in a package; at least 1.
     pub name: usize,
-    /// Bytes of the certificates of a package. Default 64 KiB.
+    /// The most bytes of the certificates in a package; at least 1B.
     pub certificate: ByteSize,
-    /// Bytes of `logs/wpk-installer.log`. Default 8 MiB, at least 4 KiB.
+    /// The most bytes of logs/wpk-installer.log; at least 4KiB.
     pub installer_log: ByteSize,
 }
 
@@ -147,22 +155,23 @@ impl Default for Limits {
     }
 }
 
-/// `[listen]`: the place beside a real agent daemon.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// The place beside the daemon of a 4.x agent, in whose home (/var/ossec) this one then
+/// works: commands of its manager come in there. Without this section nothing is listened on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListenSettings {
-    /// Where commands come in. Default `queue/sockets/upgrade`.
+    /// The socket where commands come in; its path has at most 107 bytes.
     pub socket: PathBuf,
     /// Whether the socket of the agent daemon's own upgrade module is pushed aside (to
     /// `.upgrade.builtin` in the same folder) and given back at the end. The module binds
-    /// its socket at each start of the daemon, also with `enabled` no. Default false.
+    /// its socket at each start of the daemon, also with `enabled` no. After a kill `wpk-agent
+    /// give-back` gives it back; the unit calls it.
     pub take_over: bool,
-    /// Where acknowledgements go as datagrams. Default `queue/sockets/queue`.
+    /// The socket where results go as datagrams; its path has at most 107 bytes.
     pub queue: PathBuf,
-    /// Group of the socket, a name of `/etc/group` or a number. Default: left
-    /// as created.
+    /// Group of the socket, a name of /etc/group or a number. Absent: left as created.
     pub group: Option<String>,
-    /// How long a connection may be idle, and a frame under way. Default 60 s.
+    /// How long a connection may be idle, and a frame under way; to a year.
     pub timeout: Span,
 }
 
@@ -178,26 +187,28 @@ impl Default for ListenSettings {
     }
 }
 
-/// `[channel]`: the embedded manager that the agent dials.
-#[derive(Debug, Clone, Deserialize)]
+/// The embedded manager that the agent dials, over mutual TLS 1.3. Without this section it
+/// dials nobody. Enrolment writes it.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChannelSettings {
-    /// `host:port`; required.
+    /// HOST:PORT of the manager; must be there.
+    #[schemars(extend("default" = null))]
     pub address: String,
-    /// The manager's CA, PEM. Default `etc/channel/ca.pem`.
+    /// The file with the manager's CA, PEM.
     pub ca: PathBuf,
-    /// This agent's certificate, PEM. Default `etc/channel/agent.pem`.
+    /// The file with this agent's certificate, PEM.
     pub certificate: PathBuf,
-    /// Its key, PEM, mode 0600. Default `etc/channel/agent.key`.
+    /// The file with this agent's key, PEM, of mode 0600.
     pub key: PathBuf,
     /// The DNS name in the manager's certificate, whatever the address.
-    /// Default [`MANAGER_NAME`].
     pub server_name: String,
-    /// For each of TCP, TLS and the manager's welcome. Default 10 s.
+    /// How long each of TCP, TLS and the manager's welcome may take; to a year.
     pub connect_timeout: Span,
-    /// First pause before dialling again; each is longer. Default 1 s.
+    /// The first pause before dialling again; each is longer than the one before, and never
+    /// the same for all agents.
     pub reconnect_min: Span,
-    /// Longest pause before dialling again. Default 1 min.
+    /// The longest pause before dialling again; at least `reconnect_min`.
     pub reconnect_max: Span,
 }
 

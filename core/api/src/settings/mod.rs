@@ -6,15 +6,18 @@
 //! `#[serde(deny_unknown_fields)]`, and `default` where a key may be left out; how
 //! it belongs to a plugin is in [`section`](crate::section). [`Span`] and
 //! [`ByteSize`] are durations and sizes as an administrator writes them. [`schema_of`] is a
-//! settings struct as it is told to others: what `wpkd settings` prints of it.
+//! settings struct as it is told to others, and [`keys`] what people read of that: `wpkd
+//! settings`, and the man pages of the settings files.
 
 mod problem;
 mod read;
+mod reference;
 mod schema;
 mod units;
 
 pub use problem::{Problem, Problems};
 pub use read::read;
+pub use reference::{Key, keys, prose};
 pub use schema::{DURATION, SIZE, schema_of};
 /// What a schema is made of.
 pub use serde_json::Value;

@@ -1,8 +1,7 @@
 //! `wpkd settings` and wpkd.toml(5): every setting, as the structs that read the
-//! configuration describe themselves. `section` is what is set together, `key` one setting
-//! out of a schema, `text` shows sections in a terminal, `manual` as a man page.
+//! configuration describe themselves. `section` is what is set together,
+//! `text` shows sections in a terminal, `manual` as a man page.
 
-mod key;
 mod manual;
 mod section;
 mod text;
@@ -100,7 +99,7 @@ mod tests {
             assert!(section.about.ends_with('.'), "{}", section.title());
             for key in &section.keys {
                 keys += 1;
-                if let Some(what) = key::missing(key) {
+                if let Some(what) = key.missing() {
                     wrong.push(format!("{} {}: {what}: {key:?}", section.title(), key.name));
                 }
             }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use wpk_api::PluginKind;
+use wpk_api::settings::{Key, keys, prose};
 
-use super::key::{self, Key};
 use crate::registry::Registry;
 
 /// A section with its settings.
@@ -25,8 +25,8 @@ impl Section {
         Self {
             heading,
             plugin,
-            about: key::prose(about.unwrap_or_default()),
-            keys: schema.map(key::keys).unwrap_or_default(),
+            about: prose(about.unwrap_or_default()),
+            keys: schema.map(keys).unwrap_or_default(),
             described: schema.is_some(),
         }
     }

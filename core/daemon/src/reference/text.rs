@@ -1,6 +1,7 @@
 //! Sections in a terminal.
 
-use super::key::Key;
+use wpk_api::settings::Key;
+
 use super::section::{Section, without_keys};
 
 /// Columns, of 80 at most with the indent.

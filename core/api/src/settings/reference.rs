@@ -1,35 +1,65 @@
-//! One setting, out of the JSON schema of its section.
+//! A setting as it is told to people, out of the JSON schema of its section: for `wpkd
+//! settings` and the man pages of the settings files.
 
 use serde_json::Value;
-use wpk_api::settings::{DURATION, SIZE};
+
+use super::schema::{DURATION, SIZE};
 
 /// A setting as it is told.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) name: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its name in the section.
+    pub name: String,
     /// What it is, with its range.
-    pub(super) what: String,
+    pub what: String,
     /// What may stand there, with its unit.
-    pub(super) values: String,
+    pub values: String,
     /// As it is written in a file; `None`: there is none, and `what` says what absence
     /// means.
-    pub(super) default: Option<String>,
-    pub(super) required: bool,
+    pub default: Option<String>,
+    /// Whether it must be given.
+    pub required: bool,
 }
 
 impl Key {
     /// Whether it must be given, and else what counts where it is not.
-    pub(super) fn absence(&self) -> String {
+    pub fn absence(&self) -> String {
         match (&self.default, self.required) {
             (_, true) => "must be given".to_owned(),
             (Some(default), false) => format!("default {default}"),
             (None, false) => "may be absent".to_owned(),
         }
     }
+
+    /// What a reader would miss: for the tests of whoever has settings. `None`: nothing.
+    pub fn missing(&self) -> Option<&'static str> {
+        let what = self.what.to_ascii_lowercase();
+        let told = |words: &[&str]| words.iter().any(|word| what.contains(word));
+        if self.what.len() < 10 || !self.what.ends_with('.') {
+            return Some("a description");
+        }
+        if self.values.is_empty() {
+            return Some("its type");
+        }
+        if self.default.is_none()
+            && !self.required
+            && !told(&["absent", "default", "must be there"])
+        {
+            return Some("its default, or what absence means");
+        }
+        let has_range = || {
+            let bounds = told(&[" to ", "at most", "at least"]);
+            bounds && what.bytes().any(|byte| byte.is_ascii_digit())
+        };
+        if self.values.contains("number") && !has_range() {
+            return Some("its range");
+        }
+        None
+    }
 }
 
-/// The settings of a section, by name.
-pub(super) fn keys(schema: &Value) -> Vec<Key> {
+/// The settings of a section, by name: what [`schema_of`](super::schema_of) gives.
+pub fn keys(schema: &Value) -> Vec<Key> {
     let required = |name: &str| {
         let all = schema.get("required").and_then(Value::as_array);
         (all.into_iter().flatten()).any(|one| one.as_str() == Some(name))
@@ -48,7 +78,7 @@ pub(super) fn keys(schema: &Value) -> Vec<Key> {
 }
 
 /// A doc comment as a paragraph: in one line, without links of Rust.
-pub(super) fn prose(comment: &str) -> String {
+pub fn prose(comment: &str) -> String {
     let mut text = comment.split_whitespace().collect::<Vec<_>>().join(" ");
     while let Some(begin) = text.find("](") {
         let (Some(open), Some(close)) = (text[..begin].rfind('['), text[begin..].find(')')) else {
@@ -137,29 +167,6 @@ fn either(mut words: Vec<String>) -> String {
     }
 }
 
-/// What a reader would miss of a setting.
-#[cfg(test)]
-pub(super) fn missing(key: &Key) -> Option<&'static str> {
-    let what = key.what.to_ascii_lowercase();
-    let told = |words: &[&str]| words.iter().any(|word| what.contains(word));
-    if key.what.len() < 10 || !key.what.ends_with('.') {
-        return Some("a description");
-    }
-    if key.values.is_empty() {
-        return Some("its type");
-    }
-    if key.default.is_none() && !key.required && !told(&["absent", "default", "must be there"]) {
-        return Some("its default, or what absence means");
-    }
-    let number = key.values.contains("number");
-    if number
-        && !(told(&[" to ", "at most", "at least"]) && what.bytes().any(|b| b.is_ascii_digit()))
-    {
-        return Some("its range");
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -192,6 +199,6 @@ mod tests {
         assert_eq!(of("most").values, "\"auto\" or a number");
         assert_eq!(of("hosts").values, "a list of texts");
         assert!(of("path").required);
-        assert_eq!(missing(of("path")), Some("a description"));
+        assert_eq!(of("path").missing(), Some("a description"));
     }
 }
