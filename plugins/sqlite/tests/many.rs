@@ -85,7 +85,7 @@ fn what_a_failed_statement_would_undo_is_kept_in_memory() {
     let database = Connection::open_in_memory().unwrap();
     let set: bool = database
         .query_row(
-            "SELECT sqlite_compileoption_used('STMTJRNL_SPILL=1048576')",
+            "SELECT sqlite_compileoption_used('STMTJRNL_SPILL=126976')",
             [],
             |row| row.get(0),
         )
