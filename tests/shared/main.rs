@@ -88,20 +88,26 @@ async fn what_a_dead_node_had_not_begun_is_carried_out_by_another() {
     // As agents do: until they are told to stop.
     let again = Some(Duration::from_millis(500));
     second.remoted.set_ack_interval(again);
-    // Agent 1 has begun and says nothing; agents 2 and 3 hold the places, the others wait.
-    first
-        .remoted
-        .set_rules("1 upgrade @noack\n2 lock_restart @hang\n3 lock_restart @hang\n")
-        .unwrap();
+    // Agent 1 has begun and says nothing; two others hold the places, the rest wait. Which
+    // two is not told: where another node shares the store, more are claimed than there
+    // are places, and whoever has its file first goes first.
+    let agents: Vec<u32> = (2..=20).collect();
+    let hang = agents.iter().map(|id| format!("{id} lock_restart @hang\n"));
+    let rules = format!("1 upgrade @noack\n{}", hang.collect::<String>());
+    first.remoted.set_rules(&rules).unwrap();
     first.upgrade(&[1], parameters.clone()).await;
     first.wait_for_step(1, "upgrade").await.unwrap();
-    let agents: Vec<u32> = (2..=20).collect();
     first.upgrade(&agents, parameters).await;
-    first.wait_for_step(2, "lock_restart").await.unwrap();
+    let asked = |agent: &u32| first.remoted.count(*agent, "lock_restart") > 0;
+    let held = wait_until(Duration::from_secs(30), || async {
+        (agents.iter().filter(|agent| asked(agent)).count() == 2).then_some(())
+    });
+    held.await.expect("both places are held");
     first.kill().await.unwrap();
     let killed = std::time::Instant::now();
     let taken = wait_until(Duration::from_secs(30), || async {
-        (second.remoted.count(20, "upgrade") > 0).then_some(())
+        let sent = |agent: &u32| second.remoted.count(*agent, "upgrade") > 0;
+        agents.iter().all(sent).then_some(())
     });
     taken.await.unwrap_or_else(|| panic!("{}", second.output()));
     println!(
