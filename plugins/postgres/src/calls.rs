@@ -109,12 +109,22 @@ pub(crate) async fn purge(database: &Database, created_until: UnixTime) -> Store
 /// Gives every change that was committed its revision: some at a time, each time a
 /// transaction of its own, so that no reader of the feed waits for long.
 pub(crate) async fn number_changes(database: &Database) -> StoreResult<()> {
-    loop {
-        let rows = database.ask(&read::NUMBER, &[]).await?;
-        let more = rows.first().map(|row| row.try_get(0)).transpose();
-        let more: Option<bool> = more.map_err(|error| Fault::from(error).into_error())?;
-        if !more.unwrap_or(false) {
-            return Ok(());
-        }
+    while number(database).await? {}
+    Ok(())
+}
+
+/// The same for a few of them, with each renewal of a lease: where nobody reads the feed for
+/// weeks, the first who does would wait a minute for three millions of them.
+pub(crate) async fn number_some(database: &Database) {
+    if let Err(error) = number(database).await {
+        tracing::debug!(%error, "changes are numbered when somebody reads them");
     }
+}
+
+/// Whether there may be more.
+async fn number(database: &Database) -> StoreResult<bool> {
+    let rows = database.ask(&read::NUMBER, &[]).await?;
+    let more = rows.first().map(|row| row.try_get(0)).transpose();
+    let more: Option<bool> = more.map_err(|error| Fault::from(error).into_error())?;
+    Ok(more.unwrap_or(false))
 }

@@ -87,9 +87,10 @@ impl TaskStore for PostgresStore {
         let lease = self.lease.as_secs_f64();
         let values: Values<'_> = &[&own.node, &entries::number(&own), &lease];
         match self.database.ask(&entries::RENEW, values).await?.is_empty() {
-            true => Err(shut_out(&own, None).into_error()),
-            false => Ok(()),
+            true => return Err(shut_out(&own, None).into_error()),
+            false => calls::number_some(&self.database).await,
         }
+        Ok(())
     }
 
     async fn leave(&self) -> StoreResult<()> {

@@ -131,3 +131,23 @@ async fn readers_of_nodes_that_are_gone_for_a_week_are_forgotten() {
     let nodes = server.sql("SELECT node FROM readers.nodes");
     assert_eq!((readers.as_str(), nodes.as_str()), ("lives", "lives"));
 }
+
+/// Nobody reads the feed: the first who does finds it numbered all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_lease_numbers_what_nobody_read() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let store = open(&settings(&server, "unread"));
+    enter(&*store, "node01").await;
+    for agent in 1..=3 {
+        create(&*store, agent).await;
+    }
+    let unread = "SELECT count(*) FROM unread.changes WHERE revision IS NULL";
+    assert_eq!(server.sql(unread), "3");
+    store.renew().await.unwrap();
+    assert_eq!(server.sql(unread), "0");
+    let changes = store.changes(Revision(0), 10).await.unwrap();
+    let revisions: Vec<u64> = changes.iter().map(|change| change.revision.0).collect();
+    assert_eq!(revisions, [1, 2, 3]);
+}
