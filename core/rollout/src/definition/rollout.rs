@@ -181,7 +181,7 @@ impl Rollout {
             if smaller {
                 let (name, size, least) = (&*after.name, after.size, before.size);
                 let message = format!(
-                    "wave {name:?}: size {size} leaves it nobody: sizes count all waves \
+                    "{name:?}: size {size} leaves it nobody: sizes count all waves \
                      before it too, so it must be more than {least}"
                 );
                 problems.add("wave", message);
@@ -191,7 +191,7 @@ impl Rollout {
             && !last.size.is_all()
         {
             let message = format!(
-                "wave {:?}: the last wave has all that are left: write size = \"100%\"",
+                "{:?}: the last wave has all that are left: write size = \"100%\"",
                 &*last.name
             );
             problems.add("wave", message);

@@ -240,7 +240,7 @@ fn condition(input: &mut Input<'_>) -> Parsed<Node> {
     }
     space(input)?;
     let value_at = input.current_token_start();
-    let value = value(input, &field)?;
+    let value = value(input, &field, Some(op))?;
     if let Value::Ids(first, last) = value
         && first != last
         && !matches!(op, Op::Equal | Op::NotEqual)
@@ -274,7 +274,7 @@ fn list(input: &mut Input<'_>, field: &Field) -> Parsed<Vec<Value>> {
             let at = input.current_token_start();
             return wrong(at, format!("a list may have {MOST_VALUES} values"));
         }
-        values.push(value(input, field)?);
+        values.push(value(input, field, None)?);
         if symbol(input, ')')? {
             return Ok(values);
         }
@@ -285,7 +285,8 @@ fn list(input: &mut Input<'_>, field: &Field) -> Parsed<Vec<Value>> {
     }
 }
 
-fn value(input: &mut Input<'_>, field: &Field) -> Parsed<Value> {
+/// What a field is compared with, by `op` unless it stands in a list.
+fn value(input: &mut Input<'_>, field: &Field, op: Option<Op>) -> Parsed<Value> {
     let at = input.current_token_start();
     let text = match next_char(input)? {
         Some('"') => quoted(input)?,
@@ -305,7 +306,7 @@ fn value(input: &mut Input<'_>, field: &Field) -> Parsed<Value> {
         }
     };
     space(input)?;
-    typed(field, text, at)
+    typed(field, op, text, at)
 }
 
 fn quoted(input: &mut Input<'_>) -> Parsed<String> {
@@ -327,11 +328,30 @@ fn quoted(input: &mut Input<'_>) -> Parsed<String> {
     }
 }
 
-fn typed(field: &Field, text: String, at: usize) -> Parsed<Value> {
+/// The first of the versions that share two numbers, `v4.14`.
+fn first_of(text: &str) -> Option<Version> {
+    (text.matches('.').count() == 1)
+        .then(|| format!("{text}.0").parse().ok())
+        .flatten()
+}
+
+fn typed(field: &Field, op: Option<Op>, text: String, at: usize) -> Parsed<Value> {
     match field {
-        Field::Version => match text.parse::<Version>() {
-            Ok(version) => Ok(Value::Version(version)),
-            Err(error) => wrong(at, error.to_string()),
+        Field::Version => match (text.parse::<Version>(), first_of(&text)) {
+            (Ok(version), _) => Ok(Value::Version(version)),
+            // Below all of them, or not below any: that is one place in the order.
+            (Err(_), Some(first)) if matches!(op, Some(Op::Less | Op::GreaterOrEqual)) => {
+                Ok(Value::Version(first))
+            }
+            (Err(_), Some(_)) => {
+                let text = clean(&text, 40);
+                let message = format!(
+                    "{text:?} stands for several versions, which only < and >= compare with: \
+                     write vX.Y.Z"
+                );
+                wrong(at, message)
+            }
+            (Err(error), None) => wrong(at, error.to_string()),
         },
         Field::Id => match ids(&text) {
             Some((first, last)) => Ok(Value::Ids(first, last)),

@@ -199,12 +199,12 @@ fn every_mistake_is_told_with_its_key_and_what_to_write() {
         (
             "size = \"100%\"",
             "size = \"50%\"",
-            format!("{rollout}wave: wave \"rest\": the last wave"),
+            format!("{rollout}wave: \"rest\": the last wave"),
         ),
         (
             "size = \"100%\"",
             "size = 10",
-            format!("{rollout}wave: wave \"rest\": size 10 leaves"),
+            format!("{rollout}wave: \"rest\": size 10 leaves"),
         ),
         (
             "name = \"rest\"",
