@@ -168,9 +168,14 @@ impl Chaos {
         let epochs = self.world.epochs();
         // One engine carries one plan out at a time; the plan of one that lost its lease
         // may still come.
+        self.forget_old();
+        self.carry_out(&made, self.world.fence, &epochs, most)
+    }
+
+    /// A plan of whoever has the lease is not carried out any more.
+    fn forget_old(&mut self) {
         let fence = self.world.fence;
         self.old.take_if(|(_, by, _)| *by == fence);
-        self.carry_out(&made, self.world.fence, &epochs, most)
     }
 
     fn carry_out(
@@ -203,6 +208,11 @@ impl Chaos {
         let before = self.world.attempt(task).unwrap().clone();
         if self.world.begin(task) {
             self.watch.begun(&self.world, &before)?;
+            if before.rollout.is_none() {
+                // Somebody else's, of which a plan that was made before knows nothing: no cap
+                // holds against both.
+                self.forget_old();
+            }
         }
         Ok(())
     }
