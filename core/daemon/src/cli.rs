@@ -42,8 +42,8 @@ pub(crate) enum Command {
     /// nothing: what `wpkctl doctor` prints. Exit status 0 if nothing failed, 2 if
     /// the configuration has mistakes.
     Examine(Examination),
-    /// Print every setting: what it is, its unit, its range and its default; with
-    /// `--config` also those of the libraries that the file names.
+    /// Print every setting: what it is, its unit, its default and, where it has one, its
+    /// range; with `--config` also those of the libraries that the file names.
     Settings(SettingsArgs),
     /// Print the settings (TOML) that take over a 4.x manager's ossec.conf.
     ImportOssecConf {

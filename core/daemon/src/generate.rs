@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
+use clap::builder::PossibleValuesParser;
 use clap_complete::{Shell, generate};
 
 use crate::cli::Cli;
@@ -36,13 +37,20 @@ fn write(out: &Path) -> io::Result<()> {
     clap_mangen::generate_to(Cli::command(), pages)?;
     let sections = reference::sections(&builtins::registry());
     put("man/man5/wpkd.toml.5", &reference::page(&sections, source))?;
+    // Libraries bring further types, so that only completions are told of these. Definitions
+    // keep what lives as long as the program.
+    let words = reference::words(&sections).into_iter();
+    let known = PossibleValuesParser::new(words.map(|word| &*word.leak()));
+    let section = |arg: clap::Arg| arg.value_parser(known.clone());
+    let settings = |command: clap::Command| command.mut_arg("section", section);
+    let mut command = Cli::command().mut_subcommand("settings", settings);
     for (shell, path) in [
         (Shell::Bash, "bash-completion/completions/wpkd"),
         (Shell::Zsh, "zsh/site-functions/_wpkd"),
         (Shell::Fish, "fish/vendor_completions.d/wpkd.fish"),
     ] {
         let mut script = Vec::new();
-        generate(shell, &mut Cli::command(), "wpkd", &mut script);
+        generate(shell, &mut command, "wpkd", &mut script);
         put(path, &script)?;
     }
     Ok(())

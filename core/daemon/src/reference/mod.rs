@@ -6,6 +6,7 @@ mod manual;
 mod section;
 mod text;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -57,6 +58,13 @@ pub(crate) fn run(args: &SettingsArgs) -> ExitCode {
     }
 }
 
+/// What a section may be asked for by: its name, or the type of its plugin; each once.
+pub(crate) fn words(sections: &[Section]) -> Vec<String> {
+    let names = sections.iter().flat_map(Section::words);
+    let words: BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
+    words.into_iter().map(str::to_owned).collect()
+}
+
 fn names(sections: &[Section]) -> String {
     let mut names: Vec<&str> = (sections.iter())
         .map(|section| section.heading.trim_matches(['[', ']']))
@@ -106,6 +114,16 @@ mod tests {
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         assert!(keys >= 70, "{keys}");
+    }
+
+    #[test]
+    fn sections_are_asked_for_by_their_names_and_by_types() {
+        let words = words(&sections(&builtins::registry()));
+        for word in ["delivery", "store", "postgres", "repository", "channel"] {
+            assert!(words.iter().any(|one| one == word), "{word}: {words:?}");
+        }
+        let plain = |word: &String| !word.is_empty() && !word.contains(['[', ']', ' ']);
+        assert!(words.iter().all(plain), "{words:?}");
     }
 
     #[test]

@@ -40,9 +40,15 @@ impl Section {
         }
     }
 
+    /// Its name, and the type of its plugin.
+    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+        let name = self.heading.trim_matches(['[', ']']);
+        std::iter::once(name).chain(self.plugin)
+    }
+
     pub(super) fn is_called(&self, name: &str) -> bool {
-        let bare = self.heading.trim_matches(['[', ']']);
-        bare == name.trim_matches(['[', ']']) || self.plugin == Some(name)
+        let name = name.trim_matches(['[', ']']);
+        self.words().any(|word| word == name)
     }
 }
 
