@@ -85,8 +85,10 @@ pub(crate) async fn run(
     for agent in &agents {
         out.event(agent.listed())?;
     }
+    // Nobody is an answer where a selector asks; who is named and is not there is a mistake.
+    let missed = agents.is_empty() && !args.who.agents.is_empty();
     if out.json {
-        return Ok(Ending::Well);
+        return Ok(Ending::when(!missed));
     }
     if agents.is_empty() {
         out.line(match (filtered, args.outdated) {
@@ -94,7 +96,7 @@ pub(crate) async fn run(
             (false, true) => "All agents are updated.",
             (false, false) => "There are no agents.",
         })?;
-        return Ok(Ending::Well);
+        return Ok(Ending::when(!missed));
     }
     let more = if args.wide { &MORE[..] } else { &[] };
     let mut table = table(&[&COLUMNS[..], more].concat());

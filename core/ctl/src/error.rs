@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::manager::denied;
-use wpk_package::{PackageError, SignerError, StoreError};
+use wpk_package::{PackageError, SignerError};
 use wpk_wire::upgrade::response::ResponseError;
 use wpk_wire::{Code, FrameError, UpgradeCommand};
 
@@ -63,8 +63,6 @@ pub(crate) enum CtlError {
     Package(#[from] PackageError),
     #[error(transparent)]
     Signer(#[from] SignerError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
     #[error("cannot {action} {path}: {source}")]
     File {
         action: &'static str,

@@ -25,8 +25,8 @@ pub(crate) struct Global {
     /// Print one JSON object per line, for scripts.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Print errors only, and what is told once (with --json: only the last object); the exit
-    /// status tells the rest.
+    /// Print errors only, and what is told once (with --json: the object that sums up, of the
+    /// commands that end with one); the exit status tells the rest.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// Colours: auto is on a terminal that has them, unless NO_COLOR is set.

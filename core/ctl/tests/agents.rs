@@ -77,6 +77,11 @@ fn agents_are_chosen_and_sorted() {
     assert_eq!(ids(&["--sort", "seen"]), [3, 2, 1]);
     let none = ask(&manager, &["agents", "--label", "site=oslo"]).ended(0);
     assert_eq!(none.out, "There are no such agents.\n");
+    // Who is named is expected to be there.
+    let none = ask(&manager, &["agents", "500"]).ended(1);
+    assert_eq!(none.out, "There are no such agents.\n");
+    ask(&manager, &["agents", "--json", "500"]).ended(1);
+    ask(&manager, &["agents", "--select", "name = oslo"]).ended(0);
 }
 
 #[test]

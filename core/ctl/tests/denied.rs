@@ -13,14 +13,16 @@ use common::*;
 
 /// Nobody, on most systems; a number of no group that a test machine's root is in.
 const NOBODY: u32 = 65_534;
+/// The group `daemon`, on most systems.
+const DAEMON: u32 = 1;
 
 fn rights(path: &Path, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
 /// What the tool says of a socket with such rights in a folder with such rights, asked by
-/// somebody else where the test is root's.
-fn said(of_folder: u32, of_socket: u32) -> (String, bool) {
+/// somebody else where the test is root's. Both belong to that group then.
+fn said(of_folder: u32, of_socket: u32, group: u32) -> (String, bool) {
     let dir = tempfile::tempdir().unwrap();
     let (program, folder) = (dir.path().join("wpkctl"), dir.path().join("tasks"));
     let bytes = std::fs::read(env!("CARGO_BIN_EXE_wpkctl")).unwrap();
@@ -31,6 +33,11 @@ fn said(of_folder: u32, of_socket: u32) -> (String, bool) {
     rights(&folder, of_folder);
     rights(dir.path(), 0o755);
     let root = rustix::process::geteuid().is_root();
+    for path in [&manager.socket, &folder] {
+        if root {
+            std::os::unix::fs::chown(path, None, Some(group)).unwrap();
+        }
+    }
     let mut command = Command::new(program);
     command
         .env_clear()
@@ -49,18 +56,23 @@ fn said(of_folder: u32, of_socket: u32) -> (String, bool) {
 
 #[test]
 fn the_group_of_the_socket_or_of_its_folder_is_named() {
-    let (socket, root) = said(0o755, 0o060);
-    let (folder, _) = said(0o010, 0o777);
+    let (socket, root) = said(0o755, 0o060, DAEMON);
+    let (folder, _) = said(0o010, 0o777, DAEMON);
     if root {
         assert!(
-            socket.contains("it is open to the group root: join"),
+            socket.contains("it is open to the group daemon: join"),
             "{socket}"
         );
         assert!(
-            folder.contains("/tasks is open to the group root: join"),
+            folder.contains("/tasks is open to the group daemon: join"),
             "{folder}"
         );
+        let (roots, _) = said(0o755, 0o060, 0);
+        assert!(
+            roots.contains("group root, which nobody is to join"),
+            "{roots}"
+        );
     }
-    let (closed, _) = said(0o755, 0o000);
+    let (closed, _) = said(0o755, 0o000, DAEMON);
     assert!(closed.contains("its mode lets no group in"), "{closed}");
 }

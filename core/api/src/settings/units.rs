@@ -122,7 +122,7 @@ impl<'de> Deserialize<'de> for Span {
             .map_err(|_| D::Error::custom("must be a text such as \"30s\", \"15m\" or \"7d\""))?;
         Self::parse(&text).ok_or_else(|| {
             D::Error::custom(format!(
-                "{text:?} is no duration: write a number with ms, s, m, h or d"
+                "{text:?} is no duration up to 36500d: write a number with ms, s, m, h or d"
             ))
         })
     }

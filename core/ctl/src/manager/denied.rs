@@ -91,6 +91,13 @@ impl Denied<'_> {
             );
         }
         let belongs = format!("{what} is open to the group {group}");
+        // Whose group root's is may read what nobody else does.
+        if self.group.as_deref() == Ok("root") {
+            return format!(
+                "{belongs}, which nobody is to join: ask as root, or give the socket a group of \
+                 its own (`group` of the unix-socket source)"
+            );
+        }
         let (Ok(group), Ok(user)) = (&self.group, &self.user) else {
             return format!("{belongs}: join that group and log in again, or ask as root");
         };
@@ -155,6 +162,9 @@ mod tests {
             nameless.contains("the group number 4711: join that group"),
             "{nameless}"
         );
+        let roots = told(true, true, Ok("root"));
+        assert!(roots.contains("nobody is to join"), "{roots}");
+        assert!(!roots.contains("usermod"), "{roots}");
         let closed = told(true, false, Ok("wpkd"));
         assert!(closed.contains("ask as that user or as root"), "{closed}");
         assert!(!closed.contains("usermod"), "{closed}");

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use wpk_package::{CaStore, CertificateSummary};
+use wpk_package::{CaStore, CertificateSummary, StoreError};
 
 use crate::error::CtlError;
 use crate::output::{Output, clean};
@@ -13,7 +13,13 @@ pub(crate) fn trusted(paths: &[PathBuf], out: &Output) -> Result<Option<CaStore>
     if paths.is_empty() {
         return Ok(None);
     }
-    let store = CaStore::load(paths)?;
+    let store = CaStore::load(paths).map_err(|StoreError::Empty { paths, problems }| {
+        let mut text = format!("no CA certificate could be loaded from {paths} (--ca)");
+        for problem in problems {
+            text = format!("{text}; {problem}");
+        }
+        CtlError::Usage(text)
+    })?;
     for problem in store.problems() {
         out.warn(format!("not used as a CA: {problem}"));
     }

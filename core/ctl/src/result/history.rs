@@ -1,5 +1,7 @@
 //! `wpkctl result --all`: every task that the manager still has, the newest first.
 
+use std::num::NonZeroUsize;
+
 use clap::Args;
 use serde_json::{Value, json};
 use wpk_api::{AgentId, TaskKind};
@@ -38,7 +40,7 @@ pub(crate) struct HistoryArgs {
     pub(crate) csv: bool,
     /// Of --all, at most so many; without it 10000 in a table, and no limit otherwise.
     #[arg(long, value_name = "NUMBER", requires = "all")]
-    pub(crate) limit: Option<usize>,
+    pub(crate) limit: Option<NonZeroUsize>,
 }
 
 /// Prints them, and how they ended together.
@@ -50,7 +52,7 @@ pub(super) async fn run(
 ) -> Result<Ending, CtlError> {
     let in_table = !args.csv && !out.json;
     let most = match args.limit {
-        Some(limit) => limit,
+        Some(limit) => limit.get(),
         None if in_table => MOST_ROWS,
         None => usize::MAX,
     };

@@ -29,7 +29,7 @@ pub(crate) struct ResultArgs {
     #[command(flatten)]
     pub(crate) who: Who,
     /// These tasks instead of the last ones of agents.
-    #[arg(long, value_name = "TASK", num_args = 1..)]
+    #[arg(long, value_name = "TASK", num_args = 1.., value_parser = task)]
     pub(crate) task: Vec<i64>,
     /// Tell what happened to each task, step by step: when, who was asked, what came of it,
     /// and for a failure the words of whoever said it and what to do.
@@ -41,6 +41,11 @@ pub(crate) struct ResultArgs {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) history: HistoryArgs,
+}
+
+fn task(text: &str) -> Result<i64, String> {
+    let wrong = |_| format!("{text:?} is no number of a task: write what `wpkctl tasks` shows");
+    text.parse().map_err(wrong)
 }
 
 /// Something must be asked for.

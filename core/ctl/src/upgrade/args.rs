@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use wpk_api::PackageType;
+use wpk_api::{PackageType, ParseVersionError, Version};
 use wpk_wire::{CustomParams, LONGEST_CA, UpgradeParams};
 
 use crate::error::CtlError;
@@ -24,7 +24,7 @@ pub(crate) struct UpgradeArgs {
     #[arg(long)]
     pub(crate) all: bool,
     /// Target version, vX.Y.Z. Absent: the manager decides.
-    #[arg(short, long, value_name = "V")]
+    #[arg(short, long, value_name = "V", value_parser = version)]
     pub(crate) version: Option<String>,
     /// Repository instead of the configured one.
     #[arg(short, long, value_name = "URL")]
@@ -64,12 +64,17 @@ pub(crate) struct UpgradeArgs {
     pub(crate) pace: PaceArgs,
 }
 
+/// As it was written: only whether it is one is looked at.
+fn version(text: &str) -> Result<String, ParseVersionError> {
+    text.parse::<Version>().map(|_| text.to_owned())
+}
+
 impl UpgradeArgs {
     /// What to send.
     ///
     /// # Errors
-    /// [`CtlError::Usage`] if the path of the file is no UTF-8, [`CtlError::Store`] if there
-    /// is no CA in what `--ca` names.
+    /// [`CtlError::Usage`] if the path of the file is no UTF-8, or there is no CA in what
+    /// `--ca` names.
     pub(super) fn ask(&self, out: &Output) -> Result<Ask, CtlError> {
         let Some(file) = &self.file else {
             return Ok(Ask::Release(UpgradeParams {
