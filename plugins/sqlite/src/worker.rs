@@ -202,7 +202,8 @@ impl Writer {
     }
 
     /// The log cannot grow. Once what is in it has been put into the file, its
-    /// space is used again: enough for tasks to end while nothing new fits.
+    /// space is used again: enough for tasks to end while nothing new fits. Where the file
+    /// has no room for it either, nothing is written until there is some.
     fn make_room(&self) {
         let _writing = self.near.writing();
         if let Err(error) = self
