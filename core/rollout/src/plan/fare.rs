@@ -1,5 +1,6 @@
 //! How one attempt fares, from what is stored of it and what is seen of its agent.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use wpk_api::{AgentId, UnixTime, Version};
@@ -137,14 +138,18 @@ impl Judge<'_> {
 
     fn settled(&self, attempt: &Attempt, agent: Option<&Agent>, begun: UnixTime) -> Option<Fare> {
         let settled = settlement(self.document?, attempt.agent)?;
-        if settled.attempt != attempt.id {
-            return None;
-        }
         let failed = |cause| Fare::Failed {
             begun: true,
             at: begun,
             cause,
         };
+        match settled.attempt.cmp(&attempt.id) {
+            Ordering::Less => return None,
+            // One that was begun after it: this one was over by then, though the word that
+            // settled it gave way to that about the other.
+            Ordering::Greater => return Some(failed(Cause::Settled)),
+            Ordering::Equal => {}
+        }
         if !settled.succeeded {
             return Some(failed(Cause::Settled));
         }

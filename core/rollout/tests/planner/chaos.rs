@@ -262,13 +262,6 @@ impl Chaos {
     fn operate(&mut self, one: u8, two: u8) {
         let agent = self.any_agent(two);
         let last = TaskId(self.world.attempts.len() as i64);
-        let newest: Vec<_> = self
-            .world
-            .attempts
-            .iter()
-            .filter(|a| a.agent == agent)
-            .collect();
-        let newest = newest.last().map(|attempt| attempt.id);
         let keys: Vec<_> = self
             .world
             .desired
@@ -279,6 +272,9 @@ impl Chaos {
         let Some(key) = Self::pick(&keys, two) else {
             return;
         };
+        let mut of_agent = self.world.attempts.iter().rev();
+        let newest = of_agent.find(|a| a.agent == agent && a.rollout.as_ref() == Some(&key));
+        let settles = newest.filter(|a| a.begun.is_some()).map(|a| a.id);
         let document = self.world.document(&key).unwrap();
         match one % 16 {
             0 | 1 => drop(document.pause()),
@@ -291,8 +287,9 @@ impl Chaos {
                     .into_iter()
                     .for_each(|()| self.watch.forgive(agent, last));
             }
+            // As the engine does: what was begun, in this rollout.
             10 => {
-                if let Some(attempt) = newest {
+                if let Some(attempt) = settles {
                     let settled = Settled {
                         attempt,
                         succeeded: two.is_multiple_of(2),

@@ -1,7 +1,7 @@
 //! What rollouts of others got wrong, each as a table of its own.
 
 use wpk_api::Digests;
-use wpk_rollout::{Action, Outcome, RolloutState};
+use wpk_rollout::{Action, Outcome, RolloutState, Settled};
 
 use crate::world::{START, World, id, v};
 
@@ -95,6 +95,30 @@ fn who_halted_a_rollout_is_failed_until_another_try_is_asked_for() {
         again && matches!(one.reason, wpk_rollout::Reason::Failed(_))
     });
     assert_eq!(failed.count(), 2);
+}
+
+// Trap: an operator's word about one attempt is forgotten when the next one is settled, and
+// the agent, which is out again, gets no further try.
+#[test]
+fn what_was_settled_stays_so_when_a_later_attempt_is_settled() {
+    let mut world = World::new(1);
+    let tries = "retries = 2\nretry_pause = '5m'\nunknown_after = '2h'";
+    let wave = "size = '100%'\nmax_failures = 1";
+    world.apply(&rollout(&[wave]).replace("retries = 0", tries));
+    for number in 1..=3 {
+        world.settle();
+        let begun = world.begin_all();
+        assert_eq!(begun.len(), 1, "try {number}: {:?}", world.state(1));
+        world.report(begun[0], Outcome::Silent);
+        let settled = Settled {
+            attempt: begun[0],
+            succeeded: false,
+        };
+        world.named("prod").settle(id(1), settled).unwrap();
+        world.now += 1_500;
+    }
+    let counts = world.plan().rollouts[0].counts.clone();
+    assert_eq!(counts.failed, 1, "{counts:?}");
 }
 
 // Trap: exactly half may fail, and half of an odd number is rounded up; or the percent

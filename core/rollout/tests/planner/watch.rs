@@ -41,7 +41,7 @@ fn in_flight(world: &World, attempt: &Attempt) -> bool {
             );
             let settled = document
                 .and_then(|document| document.facts.settled.get(&attempt.agent))
-                .is_some_and(|settled| settled.attempt == attempt.id);
+                .is_some_and(|settled| settled.attempt >= attempt.id);
             !seen && !failed && !settled && world.now < begun + silent && !arrived(world, attempt)
         }
     }
