@@ -193,7 +193,7 @@ fn a_selector_asks_only_what_the_manager_tells() {
         assert!(error.contains("tells no labels of its agents"), "{error}");
     }
     let error = refused(&["--select", "site = riga"], true, 2);
-    assert!(error.contains("does not tell in which site"), "{error}");
+    assert!(error.contains("does not tell in which site all"), "{error}");
     let error = refused(&["--select", "group ~ prod"], true, 2);
     assert!(error.contains("column 7"), "{error}");
     for both in [
@@ -204,6 +204,33 @@ fn a_selector_asks_only_what_the_manager_tells() {
     ] {
         refused(both, true, 2);
     }
+}
+
+/// Its store failed in the middle of the list.
+#[test]
+fn a_selector_does_not_ask_what_is_told_of_some_agents_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = Manager::start(&dir.path().join("s"), |request| {
+        match request["command"].as_str().unwrap() {
+            "agent_list" => {
+                let after = request["parameters"]["after"].as_i64().unwrap_or(-1);
+                let agents = fleet().into_iter().map(|mut agent| {
+                    if agent["agent"].as_i64() < Some(4) {
+                        agent["labels"] = json!({});
+                        agent["site"] = "lyon".into();
+                    }
+                    agent
+                });
+                let rest = agents.filter(|one| one["agent"].as_i64() > Some(after));
+                answer(rest.collect())
+            }
+            _ => answer(agents(request).into_iter().map(created).collect()),
+        }
+    });
+    for select in ["site != lyon", "not label.frozen = yes"] {
+        ask(&manager, &["upgrade", "--select", select]).ended(2);
+    }
+    assert!(manager.asked("upgrade").is_empty());
 }
 
 #[test]

@@ -102,17 +102,21 @@ pub(super) fn matching(selector: &Selector, agents: &[Agent]) -> Vec<AgentId> {
 /// # Errors
 /// [`CtlError::Usage`].
 pub(super) fn can_be_asked(selector: &Selector, agents: &[Agent]) -> Result<(), CtlError> {
-    let tells = |tells: fn(&Agent) -> bool| agents.is_empty() || agents.iter().any(tells);
+    // Of each: of a part of them a daemon whose store failed meanwhile may tell nothing.
+    let tells = |tells: fn(&Agent) -> bool| {
+        let mut agents = agents.iter().filter(|agent| agent.id() != AgentId::MANAGER);
+        agents.all(tells)
+    };
     if selector.asks(&Field::Site) && !tells(|agent| agent.site().is_some()) {
         return Err(CtlError::Usage(
-            "--select asks for a site, and this manager does not tell in which site its agents \
-             are; ask for what the site's own selector asks for, such as group or label.NAME"
+            "--select asks for a site, and this manager does not tell in which site all its \
+             agents are; ask for what the site's own selector asks for, such as group or label.NAME"
                 .to_owned(),
         ));
     }
     if selector.asks_labels() && !tells(|agent| agent.labels().is_some()) {
         return Err(CtlError::Usage(
-            "--select asks for a label, and this manager tells no labels of its agents; ask for \
+            "--select asks for a label, and this manager tells no labels of its agents, or not of all; ask for \
              group, name, id or version, or write the ids"
                 .to_owned(),
         ));
