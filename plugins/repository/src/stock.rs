@@ -1,4 +1,4 @@
-//! Which versions there are: what the folders of many wishes list. `provider` enters here.
+//! Which versions there are: what the folders of many wishes list. `serve` enters here.
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -9,7 +9,7 @@ const ABOUT: &str = "Settings of wpk-agent, a TOML file: /etc/wpk-agent/wpk-agen
      that --config names. Every key may be left out but those that must be there. An unknown key \
      is a mistake, and `wpk-agent check` prints all of them. SIGHUP has the agent read the file \
      again.";
-const UNITS: &str = "Times are whole numbers with ms, s, m, h, d or w, sizes with B, KiB, MiB or \
+const UNITS: &str = "Times are whole numbers with ms, s, m, h or d, sizes with B, KiB, MiB or \
      GiB, in quotes. A relative path starts at `home`.";
 
 /// The page; `source` stands at its foot.
