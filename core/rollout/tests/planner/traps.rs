@@ -117,7 +117,7 @@ fn what_was_settled_stays_so_when_a_later_attempt_is_settled() {
         world.named("prod").settle(id(1), settled).unwrap();
         world.now += 1_500;
     }
-    let counts = world.plan().rollouts[0].counts.clone();
+    let counts = world.plan().rollouts[0].counts;
     assert_eq!(counts.failed, 1, "{counts:?}");
 }
 
