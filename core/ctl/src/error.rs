@@ -15,6 +15,9 @@ pub(crate) enum CtlError {
     /// The command line asks for something that makes no sense; exit status 2.
     #[error("{0}")]
     Usage(String),
+    /// What `--ca` names holds no CA.
+    #[error("no CA certificate could be loaded from {0}")]
+    Ca(String),
     #[error(
         "the manager's settings cannot be used to find its socket; correct them or give --socket PATH:\n{0}"
     )]

@@ -14,11 +14,11 @@ pub(crate) fn trusted(paths: &[PathBuf], out: &Output) -> Result<Option<CaStore>
         return Ok(None);
     }
     let store = CaStore::load(paths).map_err(|StoreError::Empty { paths, problems }| {
-        let mut text = format!("no CA certificate could be loaded from {paths} (--ca)");
+        let mut text = format!("{paths} (--ca)");
         for problem in problems {
             text = format!("{text}; {problem}");
         }
-        CtlError::Usage(text)
+        CtlError::Ca(text)
     })?;
     for problem in store.problems() {
         out.warn(format!("not used as a CA: {problem}"));

@@ -73,8 +73,8 @@ impl UpgradeArgs {
     /// What to send.
     ///
     /// # Errors
-    /// [`CtlError::Usage`] if the path of the file is no UTF-8, or there is no CA in what
-    /// `--ca` names.
+    /// [`CtlError::Usage`] if the path of the file is no UTF-8, [`CtlError::Ca`] if there is
+    /// no CA in what `--ca` names.
     pub(super) fn ask(&self, out: &Output) -> Result<Ask, CtlError> {
         let Some(file) = &self.file else {
             return Ok(Ask::Release(UpgradeParams {
