@@ -14,11 +14,7 @@ pub(crate) fn trusted(paths: &[PathBuf], out: &Output) -> Result<Option<CaStore>
         return Ok(None);
     }
     let store = CaStore::load(paths).map_err(|StoreError::Empty { paths, problems }| {
-        let mut text = format!("{paths} (--ca)");
-        for problem in problems {
-            text = format!("{text}; {problem}");
-        }
-        CtlError::Ca(text)
+        CtlError::Ca(format!("{paths} (--ca): {}", problems.join("; ")))
     })?;
     for problem in store.problems() {
         out.warn(format!("not used as a CA: {problem}"));

@@ -116,8 +116,8 @@ pub(super) fn can_be_asked(selector: &Selector, agents: &[Agent]) -> Result<(), 
     }
     if selector.asks_labels() && !tells(|agent| agent.labels().is_some()) {
         return Err(CtlError::Usage(
-            "--select asks for a label, and this manager tells no labels of its agents, or not of all; ask for \
-             group, name, id or version, or write the ids"
+            "--select asks for a label, and this manager tells no labels of its agents, or not \
+             of all; ask for group, name, id or version, or write the ids"
                 .to_owned(),
         ));
     }

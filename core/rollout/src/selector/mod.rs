@@ -14,8 +14,8 @@
 //! ```
 //!
 //! `<`, `<=`, `>`, `>=` compare versions and ids only; a version of two numbers, `v4.14`,
-//! stands behind `<` and `>=`, where it is the first of its kind, `v4.14.0`; `*` in a name stands for any
-//! characters. What is not known of an agent equals nothing: `version = v4.14.0` and
+//! may stand behind `<` and `>=`, and is the first of its kind there, `v4.14.0`; `*` in a name
+//! stands for any characters. What is not known of an agent equals nothing: `version = v4.14.0` and
 //! `version < v4.14.0` are both false of an agent whose version nobody knows, and
 //! `version != v4.14.0` is true.
 
