@@ -64,7 +64,8 @@ pub use own::OwnRequest;
 pub use refusal::Refusal;
 pub use task::{TaskCommand, TaskRequest};
 pub use upgrade::{
-    CustomParams, Item, LONGEST_CA, Response, UpgradeCommand, UpgradeParams, UpgradeRequest,
+    CustomParams, INSTALLER, INSTALLER_OF_WINDOWS, Item, LONGEST_CA, Response, UpgradeCommand,
+    UpgradeParams, UpgradeRequest,
 };
 
 pub use wpk_api::Dialect;

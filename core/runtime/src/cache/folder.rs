@@ -11,7 +11,6 @@ use tempfile::{NamedTempFile, TempPath};
 use tracing::{debug, info, warn};
 use wpk_api::words::{LONGEST_CAUSE, clean};
 use wpk_api::{Sha1, UnixTime};
-use wpk_package::CaStore;
 use wpk_wire::UpgradeCode;
 
 use super::file::WpkFile;
@@ -19,7 +18,7 @@ use super::inspector::{Identified, Inspector};
 use super::part::{self, part};
 use super::room::{Claim, Room};
 use crate::failure::Failure;
-use crate::trust::{self, Distrust, Signers};
+use crate::trust::{self, Distrust, Expected, Signers};
 
 /// The folder, and whoever looks at its files.
 pub(super) struct Folder {
@@ -122,11 +121,11 @@ impl Folder {
     pub(super) fn examine(
         &self,
         file: &WpkFile,
-        authorities: Option<&CaStore>,
+        expected: &Expected,
         now: UnixTime,
     ) -> Result<(), Failure> {
         let shown = file.path.display().to_string();
-        trust::examine(file.reader(), &shown, authorities, now)
+        trust::examine(file.reader(), &shown, expected, now)
             .map_err(|distrust| distrusted(&shown, distrust))
     }
 

@@ -28,7 +28,6 @@ use sha2::{Digest, Sha256 as Hasher};
 use tokio::sync::Semaphore;
 use wpk_api::{OfferSource, Sha1, Sha256, UnixTime};
 use wpk_config::CacheSettings;
-use wpk_package::CaStore;
 use wpk_wire::UpgradeCode;
 
 pub(crate) use file::WpkFile;
@@ -37,7 +36,7 @@ use crate::failure::Failure;
 use crate::parts::StartError;
 use crate::resolver::Resolved;
 use crate::single_flight::SingleFlight;
-use crate::trust::Signers;
+use crate::trust::{Expected, Signers};
 use blocking::blocking;
 use download::Download;
 use folder::Folder;
@@ -157,7 +156,7 @@ impl Cache {
     pub(crate) async fn examine(
         &self,
         file: &WpkFile,
-        authorities: Option<CaStore>,
+        expected: Expected,
         now: UnixTime,
     ) -> Result<(), Failure> {
         let (folder, file) = (self.folder.clone(), file.clone());
@@ -165,7 +164,7 @@ impl Cache {
         blocking(move || {
             // Until it is done, also where nobody waits any more.
             let _leave = leave;
-            folder.examine(&file, authorities.as_ref(), now)
+            folder.examine(&file, &expected, now)
         })
         .await
     }

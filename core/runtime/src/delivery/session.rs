@@ -9,7 +9,9 @@ use wpk_api::settings::Span;
 use wpk_api::{AgentId, Order, TimelineEntry, TimelineStep, TransportError};
 use wpk_wire::agent::command::max_chunk;
 use wpk_wire::agent::reply::ReplyError;
-use wpk_wire::{AgentCommand, AgentReply, CommandForm, Step, UpgradeCode};
+use wpk_wire::{
+    AgentCommand, AgentReply, CommandForm, INSTALLER, INSTALLER_OF_WINDOWS, Step, UpgradeCode,
+};
 
 use super::chunk::{COMMAND_ROOM, carried, chunk};
 use super::ledger::Ledger;
@@ -72,7 +74,11 @@ impl<'a> Session<'a> {
             _ => CommandForm::Json,
         };
         let windows = order.agent.platform.name.as_deref() == Some("windows");
-        let default = if windows { "upgrade.bat" } else { "upgrade.sh" };
+        let default = if windows {
+            INSTALLER_OF_WINDOWS
+        } else {
+            INSTALLER
+        };
         let installer = order.installer.as_deref().unwrap_or(default);
         // Plain-text commands end a name at a space; the agent would take the
         // rest for something else.

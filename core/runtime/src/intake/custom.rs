@@ -10,13 +10,14 @@ use wpk_package::CaStore;
 use wpk_wire::UpgradeCode;
 
 use crate::failure::Failure;
+use crate::trust::Expected;
 use crate::workshop::Workshop;
 
 /// How long a request waits for a file to be found, and how long to be read through.
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
 const READ_WITHIN: Duration = Duration::from_secs(60);
 
-/// Looks at it; with `ca`, PEM, one of these CAs must have signed it.
+/// Looks at it; with `ca`, PEM, one of these CAs must have signed it. `installer` must be in it.
 ///
 /// # Errors
 /// Why it cannot be sent, with its path and what to do.
@@ -24,10 +25,15 @@ pub(super) async fn examine(
     workshop: &Workshop,
     file: &WantedFile,
     ca: Option<&str>,
+    installer: Option<String>,
 ) -> Result<(), Failure> {
     let authorities = ca.map(|pem| CaStore::from_pem(pem.as_bytes())).transpose();
     let authorities = authorities.map_err(|error| Failure::local(error.to_string()))?;
     let given = authorities.is_some();
+    let expected = Expected {
+        authorities,
+        installer,
+    };
     let wanted = Wanted::File(file.clone());
     let looked = async {
         let found = tokio::time::timeout(FOUND_WITHIN, workshop.resolver.resolve(&wanted)).await;
@@ -39,7 +45,7 @@ pub(super) async fn examine(
         }
         let file = workshop.cache.get(&resolved).await?;
         let now = workshop.now();
-        workshop.cache.examine(&file, authorities, now).await
+        workshop.cache.examine(&file, expected, now).await
     };
     match tokio::time::timeout(READ_WITHIN, looked).await {
         Ok(looked) => looked.map_err(|failure| advised(workshop, failure, given)),

@@ -71,7 +71,7 @@ pub(super) async fn from_file(workshop: &Workshop, ids: &[AskedId], params: Cust
     };
     let installer = params.installer.filter(|name| !name.is_empty());
     let unfit = match params.dry_run || params.check_file {
-        true => custom::examine(workshop, &file, params.ca.as_deref()).await,
+        true => custom::examine(workshop, &file, params.ca.as_deref(), installer.clone()).await,
         false => {
             look_for(workshop, &file).await;
             Ok(())

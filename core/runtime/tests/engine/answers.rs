@@ -240,3 +240,43 @@ async fn a_file_that_cannot_be_sent_is_told_of_where_no_agent_passes_too() {
         assert_eq!(both[1]["error"], 16, "{both:?}");
     }
 }
+
+/// A dry run that promises what cannot be carried out is worse than none.
+#[tokio::test(start_paused = true)]
+async fn a_package_without_the_installer_is_refused_before_anything_is_sent() {
+    let stand = Stand::new().await;
+    let ca = wpk_testkit::wpk::SigningCa::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("agent.wpk");
+    let package = ca.package(&[("setup.sh", b"#!/bin/sh\n")]).unwrap();
+    std::fs::write(&file, package).unwrap();
+    let file = file.to_str().unwrap();
+    for flag in ["check_file", "dry_run"] {
+        for (installer, told) in [
+            (
+                json!("../setup.sh"),
+                "it has no installer \"../setup.sh\"; it has setup.sh",
+            ),
+            (
+                json!("absent.sh"),
+                "it has no installer \"absent.sh\"; it has setup.sh",
+            ),
+            (json!(null), "it has neither upgrade.sh nor upgrade.bat"),
+        ] {
+            let mut parameters = json!({"agents": [1], "file_path": file});
+            parameters[flag] = true.into();
+            if installer.is_string() {
+                parameters["installer"] = installer;
+            }
+            let item = stand.items("upgrade_custom", parameters).await.remove(0);
+            assert_ne!(item["error"], 0, "{item}");
+            let reason = item["reason"].as_str().unwrap();
+            assert!(reason.contains(told), "{reason}");
+        }
+    }
+    let parameters = json!({
+        "agents": [1], "file_path": file, "installer": "setup.sh", "dry_run": true,
+    });
+    let good = stand.items("upgrade_custom", parameters).await.remove(0);
+    assert_eq!(good["error"], 0, "{good}");
+}

@@ -10,5 +10,7 @@ pub mod request;
 pub mod response;
 
 pub use command::UpgradeCommand;
-pub use request::{CustomParams, LONGEST_CA, UpgradeParams, UpgradeRequest};
+pub use request::{
+    CustomParams, INSTALLER, INSTALLER_OF_WINDOWS, LONGEST_CA, UpgradeParams, UpgradeRequest,
+};
 pub use response::{Item, Response, ResponseError};

@@ -82,12 +82,18 @@ pub struct CustomParams {
     /// Ours, unknown to a 4.x manager: say what would be done, create nothing.
     pub dry_run: bool,
     /// Ours: look at the file first, and create nothing if it cannot be sent. A dry run does
-    /// so in any case.
+    /// so in any case. With it `installer`, or that of one of the platforms, must be in it.
     pub check_file: bool,
     /// Ours, with `check_file`: the CAs of which one must have signed it, PEM; at most
     /// [`LONGEST_CA`] bytes.
     pub ca: Option<String>,
 }
+
+/// The installer that is run where an `upgrade_custom` names none, and always by `upgrade`
+/// (section 5 of the protocol).
+pub const INSTALLER: &str = "upgrade.sh";
+/// The same on Windows.
+pub const INSTALLER_OF_WINDOWS: &str = "upgrade.bat";
 
 /// The longest `ca` of an `upgrade_custom`, in bytes.
 pub const LONGEST_CA: usize = 256 << 10;
