@@ -11,7 +11,8 @@ use crate::manager::client::Client;
 use crate::manager::fleet::{self, Agent};
 use crate::manager::socket;
 use crate::options::{Global, LabelWish};
-use crate::output::{Ending, Output, csv, print, render, table, time};
+use crate::output::{Ending, Output, csv, print, time};
+use crate::table::{render, table};
 use crate::who::{self, Who};
 
 #[derive(Debug, Args)]
@@ -31,7 +32,7 @@ pub(crate) struct AgentsArgs {
     /// In which order; `seen`: those that were not heard for longest come first.
     #[arg(long, value_enum, default_value_t = Sort::Id)]
     pub(crate) sort: Sort,
-    /// Also labels, address, last seen, last result and the end of the certificate.
+    /// Also labels, address, last seen, last result, the end of the certificate and the site.
     #[arg(long)]
     pub(crate) wide: bool,
     /// Print comma-separated values, all that is known.
@@ -52,12 +53,13 @@ pub(crate) enum Sort {
 const COLUMNS: [&str; 8] = [
     "agent", "name", "version", "status", "system", "arch", "group", "node",
 ];
-const MORE: [&str; 5] = [
+const MORE: [&str; 6] = [
     "labels",
     "address",
     "last_seen",
     "last_result",
     "certificate_end",
+    "site",
 ];
 
 /// Lists them; with `--json` one object per agent.
@@ -147,6 +149,7 @@ fn details_of(agent: &Agent) -> Vec<String> {
         details.last_seen.map(time).unwrap_or_default(),
         agent.last_result().unwrap_or_default(),
         details.certificate_end.map(time).unwrap_or_default(),
+        agent.site().unwrap_or_default(),
     ]
 }
 

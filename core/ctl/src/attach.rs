@@ -49,20 +49,15 @@ pub(crate) async fn run(
     out: &Output,
 ) -> Result<Ending, CtlError> {
     if let Some(name) = &args.rollout {
-        return rollout::watch(global, name, out).await;
+        return rollout::watch(global, name, args.pace.of_rollout(), out).await;
     }
     let mut client = Client::new(socket::path(global)?);
     let agents = match (who(&args), &*args.what) {
         (Ok(who), []) if who.is_empty() => None,
         (Ok(who), what) => match (who.find(&mut client).await, what) {
             (Err(CtlError::Nobody(no_agent)), [name]) => {
-                return match rollout::watch(global, name, out).await {
-                    Err(CtlError::Refused { message, .. }) => Err(CtlError::Nobody(format!(
-                        "{}; and {no_agent}",
-                        clean(&message)
-                    ))),
-                    watched => watched,
-                };
+                let watched = rollout::watch(global, name, args.pace.of_rollout(), out).await;
+                return watched.map_err(|error| neither(error, &no_agent, CtlError::Nobody));
             }
             (Ok(found), [name]) if !is_number(name) => {
                 is_no_rollout(&mut client, name, &found).await?;
@@ -70,7 +65,10 @@ pub(crate) async fn run(
             }
             (found, _) => Some(found?),
         },
-        (Err(_), [name]) => return rollout::watch(global, name, out).await,
+        (Err(no_agent), [name]) => {
+            let watched = rollout::watch(global, name, args.pace.of_rollout(), out).await;
+            return watched.map_err(|error| neither(error, &no_agent, CtlError::Usage));
+        }
         (Err(error), _) => return Err(CtlError::Usage(error)),
     };
     let mut board = Board::new(&[]);
@@ -83,6 +81,15 @@ pub(crate) async fn run(
     let told = report::print(&board, &Asked::File, closing, watched, out)?;
     // Nothing was ever asked of these, which the caller thought of otherwise.
     Ok(Ending::of([told, Ending::when(without.is_empty())]))
+}
+
+/// The error where a word means no agent and, as `error` tells, no rollout.
+fn neither(error: CtlError, no_agent: &str, both: fn(String) -> CtlError) -> CtlError {
+    match error {
+        CtlError::Refused { message, .. } => both(format!("{}; and {no_agent}", clean(&message))),
+        CtlError::Usage(no_rollout) => both(format!("{no_agent}; and {no_rollout}")),
+        other => other,
+    }
 }
 
 /// What looks like a number is an id and nothing else.
@@ -154,7 +161,10 @@ async fn attach_and_watch(
         out.warn(format!("no upgrade task: {ids}"));
     }
     if board.entries().is_empty() {
-        out.line("Nothing is under way.")?;
+        // Of those that were named it was said above.
+        if without.is_empty() {
+            out.line("Nothing is under way.")?;
+        }
         return Ok((Closing::Ended, without));
     }
     watch::introduce(client, board).await?;

@@ -20,6 +20,7 @@ use crate::manager::client::Client;
 use crate::manager::socket;
 use crate::options::Global;
 use crate::output::{Ending, Output};
+use crate::who::detour;
 
 /// The home as the agent's settings say it, from the folder in which they lie: so it may
 /// be moved.
@@ -114,6 +115,9 @@ pub(crate) async fn run(
         "agent {id} ({}) is enrolled; its home is {home_text}",
         args.name
     ))?;
+    if let Some(detour) = detour(&args.name) {
+        out.warn(detour);
+    }
     if address.is_none() {
         out.warn(format!(
             "the manager does not know where agents reach it: write channel.address = \"HOST:PORT\" into {}",

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &GenerateArgs, out: &Output) -> Result<Ending, CtlError>
             ),
         ] {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command.clone(), name, &mut script);
+            clap_complete::generate(shell, &mut without_files(&command), name, &mut script);
             if name == "wpkctl" {
                 let text = String::from_utf8_lossy(&script);
                 script = asking(shell, &text).into_bytes();
@@ -83,6 +83,20 @@ fn pages(command: Command) -> Result<Vec<(String, Vec<u8>)>, CtlError> {
     }
     found.sort();
     Ok(found)
+}
+
+/// The command whose values are completed by the names of files only where they are files.
+fn without_files(command: &Command) -> Command {
+    let hinted = |arg: Arg| match arg.get_value_hint() {
+        ValueHint::Unknown if arg.get_action().takes_values() => arg.value_hint(ValueHint::Other),
+        _ => arg,
+    };
+    let inner: Vec<Command> = command.get_subcommands().map(without_files).collect();
+    let command = command.clone().mut_args(hinted);
+    inner.into_iter().fold(command, |command, inner| {
+        let name = inner.get_name().to_owned();
+        command.mut_subcommand(name, |_| inner)
+    })
 }
 
 /// The command without the commands that its help does not show either.

@@ -60,6 +60,7 @@ mod repo;
 mod result;
 mod rollout;
 mod since;
+mod table;
 mod tasks;
 mod upgrade;
 mod watch;

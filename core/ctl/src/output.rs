@@ -5,7 +5,6 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::json;
 use wpk_api::words::{self, LONGEST_CAUSE};
@@ -147,26 +146,6 @@ pub(crate) fn print(text: &str) -> Result<(), CtlError> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(CtlError::Print)
-}
-
-/// A table without borders, which reads well and is easy to cut apart.
-pub(crate) fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(header.iter().copied());
-    table
-}
-
-/// The table as lines, without the blanks around them.
-pub(crate) fn render(table: &Table) -> String {
-    let bare = |line: String| {
-        line.strip_prefix(' ')
-            .unwrap_or(&line)
-            .trim_end()
-            .to_owned()
-    };
-    let lines: Vec<String> = table.lines().map(bare).collect();
-    lines.join("\n")
 }
 
 /// A line of comma-separated values, as in RFC 4180, but with a bare line feed. No field holds

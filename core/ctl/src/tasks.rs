@@ -11,7 +11,8 @@ use crate::manager::client::Client;
 use crate::manager::state::State;
 use crate::manager::{history, socket};
 use crate::options::Global;
-use crate::output::{Ending, Output, clean, render, table, time};
+use crate::output::{Ending, Output, clean, time};
+use crate::table::{render, table};
 use crate::who::{self, Who};
 
 #[derive(Debug, Args)]

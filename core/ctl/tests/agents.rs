@@ -19,7 +19,7 @@ fn fleet() -> Vec<Value> {
             "error": 0, "message": "Success", "agent": id, "name": name, "version": version,
             "connection_status": status, "last_seen": seen, "labels": labels,
             "address": "192.0.2.7", "certificate_end": 1_900_000_000,
-            "last_result": "Updated",
+            "last_result": "Updated", "site": labels["site"],
         })
     };
     vec![
@@ -104,7 +104,8 @@ fn the_table_stays_and_more_is_shown_where_asked_for() {
             "Updated",
             "2030/03/17",
             "17:46:40",
-            "UTC"
+            "UTC",
+            "lyon"
         ]
     );
     let csv = ask(&manager, &["agents", "--csv"]).ended(0);
@@ -117,6 +118,8 @@ fn the_table_stays_and_more_is_shown_where_asked_for() {
     );
     assert!(lines[2].starts_with("002,\"db,1\",v4.9.0,"), "{}", lines[2]);
     assert!(lines[3].contains(",\"rack=7,site=lyon\","), "{}", lines[3]);
+    assert!(lines[0].ends_with(",site"), "{}", lines[0]);
+    assert!(lines[3].ends_with(",lyon"), "{}", lines[3]);
     ask(&manager, &["agents", "--csv", "--json"]).ended(2);
 }
 

@@ -222,9 +222,9 @@ fn results_tell_causes_and_doubts() {
     let run = ask(&manager, &["result", "1-5"]).ended(1);
     let why = format!("{REASON}: {SAID}; {ADVICE}");
     assert!(run.out.contains(&why), "{}", run.out);
-    assert_eq!(run.row("001")[4..6], ["Updated", "-"]);
-    assert_eq!(run.row("003")[4], "Unconfirmed");
-    assert_eq!(run.row("004")[4..6], ["Updated", "-"]);
+    assert_eq!(run.row("001")[5..7], ["Updated", "-"]);
+    assert_eq!(run.row("003")[5], "Unconfirmed");
+    assert_eq!(run.row("004")[5..7], ["Updated", "-"]);
     for (agents, exit) in [("1", 0), ("4", 0), ("3", 3), ("5", 3), ("2", 1)] {
         ask(&manager, &["result", agents]).ended(exit);
     }

@@ -39,6 +39,16 @@ fn dry_run(manager: &Manager, more: &[&str]) -> Run {
 }
 
 #[test]
+fn where_there_are_no_agents_there_is_no_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = Manager::start(&dir.path().join("s"), |_| answer(vec![]));
+    let run = dry_run(&manager, &["--all"]).ended(0);
+    assert_eq!(run.out, "There are no agents.\n");
+    let objects = dry_run(&manager, &["--all", "--json"]).ended(0).objects();
+    assert_eq!(objects[0]["would_upgrade"], 0);
+}
+
+#[test]
 fn every_agent_gets_its_verdict() {
     let dir = tempfile::tempdir().unwrap();
     let manager = manager(&dir);

@@ -114,3 +114,34 @@ fn citations(page: &str) -> Vec<(String, char)> {
     }
     found
 }
+
+/// Where nobody answers, the value of an option that is no file is not completed by files.
+#[test]
+fn files_are_proposed_where_a_file_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("share");
+    run(&["generate", "--out", out.to_str().unwrap()]).ended(0);
+    std::fs::write(dir.path().join("prod.wpk"), b"").unwrap();
+    let ask = "source \"$1\"; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
+               _wpkctl \"$1\" \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD-1]}\"; \
+               printf '%s\\n' \"${COMPREPLY[@]}\"";
+    for (words, files) in [
+        (&["upgrade", "--file", "pro"][..], true),
+        (&["rollout", "plan", "pro"], false),
+        (&["upgrade", "--select", "pro"], false),
+        (&["upgrade", "--version", "pro"], false),
+        (&["doctor", "--agent", "pro"], false),
+        (&["agent", "token", "--uses", "pro"], false),
+    ] {
+        let output = Command::new("bash")
+            .current_dir(dir.path())
+            .args(["-c", ask, "bash"])
+            .arg(out.join("bash-completion/completions/wpkctl"))
+            .args([env!("CARGO_BIN_EXE_wpkctl"), "--socket", "none"])
+            .args(words)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said.contains("prod.wpk"), files, "{words:?}: {said}");
+    }
+}

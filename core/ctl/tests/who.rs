@@ -125,8 +125,13 @@ fn for_ids_alone_nobody_is_looked_up() {
     let dir = tempfile::tempdir().unwrap();
     let manager = manager(&dir, true);
     ask(&manager, &["upgrade", "1-2"]).ended(0);
-    ask(&manager, &["result", "1-2"]).ended(0);
     assert_eq!(manager.asked("agent_list"), Vec::<Value>::new());
+    // A table has names beside the ids: those are asked for, once.
+    let run = ask(&manager, &["result", "1-2"]).ended(0);
+    assert_eq!(run.row("001")[1], "web01");
+    assert_eq!(manager.asked("agent_list").len(), 1);
+    let one = &ask(&manager, &["result", "1", "--json"]).ended(0).objects()[0];
+    assert_eq!(one["name"], "web01");
 }
 
 #[test]

@@ -10,7 +10,8 @@ use crate::error::CtlError;
 use crate::manager::client::Client;
 use crate::manager::socket;
 use crate::options::Global;
-use crate::output::{Ending, Output, clean, render, table, time};
+use crate::output::{Ending, Output, clean, time};
+use crate::table::{render, table};
 
 /// Ids that are shown.
 const SHOWN: usize = 20;

@@ -13,7 +13,8 @@ use crate::ids::compact;
 use crate::manager::client::Client;
 use crate::manager::{rollouts, socket};
 use crate::options::Global;
-use crate::output::{Ending, Output, clean, render, table, time};
+use crate::output::{Ending, Output, clean, time};
+use crate::table::{render, table};
 use crate::who::{self, Who};
 
 /// The most agents that are listed.

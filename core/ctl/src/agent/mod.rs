@@ -22,7 +22,7 @@ use crate::manager::fleet::Agent;
 use crate::manager::socket;
 use crate::options::{Global, Label};
 use crate::output::{Ending, Output, clean};
-use crate::who::{self, Named, OneAgent, Who};
+use crate::who::{self, Named, OneAgent, Who, detour};
 
 /// How a directory begins its answer to what it cannot do (PROTOCOL.md, section 15).
 const NOT_SUPPORTED: &str = "not supported here";
@@ -105,10 +105,15 @@ pub(crate) async fn rename(
     args: RenameArgs,
     out: &Output,
 ) -> Result<Ending, CtlError> {
+    let detour = detour(&args.name);
     let change = AgentChange::Rename(args.name);
     let mut client = Client::new(socket::path(global)?);
     let agent = args.agent.find(&mut client).await?;
-    change_all(&mut client, &[agent], &change, out).await
+    let ending = change_all(&mut client, &[agent], &change, out).await?;
+    if let (Some(detour), Ending::Well) = (detour, ending) {
+        out.warn(detour);
+    }
+    Ok(ending)
 }
 
 /// Sets labels and takes some away.

@@ -12,7 +12,8 @@ use crate::error::CtlError;
 use crate::manager::client::Client;
 use crate::manager::socket;
 use crate::options::{Global, Label, duration};
-use crate::output::{Ending, Output, clean, render, table, time};
+use crate::output::{Ending, Output, clean, time};
+use crate::table::{render, table};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]

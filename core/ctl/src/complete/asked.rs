@@ -77,6 +77,11 @@ impl Line {
             Some(comma) => last.split_at(comma + 1),
             None => ("", last.as_str()),
         };
+        // One rollout is watched at a time, and nothing beside it.
+        let kind = match kind {
+            Kind::Watched if place > 0 || !before.is_empty() => Kind::Agents,
+            kind => kind,
+        };
         Some(Self {
             kind,
             word: word.to_owned(),
@@ -173,7 +178,8 @@ mod tests {
             ("release deny v", Kind::Releases),
             ("release allow v", Kind::Denied),
             ("watch w", Kind::Watched),
-            ("watch web01 w", Kind::Watched),
+            ("watch web01 w", Kind::Agents),
+            ("watch web01,w", Kind::Agents),
             ("watch --rollout p", Kind::Rollouts),
         ] {
             assert_eq!(line(text).map(|line| line.kind), Some(kind), "{text}");

@@ -18,13 +18,15 @@ use wpk_wire::own::{AskVersions, ListAgents, ListedVersion};
 use crate::error::CtlError;
 use crate::manager::client::Client;
 use crate::manager::{fleet, socket};
+use crate::options::duration;
 use crate::output::{Ending, print};
 use asked::Kind;
 pub(crate) use asked::Line;
 pub(crate) use scripts::asking;
 
-/// How long whoever pressed the key waits at most.
+/// How long whoever pressed the key waits at most, unless he says otherwise in [`VARIABLE`].
 const WITHIN: Duration = Duration::from_millis(800);
+const VARIABLE: &str = "WPKCTL_COMPLETE_WITHIN";
 /// The most that is proposed.
 const MOST: usize = 500;
 
@@ -43,7 +45,7 @@ pub(crate) async fn run(line: Line) -> Result<Ending, CtlError> {
         let mut client = Client::new(socket);
         // What was found until then is worth something.
         let asking = ask(&mut client, &line, &mut found);
-        let _ = timeout(WITHIN, asking).await;
+        let _ = timeout(within(), asking).await;
     }
     let mut seen = HashSet::new();
     found.retain(|word| {
@@ -54,6 +56,12 @@ pub(crate) async fn run(line: Line) -> Result<Ending, CtlError> {
         print(&format!("{}{word}\n", line.before))?;
     }
     Ok(Ending::Well)
+}
+
+fn within() -> Duration {
+    let said = std::env::var(VARIABLE).ok();
+    let said = said.and_then(|text| duration(&text).ok());
+    said.unwrap_or(WITHIN)
 }
 
 /// Whether a word can stand on any shell's command line as it is: strangers chose it.

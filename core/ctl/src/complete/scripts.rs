@@ -49,7 +49,9 @@ pub(crate) fn asking(shell: Shell, script: &str) -> String {
         Shell::Bash => BASH,
         Shell::Zsh => ZSH,
         Shell::Fish => {
-            let asks = |line: &str| match line.ends_with(" -r") {
+            // Those that take a value: of any kind, or no file.
+            let takes = |line: &str| line.ends_with(" -r") || line.ends_with(" -r -f");
+            let asks = |line: &str| match takes(line) {
                 true => format!("{line} -a '(__fish_wpkctl_ask)'\n"),
                 false => format!("{line}\n"),
             };

@@ -11,7 +11,8 @@ use wpk_package::{
 use super::args::{InspectArgs, UnpackArgs, VerifyArgs};
 use super::certificates::{describe, object, trusted};
 use crate::error::CtlError;
-use crate::output::{Ending, Output, clean, render, table};
+use crate::output::{Ending, Output, clean};
+use crate::table::{render, table};
 
 pub(super) fn verify(args: &VerifyArgs, out: &Output) -> Result<Ending, CtlError> {
     let store = trusted(&args.ca, out)?;

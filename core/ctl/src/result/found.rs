@@ -3,16 +3,23 @@
 
 use serde_json::{Value, json};
 use wpk_api::{AgentId, Confirmation, TaskId};
-use wpk_wire::own::TaskTimeline;
+use wpk_wire::own::{ListedTask, TaskTimeline};
 use wpk_wire::{Item, TaskCode};
 
 use crate::manager::state::State;
 use crate::manager::timelines::{Told, because, cause, doubt};
 use crate::output::{Ending, clean};
 
+/// The columns of every table of tasks.
+pub(super) const COLUMNS: [&str; 9] = [
+    "agent", "name", "task", "node", "command", "status", "reason", "created", "updated",
+];
+
 /// A task, or why there is none.
 pub(super) struct Found {
     pub(super) agent: Option<AgentId>,
+    /// The agent's name, where the manager tells it.
+    pub(super) name: Option<String>,
     pub(super) item: Item,
     /// `None` for a text that is no status.
     pub(super) state: Option<State>,
@@ -26,6 +33,7 @@ impl Found {
         let item = item.unwrap_or_else(|| unanswered("the manager did not answer for this agent"));
         Self {
             agent: Some(agent),
+            name: None,
             state: item.status.as_deref().and_then(State::from_shown),
             item,
             timeline: None,
@@ -40,6 +48,7 @@ impl Found {
         });
         let mut found = Self {
             agent: told.item.agent_id(),
+            name: None,
             state: told.item.status.as_deref().and_then(State::from_shown),
             item: Item {
                 task_id: Some(task),
@@ -56,6 +65,7 @@ impl Found {
         let timeline = TaskTimeline::from_item(&item);
         let mut found = Self {
             agent: item.agent_id(),
+            name: ListedTask::from_item(&item).and_then(|listed| listed.name.as_deref().map(clean)),
             state: item.status.as_deref().and_then(State::from_shown),
             item,
             timeline: None,
@@ -131,11 +141,13 @@ impl Found {
         }
     }
 
-    pub(super) fn cells(&self) -> [String; 8] {
+    /// What stands in [`COLUMNS`]; a dash for what is not known.
+    pub(super) fn cells(&self) -> [String; 9] {
         let item = &self.item;
         let or_dash = |text: Option<&str>| text.map_or("-".to_owned(), clean);
         [
             self.agent.map_or("-".to_owned(), |agent| agent.to_string()),
+            or_dash(self.name.as_deref()),
             item.task_id.map_or("-".to_owned(), |task| task.to_string()),
             or_dash(item.node.as_deref()),
             or_dash(item.command.as_ref().map(|command| command.as_str())),
@@ -170,6 +182,7 @@ impl Found {
         let confirmation = self.confirmation();
         let mut object = json!({
             "agent": self.agent,
+            "name": self.name,
             "error": item.error,
             "message": item.message,
             "task_id": item.task_id,

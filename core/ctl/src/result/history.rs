@@ -8,19 +8,17 @@ use wpk_api::{AgentId, TaskKind};
 use wpk_wire::Item;
 use wpk_wire::own::{ListTasks, ListedTask};
 
-use super::found::Found;
+use super::found::{COLUMNS, Found};
 use crate::error::CtlError;
 use crate::manager::client::Client;
 use crate::manager::history;
-use crate::output::{Ending, Output, clean, csv, print, render, table};
+use crate::output::{Ending, Output, csv, print};
 use crate::since::Since;
+use crate::table::{render, table};
 
 /// The most tasks of a table; as objects and as CSV there may be more.
 const MOST_ROWS: usize = 10_000;
 
-const COLUMNS: [&str; 9] = [
-    "agent", "name", "task", "node", "command", "status", "reason", "created", "updated",
-];
 /// Behind them in CSV.
 const MORE: [&str; 3] = ["late", "confirmation", "seen"];
 
@@ -71,20 +69,15 @@ pub(super) async fn run(
     };
     let take = |item: Item| {
         let listed = ListedTask::from_item(&item);
-        let name = listed.as_ref().and_then(|listed| listed.name.as_ref());
-        let name = name.map_or(String::new(), |name| clean(name));
         let found = Found::listed(item);
         count += 1;
         ending = ending.max(found.ending());
         if args.csv {
-            return print(&csv(row(&found, &name).into_iter().chain(found.doubts())));
+            return print(&csv(row(&found).into_iter().chain(found.doubts())));
         }
         out.event(&object(&found, listed.as_ref()))?;
         if in_table {
-            rows.add_row(row(&found, &name).map(|cell| match cell.is_empty() {
-                true => "-".to_owned(),
-                false => cell,
-            }));
+            rows.add_row(found.cells());
         }
         Ok(())
     };
@@ -108,7 +101,6 @@ pub(super) async fn run(
 fn object(found: &Found, listed: Option<&ListedTask>) -> Value {
     let mut object = found.object(false);
     if let (Some(listed), Value::Object(members)) = (listed, &mut object) {
-        members.insert("name".to_owned(), json!(listed.name));
         members.insert("created".to_owned(), json!(listed.created));
         members.insert("updated".to_owned(), json!(listed.updated));
     }
@@ -116,20 +108,8 @@ fn object(found: &Found, listed: Option<&ListedTask>) -> Value {
 }
 
 /// What stands in [`COLUMNS`]; what is not known is empty.
-fn row(found: &Found, name: &str) -> [String; 9] {
-    let [agent, task, node, command, status, reason, created, updated] = found.cells();
-    let all = [
-        agent,
-        name.to_owned(),
-        task,
-        node,
-        command,
-        status,
-        reason,
-        created,
-        updated,
-    ];
-    all.map(|cell| match cell.as_str() {
+fn row(found: &Found) -> [String; 9] {
+    found.cells().map(|cell| match cell.as_str() {
         "-" => String::new(),
         _ => cell,
     })

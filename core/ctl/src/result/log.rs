@@ -6,7 +6,8 @@ use wpk_wire::own::TimelineLine;
 use super::found::Found;
 use crate::error::CtlError;
 use crate::manager::timelines::{because, cause};
-use crate::output::{Output, clean, render, table};
+use crate::output::{Output, clean};
+use crate::table::{render, table};
 
 /// Prints the timeline of a task, where there is one.
 ///

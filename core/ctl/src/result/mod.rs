@@ -13,13 +13,15 @@ use wpk_wire::Item;
 
 use crate::error::CtlError;
 use crate::manager::client::Client;
+use crate::manager::fleet::{self, Agent};
 use crate::manager::results::{self, CHUNK};
 use crate::manager::socket;
 use crate::manager::timelines;
 use crate::options::Global;
-use crate::output::{Ending, Output, render, table};
+use crate::output::{Ending, Output};
+use crate::table::{render, table};
 use crate::who::{self, Who};
-use found::Found;
+use found::{COLUMNS, Found};
 use history::HistoryArgs;
 
 #[derive(Debug, Args)]
@@ -69,16 +71,15 @@ pub(crate) async fn run(
         return history::run(&mut client, &args.history, &agents, out).await;
     }
     let entries = if args.log { None } else { Some(0) };
-    let found = if args.task.is_empty() {
+    let mut found = if args.task.is_empty() {
         let agents = args.who.find(&mut client).await?;
         of_agents(&mut client, &agents, entries, args.log, out).await?
     } else {
         let tasks: Vec<TaskId> = args.task.iter().copied().map(TaskId).collect();
         of_tasks(&mut client, &tasks, entries).await?
     };
-    let mut rows = table(&[
-        "agent", "task", "node", "command", "status", "reason", "created", "updated",
-    ]);
+    introduce(&mut client, &mut found).await;
+    let mut rows = table(&COLUMNS);
     for found in &found {
         out.event(&found.object(args.log))?;
         rows.add_row(found.cells());
@@ -90,6 +91,19 @@ pub(crate) async fn run(
         }
     }
     Ok(Ending::of(found.iter().map(Found::ending)))
+}
+
+/// Enters what the agents are called, as far as the manager tells: what is known of the tasks
+/// is worth printing without it.
+async fn introduce(client: &mut Client, found: &mut [Found]) {
+    let agents = found.iter().filter_map(|found| found.agent);
+    let Ok(agents) = fleet::find(client, agents).await else {
+        return;
+    };
+    for found in found {
+        let agent = found.agent.and_then(|agent| agents.get(&agent));
+        found.name = agent.and_then(Agent::name);
+    }
 }
 
 /// The last task of each agent, and why those ended that did.

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use wpk_api::settings::ByteSize;
+use wpk_api::words::clean;
 use wpk_wire::own::rollout::{AgentState, LONGEST_NAME};
 
 use crate::error::CtlError;
 use crate::options::duration;
+use crate::watch::LEAST_PAUSE;
+use crate::watch::args::RolloutPace;
 use crate::who::{self, OneAgent, Who};
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +95,12 @@ pub(crate) struct StatusArgs {
     /// Between two looks; at least 200ms.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval, requires = "watch")]
     pub(crate) interval: Duration,
+    /// How long to watch; the rollout goes on afterwards. Absent: until nothing is left to do.
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "watch")]
+    pub(crate) timeout: Option<Duration>,
+    /// How long to try to reach a manager that went away while watching.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration, requires = "watch")]
+    pub(crate) reconnect_for: Duration,
     /// How many of the newest failures to show, at most 200.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) failures: usize,
@@ -108,15 +117,26 @@ impl StatusArgs {
     ///
     /// # Errors
     /// [`CtlError::Usage`] if this is no rollout's name.
-    pub(crate) fn watching(name: &str) -> Result<Self, CtlError> {
+    pub(crate) fn watching(name: &str, pace: RolloutPace) -> Result<Self, CtlError> {
         Ok(Self {
             name: self::name(name).map_err(CtlError::Usage)?,
             watch: true,
-            interval: Duration::from_secs(1),
+            interval: pace.interval,
+            timeout: pace.timeout,
+            reconnect_for: pace.reconnect_for,
             failures: 10,
             agents: false,
             state: None,
         })
+    }
+
+    /// How often and how long it is watched.
+    pub(crate) const fn pace(&self) -> RolloutPace {
+        RolloutPace {
+            interval: self.interval,
+            timeout: self.timeout,
+            reconnect_for: self.reconnect_for,
+        }
     }
 }
 
@@ -220,7 +240,8 @@ fn name(text: &str) -> Result<String, String> {
     match text.len() {
         1..=LONGEST_NAME => Ok(text.to_owned()),
         _ => Err(format!(
-            "{text:?} is no rollout's name: it has 1 to {LONGEST_NAME} bytes"
+            "{:?} is no rollout's name: it has 1 to {LONGEST_NAME} bytes",
+            clean(text, LONGEST_NAME)
         )),
     }
 }
@@ -239,8 +260,7 @@ fn state(text: &str) -> Result<AgentState, String> {
 
 /// How often a screen may change: five times a second.
 fn interval(text: &str) -> Result<Duration, String> {
-    const SHORTEST: Duration = Duration::from_millis(200);
-    duration(text).and_then(|time| match time >= SHORTEST {
+    duration(text).and_then(|time| match time >= LEAST_PAUSE {
         true => Ok(time),
         false => Err("write 200ms or more".to_owned()),
     })

@@ -8,7 +8,8 @@ use crate::error::CtlError;
 use crate::manager::client::Client;
 use crate::manager::{rollouts, socket};
 use crate::options::Global;
-use crate::output::{Ending, Output, clean, render, table, time};
+use crate::output::{Ending, Output, clean, time};
+use crate::table::{render, table};
 
 /// The most rollouts that are listed.
 const MOST_LISTED: usize = 100_000;

@@ -17,14 +17,20 @@ use wpk_wire::own::rollout::RolloutChange;
 use crate::error::CtlError;
 use crate::options::Global;
 use crate::output::{Ending, Output};
+use crate::watch::args::RolloutPace;
 use args::RolloutCommand;
 
 /// Watches a rollout until nothing is left to do.
 ///
 /// # Errors
 /// As those of `rollout status --watch`.
-pub(crate) async fn watch(global: &Global, name: &str, out: &Output) -> Result<Ending, CtlError> {
-    status::run(global, args::StatusArgs::watching(name)?, out).await
+pub(crate) async fn watch(
+    global: &Global,
+    name: &str,
+    pace: RolloutPace,
+    out: &Output,
+) -> Result<Ending, CtlError> {
+    status::run(global, args::StatusArgs::watching(name, pace)?, out).await
 }
 
 /// Runs one of the commands.

@@ -16,7 +16,8 @@ use crate::error::CtlError;
 use crate::manager::client::Client;
 use crate::manager::{rollouts, socket};
 use crate::options::Global;
-use crate::output::{Ending, Output, clean, render, table, time};
+use crate::output::{Ending, Output, clean, time};
+use crate::table::{indented, table};
 
 /// Shows what a definition would do.
 pub(super) async fn plan(
@@ -178,7 +179,7 @@ fn lines(rollout: &PlannedRollout) -> Vec<String> {
             let (agents, fail) = (wave.agents.to_string(), wave.may_fail.to_string());
             table.add_row([clean(&wave.name), agents, fail, strict]);
         }
-        lines.extend(render(&table).lines().map(|line| format!("  {line}")));
+        lines.extend(indented(&table, 2));
     }
     for (what, tallied) in [("sites", &rollout.sites), ("platforms", &rollout.platforms)] {
         if !tallied.is_empty() {

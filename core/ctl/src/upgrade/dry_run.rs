@@ -14,7 +14,8 @@ use crate::error::CtlError;
 use crate::ids;
 use crate::manager::ask::Ask;
 use crate::manager::client::Client;
-use crate::output::{Ending, Output, clean, render, table};
+use crate::output::{Ending, Output, clean};
+use crate::table::{render, table};
 
 /// Prints one row for all agents of which the same is said, or one object per agent, and
 /// how many would be upgraded.
@@ -158,7 +159,10 @@ fn print(verdicts: &[Verdict], out: &Output) -> Result<Ending, CtlError> {
         let agents = ids::compact(agents).replace(", ", ",");
         table.add_row([vec![agents], cells.to_vec()].concat());
     }
-    out.line(render(&table))?;
+    match verdicts {
+        [] => out.line("There are no agents.")?,
+        _ => out.line(render(&table))?,
+    }
     let good = verdicts.iter().filter(|verdict| verdict.good()).count();
     let ending = Ending::when(good == verdicts.len());
     out.last(&json!({
@@ -168,6 +172,9 @@ fn print(verdicts: &[Verdict], out: &Output) -> Result<Ending, CtlError> {
         "would_refuse": verdicts.len() - good,
         "exit_status": ending.status(),
     }))?;
+    if verdicts.is_empty() {
+        return Ok(ending);
+    }
     out.line(format!(
         "\n{} agents: {good} would be upgraded, {} would not; nothing was changed",
         verdicts.len(),

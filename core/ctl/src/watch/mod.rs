@@ -43,7 +43,7 @@ use view::View;
 /// The longest pause between two attempts to reach a manager that went away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Between two questions about what changed: more could not be shown.
-const LEAST_PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const LEAST_PAUSE: Duration = Duration::from_millis(200);
 /// How long to wait for agents to report the version they were upgraded to.
 const SETTLE: Duration = Duration::from_secs(5);
 

@@ -16,7 +16,8 @@ use super::entry::Entry;
 use crate::error::CtlError;
 use crate::ids;
 use crate::manager::state::State;
-use crate::output::{Ending, Output, render, table};
+use crate::output::{Ending, Output};
+use crate::table::{render, table};
 
 /// What was asked for, to judge by what an agent reports.
 #[derive(Debug, Clone, PartialEq, Eq)]

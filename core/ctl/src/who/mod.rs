@@ -23,7 +23,7 @@ use crate::manager::client::Client;
 use crate::manager::fleet::{self, Agent};
 use crate::output::clean;
 use named::Word;
-pub(crate) use named::{Named, OneAgent};
+pub(crate) use named::{Named, OneAgent, detour};
 
 /// Agents of a command line.
 #[derive(Debug, Clone, Default, Args)]

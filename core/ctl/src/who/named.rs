@@ -59,10 +59,29 @@ impl FromStr for OneAgent {
     }
 }
 
+/// Whether a command line takes this for ids, also where an agent has such a name.
+pub(crate) fn looks_like_ids(name: &str) -> bool {
+    let numeric = |byte: u8| byte.is_ascii_digit() || byte == b'-';
+    name.bytes().all(numeric)
+}
+
+/// How an agent is named that a command line takes for something else; `None` where its name
+/// does.
+pub(crate) fn detour(name: &str) -> Option<String> {
+    let taken_for = match name {
+        name if looks_like_ids(name) => "ids",
+        name if name.starts_with('-') => "an option",
+        _ => return None,
+    };
+    Some(format!(
+        "commands take the name {name} for {taken_for}: write the agent's id, or --select \
+         'name = \"{name}\"'"
+    ))
+}
+
 /// What looks like a number is an id, also where an agent has such a name.
 fn word(text: &str) -> Result<Word, String> {
-    let numeric = |byte: u8| byte.is_ascii_digit() || byte == b'-';
-    if text.bytes().all(numeric) {
+    if looks_like_ids(text) {
         return ids::range(text).map(Word::Ids);
     }
     if text.len() > LONGEST_NAME || text.chars().any(|c| c.is_whitespace() || steers(c)) {
@@ -117,6 +136,15 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn who_cannot_be_called_by_name_is_told_how() {
+        for (name, what) in [("123", "ids"), ("1-2", "ids"), ("-x", "an option")] {
+            let told = detour(name).unwrap();
+            assert!(told.contains(&format!("for {what}: ")), "{told}");
+        }
+        assert_eq!(detour("web-01"), None);
     }
 
     #[test]

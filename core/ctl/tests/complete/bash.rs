@@ -14,6 +14,7 @@ fn proposed(dir: &Path, words: &[&str]) -> Vec<String> {
                printf '%s\\n' \"${COMPREPLY[@]}\"";
     let output = Command::new("bash")
         .args(["-c", ask, "bash"])
+        .envs(PATIENT)
         .arg(script)
         .arg(env!("CARGO_BIN_EXE_wpkctl"))
         .args(words)

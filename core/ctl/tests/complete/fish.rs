@@ -18,6 +18,7 @@ fn proposed(dir: &Path, line: &str) -> Option<Vec<String>> {
         .arg(line)
         .env_clear()
         .env("HOME", dir)
+        .envs(PATIENT)
         .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
         .output();
     let output = match asked {

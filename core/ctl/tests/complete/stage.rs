@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::common::*;
 
+/// For shells: what comes late on a machine with much to do is awaited.
+pub const PATIENT: [(&str, &str); 1] = [("WPKCTL_COMPLETE_WITHIN", "60s")];
+
 /// Agents of which two share a name, and one has a name that is not to reach a shell. It
 /// knows what its repository has if `lists` says so.
 pub fn manager(dir: &Path, lists: bool) -> Manager {

@@ -25,6 +25,7 @@ fn zsh(dir: &Path) -> Option<Terminal> {
         .args(["-f", "-i"])
         .env_clear()
         .env("HOME", dir)
+        .envs(PATIENT)
         .env("PS1", "BEGIN> ")
         .env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
     let mut terminal = Terminal::of(shell, 200, 40);

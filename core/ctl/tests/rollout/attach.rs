@@ -73,6 +73,47 @@ fn a_name_that_no_agent_has_is_a_rollouts() {
 }
 
 #[test]
+fn a_rollout_is_watched_for_as_long_as_was_wished() {
+    let dir = tempfile::tempdir().unwrap();
+    // It never ends.
+    let manager = answering(&dir, |command, _| {
+        (command == "rollout_status").then(|| vec![status(RolloutState::Running).to_item()])
+    });
+    let limit = ["--timeout", "1s", "--interval", "200ms"];
+    for arguments in [
+        &["watch", "--rollout", "prod"][..],
+        &["rollout", "status", "prod", "--watch"],
+    ] {
+        let before = manager.asked("rollout_status").len();
+        let run = ask(&manager, &[arguments, &limit].concat()).ended(3);
+        let end = "No longer watched after 1s; the rollout goes on: prod\n";
+        assert!(run.out.ends_with(end), "{}", run.out);
+        // Once a second would be twice at most.
+        let asked = manager.asked("rollout_status").len() - before;
+        assert!(asked > 2, "{asked}");
+    }
+}
+
+#[test]
+fn a_word_that_means_neither_is_told_as_that() {
+    let long = "x".repeat(300);
+    let run = run(&["watch", &long]).ended(2);
+    for words in ["is no agent: write an id", "is no rollout's name"] {
+        assert!(run.err.contains(words), "{}", run.err);
+    }
+    assert!(run.err.len() < 600, "{}", run.err);
+}
+
+#[test]
+fn who_has_no_task_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = manager(&dir);
+    let run = watch(&manager, &["3"]).ended(1);
+    assert_eq!(run.err, "wpkctl: no upgrade task: 003\n");
+    assert_eq!(run.out, "");
+}
+
+#[test]
 fn agents_are_watched_by_names_and_selectors() {
     let dir = tempfile::tempdir().unwrap();
     let manager = manager(&dir);

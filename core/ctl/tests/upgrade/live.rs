@@ -68,5 +68,15 @@ fn nobody_stays_at_an_empty_bar() {
             said.contains(&format!("{agents} agents: {agents} updated")),
             "{said}"
         );
+        // What stands below the picture fits the window as well, whatever its width.
+        for columns in [40, 80] {
+            let asked = ["result", &ids];
+            let (said, _) = Terminal::start(&socket, columns, 24, &asked).end();
+            assert!(said.contains("001"), "{said}");
+            for line in said.lines() {
+                let width = line.trim_end().chars().count();
+                assert!(width <= usize::from(columns), "{columns}: {line:?}");
+            }
+        }
     }
 }

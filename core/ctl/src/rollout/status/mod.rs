@@ -6,6 +6,7 @@ mod board;
 mod text;
 mod watch;
 
+use wpk_api::settings::Span;
 use wpk_wire::own::rollout::{
     AskRollout, ListMembers, RolloutMember, RolloutState, StatusOfRollout,
 };
@@ -15,7 +16,9 @@ use crate::error::CtlError;
 use crate::manager::client::Client;
 use crate::manager::{rollouts, socket};
 use crate::options::Global;
-use crate::output::{Ending, Output, clean, render, table};
+use crate::output::{Ending, Output, clean};
+use crate::table::{render, table};
+use watch::End;
 
 /// Shows a rollout, once or until nothing is left to do.
 pub(super) async fn run(
@@ -29,20 +32,25 @@ pub(super) async fn run(
         failures: Some(args.failures),
     };
     if args.watch {
-        let watched = watch::until_over(&mut client, &asked, args.interval, out).await?;
+        let watched = watch::until_over(&mut client, &asked, &args.pace(), out).await?;
         if let Some(status) = &watched.status {
             print(status, out)?;
         }
-        return match watched.status {
-            Some(status) if !watched.interrupted => Ok(ending(&status)),
-            _ => {
-                out.line(format!(
-                    "No longer watched; the rollout goes on: {}",
-                    args.name
-                ))?;
-                Ok(Ending::Interrupted)
-            }
+        let found = watched.status.as_ref().map_or(Ending::Unknown, ending);
+        let (ending, after) = match watched.end {
+            End::Over => return Ok(found),
+            // Nobody knows yet how it ends.
+            End::TimedOut(limit) => (
+                found.max(Ending::Unknown),
+                format!(" after {}", Span(limit)),
+            ),
+            End::Interrupted => (Ending::Interrupted, String::new()),
         };
+        out.line(format!(
+            "No longer watched{after}; the rollout goes on: {}",
+            args.name
+        ))?;
+        return Ok(ending);
     }
     let status = ask::status(&mut client, &asked).await?;
     if args.agents {

@@ -4,8 +4,9 @@ use wpk_wire::own::rollout::{
     FailedAgent, GateWord, RolloutState, StatusOfRollout, StatusOfWave, Words,
 };
 
-use crate::output::{clean, render, table, time};
+use crate::output::{clean, time};
 use crate::rollout::words::{agents, counts, destination, done, kind_lines, kinds, named, span};
+use crate::table::{indented, table};
 
 /// All lines.
 pub(super) fn lines(status: &StatusOfRollout) -> Vec<String> {
@@ -123,10 +124,7 @@ fn waves(waves: &[StatusOfWave]) -> Vec<String> {
         row.extend(numbers.map(|number| number.to_string()));
         table.add_row(row);
     }
-    let mut lines: Vec<String> = render(&table)
-        .lines()
-        .map(|line| format!("  {line}"))
-        .collect();
+    let mut lines = indented(&table, 2);
     lines.extend(waves.iter().map(|wave| format!("  {}", gate(wave))));
     lines
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use wpk_wire::own::rollout::{AskRollout, RolloutState, StatusOfRollout};
 
 use super::ask;
@@ -14,11 +14,10 @@ use crate::error::CtlError;
 use crate::manager::client::{Client, passing};
 use crate::output::Output;
 use crate::rollout::words::counts;
+use crate::watch::args::RolloutPace;
 use crate::watch::screen::{Screen, Stream};
 use crate::watch::unless_interrupted;
 
-/// How long a manager that went away is waited for.
-const RECONNECT_FOR: Duration = Duration::from_secs(300);
 /// Counts alone are a change worth a line this often.
 const COUNTS_EVERY: Duration = Duration::from_secs(10);
 
@@ -27,39 +26,58 @@ const COUNTS_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Watched {
     /// What was seen last.
     pub(super) status: Option<StatusOfRollout>,
-    /// Ctrl-C ended it.
-    pub(super) interrupted: bool,
+    /// What ended the watching.
+    pub(super) end: End,
+}
+
+/// What ended the watching of a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Nothing is left to do, or it is stopped.
+    Over,
+    /// It was watched for as long as was wished.
+    TimedOut(Duration),
+    /// Ctrl-C.
+    Interrupted,
 }
 
 /// Asks until the rollout is over or stopped, or somebody ends the watching.
 ///
 /// # Errors
-/// When the manager cannot be reached for five minutes, or refuses.
+/// When the manager cannot be reached for [`RolloutPace::reconnect_for`], or refuses.
 pub(super) async fn until_over(
     client: &mut Client,
     asked: &AskRollout,
-    pause: Duration,
+    pace: &RolloutPace,
     out: &Output,
 ) -> Result<Watched, CtlError> {
     let mut view = View::new(*out);
     let mut status = None;
-    let watching = look(client, asked, pause, &mut view, &mut status);
-    let interrupted = unless_interrupted(watching).await?.is_none();
+    let watching = async {
+        let looking = look(client, asked, pace, &mut view, &mut status);
+        match pace.timeout {
+            None => looking.await.map(|()| End::Over),
+            Some(limit) => match timeout(limit, looking).await {
+                Ok(looked) => looked.map(|()| End::Over),
+                Err(_) => Ok(End::TimedOut(limit)),
+            },
+        }
+    };
+    let end = unless_interrupted(watching)
+        .await?
+        .unwrap_or(End::Interrupted);
     drop(view);
-    Ok(Watched {
-        status,
-        interrupted,
-    })
+    Ok(Watched { status, end })
 }
 
 async fn look(
     client: &mut Client,
     asked: &AskRollout,
-    pause: Duration,
+    pace: &RolloutPace,
     view: &mut View,
     last: &mut Option<StatusOfRollout>,
 ) -> Result<(), CtlError> {
-    let mut ticker = interval(pause);
+    let mut ticker = interval(pace.interval);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut away: Option<Instant> = None;
     loop {
@@ -80,7 +98,7 @@ async fn look(
                 if away.is_none() {
                     view.note("lost", &format!("{error}; trying again"))?;
                 }
-                if away.get_or_insert_with(Instant::now).elapsed() >= RECONNECT_FOR {
+                if away.get_or_insert_with(Instant::now).elapsed() >= pace.reconnect_for {
                     return Err(error);
                 }
             }

@@ -103,8 +103,9 @@ fn slowest(board: &Board) -> Vec<&Entry> {
 fn newest_failures(board: &Board) -> Vec<&Entry> {
     let entries = board.entries().iter();
     let mut failed: Vec<&Entry> = entries
-        .filter(|entry| entry.task.is_some() && entry.state.ended() && !entry.state.well())
+        .filter(|entry| entry.state.ended() && !entry.state.well())
         .collect();
+    // Those that got no task have no time of an end, and are the oldest.
     failed.sort_by_key(|entry| std::cmp::Reverse((entry.ended, entry.agent)));
     failed
 }

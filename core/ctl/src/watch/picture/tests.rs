@@ -185,3 +185,33 @@ fn the_time_and_the_state_alone_decide() {
     assert_eq!(long(Duration::from_secs(7_505)), "2h 05m");
     assert_eq!(long(Duration::from_secs(187)), "3m 07s");
 }
+
+/// Who got no task did not end well either, and is named behind those that failed since.
+#[test]
+fn who_was_refused_is_named() {
+    let ids: Vec<AgentId> = (1..=2).map(|id| AgentId::new(id).unwrap()).collect();
+    let mut board = Board::new(&ids);
+    board.refused(ids[0], None, "it is held".to_owned());
+    board.answered(Item::created(ids[1], TaskId(7)));
+    board.result(Item {
+        status: Some("Error".into()),
+        error_msg: Some("Upgrade procedure failed".into()),
+        ..Item::created(ids[1], TaskId(7))
+    });
+    let size = Size {
+        width: 80,
+        height: 24,
+    };
+    let lines = drawn(&board, size, None);
+    let at = lines
+        .iter()
+        .position(|line| line.starts_with("not well"))
+        .unwrap();
+    assert_eq!(
+        lines[at + 1..at + 3],
+        [
+            "  002 Error: Upgrade procedure failed",
+            "  001 Refused: it is held"
+        ]
+    );
+}
