@@ -27,7 +27,7 @@ async fn a_bad_signature_is_told_in_the_agents_words() {
     let upgrade = ["upgrade", "1-2", "--watch", "--file", &file];
     let (status, text) = site.wpkctl(&upgrade).await;
     assert_eq!(status, Some(1), "{text}");
-    for begin in ["agent 001: Error", "001 "] {
+    for begin in ["agent 001 (wary): Error", "001 "] {
         let tells = |line: &&str| {
             line.starts_with(begin)
                 && ["Send upgrade command error", SAID, ADVICE]

@@ -83,7 +83,9 @@ impl View {
                         continue;
                     }
                     out.event(&event(entry))?;
-                    out.line(format!("agent {}: {text}", entry.agent))?;
+                    let name = entry.name.as_deref();
+                    let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+                    out.line(format!("agent {}{name}: {text}", entry.agent))?;
                     shown.insert(entry.agent, text);
                 }
             }
@@ -165,6 +167,7 @@ fn event(entry: &Entry) -> Value {
     json!({
         "event": "status",
         "agent": entry.agent,
+        "name": entry.name,
         "task_id": entry.task,
         "status": entry.state.status(),
         "phase": entry.phase,

@@ -91,7 +91,7 @@ fn what_goes_by_between_two_looks_is_shown_as_it_is() {
     let manager = follows(&path, told.clone());
     let run = upgrade(&manager, &[&QUICK[..], &["1"]].concat()).ended(0);
     for line in ["In queue", "Updating (installing)", "Updated"] {
-        let line = format!("agent 001: {line}\n");
+        let line = format!("agent 001 (host1): {line}\n");
         assert!(run.out.contains(&line), "{line}: {}", run.out);
     }
     assert_eq!(told.lock().unwrap().looks, 1);
