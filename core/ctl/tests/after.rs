@@ -276,7 +276,9 @@ fn the_history_goes_on_past_pages_without_any_and_tells_outcomes_apart() {
         "{}",
         limited.err
     );
-    let since = ["result", "--all", "--since", "1970-01-02", "--failed", "7"];
+    // Whoever wants those that failed, or those since, means all of them.
+    ask(&manager, &["result", "--failed"]).ended(1);
+    let since = ["result", "--since", "1970-01-02", "--failed", "7"];
     ask(&manager, &since).ended(1);
     let asked = manager.asked("upgrade_tasks");
     let asked = &asked.last().unwrap()["parameters"];
@@ -306,8 +308,10 @@ fn other_programs_get_it_as_csv() {
 fn who_asks_for_too_little_or_too_much_is_told() {
     for bad in [
         &["result"][..],
-        &["result", "--failed", "1"],
-        &["result", "1", "--since", "2h"],
+        &["result", "1", "--csv"],
+        &["result", "1", "--limit", "5"],
+        &["result", "--failed", "--log"],
+        &["result", "--since", "2h", "--task", "1"],
         &["result", "--all", "--task", "1"],
         &["result", "--all", "--log"],
         &["result", "--all", "--since", "soon"],

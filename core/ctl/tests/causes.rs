@@ -101,7 +101,8 @@ fn the_end_of_a_watch_tells_the_cause() {
     let run = watch(&manager, &["1-2", "--version", "v4.14.0"]).ended(1);
     let why = format!("{REASON}: {SAID}; {ADVICE}");
     assert!(
-        run.out.contains(&format!("agent 002 (host2): Error: {why}\n")),
+        run.out
+            .contains(&format!("agent 002 (host2): Error: {why}\n")),
         "{}",
         run.out
     );

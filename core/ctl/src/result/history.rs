@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 use wpk_api::{AgentId, TaskKind};
 use wpk_wire::Item;
@@ -25,20 +25,28 @@ const MORE: [&str; 3] = ["late", "confirmation", "seen"];
 /// Which of them, and how they are printed.
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArgs {
-    /// Of --all, tasks that were created since: some time ago (2h, 3d), a day in UTC
+    /// As --all, but only tasks that were created since: some time ago (2h, 3d), a day in UTC
     /// (2026-12-05), or a moment (2026-12-05T01:00:00+01:00).
-    #[arg(long, value_name = "TIME", requires = "all")]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["task", "log"])]
     pub(crate) since: Option<Since>,
-    /// Of --all, tasks that ended, and not well as far as is known: failed, cancelled, timed out,
-    /// and not confirmed.
-    #[arg(long, requires = "all")]
+    /// As --all, but only tasks that ended, and not well as far as is known: failed, cancelled,
+    /// timed out, and not confirmed.
+    #[arg(long, conflicts_with_all = ["task", "log"])]
     pub(crate) failed: bool,
-    /// Print comma-separated values; of --all.
-    #[arg(long, requires = "all", conflicts_with = "json")]
+    /// Print comma-separated values; of --all, --since and --failed.
+    #[arg(long, requires = "history", conflicts_with = "json")]
     pub(crate) csv: bool,
-    /// Of --all, at most so many; without it 10000 in a table, and no limit otherwise.
-    #[arg(long, value_name = "NUMBER", requires = "all")]
+    /// Of --all, --since and --failed at most so many; without it 10000 in a table, and no limit
+    /// otherwise.
+    #[arg(long, value_name = "NUMBER", requires = "history")]
     pub(crate) limit: Option<NonZeroUsize>,
+}
+
+/// What asks for more than the last tasks.
+pub(super) fn group() -> ArgGroup {
+    ArgGroup::new("history")
+        .multiple(true)
+        .args(["all", "since", "failed"])
 }
 
 /// Prints them, and how they ended together.

@@ -27,6 +27,7 @@ use history::HistoryArgs;
 #[derive(Debug, Args)]
 #[command(group = who::or(&["task"]).required(false))]
 #[command(group = asked())]
+#[command(group = history::group())]
 pub(crate) struct ResultArgs {
     #[command(flatten)]
     pub(crate) who: Who,
@@ -53,7 +54,7 @@ fn task(text: &str) -> Result<i64, String> {
 /// Something must be asked for.
 fn asked() -> ArgGroup {
     let group = ArgGroup::new("asked").required(true).multiple(true);
-    group.args(["agents", "select", "task", "all"])
+    group.args(["agents", "select", "task", "all", "since", "failed"])
 }
 
 /// Prints one row, or one object, per task. For how it ends see [`Found::ending`].
@@ -63,7 +64,7 @@ pub(crate) async fn run(
     out: &Output,
 ) -> Result<Ending, CtlError> {
     let mut client = Client::new(socket::path(global)?);
-    if args.all {
+    if args.all || args.history.since.is_some() || args.history.failed {
         let agents = match args.who.is_empty() {
             true => Vec::new(),
             false => args.who.find(&mut client).await?,

@@ -24,12 +24,14 @@ fn watching_tells_the_truth_for_every_agent() {
     );
     assert!(run.out.contains("agent 001: task 101\n"), "{}", run.out);
     assert!(
-        run.out.contains("agent 001 (host1): Updating (write 40%)\n"),
+        run.out
+            .contains("agent 001 (host1): Updating (write 40%)\n"),
         "{}",
         run.out
     );
     assert!(
-        run.out.contains("agent 002 (host2): Error: Send open file error\n"),
+        run.out
+            .contains("agent 002 (host2): Error: Send open file error\n"),
         "{}",
         run.out
     );
