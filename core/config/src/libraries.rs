@@ -34,10 +34,10 @@ pub(crate) struct Entry {
     path: Option<PathBuf>,
     /// The SHA-256 it must have, 64 hexadecimal digits. Absent: any content is loaded.
     sha256: Option<String>,
-    /// How long any call may take, 10 ms to 1 d. Absent: as it suits each call.
+    /// How long any call may take, 10ms to 1d. Absent: as it suits each call.
     deadline: Option<Span>,
-    /// How long a call that was cancelled may take to end, 10 ms to 1 h; after that the
-    /// plugin is not asked again. Absent: 5 s.
+    /// How long a call that was cancelled may take to end, 10ms to 1h; after that the
+    /// plugin is not asked again. Absent: 5s.
     grace: Option<Span>,
 }
 

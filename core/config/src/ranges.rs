@@ -4,7 +4,7 @@
 
 use wpk_api::settings::{ByteSize, Problem, Problems, Span};
 
-use crate::sections::{DeliverySettings, Settings, TaskSettings};
+use crate::sections::{CacheSettings, DeliverySettings, Settings, TaskSettings};
 
 /// The longest time that can be written, 100 years.
 const LONGEST: Span = Span::seconds(100 * 365 * 86_400);
@@ -12,6 +12,7 @@ const LONGEST: Span = Span::seconds(100 * 365 * 86_400);
 /// Every mistake, with its full key.
 pub(crate) fn check(settings: &Settings) -> Vec<Problem> {
     let sections = [
+        ("cache", cache(&settings.cache)),
         ("delivery", delivery(&settings.delivery)),
         ("tasks", tasks(&settings.tasks)),
     ];
@@ -20,6 +21,14 @@ pub(crate) fn check(settings: &Settings) -> Vec<Problem> {
         found.map(move |problem| problem.inside(section))
     };
     sections.into_iter().flat_map(inside).collect()
+}
+
+fn cache(cache: &CacheSettings) -> Problems {
+    let mut problems = Problems::new();
+    // With 0 every file would be refused.
+    let max_size = ByteSize(1)..=ByteSize(1 << 62);
+    problems.in_range("max_size", cache.max_size, max_size);
+    problems
 }
 
 fn delivery(delivery: &DeliverySettings) -> Problems {

@@ -164,10 +164,10 @@ pub struct CacheSettings {
     pub verify_signature: bool,
     /// CA files or folders for `verify_signature`.
     pub ca_store: Vec<PathBuf>,
-    /// The largest WPK that is downloaded, in bytes.
+    /// The largest WPK that is sent, from a repository or of a file, 1B to 4294967296GiB.
     pub max_size: ByteSize,
-    /// All downloads together, in bytes, not below `max_size`; what was used longest
-    /// ago is removed. Absent: 20 GiB, or `max_size` where that is more.
+    /// All downloads together, not below `max_size`, at most 4294967296GiB; what was used
+    /// longest ago is removed. Absent: 20GiB, or `max_size` where that is more.
     pub max_total: Option<ByteSize>,
 }
 
@@ -197,23 +197,30 @@ impl Default for CacheSettings {
 pub struct DeliverySettings {
     /// How many agents are written to at the same time, 1 to 100000; 0: as many as there
     /// are cores; `auto`: as many as answer as quickly as fewer do, 8 to 1024.
-    #[schemars(schema_with = "number_or_auto", extend("default" = "auto"))]
+    #[schemars(
+        schema_with = "number_or_auto",
+        extend("default" = "auto", "unit" = "agents")
+    )]
     pub max_concurrent: Concurrency,
-    /// Bytes of the file per write command, 64 to 60000; `auto`: as many as fit. Absent: 32768, as recorded, where the agents
-    /// are those of a 4.x manager; as `"auto"` on a channel of our own.
-    #[schemars(schema_with = "number_or_auto")]
+    /// Bytes of the file per write command, 64 to 60000; `auto`: as many as fit. Absent:
+    /// 32768, as recorded, where the agents are those of a 4.x manager; as `"auto"` on a
+    /// channel of our own.
+    #[schemars(schema_with = "number_or_auto", extend("unit" = "bytes"))]
     pub chunk_size: Option<ChunkSize>,
     /// What is read of the files that are being sent, and of the commands with it, in
-    /// bytes of memory; 1 MiB at least. Deliveries that are near each other share it.
+    /// memory, 1MiB to 1024GiB. Deliveries that are near each other share it.
     pub max_memory: ByteSize,
     /// Whole deliveries per task, 1 to 100.
+    #[schemars(extend("unit" = "deliveries"))]
     pub attempts: u32,
-    /// All deliveries together, in bytes of WPK per second; absent: no limit.
+    /// All deliveries together, in bytes of WPK per second, 1KiB/s to 4294967296GiB/s.
+    /// Absent: no limit.
+    #[schemars(extend("unit" = "per second"))]
     pub max_bandwidth: Option<ByteSize>,
-    /// The longest one attempt may take to send a file, from 1 min on.
+    /// The longest one attempt may take to send a file, 1m to 36500d.
     pub timeout: Span,
     /// How long an agent that is not ready yet (just after its start) is asked to
-    /// open a file again and again; 0: ten times at once, as 4.x does.
+    /// open a file again and again, 0s to 1h; 0s: ten times at once, as 4.x does.
     pub ready_within: Span,
 }
 
@@ -305,12 +312,13 @@ impl<'de> Deserialize<'de> for ChunkSize {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskSettings {
-    /// How long a task may be In progress without an update.
+    /// How long a task may be In progress without an update, 1s to 36500d; then it ends as
+    /// Timeout.
     pub task_timeout: Span,
-    /// How long tasks are kept.
+    /// How long tasks that ended are kept, not below `task_timeout`, at most 36500d.
     pub cleanup_time: Span,
     /// How long an agent that reported success may take to show the version it was
-    /// sent, 1 s to 1 d.
+    /// sent, 1s to 1d.
     pub confirm_within: Span,
     /// What becomes of waiting tasks when the daemon starts.
     pub on_restart: OnRestart,

@@ -37,22 +37,24 @@ pub struct Settings {
     /// The file with the enrolled agents, mode 0600.
     pub database: PathBuf,
     /// After this long without a word the manager asks an agent for a sign of
-    /// life; after three times as long the connection is lost. 50 ms to 10 m.
+    /// life; after three times as long the connection is lost. 50ms to 10m.
     pub keepalive: Span,
-    /// How long a command may take until its answer. 10 ms to 1 h.
+    /// How long a command may take until its answer. 10ms to 1h.
     pub request_timeout: Span,
-    /// Most connections at a time. 1 to 1,000,000.
+    /// Most connections at a time, 1 to 1000000.
+    #[schemars(extend("unit" = "connections"))]
     pub max_connections: usize,
-    /// From the accepted connection to the agent's Hello. 10 ms to 10 m.
+    /// From the accepted connection to the agent's Hello. 10ms to 10m.
     pub handshake_timeout: Span,
     /// How long certificates are valid of the manager and of agents that renew theirs, as
-    /// they do at two thirds of it. 1 to 36,500. An agent of which that is not known is given
-    /// one for 3,650 days at least.
+    /// they do at two thirds of it. 1 to 36500. An agent of which that is not known is given
+    /// one for 3650 days or more.
+    #[schemars(extend("unit" = "days"))]
     pub certificate_days: u32,
-    /// For how long after its end a certificate may still be renewed. 0 s to 36,500 d.
+    /// For how long after its end a certificate may still be renewed, 0s to 36500d.
     pub renew_within: Span,
     /// In the place of `certificate_days` where it is set: for lives shorter than a day.
-    /// 1 s to 36,500 d. Absent: `certificate_days` counts.
+    /// 1s to 36500d. Absent: `certificate_days` counts.
     pub certificate_life: Option<Span>,
 }
 

@@ -18,6 +18,7 @@ pub struct Settings {
     /// `/var/run/postgresql`.
     pub host: String,
     /// Its port, 1 to 65535. Default: 5432.
+    #[schemars(extend("unit" = "a TCP port"))]
     pub port: u16,
     /// Who we are there. Default: `wpkd`. Also where a URL names none.
     pub user: String,
@@ -37,6 +38,7 @@ pub struct Settings {
     /// Default: those of the system.
     pub ca_file: Option<PathBuf>,
     /// Connections at a time, 2 to 100, beside the one that listens. Default: 8.
+    #[schemars(extend("unit" = "connections"))]
     pub pool: usize,
     /// How long this node counts as alive without a word of it, 3s to 5m: after that others
     /// take over what it has not begun. Default: 15s.

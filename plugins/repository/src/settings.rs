@@ -18,9 +18,10 @@ use crate::proxy;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The repository used when a request names none; absent: the one the
-    /// manager around us names, else the public one of the target's version. Without a scheme it gets `https://`, or `http://`
-    /// where the request says `use_http`. `USER:PASSWORD@` before the host is sent to
-    /// it alone, as HTTP basic authentication, and shown nowhere.
+    /// manager around us names, else the public one of the target's version. Without a
+    /// scheme it gets `https://`, or `http://` where the request says `use_http`.
+    /// `USER:PASSWORD@` before the host is sent to it alone, as HTTP basic
+    /// authentication, and shown nowhere.
     pub url: Option<String>,
     /// The user at the configured repository; with `password_file`. Absent: nobody logs in.
     pub user: Option<String>,
@@ -31,18 +32,21 @@ pub struct Settings {
     /// How often a download is tried, 1 to 100. The list of versions is asked for as
     /// often, but only where the server cannot answer just now (HTTP 5xx, 429) or
     /// breaks off, so that a wrong address is reported at once.
+    #[schemars(extend("unit" = "attempts"))]
     pub attempts: u32,
     /// The time for one answer with the list of versions as a whole, and the longest
-    /// a download may stand still.
+    /// a download may stand still, 1ms to 36500d.
     pub timeout: Span,
-    /// The longest it may take to reach the server, name look-up and TLS included.
+    /// The longest it may take to reach the server, name look-up and TLS included, 1ms to
+    /// 36500d.
     pub connect_timeout: Span,
-    /// The longest a whole download may take, all attempts and pauses together.
+    /// The longest a whole download may take, all attempts and pauses together, 1ms to
+    /// 36500d.
     pub max_time: Span,
-    /// The pause after the first failed attempt; after the second it is twice as
-    /// long, after the third three times.
+    /// The pause after the first failed attempt, 0s to 36500d; after the second it is
+    /// twice as long, after the third three times.
     pub retry_pause: Span,
-    /// The largest file downloaded.
+    /// The largest file downloaded, 1B to 4294967296GiB.
     pub max_size: ByteSize,
     /// A file with certificates (PEM) trusted beside the system's CAs: of CAs, or of
     /// a server that signed its own. Absent: those of the system alone.

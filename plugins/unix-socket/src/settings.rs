@@ -42,23 +42,24 @@ pub struct Settings {
     /// Group of both socket files, a name of the local group file or a number;
     /// absent: left as created.
     pub group: Option<String>,
-    /// The longest request; 64 KiB to 1 GiB. A client that announces more is
-    /// dropped.
+    /// The longest request, 64KiB to 1GiB. A client that announces more is dropped.
     pub max_frame: ByteSize,
     /// Requests that arrive and answers that are not read yet, of all connections
-    /// together, but for those of up to 64 KiB: in bytes, at least twice `max_frame`,
-    /// at most 1024 GiB. A long request waits for room, and clients that keep it
-    /// waiting for a second are dropped. Absent: 256 MiB, or four times `max_frame`
+    /// together, but for those of up to 64KiB: at least twice `max_frame`, at most
+    /// 1024GiB. A long request waits for room, and clients that keep it
+    /// waiting for a second are dropped. Absent: 256MiB, or four times `max_frame`
     /// where that is more.
     pub max_memory: Option<ByteSize>,
     /// The user ids that may send requests (proved by the kernel), 0 to 4294967295; absent:
     /// whoever the mode lets in.
+    #[schemars(extend("unit" = "users"))]
     pub allow_uids: Option<Vec<u32>>,
     /// How long a client may send nothing, take for one frame, or leave an
-    /// answer unread before it is dropped.
+    /// answer unread before it is dropped, 1ms to 36500d.
     pub idle_timeout: Span,
     /// Connections at a time on each socket, 1 to 1000000; further ones wait in the queue of
     /// the kernel, and clients that send nothing for a second make room.
+    #[schemars(extend("unit" = "connections"))]
     pub max_connections: usize,
 }
 

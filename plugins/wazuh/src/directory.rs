@@ -38,9 +38,10 @@ const LARGEST_CONNECTIONS: usize = 256;
 pub struct WazuhDbSettings {
     /// The database daemon's socket.
     pub socket: String,
-    /// How long one answer may take.
+    /// How long one answer may take, 1ms to 36500d.
     pub timeout: Span,
     /// Connections that are used at a time and kept, 1 to 256.
+    #[schemars(extend("unit" = "connections"))]
     pub connections: usize,
 }
 

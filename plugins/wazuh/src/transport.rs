@@ -40,10 +40,11 @@ const LARGEST_MAX_CONNECTIONS: usize = 65_536;
 pub struct RemotedSettings {
     /// The remote daemon's socket.
     pub socket: String,
-    /// How long one request may take, with the agent's answer. The daemon itself
-    /// waits up to a minute for an agent.
+    /// How long one request may take, with the agent's answer, 1ms to 36500d. The daemon
+    /// itself waits up to a minute for an agent.
     pub timeout: Span,
     /// Requests at a time, 1 to 65536; further ones wait.
+    #[schemars(extend("unit" = "requests"))]
     pub max_connections: usize,
 }
 

@@ -29,32 +29,36 @@ pub struct Settings {
     pub channel: Option<ChannelSettings>,
 }
 
-/// What 4.x agents have in `<agent-upgrade>`. No time is longer than a year.
+/// What 4.x agents have in `<agent-upgrade>`.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpgradeSettings {
     /// Whether upgrades are allowed at all. A manager that takes a result
     /// (`clear_upgrade_result`) allows them again, as in 4.x agents.
     pub enabled: bool,
-    /// The first pause between reports of a result until the manager has taken it.
+    /// The first pause between reports of a result until the manager has taken it, 1ms to
+    /// 366d.
     pub notification_wait_start: Span,
-    /// The longest of these pauses; at least `notification_wait_start`.
+    /// The longest of these pauses; at least `notification_wait_start`, at most 366d.
     pub notification_wait_max: Span,
     /// What each of these pauses is multiplied with to get the next: above 1, at most 100.
+    #[schemars(extend("unit" = "times the pause before"))]
     pub notification_wait_factor: f64,
     /// For how long an installer's result is looked for closely (`result_check`) after a
     /// start and after an installer ended; afterwards it is looked for once in such a time.
+    /// 1ms to 366d.
     pub result_wait: Span,
-    /// How often a result is looked for while it is looked for closely (`result_wait`).
+    /// The pause between two looks for a result while it is looked for closely
+    /// (`result_wait`), 1ms to 366d.
     pub result_check: Span,
     /// How long a result may be empty or say nothing before the upgrade is reported as
-    /// failed.
+    /// failed, 1ms to 366d.
     pub result_grace: Span,
     /// How long an installer that leaves no result holds back the next upgrade while
-    /// anything of it runs.
+    /// anything of it runs, 1ms to 366d.
     pub result_within: Span,
-    /// The time limit of an installer, up to the end of its first process; what it does in
-    /// the background has no such limit. A manager waits 75 s for the answer.
+    /// The time limit of an installer, up to the end of its first process, 1ms to 366d;
+    /// what it does in the background has no such limit. A manager waits 75s for the answer.
     pub execution_timeout: Span,
     /// `[upgrade.ca_verification]`.
     #[serde(skip)]
@@ -128,17 +132,19 @@ pub struct AgentSettings {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The most bytes of all files in var/incoming; at least 1B.
+    /// The most bytes of all files in var/incoming, 1B to 4294967296GiB.
     pub incoming: ByteSize,
-    /// The most bytes of an unpacked package; at least 1B.
+    /// The most bytes of an unpacked package, 1B to 4294967296GiB.
     pub unpacked: ByteSize,
-    /// The most files in a package; at least 1.
+    /// The most files in a package; at least 1, no upper limit.
+    #[schemars(extend("unit" = "files"))]
     pub entries: usize,
-    /// The most bytes of a name in a package; at least 1.
+    /// The most bytes of a name in a package; at least 1, no upper limit.
+    #[schemars(extend("unit" = "bytes"))]
     pub name: usize,
-    /// The most bytes of the certificates in a package; at least 1B.
+    /// The most bytes of the certificates in a package, 1B to 4294967296GiB.
     pub certificate: ByteSize,
-    /// The most bytes of logs/wpk-installer.log; at least 4KiB.
+    /// The most bytes of logs/wpk-installer.log, 4KiB to 4294967296GiB.
     pub installer_log: ByteSize,
 }
 
@@ -171,7 +177,7 @@ pub struct ListenSettings {
     pub queue: PathBuf,
     /// Group of the socket, a name of /etc/group or a number. Absent: left as created.
     pub group: Option<String>,
-    /// How long a connection may be idle, and a frame under way; to a year.
+    /// How long a connection may be idle, and a frame under way, 1ms to 366d.
     pub timeout: Span,
 }
 
@@ -203,12 +209,14 @@ pub struct ChannelSettings {
     pub key: PathBuf,
     /// The DNS name in the manager's certificate, whatever the address.
     pub server_name: String,
-    /// How long each of TCP, TLS and the manager's welcome may take; to a year.
+    /// How long each of TCP, TLS and the manager's welcome may take, 1ms to
+    /// 366d.
     pub connect_timeout: Span,
-    /// The first pause before dialling again; each is longer than the one before, and never
-    /// the same for all agents.
+    /// The first pause before dialling again, 1ms to 366d; each is longer than the one
+    /// before, and never the same for all agents.
     pub reconnect_min: Span,
-    /// The longest pause before dialling again; at least `reconnect_min`.
+    /// The longest pause before dialling again; at least `reconnect_min`, at most
+    /// 366d.
     pub reconnect_max: Span,
 }
 

@@ -9,6 +9,7 @@
 //! settings struct as it is told to others, and [`keys`] what people read of that: `wpkd
 //! settings`, and the man pages of the settings files.
 
+mod ends;
 mod problem;
 mod read;
 mod reference;
@@ -18,7 +19,7 @@ mod units;
 pub use problem::{Problem, Problems};
 pub use read::read;
 pub use reference::{Key, keys, prose};
-pub use schema::{DURATION, SIZE, schema_of};
+pub use schema::{DURATION, SIZE, UNIT, schema_of};
 /// What a schema is made of.
 pub use serde_json::Value;
 pub use units::{ByteSize, Span};

@@ -3,7 +3,11 @@
 
 use serde_json::Value;
 
-use super::schema::{DURATION, SIZE};
+use super::ends;
+use super::schema::{DURATION, SIZE, UNIT};
+
+/// How what may stand for a size begins.
+const A_SIZE: &str = "a size";
 
 /// A setting as it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,12 +51,14 @@ impl Key {
         {
             return Some("its default, or what absence means");
         }
-        let has_range = || {
-            let bounds = told(&[" to ", "at most", "at least"]);
-            bounds && what.bytes().any(|byte| byte.is_ascii_digit())
-        };
-        if self.values.contains("number") && !has_range() {
-            return Some("its range");
+        let has = |words: &[&str]| words.iter().any(|word| self.values.contains(word));
+        let number = has(&["number"]);
+        if number && !has(&["number of ", "numbers of "]) {
+            return Some("its unit: #[schemars(extend(\"unit\" = \"agents\"))]");
+        }
+        let with_unit = has(&["a time", "a size"]);
+        if (with_unit || number) && !ends::are_told(&self.what, with_unit) {
+            return Some("its range: `1s to 30d`, or `at least` and `at most`");
         }
         None
     }
@@ -70,7 +76,7 @@ pub fn keys(schema: &Value) -> Vec<Key> {
         .map(|(name, property)| Key {
             name: name.clone(),
             what: prose(text(property, "description").unwrap_or_default()),
-            values: values(schema, property),
+            values: with_unit(values(schema, property), text(property, UNIT)),
             default: default(property),
             required: required(name),
         })
@@ -103,6 +109,23 @@ fn default(property: &Value) -> Option<String> {
     }
 }
 
+/// What a number counts, and what a size is of: `per second`.
+fn with_unit(values: String, unit: Option<&str>) -> String {
+    let Some(unit) = unit else {
+        return values;
+    };
+    if let Some(example) = values.strip_prefix(A_SIZE) {
+        let example = example.trim_end_matches('"');
+        return format!("{A_SIZE} {unit}{example}/s\"");
+    }
+    for word in ["numbers", "number"] {
+        if values.contains(word) {
+            return values.replacen(word, &format!("{word} of {unit}"), 1);
+        }
+    }
+    values
+}
+
 /// What may stand there, in words.
 fn values(root: &Value, schema: &Value) -> String {
     if let Some(named) = text(schema, "$ref").and_then(|path| path.strip_prefix('#')) {
@@ -113,7 +136,7 @@ fn values(root: &Value, schema: &Value) -> String {
     }
     match text(schema, "format") {
         Some(DURATION) => return "a time, such as \"30s\"".to_owned(),
-        Some(SIZE) => return "a size, such as \"16MiB\"".to_owned(),
+        Some(SIZE) => return format!("{A_SIZE}, such as \"16MiB\""),
         _ => {}
     }
     if let Some(only) = schema.get("const") {
@@ -179,9 +202,12 @@ mod tests {
             "properties": {
                 "wait": {"description": "How\nlong [`Self::x`](Self::x) is.", "type": "string",
                     "format": DURATION, "default": "5s"},
+                "rate": {"type": ["string", "integer"], "format": SIZE, "unit": "per second"},
                 "room": {"type": ["string", "integer", "null"], "format": SIZE, "default": null},
                 "tls": {"$ref": "#/$defs/Tls", "default": "auto"},
-                "most": {"anyOf": [{"const": "auto"}, {"type": "integer"}]},
+                "most": {"anyOf": [{"const": "auto"}, {"type": "integer"}],
+                    "unit": "agents", "description": "How many agents there are, 1 to 5.",
+                    "default": "auto"},
                 "hosts": {"type": ["array", "null"], "items": {"type": "string"}},
                 "path": {"type": "string"},
             },
@@ -189,16 +215,42 @@ mod tests {
             "$defs": {"Tls": {"oneOf": [{"const": "auto"}, {"const": "on"}, {"const": "off"}]}},
         });
         let keys = keys(&schema);
-        assert_eq!(keys.len(), 6);
+        assert_eq!(keys.len(), 7);
         let of = |name: &str| keys.iter().find(|key| key.name == name).unwrap();
         assert_eq!(of("wait").what, "How long `Self::x` is.");
         assert_eq!(of("wait").default.as_deref(), Some("\"5s\""));
         assert_eq!(of("room").default, None);
         assert_eq!(of("room").values, "a size, such as \"16MiB\"");
         assert_eq!(of("tls").values, "\"auto\", \"on\" or \"off\"");
-        assert_eq!(of("most").values, "\"auto\" or a number");
+        assert_eq!(of("rate").values, "a size per second, such as \"16MiB/s\"");
+        assert_eq!(of("most").values, "\"auto\" or a number of agents");
         assert_eq!(of("hosts").values, "a list of texts");
         assert!(of("path").required);
         assert_eq!(of("path").missing(), Some("a description"));
+    }
+
+    #[test]
+    fn a_range_and_a_unit_are_missed() {
+        let missing = |what: &str, mut property: Value| {
+            property["description"] = what.into();
+            property["default"] = "1".into();
+            let keys = keys(&json!({"properties": {"key": property}}));
+            keys[0].missing().map(|text| text.split(':').next().unwrap())
+        };
+        let number = json!({"type": "integer"});
+        let agents = json!({"type": "integer", "unit": "agents"});
+        let time = json!({"type": "string", "format": DURATION});
+        let size = json!({"type": ["string", "integer"], "format": SIZE});
+        let told = "How many there are, 1 to 5.";
+        assert_eq!(missing(told, number), Some("its unit"));
+        assert_eq!(missing(told, agents.clone()), None);
+        assert_eq!(missing("How many there are.", agents), Some("its range"));
+        // Without a unit nobody knows what 5 is.
+        for one in [time, size] {
+            assert_eq!(missing("How long or large.", one.clone()), Some("its range"));
+            assert_eq!(missing(told, one.clone()), Some("its range"));
+        }
+        let told = "At most 1GiB, at least twice `other`.";
+        assert_eq!(missing(told, json!({"type": "string", "format": SIZE})), None);
     }
 }

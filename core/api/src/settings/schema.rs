@@ -13,6 +13,10 @@ use super::{ByteSize, Span};
 pub const DURATION: &str = "duration-text";
 /// The `format` of a [`ByteSize`] in a schema.
 pub const SIZE: &str = "size-text";
+/// The keyword of a schema that says what a number counts, `agents` or `bytes`:
+/// `#[schemars(extend("unit" = "agents"))]` on the field. Of a [`ByteSize`] it may be `per
+/// second`.
+pub const UNIT: &str = "unit";
 
 /// The JSON schema of a settings struct, for
 /// [`Section::schema`](crate::section::Section::schema): doc comments on fields become

@@ -23,9 +23,10 @@ const MOST_ATTEMPTS: u32 = 100;
 pub struct ClusterSettings {
     /// The cluster daemon's socket, relative to `home`.
     pub socket: PathBuf,
-    /// How long one question to the master may take, all attempts together.
+    /// How long one question to the master may take, all attempts together, 1ms to 36500d.
     pub timeout: Span,
     /// How often a question is put before the master counts as away, 1 to 100.
+    #[schemars(extend("unit" = "attempts"))]
     pub attempts: u32,
     /// Our own file, relative to `home`: what a worker must remember of its
     /// tasks. Made with its folders if absent.
