@@ -17,7 +17,7 @@ pub(crate) fn print(home: &Path, file: &Path) -> ExitCode {
         Ok(conf) => conf,
         Err(findings) => {
             eprintln!("{findings}");
-            return ExitCode::from(2);
+            return ExitCode::from(crate::WRONG_SETTINGS);
         }
     };
     match settings(home, &conf) {

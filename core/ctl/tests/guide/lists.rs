@@ -1,4 +1,4 @@
-//! Lists that the guide has in full: commands, exit statuses, metrics, settings, objects.
+//! Lists that the guide has in full: commands, metrics, objects.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -99,41 +99,6 @@ fn every_command_of_the_daemon_and_the_agent_is_listed() {
             let row = format!("| `{program} {command}` |");
             assert!(text.contains(&row), "{row}");
         }
-    }
-}
-
-/// The numbers behind `=> ` or `: u8 = ` in a part of a source.
-fn numbers(text: &str) -> BTreeSet<u8> {
-    let words = text.split(|c: char| c.is_whitespace() || ",;".contains(c));
-    words.filter_map(|word| word.parse().ok()).collect()
-}
-
-#[test]
-fn every_exit_status_is_told() {
-    let text = page("json-and-exit-codes");
-    let section = |program: &str| {
-        let heading = format!("## Exit status of {program}\n");
-        let (_, rest) = text.split_once(&heading).unwrap();
-        rest.split("\n## ").next().unwrap().to_owned()
-    };
-    let output = source("core/ctl/src/output.rs");
-    let (_, rest) = output.split_once("fn status(self) -> u8 {").unwrap();
-    let mut ours = numbers(rest.split_once("\n    }").unwrap().0);
-    ours.insert(2); // `main`: the command line makes no sense
-    assert_eq!(ours, BTreeSet::from([0, 1, 2, 3, 130]));
-    let mut agents = numbers(&source("core/agent/src/cli/exit.rs"));
-    agents.extend([0, 1]);
-    for (program, statuses) in [
-        ("wpkctl", ours),
-        ("wpkd", BTreeSet::from([0, 1, 2])),
-        ("wpk-agent", agents),
-    ] {
-        let rows = section(program);
-        let rows = rows.lines().filter_map(|line| line.strip_prefix("| "));
-        let told: BTreeSet<u8> = rows
-            .filter_map(|row| row.split(' ').next()?.parse().ok())
-            .collect();
-        assert_eq!(told, statuses, "{program}");
     }
 }
 

@@ -13,7 +13,10 @@ mod common;
 
 mod blocks;
 mod lists;
+mod messages;
 mod page;
 mod settings;
 mod shows;
+mod socket;
+mod statuses;
 mod texts;

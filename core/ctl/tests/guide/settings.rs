@@ -1,4 +1,4 @@
-//! The page of settings beside what the daemon says of itself.
+//! The pages of settings beside what the daemon and the agent say of themselves.
 
 use std::process::Command;
 
@@ -24,7 +24,8 @@ fn rows(text: &str) -> Vec<Row> {
         let [keys, default, _, ..] = cells[..] else {
             continue;
         };
-        if !keys.starts_with("| `") {
+        // What stands before the first heading is no table of settings.
+        if !keys.starts_with("| `") || heading.is_empty() {
             continue;
         }
         let keys = keys.split('`').skip(1).step_by(2).map(ToOwned::to_owned);
@@ -37,56 +38,116 @@ fn rows(text: &str) -> Vec<Row> {
     rows
 }
 
-/// Whether a row under this heading is of that section and plugin.
-fn is_of(heading: &str, section: &str, plugin: Option<&str>) -> bool {
-    let here = match section {
-        "" => heading == "At the top",
-        section => heading.contains(section),
-    };
-    let typed = |name: &str| heading.contains(&format!("type = \"{name}\""));
-    here && (!heading.contains("type = ") || plugin.is_some_and(typed))
+/// A setting as its program tells it.
+#[derive(Debug)]
+struct Told {
+    /// Its section as it is written in a file; empty: before all.
+    section: String,
+    /// The type of the plugin whose it is.
+    plugin: Option<String>,
+    key: String,
+    default: Option<String>,
 }
 
-#[test]
-fn every_setting_is_told_with_its_default() {
-    let text = page("settings");
-    let rows = rows(&text);
+impl Told {
+    /// Whether it may stand under this heading.
+    fn is_under(&self, heading: &str) -> bool {
+        let here = match self.section.as_str() {
+            "" => heading == "At the top",
+            section => heading.contains(section),
+        };
+        let typed = |name: &String| heading.contains(&format!("type = \"{name}\""));
+        here && (!heading.contains("type = ") || self.plugin.as_ref().is_some_and(typed))
+    }
+
+    fn is_in(&self, row: &Row) -> bool {
+        self.is_under(&row.heading) && row.keys.contains(&self.key)
+    }
+}
+
+/// What `wpkd settings` tells.
+fn of_the_daemon() -> Vec<Told> {
     let told = Command::new(programs().join("wpkd"))
         .args(["settings", "--json"])
         .output()
         .unwrap();
     assert!(told.status.success(), "{told:?}");
     let told = String::from_utf8(told.stdout).unwrap();
-    let mut wrong = Vec::new();
-    for line in told.lines() {
+    let read = |line: &str| {
         let told: Value = serde_json::from_str(line).unwrap();
-        let key = told["key"].as_str().unwrap();
-        let section = told["section"].as_str().unwrap();
-        let row = rows.iter().find(|row| {
-            is_of(&row.heading, section, told["type"].as_str())
-                && row.keys.iter().any(|one| one == key)
-        });
-        let Some(row) = row else {
-            wrong.push(format!("no row for {line}"));
+        let text = |key: &str| told[key].as_str().map(ToOwned::to_owned);
+        Told {
+            section: text("section").unwrap(),
+            plugin: text("type"),
+            key: text("key").unwrap(),
+            default: text("default"),
+        }
+    };
+    told.lines().map(read).collect()
+}
+
+/// What wpk-agent.toml(5) tells, from the schemas that it is made of.
+fn of_the_agent() -> Vec<Told> {
+    let sections = wpk_agent::settings::reference().into_iter();
+    let read = |(section, schema): (&'static str, Value)| {
+        let keys = wpk_api::settings::keys(&schema).into_iter();
+        keys.map(move |key| Told {
+            section: section.to_owned(),
+            plugin: None,
+            key: key.name,
+            default: key.default,
+        })
+    };
+    sections.flat_map(read).collect()
+}
+
+/// What one of the two has and the other has not, or differently.
+fn differences(topic: &str, told: &[Told]) -> Vec<String> {
+    let rows = rows(&page(topic));
+    let mut wrong = Vec::new();
+    for one in told {
+        let Some(row) = rows.iter().find(|row| one.is_in(row)) else {
+            wrong.push(format!("{topic}: no row for {one:?}"));
             continue;
         };
-        let default = told["default"].as_str().map(|text| text.replace('"', ""));
+        let default = one.default.as_ref().map(|text| text.replace('"', ""));
         if let Some(default) = default.filter(|default| default != "none")
             && !row.default.split(", ").any(|one| one == default)
         {
-            wrong.push(format!("{section} {key}: {} is not {default}", row.default));
+            wrong.push(format!("{topic}: {one:?}: not {}", row.default));
         }
     }
+    for row in &rows {
+        for key in &row.keys {
+            let known = (told.iter()).any(|one| one.is_under(&row.heading) && one.key == *key);
+            if !known {
+                wrong.push(format!("{topic}: {} {key} is no setting", row.heading));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_setting_is_told_with_its_default_and_no_other() {
+    let (daemon, agent) = (of_the_daemon(), of_the_agent());
+    assert!(daemon.len() >= 70, "{daemon:?}");
+    assert!(agent.len() >= 38, "{agent:?}");
+    let mut wrong = differences("settings", &daemon);
+    wrong.extend(differences("agent-settings", &agent));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(told.lines().count() >= 70, "{told}");
 }
 
 #[test]
 fn what_packaged_files_show_is_told() {
-    let text = page("settings");
-    for file in ["config/wpkd.toml", "config/wazuh-manager.toml"] {
+    for (file, topic) in [
+        ("config/wpkd.toml", "settings"),
+        ("config/wazuh-manager.toml", "settings"),
+        ("config/wpk-agent.toml", "agent-settings"),
+    ] {
+        let text = page(topic);
         for line in source(file).lines() {
-            let line = line.trim_start_matches("# ");
+            let line = line.trim_start_matches('#').trim_start();
             let Some((key, _)) = line.split_once(" = ") else {
                 continue;
             };

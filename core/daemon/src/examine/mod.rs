@@ -34,13 +34,15 @@ pub(crate) fn run(args: &Examination, mut registry: Registry) -> ExitCode {
             .enable_all()
             .build()
             .and_then(|runtime| runtime.block_on(look(args, &settings, &registry, &mut out)))
-            .map(|()| 1),
-        Err(findings) => mistakes(&findings, &mut out).map(|()| 2),
+            .map(|()| ExitCode::FAILURE),
+        Err(findings) => {
+            mistakes(&findings, &mut out).map(|()| ExitCode::from(crate::WRONG_SETTINGS))
+        }
     };
     registry.settle();
     match looked.and_then(|bad| out.end().map(|()| bad)) {
         Ok(_) if out.all_is_well() => ExitCode::SUCCESS,
-        Ok(bad) => ExitCode::from(bad),
+        Ok(bad) => bad,
         Err(error) => {
             eprintln!("wpkd: {error}");
             ExitCode::FAILURE

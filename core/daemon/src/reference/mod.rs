@@ -30,7 +30,7 @@ pub(crate) fn run(args: &SettingsArgs) -> ExitCode {
         };
         if let Err(findings) = settings::libraries(&place, &mut registry) {
             eprintln!("{findings}");
-            return ExitCode::from(2);
+            return ExitCode::from(crate::WRONG_SETTINGS);
         }
     }
     let mut sections = sections(&registry);
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &SettingsArgs) -> ExitCode {
         sections.retain(|section| section.is_called(name));
         if sections.is_empty() {
             eprintln!("wpkd: there is no section {name}; there are {known}");
-            return ExitCode::from(2);
+            return ExitCode::from(crate::WRONG_SETTINGS);
         }
     }
     let text = match args.json {
