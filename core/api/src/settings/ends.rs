@@ -21,7 +21,9 @@ pub(super) fn are_told(what: &str, units: bool) -> bool {
         (0..words.len()).any(|at| leads.iter().any(|lead| follows(&words[at..], lead)))
     };
     let lower = any(&[&["at", "least"], &["above"], &["not", "below"]]);
-    let endless = words.windows(3).any(|three| three == ["no", "upper", "limit"]);
+    let endless = words
+        .windows(3)
+        .any(|three| three == ["no", "upper", "limit"]);
     let upper = endless || any(&[&["at", "most"]]);
     let both = (1..words.len()).any(|at| {
         let before = words[at - 1];

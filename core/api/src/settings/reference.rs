@@ -235,7 +235,9 @@ mod tests {
             property["description"] = what.into();
             property["default"] = "1".into();
             let keys = keys(&json!({"properties": {"key": property}}));
-            keys[0].missing().map(|text| text.split(':').next().unwrap())
+            keys[0]
+                .missing()
+                .map(|text| text.split(':').next().unwrap())
         };
         let number = json!({"type": "integer"});
         let agents = json!({"type": "integer", "unit": "agents"});
@@ -247,10 +249,16 @@ mod tests {
         assert_eq!(missing("How many there are.", agents), Some("its range"));
         // Without a unit nobody knows what 5 is.
         for one in [time, size] {
-            assert_eq!(missing("How long or large.", one.clone()), Some("its range"));
+            assert_eq!(
+                missing("How long or large.", one.clone()),
+                Some("its range")
+            );
             assert_eq!(missing(told, one.clone()), Some("its range"));
         }
         let told = "At most 1GiB, at least twice `other`.";
-        assert_eq!(missing(told, json!({"type": "string", "format": SIZE})), None);
+        assert_eq!(
+            missing(told, json!({"type": "string", "format": SIZE})),
+            None
+        );
     }
 }

@@ -15,7 +15,8 @@ fn told(section: &str) -> BTreeSet<String> {
     let cells = section
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
-    let plain = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let plain =
+        |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     // The first backquote was stripped: what is quoted comes first, then every other one.
     cells
         .flat_map(|cell| cell.split('`').step_by(2))
@@ -27,13 +28,21 @@ fn told(section: &str) -> BTreeSet<String> {
 #[test]
 fn every_command_of_ours_has_its_row() {
     let told = told("15");
-    let of_the_socket = ["upgrade", "upgrade_custom", "upgrade_result", "upgrade_update_status"];
+    let of_the_socket = [
+        "upgrade",
+        "upgrade_custom",
+        "upgrade_result",
+        "upgrade_update_status",
+    ];
     let upgrade = UpgradeCommand::ALL.iter().map(|one| one.as_str());
     let upgrade: BTreeSet<&str> = upgrade.collect();
     for command in &upgrade {
         // Those of the 4.x module are told in section 2.
         if !of_the_socket.contains(command) {
-            assert!(told.contains(*command), "{command} has no row in section 15");
+            assert!(
+                told.contains(*command),
+                "{command} has no row in section 15"
+            );
         }
     }
     let task: BTreeSet<&str> = TaskCommand::ALL.iter().map(|one| one.as_str()).collect();
@@ -52,7 +61,12 @@ fn every_command_of_a_4x_module_is_in_its_section() {
         rest.split("\n## ").next().unwrap().to_owned()
     };
     let (upgrade, task) = (section("2"), section("3"));
-    for command in ["upgrade", "upgrade_custom", "upgrade_result", "upgrade_update_status"] {
+    for command in [
+        "upgrade",
+        "upgrade_custom",
+        "upgrade_result",
+        "upgrade_update_status",
+    ] {
         assert!(upgrade.contains(&format!("`{command}`")), "{command}");
     }
     for command in TaskCommand::ALL {

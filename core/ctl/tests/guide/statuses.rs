@@ -66,7 +66,10 @@ fn endings() -> BTreeMap<String, u8> {
     let (body, _) = rest.split_once("\n    }").unwrap();
     let arms = body.lines().filter_map(|line| {
         let (ending, status) = line.trim().strip_prefix("Self::")?.split_once(" => ")?;
-        Some((ending.to_owned(), status.trim_end_matches(',').parse().ok()?))
+        Some((
+            ending.to_owned(),
+            status.trim_end_matches(',').parse().ok()?,
+        ))
     });
     arms.collect()
 }
