@@ -2,10 +2,11 @@
 //!
 //! A message of our own is the text of an `#[error("...")]`, of an error that holds a text,
 //! of a refusal, or of what is printed to standard error (`SAID`), anywhere in our programs,
-//! plugins and the library of installers: whatever goes wrong is told to people in one of
-//! them. One of less than nine letters beside what it is filled with, such as `{path}:
-//! {cause}`, says nothing by itself. Mistakes in settings are not among them: each begins
-//! with its key, which the pages of settings have, and says what may stand there.
+//! plugins and the library of installers: why something asked for was not done is told to
+//! people in one of them. One of less than nine letters beside what it is filled with, such
+//! as `{path}: {cause}`, says nothing by itself. Not among them are mistakes in settings and
+//! definitions, each of which begins with its key, which the guide has, and says what may
+//! stand there; and lines of the log that tell what happens.
 
 use std::collections::BTreeSet;
 
