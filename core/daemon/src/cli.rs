@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use wpk_api::PackageType;
 
+/// The exit status after wrong settings; the units start nothing again after it.
+pub(crate) const WRONG_SETTINGS: u8 = 2;
+
 /// Upgrades agents remotely.
 ///
 /// Without a configuration file it runs the embedded manager: its own task

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use wpk_config::OssecConf;
 
+use crate::cli::WRONG_SETTINGS;
+
 /// The sample for a 4.x manager, which the printed settings begin with.
 const SAMPLE: &str = include_str!("../../../config/wazuh-manager.toml");
 
@@ -17,7 +19,7 @@ pub(crate) fn print(home: &Path, file: &Path) -> ExitCode {
         Ok(conf) => conf,
         Err(findings) => {
             eprintln!("{findings}");
-            return ExitCode::from(crate::WRONG_SETTINGS);
+            return ExitCode::from(WRONG_SETTINGS);
         }
     };
     match settings(home, &conf) {

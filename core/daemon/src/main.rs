@@ -61,7 +61,7 @@ use wpk_api::CancellationToken;
 use wpk_config::{Settings, Written};
 use wpk_runtime::{Control, Engine};
 
-use cli::{Cli, Command, Where};
+use cli::{Cli, Command, WRONG_SETTINGS, Where};
 use registry::Registry;
 use reload::Reload;
 use telemetry::Log;
@@ -128,9 +128,6 @@ fn main() -> ExitCode {
         }
     }
 }
-
-/// The exit status after wrong settings; the units start nothing again after it.
-const WRONG_SETTINGS: u8 = 2;
 
 /// What a daemon starts with.
 struct Start<'a> {

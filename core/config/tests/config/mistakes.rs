@@ -21,6 +21,7 @@ fn every_mistake_is_found_with_its_key() {
         url = "x"
         [cache]
         verify_signature = true
+        max_size = 0
         [delivery]
         chunk_size = 63
         attempts = 0
@@ -30,6 +31,7 @@ fn every_mistake_is_found_with_its_key() {
         "#,
         &[
             "cache.ca_store",
+            "cache.max_size",
             "colour",
             "delivery.attempts",
             "delivery.chunk_size",

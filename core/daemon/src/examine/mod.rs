@@ -20,7 +20,7 @@ use wpk_api::settings::Problem;
 use wpk_api::{Dialect, PluginKind, Role, Version, repository};
 use wpk_config::{Findings, Settings};
 
-use crate::cli::Examination;
+use crate::cli::{Examination, WRONG_SETTINGS};
 use crate::registry::Registry;
 use crate::settings;
 use print::Printer;
@@ -35,9 +35,7 @@ pub(crate) fn run(args: &Examination, mut registry: Registry) -> ExitCode {
             .build()
             .and_then(|runtime| runtime.block_on(look(args, &settings, &registry, &mut out)))
             .map(|()| ExitCode::FAILURE),
-        Err(findings) => {
-            mistakes(&findings, &mut out).map(|()| ExitCode::from(crate::WRONG_SETTINGS))
-        }
+        Err(findings) => mistakes(&findings, &mut out).map(|()| ExitCode::from(WRONG_SETTINGS)),
     };
     registry.settle();
     match looked.and_then(|bad| out.end().map(|()| bad)) {

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::builtins;
-use crate::cli::{SettingsArgs, Where};
+use crate::cli::{SettingsArgs, WRONG_SETTINGS, Where};
 use crate::settings;
 pub(crate) use manual::page;
 use section::Section;
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &SettingsArgs) -> ExitCode {
         };
         if let Err(findings) = settings::libraries(&place, &mut registry) {
             eprintln!("{findings}");
-            return ExitCode::from(crate::WRONG_SETTINGS);
+            return ExitCode::from(WRONG_SETTINGS);
         }
     }
     let mut sections = sections(&registry);
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &SettingsArgs) -> ExitCode {
         sections.retain(|section| section.is_called(name));
         if sections.is_empty() {
             eprintln!("wpkd: there is no section {name}; there are {known}");
-            return ExitCode::from(crate::WRONG_SETTINGS);
+            return ExitCode::from(WRONG_SETTINGS);
         }
     }
     let text = match args.json {
