@@ -91,7 +91,7 @@ pub use outlook::Outlook;
 pub use plugin::{
     BuildError, Context, Demands, Factory, Need, NodeInfo, Occupied, PluginKind, Resource, Role,
 };
-pub use provider::{ByteStream, Offer, OfferSource, ProviderError, WpkProvider};
+pub use provider::{ByteStream, Listed, Offer, OfferSource, ProviderError, WpkProvider};
 pub use repository::{PackageType, UnknownPackageType};
 pub use source::{Endpoint, Peer, Request, RequestService, RequestSource, SourceError};
 pub use store::{

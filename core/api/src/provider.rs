@@ -56,20 +56,82 @@ pub trait WpkProvider: Send + Sync {
     /// [`ProviderError`], here or as the stream's last item.
     async fn fetch(&self, offer: &Offer) -> Result<ByteStream, ProviderError>;
 
-    /// Which versions there are for any of these wishes, whatever their `target`; in any
-    /// order, each at least once. A proposal for whoever types a version, nothing that is
-    /// upgraded by: what could not be looked at in the time of somebody who waits may be
-    /// left out. `None`, the default: this provider cannot be asked for a list, or has no
-    /// versions, only files.
+    /// Which versions there are for any of these wishes, whatever their `target`. A proposal
+    /// for whoever types a version, nothing that is upgraded by: somebody waits, and the
+    /// engine does so for 5 s. What cannot be looked at within 4 s is better left out,
+    /// and told ([`Listed::incomplete`]). `None`, the default: this provider cannot be asked
+    /// for a list, or has no versions, only files.
     ///
     /// # Errors
     /// [`ProviderError`] where nothing could be found out at all.
-    async fn versions(
-        &self,
-        wishes: &[WantedRelease],
-    ) -> Result<Option<Vec<Version>>, ProviderError> {
+    async fn versions(&self, wishes: &[WantedRelease]) -> Result<Option<Listed>, ProviderError> {
         let _ = wishes;
         Ok(None)
+    }
+}
+
+/// Which versions a provider has ([`WpkProvider::versions`]). As JSON a list of versions
+/// where nothing is missing, else an object of both members.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "ListedText", into = "ListedText")]
+pub struct Listed {
+    /// In any order, each at least once.
+    pub versions: Vec<Version>,
+    /// Why there may be others: one reason for each place that could not be looked at, as
+    /// a sentence for whoever asks, without secrets. Of one provider the engine reads 64,
+    /// of each 512 bytes.
+    pub incomplete: Vec<String>,
+}
+
+impl From<Vec<Version>> for Listed {
+    fn from(versions: Vec<Version>) -> Self {
+        Self {
+            versions,
+            incomplete: Vec::new(),
+        }
+    }
+}
+
+/// The first libraries that were asked know the list only.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum ListedText {
+    Whole(Vec<Version>),
+    Partly {
+        versions: Vec<Version>,
+        #[serde(default)]
+        incomplete: Vec<String>,
+    },
+}
+
+impl From<ListedText> for Listed {
+    fn from(text: ListedText) -> Self {
+        match text {
+            ListedText::Whole(versions) => versions.into(),
+            ListedText::Partly {
+                versions,
+                incomplete,
+            } => Self {
+                versions,
+                incomplete,
+            },
+        }
+    }
+}
+
+impl From<Listed> for ListedText {
+    fn from(listed: Listed) -> Self {
+        let Listed {
+            versions,
+            incomplete,
+        } = listed;
+        match incomplete.is_empty() {
+            true => Self::Whole(versions),
+            false => Self::Partly {
+                versions,
+                incomplete,
+            },
+        }
     }
 }
 
@@ -148,6 +210,23 @@ impl From<VersionsError> for ProviderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_listed_is_an_object_only_where_something_is_missing() {
+        let whole = Listed::from(vec![Version::new(4, 9, 0)]);
+        let partly = Listed {
+            incomplete: vec!["the cable is cut".to_owned()],
+            ..whole.clone()
+        };
+        let both = r#"{"versions":["v4.9.0"],"incomplete":["the cable is cut"]}"#;
+        for (listed, text) in [(&whole, r#"["v4.9.0"]"#), (&partly, both)] {
+            assert_eq!(serde_json::to_string(listed).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Listed>(text).unwrap(), *listed);
+        }
+        let bare = serde_json::from_str::<Listed>(r#"{"versions":["v4.9.0"]}"#);
+        assert_eq!(bare.unwrap(), whole);
+        assert!(serde_json::from_str::<Listed>(r#"{"incomplete":[]}"#).is_err());
+    }
 
     #[test]
     fn faults_of_a_repository_have_their_codes() {

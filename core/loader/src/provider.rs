@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use tracing::warn;
 use wpk_abi::Operation;
 use wpk_api::border::{Opened, Wishes};
-use wpk_api::{ByteStream, Offer, ProviderError, Version, Wanted, WantedRelease, WpkProvider};
+use wpk_api::{ByteStream, Listed, Offer, ProviderError, Wanted, WantedRelease, WpkProvider};
 
 use crate::failure::CallError;
 use crate::instance::{self, Instance};
@@ -121,10 +121,7 @@ impl WpkProvider for Provider {
         Ok(Box::pin(pieces.fuse()))
     }
 
-    async fn versions(
-        &self,
-        wishes: &[WantedRelease],
-    ) -> Result<Option<Vec<Version>>, ProviderError> {
+    async fn versions(&self, wishes: &[WantedRelease]) -> Result<Option<Listed>, ProviderError> {
         if !self.instance.border().speaks(VERSIONS) {
             return Ok(None);
         }

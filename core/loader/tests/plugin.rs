@@ -13,8 +13,8 @@ use serde_json::json;
 use wpk_api::examine::{Check, Examine, Level};
 use wpk_api::settings::Problem;
 use wpk_api::{
-    BuildError, Demands, Factory, Offer, Platform, ProviderError, Resource, Target, Version,
-    Wanted, WantedRelease, WpkProvider,
+    BuildError, Demands, Factory, Listed, Offer, Platform, ProviderError, Resource, Target,
+    Version, Wanted, WantedRelease, WpkProvider,
 };
 use wpk_loader::{LoadError, LoadOptions, LoadedPlugin, load};
 use wpk_testkit::library::Library;
@@ -149,7 +149,14 @@ async fn a_provider_is_asked_which_versions_it_has_if_it_can_know_the_question()
     let (_plugin, provider) = loaded("asked", &[]);
     let listed = provider.versions(std::slice::from_ref(&wish)).await;
     let both = vec![Version::new(4, 9, 0), Version::new(4, 14, 1)];
-    assert_eq!(listed, Ok(Some(both)));
+    assert_eq!(listed, Ok(Some(both.into())));
+    let (_plugin, provider) = loaded("asked", &["PARTLY"]);
+    let listed = provider.versions(std::slice::from_ref(&wish)).await;
+    let partly = Listed {
+        versions: vec![Version::new(4, 9, 0)],
+        incomplete: vec!["it is wet".to_owned()],
+    };
+    assert_eq!(listed, Ok(Some(partly)));
     // Built before there was such a question, and built since without an answer to it.
     for (mode, more) in [("asked", &["MINOR=5"][..]), ("good", &[])] {
         let (plugin, provider) = loaded(mode, more);

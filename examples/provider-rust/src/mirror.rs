@@ -8,7 +8,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use wpk_plugin::api::repository::{Layout, Place};
 use wpk_plugin::api::{
-    ByteStream, Offer, OfferSource, ProviderError, Target, Version, Wanted, WantedRelease,
+    ByteStream, Listed, Offer, OfferSource, ProviderError, Target, Version, Wanted, WantedRelease,
     WpkProvider,
 };
 use wpk_plugin::async_trait;
@@ -108,10 +108,7 @@ impl WpkProvider for Mirror {
     }
 
     // Optional: completions on the command line propose them.
-    async fn versions(
-        &self,
-        wishes: &[WantedRelease],
-    ) -> Result<Option<Vec<Version>>, ProviderError> {
+    async fn versions(&self, wishes: &[WantedRelease]) -> Result<Option<Listed>, ProviderError> {
         let sums = Sums::read(&self.folder).await?;
         let mut versions = Vec::new();
         for wish in wishes.iter().filter(|wish| wish.repository.is_none()) {
@@ -122,7 +119,7 @@ impl WpkProvider for Mirror {
                 }
             }
         }
-        Ok(Some(versions))
+        Ok(Some(versions.into()))
     }
 }
 

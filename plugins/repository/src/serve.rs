@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use reqwest::Url;
 use wpk_api::repository::shown;
 use wpk_api::{
-    ByteStream, Offer, OfferSource, ProviderError, Target, Version, Wanted, WantedRelease,
+    ByteStream, Listed, Offer, OfferSource, ProviderError, Target, Wanted, WantedRelease,
     WpkProvider,
 };
 
@@ -53,10 +53,7 @@ impl WpkProvider for Repository {
         Ok(Download::new(client, url, login, limits).into_stream())
     }
 
-    async fn versions(
-        &self,
-        wishes: &[WantedRelease],
-    ) -> Result<Option<Vec<Version>>, ProviderError> {
+    async fn versions(&self, wishes: &[WantedRelease]) -> Result<Option<Listed>, ProviderError> {
         stock::versions(self, wishes).await.map(Some)
     }
 }

@@ -28,14 +28,26 @@ fn line(version: &str) -> String {
     format!("{version} {SHA}\n")
 }
 
+/// The versions, and why there may be others.
+async fn ask_for_all(
+    provider: &dyn WpkProvider,
+    wishes: &[WantedRelease],
+) -> Result<(Vec<String>, Vec<String>), ProviderError> {
+    let asked = tokio::time::timeout(LONG, provider.versions(wishes));
+    let listed = asked.await.expect("no answer in time")?;
+    let listed = listed.expect("a repository has lists");
+    let versions = listed.versions.iter().map(Version::to_string);
+    Ok((versions.collect(), listed.incomplete))
+}
+
+/// The versions, of which none is missing.
 async fn ask(
     provider: &dyn WpkProvider,
     wishes: &[WantedRelease],
 ) -> Result<Vec<String>, ProviderError> {
-    let asked = tokio::time::timeout(LONG, provider.versions(wishes));
-    let listed = asked.await.expect("no answer in time")?;
-    let listed = listed.expect("a repository has lists");
-    Ok(listed.iter().map(Version::to_string).collect())
+    let (versions, incomplete) = ask_for_all(provider, wishes).await?;
+    assert_eq!(incomplete, [""; 0]);
+    Ok(versions)
 }
 
 /// Many kinds of agents share a few folders; what lies in older ones is told as well.
@@ -90,18 +102,66 @@ async fn a_list_that_cannot_be_had_takes_nothing_from_the_others_and_is_asked_on
     let server = server.await.unwrap();
     let provider = provider(json!({"url": server.url(), "attempts": 3}));
     let (deb, windows) = (release(Target::Latest), wish("windows", "", None));
-    let listed = ask(&*provider, &[deb.clone(), windows]).await.unwrap();
-    assert_eq!(listed, ["v4.9.1"]);
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
-    // Where there is nothing else the cause is told, with the address.
-    let error = ask(&*provider, &[deb]).await.unwrap_err();
-    let ProviderError::NotReachable(why) = error else {
-        panic!("{error:?}")
-    };
-    assert!(
-        why.contains("503") && why.contains("linux/deb/amd64"),
-        "{why}"
-    );
+    for (wishes, all) in [
+        (vec![deb.clone(), windows], &["v4.9.1"][..]),
+        (vec![deb], &[]),
+    ] {
+        let (listed, incomplete) = ask_for_all(&*provider, &wishes).await.unwrap();
+        assert_eq!(listed, all);
+        assert_eq!(asked.swap(0, Ordering::SeqCst), 1);
+        // The cause is told, with the address.
+        let [why] = &incomplete[..] else {
+            panic!("{incomplete:?}")
+        };
+        let where_and_why = why.contains("503") && why.contains("linux/deb/amd64");
+        assert!(where_and_why, "{why}");
+    }
+}
+
+/// Platforms of which each has a folder of its own beside those that they share.
+fn platforms(count: usize) -> Vec<WantedRelease> {
+    let minors = (0..count).map(|minor| wish("ubuntu", &minor.to_string(), Some(PackageType::Deb)));
+    minors.collect()
+}
+
+/// More of them than are asked for at once.
+#[tokio::test]
+async fn lists_that_hang_take_nothing_from_the_others() {
+    let server = HttpServer::start(|request| match request.target.as_str() {
+        "/ubuntu/22.19/x86_64/versions" => Response::new(200, line("v3.3.1")),
+        target if target.starts_with("/ubuntu/") => Response {
+            stall_after: Some(0),
+            ..Response::new(200, line("v3.3.2"))
+        },
+        _ => Response::new(404, "no"),
+    });
+    let server = server.await.unwrap();
+    let provider = provider(json!({"url": server.url()}));
+    let (listed, incomplete) = ask_for_all(&*provider, &platforms(20)).await.unwrap();
+    assert_eq!(listed, ["v3.3.1"]);
+    assert_eq!(incomplete.len(), 19, "{incomplete:?}");
+    for why in incomplete {
+        let where_and_why = why.contains("/ubuntu/22.") && why.contains("within 4s");
+        assert!(where_and_why, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn lists_that_are_not_asked_for_are_counted() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let server = HttpServer::start(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Response::new(404, "no")
+    });
+    let server = server.await.unwrap();
+    let provider = provider(json!({"url": server.url()}));
+    let (listed, incomplete) = ask_for_all(&*provider, &platforms(70)).await.unwrap();
+    assert_eq!(listed, [""; 0]);
+    assert_eq!(asked.load(Ordering::SeqCst), 64);
+    // Two folders are theirs in common.
+    let why = "only 64 of 72 lists of versions were asked for";
+    assert_eq!(incomplete, [why]);
 }
 
 #[tokio::test]

@@ -229,7 +229,9 @@ enum {
     /* Since minor version 6; a provider that does not know it says WPK_UNSUPPORTED.
      * {"wishes": [the object behind "release" of a Wanted, ...]} -> ["v4.14.0", ...]: which
      * versions there are for any of them, whatever its "target", in any order; or null: there
-     * is no list, only files. Somebody waits at a prompt: what takes long may be left out. */
+     * is no list, only files. Somebody waits at a prompt, and wpkd cancels what takes longer
+     * than 5 seconds: leave out what cannot be had in 4, and say so in an object instead:
+     * {"versions": [...], "incomplete": ["which list, and why", ...]}, of which 64 are read. */
     WPK_OP_VERSIONS = 51,
 
     /* Transport: {"agent": id} [the command] -> {} [the agent's answer]. Requests

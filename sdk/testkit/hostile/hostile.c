@@ -1,6 +1,6 @@
 /* A provider in C that breaks one rule of wpk_plugin.h, named by MODE at compile
  * time. With MODE "good" it breaks none, with MODE "asked" neither: it says what its
- * section demands, what it finds and which versions it has. MINOR is the version it was built for. It serves releases and offers a file of
+ * section demands, what it finds and which versions it has, with PARTLY not all of them. MINOR is the version it was built for. It serves releases and offers a file of
  * SIZE bytes of 5 with the digest SHA1. With KIND "observer" it is an observer instead, which shows
  * nothing, and with KIND "store" a store that can only cancel. */
 #include <pthread.h>
@@ -170,7 +170,12 @@ static void call(const wpk_plugin *plugin, uint64_t instance, uint32_t operation
             break;
         }
         if (!mode("asked")) goto unknown;
+#ifdef PARTLY
+        complete(token, WPK_OK, 0,
+                 "{\"versions\": [\"v4.9.0\"], \"incomplete\": [\"it is wet\"]}");
+#else
         complete(token, WPK_OK, 0, "[\"v4.9.0\", \"v4.14.1\"]");
+#endif
         break;
     case WPK_OP_DEMANDS:
         if (!mode("asked")) goto unknown;

@@ -1,6 +1,6 @@
 //! `upgrade_versions`: which versions there are. Ours; a 4.x manager does not know it.
 
-use wpk_wire::own::{AskVersions, Incomplete, ListedVersion};
+use wpk_wire::own::{Incomplete, ListedVersion};
 use wpk_wire::{Item, Refusal, Response};
 
 use crate::workshop::Workshop;
@@ -11,17 +11,12 @@ pub(super) async fn answer(workshop: &Workshop) -> Result<Response, Refusal> {
     let found = found
         .await
         .map_err(|error| Refusal::not_recognized(error.to_string()))?;
-    let mut reasons = found.incomplete.clone();
-    if found.versions.len() > AskVersions::MOST {
-        reasons.push(format!("only the newest {} are told", AskVersions::MOST));
-    }
-    reasons.truncate(Incomplete::MOST);
-    let told = found.versions.iter().take(AskVersions::MOST);
+    let told = found.versions.iter();
     let mut items: Vec<Item> = told
         .map(|version| ListedVersion { version: *version }.to_item())
         .collect();
-    if !reasons.is_empty() {
-        let incomplete = reasons.into_iter().map(Into::into).collect();
+    if !found.incomplete.is_empty() {
+        let incomplete = found.incomplete.clone();
         items.push(Incomplete { incomplete }.to_item());
     }
     Ok(Response::success(items))

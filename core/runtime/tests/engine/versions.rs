@@ -56,22 +56,33 @@ async fn what_could_not_be_looked_at_is_told_beside_the_rest() {
     down.set_trouble(Trouble::Resolve(words));
     let mute = Arc::new(MemoryProvider::default());
     mute.set_trouble(Trouble::Mute);
+    let partly = Arc::new(MemoryProvider::default());
+    partly.set_trouble(Trouble::Partly(vec!["a list is rotten".into()]));
+    partly.publish(Version::new(4, 13, 0), "partly");
     let there = Arc::new(MemoryProvider::default());
     there.publish(Version::new(4, 15, 0), "there");
-    let all = vec![down.clone() as _, mute.clone() as _, there as _];
+    let all = vec![
+        down.clone() as _,
+        mute.clone() as _,
+        partly.clone() as _,
+        there as _,
+    ];
     stand.control.set_providers(all);
     let begun = tokio::time::Instant::now();
     let (versions, incomplete) = told(&stand).await;
     assert_eq!(begun.elapsed().as_secs(), 5);
-    assert_eq!(versions, ["v4.15.0"]);
+    assert_eq!(versions, ["v4.15.0", "v4.13.0"]);
     let text = incomplete.unwrap().to_string();
     assert!(text.contains("the cable is cut"), "{text}");
     assert!(text.contains("within 5 s"), "{text}");
+    assert!(text.contains("a list is rotten"), "{text}");
     // It is looked at again sooner than what is whole.
     down.set_trouble(Trouble::None);
     mute.release();
+    partly.set_trouble(Trouble::None);
     tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!(told(&stand).await, (vec!["v4.15.0".to_owned()], None));
+    let all = ["v4.15.0", "v4.13.0"].map(str::to_owned).to_vec();
+    assert_eq!(told(&stand).await, (all, None));
 }
 
 /// A command line waits for a second; the look goes on, so that the next key finds it.

@@ -10,8 +10,8 @@ use futures_util::stream;
 use sha1::{Digest, Sha1 as Hasher};
 use tokio::sync::Notify;
 use wpk_api::{
-    ByteStream, Offer, OfferSource, ProviderError, Sha1, Target, Version, Wanted, WantedRelease,
-    WpkProvider,
+    ByteStream, Listed, Offer, OfferSource, ProviderError, Sha1, Target, Version, Wanted,
+    WantedRelease, WpkProvider,
 };
 
 /// Bytes of a file that come at once.
@@ -34,6 +34,8 @@ pub enum Trouble {
     Slow,
     /// Questions wait for it.
     Mute,
+    /// It does not know all versions there are, for these reasons.
+    Partly(Vec<String>),
 }
 
 /// Releases by version, and files by path as `upgrade_custom` names them.
@@ -160,7 +162,9 @@ impl WpkProvider for MemoryProvider {
             Box::pin(stream::iter((0..count).map(next)))
         };
         match self.trouble() {
-            Trouble::None | Trouble::Resolve(_) | Trouble::Mute => Ok(whole(content)),
+            Trouble::None | Trouble::Resolve(_) | Trouble::Mute | Trouble::Partly(_) => {
+                Ok(whole(content))
+            }
             Trouble::Fetch(error) => Err(error),
             Trouble::BreaksOff => {
                 let half = content.slice(..content.len() / 2);
@@ -175,17 +179,19 @@ impl WpkProvider for MemoryProvider {
         }
     }
 
-    async fn versions(
-        &self,
-        wishes: &[WantedRelease],
-    ) -> Result<Option<Vec<Version>>, ProviderError> {
+    async fn versions(&self, wishes: &[WantedRelease]) -> Result<Option<Listed>, ProviderError> {
         self.listed.fetch_add(1, Ordering::SeqCst);
+        let mut incomplete = Vec::new();
         match self.trouble() {
             Trouble::Resolve(error) => return Err(error),
             Trouble::Mute => self.released.notified().await,
+            Trouble::Partly(reasons) => incomplete = reasons,
             _ => {}
         }
         let all = self.releases().keys().copied().collect();
-        Ok(Some(if wishes.is_empty() { Vec::new() } else { all }))
+        Ok(Some(Listed {
+            versions: if wishes.is_empty() { Vec::new() } else { all },
+            incomplete,
+        }))
     }
 }

@@ -142,7 +142,9 @@ async fn what_is_listed_is_what_there_is(provider: &dyn WpkProvider, published: 
         within("versions", provider.versions(&[])).await,
     );
     assert!(
-        nothing.as_ref().is_none_or(Vec::is_empty),
+        nothing
+            .as_ref()
+            .is_none_or(|listed| listed.versions.is_empty()),
         "no wish, and versions for it: {nothing:?}"
     );
     let Wanted::Release(release) = &published.wanted else {
@@ -163,6 +165,12 @@ async fn what_is_listed_is_what_there_is(provider: &dyn WpkProvider, published: 
         "a provider lists versions or it does not, whatever is wished for"
     );
     let Some(listed) = listed else { return };
+    assert!(
+        listed.incomplete.is_empty(),
+        "everything can be reached, and something is missing: {:?}",
+        listed.incomplete
+    );
+    let listed = listed.versions;
     if let Target::Exactly(version) = release.target {
         assert!(
             listed.contains(&version),
