@@ -3,9 +3,12 @@
 //! 4.x manager does not know it.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::error;
 use wpk_api::{AgentId, OfferSource, Order, ProviderError, Status, Target, Task, Wanted};
 use wpk_wire::own::Forecast;
@@ -16,8 +19,17 @@ use crate::workshop::Workshop;
 
 /// How long a client waits for a repository.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(30);
-/// Repositories asked at the same time.
+/// How long it waits for all of them: it gives up after 120 s, and would know nothing then.
+const ALL_WITHIN: Duration = Duration::from_secs(100);
+/// Wishes that the providers are asked at the same time.
 const ASKED_AT_ONCE: usize = 8;
+/// How long a wish keeps others waiting.
+const TURN: Duration = Duration::from_secs(1);
+/// Wishes that are without an answer at the same time.
+const OPEN_AT_ONCE: usize = 64;
+
+/// What is said of a wish for which no time was left.
+const NO_TIME: &str = "no time was left for it: others got no answer for 100 s";
 
 /// An id and what the rules said: an order, or why it is refused.
 type Checked = super::asked::Checked<Order>;
@@ -86,28 +98,45 @@ async fn live_agents(workshop: &Workshop, orders: &[Checked]) -> HashSet<AgentId
     }
 }
 
-/// Asks the providers once for each distinct wish.
+/// Asks the providers once for each distinct wish. One that gets no answer takes nothing
+/// from the others.
 async fn resolve(
     workshop: &Workshop,
     orders: &[Checked],
 ) -> HashMap<Wanted, Result<Forecast, Failure>> {
-    let wishes: HashSet<&Wanted> = passed(orders).map(|order| &order.wanted).collect();
-    let wishes: Vec<&Wanted> = wishes.into_iter().collect();
-    let mut answers = HashMap::new();
-    for group in wishes.chunks(ASKED_AT_ONCE) {
-        answers.extend(join_all(group.iter().map(|wanted| ask(workshop, wanted))).await);
-    }
-    answers
+    let wishes: HashSet<Wanted> = passed(orders).map(|order| order.wanted.clone()).collect();
+    let end = Instant::now() + ALL_WITHIN;
+    let turns = Semaphore::new(ASKED_AT_ONCE);
+    let asked = stream::iter(wishes).map(|wanted| ask(workshop, wanted, &turns, end));
+    asked.buffer_unordered(OPEN_AT_ONCE).collect().await
 }
 
-async fn ask(workshop: &Workshop, wanted: &Wanted) -> (Wanted, Result<Forecast, Failure>) {
-    let resolved = tokio::time::timeout(RESOLVE_WITHIN, workshop.resolver.resolve(wanted)).await;
+async fn ask(
+    workshop: &Workshop,
+    wanted: Wanted,
+    turns: &Semaphore,
+    end: Instant,
+) -> (Wanted, Result<Forecast, Failure>) {
+    let resolve = async {
+        let turn = turns.acquire().await;
+        let mut resolve = pin!(timeout(RESOLVE_WITHIN, workshop.resolver.resolve(&wanted)));
+        if let Ok(resolved) = timeout(TURN, &mut resolve).await {
+            return resolved;
+        }
+        drop(turn);
+        resolve.await
+    };
+    let late = |text: &str| Err(ProviderError::NotReachable(text.into()).into());
+    let resolved = match timeout_at(end, resolve).await {
+        Ok(resolved) => resolved,
+        Err(_) => return (wanted, late(NO_TIME)),
+    };
     let answer = match resolved {
-        Err(_) => Err(ProviderError::NotReachable("no answer within 30 s".into()).into()),
+        Err(_) => late("no answer within 30 s"),
         Ok(Err(error)) => Err(error.into()),
         Ok(Ok(resolved)) => {
             let offer = resolved.offer;
-            let wish = wish(wanted);
+            let wish = wish(&wanted);
             Ok(Forecast {
                 target: offer.version.map_or(wish.target, Target::Exactly),
                 file: Some(offer.file_name),
@@ -119,7 +148,7 @@ async fn ask(workshop: &Workshop, wanted: &Wanted) -> (Wanted, Result<Forecast, 
             })
         }
     };
-    (wanted.clone(), answer)
+    (wanted, answer)
 }
 
 /// What is known without a provider.

@@ -193,6 +193,27 @@ async fn a_dry_run_tells_what_the_providers_say() {
     assert_eq!(stand.upgrade(&[1]).await, [0], "nothing was created");
 }
 
+/// Its client waits for 120 s, and would lose what is known of all others.
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_ends_in_time_where_many_wishes_get_no_answer() {
+    let stand = Stand::new().await;
+    let many: Vec<u32> = (100..400).collect();
+    let of_its_own = many.iter().map(|id| {
+        let mut agent = wpk_testkit::memory::agent(*id, "v4.7.0");
+        agent.platform.major = Some(id.to_string());
+        agent
+    });
+    stand.directory.put(of_its_own);
+    stand.provider.set_trouble(Trouble::Mute);
+    let asked = Instant::now();
+    for (some, seconds) in [(&many[..40], 34), (&many[..], 100)] {
+        let begun = asked.elapsed();
+        let dry = json!({"agents": some, "version": "v4.14.9", "dry_run": true});
+        assert_eq!(stand.codes(dry).await, vec![14; some.len()]);
+        assert_eq!((asked.elapsed() - begun).as_secs(), seconds);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_without_a_version_names_the_latest() {
     let stand = Stand::new().await;
