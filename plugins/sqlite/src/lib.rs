@@ -8,8 +8,13 @@
 //! read-only connections answer questions and, since the file is in WAL mode,
 //! never wait for the writer; short questions need no thread at all (`near`).
 //!
+//! In the folder lie the file itself, `-wal` and `-shm` beside it while it is in use (the log,
+//! and the index of it, both SQLite's), and `.owner`, which is locked by who has it. 1 MiB of
+//! the file is a row that holds nothing, and as much of the disk is kept for the log: with it
+//! tasks can end on a disk that is full (`reserve`).
+//!
 //! One file per concern: `settings` (the section of the configuration),
-//! `open` (files and connections), `adopt` (the file of the first release), `schema` (tables, and what another
+//! `open` (files and connections), `adopt` (the file of the first release), `reserve` (room for a disk that is full), `schema` (tables, and what another
 //! program may have left in them), `worker` (threads and transactions),
 //! `read`, `create` and `many` (tasks come), `rows` (tasks go) and `moves` (the statements,
 //! prepared by `statement`), `imports` (tasks of other programs), `timeline`, `feed` (changes and their
@@ -40,6 +45,7 @@ mod orphans;
 #[cfg(test)]
 mod plans;
 mod read;
+mod reserve;
 mod rows;
 mod schema;
 mod settings;

@@ -14,7 +14,8 @@ use crate::fault::Fault;
 use crate::lock::Lock;
 use crate::near::Near;
 use crate::open;
-use crate::worker::{Call, Reader, WAITING, Writer, ask, start};
+use crate::reserve::Reserve;
+use crate::worker::{Call, Reader, WAITING, What, Writer, ask, start};
 
 type Thread = mpsc::Sender<Box<dyn Call>>;
 
@@ -66,6 +67,7 @@ impl SqliteStore {
             _lock: lock,
         };
         let thread = Writer {
+            reserve: Reserve::open(&connection, &file),
             connection,
             place,
             file: file.clone(),
@@ -96,17 +98,34 @@ impl SqliteStore {
         R: Send + 'static,
         W: FnMut(&Connection) -> Result<R, Fault> + Send + 'static,
     {
-        ask(self.readers.as_ref(), work).await
+        ask(self.readers.as_ref(), What::Else, work).await
     }
 
     /// Writes, as the entry that this store is, unless a newer one shut it out.
-    pub(crate) async fn write<R, W>(&self, mut work: W) -> StoreResult<R>
+    pub(crate) async fn write<R, W>(&self, work: W) -> StoreResult<R>
+    where
+        R: Send + 'static,
+        W: FnMut(&Connection, Option<&Mine>) -> Result<R, Fault> + Send + 'static,
+    {
+        self.write_as(What::Else, work).await
+    }
+
+    /// Writes new tasks, which get none of the room that is kept for others to end.
+    pub(crate) async fn write_new<R, W>(&self, work: W) -> StoreResult<R>
+    where
+        R: Send + 'static,
+        W: FnMut(&Connection, Option<&Mine>) -> Result<R, Fault> + Send + 'static,
+    {
+        self.write_as(What::New, work).await
+    }
+
+    async fn write_as<R, W>(&self, what: What, mut work: W) -> StoreResult<R>
     where
         R: Send + 'static,
         W: FnMut(&Connection, Option<&Mine>) -> Result<R, Fault> + Send + 'static,
     {
         let mine = self.mine().clone();
-        ask(self.writer.as_ref(), move |connection| {
+        ask(self.writer.as_ref(), what, move |connection| {
             let mine = mine.as_deref();
             entries::fence(connection, mine)?;
             work(connection, mine)

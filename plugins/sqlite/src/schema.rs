@@ -21,6 +21,7 @@
 //! - `WPKD_DOCUMENTS`: what is kept beside tasks; `WPKD_FENCES`: the tasks that were made
 //!   for one.
 //! - `WPKD_NEWEST`: the newest upgrade task of each agent.
+//! - `WPKD_RESERVE`: room for a disk that is full, one row of a MiB.
 //! - `WPKD_METADATA`: the version of these tables, and of the newest document.
 //! - five indexes on `TASKS`, and the trigger `WPKD_TASK_MADE`, which notes the newest task
 //!   of an agent whoever made it. They and the tables are all that is added: whoever goes
@@ -115,6 +116,7 @@ CREATE TABLE IF NOT EXISTS WPKD_FENCES (
     CLOSES INTEGER
 );
 CREATE INDEX IF NOT EXISTS WPKD_FENCES_KEY ON WPKD_FENCES (KEY, TASK_ID);
+CREATE TABLE IF NOT EXISTS WPKD_RESERVE (ROOM BLOB);
 CREATE TABLE IF NOT EXISTS WPKD_LIVE (
     AGENT_ID INTEGER PRIMARY KEY,
     TASK_ID INTEGER NOT NULL UNIQUE

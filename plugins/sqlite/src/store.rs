@@ -12,7 +12,7 @@ use wpk_api::{
 
 use crate::entries;
 use crate::opened::SqliteStore;
-use crate::worker::ask;
+use crate::worker::{What, ask};
 use crate::{
     attempts, create, documents, feed, fenced, history, imports, moves, orphans, read, rows,
     timeline,
@@ -22,7 +22,7 @@ use crate::{
 impl TaskStore for SqliteStore {
     async fn enter(&self, entry: &Entry) -> StoreResult<Entrance> {
         let entry = entry.clone();
-        let entered = ask(self.writer.as_ref(), move |connection| {
+        let entered = ask(self.writer.as_ref(), What::Else, move |connection| {
             entries::enter(connection, &entry)
         });
         let entered = entered.await?;
@@ -94,7 +94,7 @@ impl TaskStore for SqliteStore {
         tasks: Vec<NewTask>,
         guard: Guard,
     ) -> StoreResult<Option<Vec<Created>>> {
-        self.write(move |connection, _| create::create_guarded(connection, &tasks, &guard))
+        self.write_new(move |connection, _| create::create_guarded(connection, &tasks, &guard))
             .await
     }
 
@@ -105,7 +105,7 @@ impl TaskStore for SqliteStore {
     }
 
     async fn create(&self, tasks: Vec<NewTask>) -> StoreResult<Vec<Created>> {
-        self.write(move |connection, _| create::create(connection, &tasks))
+        self.write_new(move |connection, _| create::create(connection, &tasks))
             .await
     }
 
@@ -276,7 +276,7 @@ impl TaskStore for SqliteStore {
     }
 
     async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
-        self.write(move |connection, _| imports::import(connection, &tasks))
+        self.write_new(move |connection, _| imports::import(connection, &tasks))
             .await
     }
 }

@@ -16,6 +16,7 @@ use wpk_sqlite_file::Place;
 
 use crate::fault::Fault;
 use crate::near::Near;
+use crate::reserve::Reserve;
 use crate::statement::prepared;
 
 /// Calls that may wait in a channel; the next caller waits for a place.
@@ -30,8 +31,19 @@ const LOG_PAGES: i64 = 1000;
 /// Calls in one read transaction; few, so that several readers share a crowd.
 const READS_AT_ONCE: usize = 32;
 
+/// What a piece of work is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// New tasks.
+    New,
+    /// What is there.
+    Else,
+}
+
 /// A piece of work and the way back to whoever asked.
 pub(crate) trait Call: Send {
+    /// What it is for.
+    fn what(&self) -> What;
     /// Whether somebody still waits for the answer.
     fn wanted(&self) -> bool;
     /// Does it, inside a transaction; may be called again if that is rolled back.
@@ -43,6 +55,7 @@ pub(crate) trait Call: Send {
 }
 
 struct Work<R, W> {
+    what: What,
     work: W,
     outcome: Option<Result<R, StoreError>>,
     reply: oneshot::Sender<Result<R, StoreError>>,
@@ -53,6 +66,10 @@ where
     R: Send,
     W: FnMut(&Connection) -> Result<R, Fault> + Send,
 {
+    fn what(&self) -> What {
+        self.what
+    }
+
     fn wanted(&self) -> bool {
         !self.reply.is_closed()
     }
@@ -71,6 +88,7 @@ where
             work,
             outcome,
             reply,
+            ..
         } = *self;
         // A request of tens of thousands of tasks, which the answer comes instead of.
         drop(work);
@@ -85,6 +103,7 @@ where
 /// ends drops the channel and with it every reply.
 pub(crate) async fn ask<R, W>(
     thread: Option<&mpsc::Sender<Box<dyn Call>>>,
+    what: What,
     work: W,
 ) -> Result<R, StoreError>
 where
@@ -94,6 +113,7 @@ where
     let closed = || StoreError::Unavailable("it is closed".to_owned());
     let (reply, outcome) = oneshot::channel();
     let call = Box::new(Work {
+        what,
         work,
         outcome: None,
         reply,
@@ -123,6 +143,8 @@ pub(crate) fn start(
 pub(crate) struct Writer {
     /// The only connection that writes.
     pub(crate) connection: Connection,
+    /// For a disk that is full. It goes after the connection, whose file it has open.
+    pub(crate) reserve: Reserve,
     /// Where the file was when it was opened.
     pub(crate) place: Place,
     /// For messages.
@@ -182,7 +204,7 @@ impl Writer {
                 for at in 0..batch.len() {
                     let (_, rest) = batch.split_at_mut(at);
                     let Some(call) = rest.first_mut() else { break };
-                    match self.together(slice::from_mut(call)) {
+                    match self.alone(call) {
                         Ok(()) => {}
                         Err(Broken::Later(fault)) => call.fail(fault.at(&self.file)),
                         Err(Broken::AtBegin(fault)) => {
@@ -196,14 +218,32 @@ impl Writer {
         }
     }
 
+    /// One call; what is not new gets the room that is kept, if there is no other.
+    fn alone(&self, call: &mut Box<dyn Call>) -> Result<(), Broken> {
+        let what = call.what();
+        let wants_room = |done: &Result<(), Broken>| match done {
+            Err(Broken::Later(fault)) => what != What::New && fault.wants_room(),
+            _ => false,
+        };
+        let mut done = self.together(slice::from_mut(call));
+        if wants_room(&done) {
+            // Others filled the log meanwhile.
+            self.make_room();
+            done = self.together(slice::from_mut(call));
+        }
+        if wants_room(&done) && self.reserve.let_go(&self.connection, &self.file) {
+            done = self.together(slice::from_mut(call));
+        }
+        done
+    }
+
     fn fail(&self, batch: &mut [Box<dyn Call>], fault: &Fault) {
         let error = fault.at(&self.file);
         batch.iter_mut().for_each(|call| call.fail(error.clone()));
     }
 
-    /// The log cannot grow. Once what is in it has been put into the file, its
-    /// space is used again: enough for tasks to end while nothing new fits. Where the file
-    /// has no room for it either, nothing is written until there is some.
+    /// The log cannot grow. Once what is in it has been put into the file, which has room
+    /// for it ([`Reserve::back`]), its space is used again.
     fn make_room(&self) {
         let _writing = self.near.writing();
         if let Err(error) = self
@@ -225,10 +265,20 @@ impl Writer {
         (self.place.check().map_err(Fault::Moved))
             .and_then(|()| say(&self.connection, "BEGIN IMMEDIATE"))
             .map_err(Broken::AtBegin)?;
+        let is_new = batch.iter().any(|call| call.what() == What::New);
+        let keep = || match is_new {
+            true => self.reserve.keep(&self.connection),
+            false => Ok(()),
+        };
         let done = self
             .each(batch)
+            .and_then(|()| keep())
+            .and_then(|()| self.reserve.back(&self.connection))
             .and_then(|()| say(&self.connection, "COMMIT"))
             .map_err(Broken::Later);
+        if done.is_ok() && is_new {
+            self.reserve.kept();
+        }
         if done.is_err()
             && !self.connection.is_autocommit()
             && let Err(fault) = say(&self.connection, "ROLLBACK")
