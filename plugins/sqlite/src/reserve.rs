@@ -162,3 +162,54 @@ fn lengthen_log(file: &Path) -> io::Result<()> {
     fallocate(&log, FallocateFlags::KEEP_SIZE, 0, u64::from(KEPT))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SqliteStore;
+
+    fn connection(file: &Path) -> Connection {
+        Connection::open(file).unwrap()
+    }
+
+    /// Also by releases that know nothing of the room: SQLite does.
+    #[test]
+    fn a_file_that_is_longer_than_its_pages_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tasks.db");
+        drop(SqliteStore::open(&file).unwrap());
+        let long = open(&file).unwrap();
+        let length = long.metadata().unwrap().len();
+        fallocate(&long, FallocateFlags::empty(), length, STEP).unwrap();
+        drop(long);
+        let look = connection(&file);
+        let sound = look.query_row("PRAGMA integrity_check", [], |row| row.get(0));
+        assert_eq!(sound, Ok("ok".to_owned()));
+        look.execute("INSERT INTO TASKS (AGENT_ID) VALUES (7)", [])
+            .unwrap();
+        drop(look);
+        drop(SqliteStore::open(&file).unwrap());
+        let count = "SELECT count(*) FROM TASKS";
+        let count = connection(&file).query_row(count, [], |row| row.get(0));
+        assert_eq!(count, Ok(1_i64));
+    }
+
+    #[test]
+    fn what_was_let_go_is_kept_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tasks.db");
+        drop(SqliteStore::open(&file).unwrap());
+        let look = connection(&file);
+        let free = || {
+            let free = look.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
+            free.unwrap()
+        };
+        let reserve = Reserve::open(&look, &file);
+        let before = free();
+        assert!(reserve.let_go(&look, &file));
+        assert!(!reserve.let_go(&look, &file), "nothing is kept");
+        assert!(free() >= before + 250);
+        reserve.first(&look).unwrap();
+        assert_eq!(free(), before);
+    }
+}

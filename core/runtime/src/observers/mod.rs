@@ -13,8 +13,9 @@ mod feed;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 use wpk_api::CancellationToken;
 
@@ -35,12 +36,15 @@ const IMPORT_GRACE: Duration = Duration::from_secs(2);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Takes over, before any request is answered, what others did while the daemon was
-/// away: their tasks are history like any other, and later ids are above theirs.
+/// away: their tasks are history like any other, and later ids are above theirs. All are
+/// asked at the same time: one that hangs takes no time from the others.
 pub(crate) async fn catch_up(workshop: &Workshop) {
-    let until = Instant::now() + IMPORT_GRACE;
-    for named in &workshop.parts.observers {
-        let name = &named.name;
-        match timeout_at(until, compare::compare(workshop, named)).await {
+    let asked = workshop.parts.observers.iter().map(|named| async move {
+        let compared = timeout(IMPORT_GRACE, compare::compare(workshop, named)).await;
+        (&named.name, compared)
+    });
+    for (name, compared) in join_all(asked).await {
+        match compared {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 warn!(observer = name, %error, "what others did meanwhile cannot be seen yet; trying again");

@@ -215,6 +215,19 @@ async fn an_observer_that_cannot_tell_holds_the_start_up_for_a_moment() {
     timeout(Duration::from_secs(70), known).await.unwrap();
 }
 
+/// Later ids are above theirs.
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_tell_takes_no_time_from_the_others() {
+    let (mute, other) = (writing(), writing());
+    mute.rule("shown", Instead::Hang, usize::MAX);
+    other.put([foreign(41, 7, Status::Failed)]);
+    let stand = Stand::watched_by(vec![mute.clone(), other]).await;
+    assert_eq!(stand.upgrade(&[1]).await, [0]);
+    assert!(stand.task(1).id > stand.task(7).id);
+    assert_eq!(stand.task(7).id, TaskId(41));
+    mute.release();
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_others_made_while_the_sockets_were_theirs_is_seen_at_once() {
     let observer = writing();
