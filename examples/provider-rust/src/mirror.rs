@@ -8,7 +8,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use wpk_plugin::api::repository::{Layout, Place};
 use wpk_plugin::api::{
-    ByteStream, Listed, Offer, OfferSource, ProviderError, Target, Version, Wanted, WantedRelease,
+    ByteStream, Listed, Offer, OfferSource, ProviderError, Target, Wanted, WantedRelease,
     WpkProvider,
 };
 use wpk_plugin::async_trait;
