@@ -129,8 +129,8 @@ impl Reserve {
         self.is_kept.set(false);
         tracing::warn!(
             file = %file.display(),
-            "there is no room to write to: tasks end in that which was kept for it, and no new ones are \
-             accepted until there is other room"
+            "there is no room to write to: tasks end in that which was kept for it, and no \
+             new ones are accepted until there is other room"
         );
         true
     }
