@@ -53,8 +53,9 @@ pub(crate) async fn until_over(
     let mut halted: Option<Instant> = None;
     loop {
         ticks.tick().await;
-        watched.look(fleet, members(manager, release.name).await?);
         let status = status(manager, release.name).await?;
+        // Not before: where it is over, they are as it left them.
+        watched.look(fleet, members(manager, release.name).await?);
         view.show(
             &history(manager, release.name).await?,
             &status,
