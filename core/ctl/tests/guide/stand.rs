@@ -135,7 +135,8 @@ fn carry_out(page: &Page, script: &str, programs: &Path, repository: &Path, url:
     );
 }
 
-/// Carries out the pages of one half, so that two tests share the work.
+/// Carries out the pages of one half, so that two tests share the work; or the page that the
+/// variable `GUIDE_PAGE` names.
 async fn run_pages(mine: impl Fn(usize) -> bool) {
     let programs = wpk_testkit::process::build(&["wpkd", "wpkctl", "wpk-agent"]).unwrap();
     let only = std::env::var("GUIDE_PAGE").ok();
@@ -155,7 +156,7 @@ async fn run_pages(mine: impl Fn(usize) -> bool) {
         });
         ran += 1;
     }
-    assert!(ran >= 1);
+    assert!(ran >= 1 || only.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
