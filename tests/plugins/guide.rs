@@ -88,10 +88,8 @@ fn prepare(folder: &Path) {
     fs::copy(repository.join("Cargo.lock"), shelf.join("Cargo.lock")).unwrap();
 }
 
-fn follow(folder: &Path) {
-    let page = fs::read_to_string(Path::new(REPOSITORY).join("sdk/README.md")).unwrap();
-    let blocks = blocks(&page);
-    assert!(blocks.len() >= 6, "{blocks:?}");
+/// A shell as a reader has it, in a folder, with our programs in its `PATH`.
+pub(crate) fn reader(folder: &Path) -> Command {
     let programs = binary("wpkd").unwrap();
     let mut path = programs.parent().unwrap().as_os_str().to_owned();
     path.push(":");
@@ -104,15 +102,20 @@ fn follow(folder: &Path) {
             command.env_remove(key);
         }
     }
-    let output = command
-        .arg("-c")
-        .arg(script(&blocks, folder))
+    command
         .current_dir(folder)
         .env("WPKD", Path::new(REPOSITORY).canonicalize().unwrap())
         .env("PATH", path)
-        .env("CARGO_NET_OFFLINE", "true")
-        .output()
-        .unwrap();
+        .env("CARGO_NET_OFFLINE", "true");
+    command
+}
+
+fn follow(folder: &Path) {
+    let page = fs::read_to_string(Path::new(REPOSITORY).join("sdk/README.md")).unwrap();
+    let blocks = blocks(&page);
+    assert!(blocks.len() >= 6, "{blocks:?}");
+    let script = script(&blocks, folder);
+    let output = reader(folder).arg("-c").arg(script).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     assert!(output.status.success(), "{said}");

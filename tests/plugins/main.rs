@@ -13,6 +13,7 @@ mod examples;
 mod guide;
 mod hostile;
 mod observers;
+mod readmes;
 mod store;
 mod toolchains;
 mod upgrades;
