@@ -19,6 +19,6 @@ mod page;
 mod settings;
 mod shows;
 mod socket;
-mod statuses;
 mod stand;
+mod statuses;
 mod texts;

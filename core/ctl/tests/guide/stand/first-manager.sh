@@ -1,4 +1,10 @@
-# The page starts a manager that does not run yet.
+# The page starts a manager that does not run yet, and goes on with the CA when all are ready.
 before() {
-    test "$1" != 1 || systemctl stop wpkd
+    case $1 in
+    1) systemctl stop wpkd ;;
+    5 | 6) await ready ;;
+    esac
+}
+ready() {
+    wpkctl --json agent ca | grep -q '"behind_count":0'
 }
