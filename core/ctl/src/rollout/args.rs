@@ -10,8 +10,7 @@ use wpk_wire::own::rollout::{AgentState, LONGEST_NAME};
 
 use crate::error::CtlError;
 use crate::options::duration;
-use crate::watch::LEAST_PAUSE;
-use crate::watch::args::RolloutPace;
+use crate::watch::args::{LEAST_PAUSE, RolloutPace};
 use crate::who::{self, OneAgent, Who};
 
 #[derive(Debug, Subcommand)]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::LEAST_PAUSE;
 use crate::options::duration;
 
+/// Between two questions about what changed: more could not be shown.
+pub(crate) const LEAST_PAUSE: Duration = Duration::from_millis(200);
 /// How long tasks are watched, and a manager that went away is looked for, unless it is said.
 const TASKS_FOR: Duration = Duration::from_secs(30 * 60);
 const RECONNECT_FOR: Duration = Duration::from_secs(60);

@@ -33,7 +33,7 @@ use crate::manager::client::{Client, passing};
 use crate::manager::fleet::{self, Agent};
 use crate::manager::results::{self, CHUNK};
 use crate::output::Output;
-use args::Pace;
+use args::{LEAST_PAUSE, Pace};
 use board::Board;
 use feed::Feed;
 use poll::Poll;
@@ -42,8 +42,6 @@ use view::View;
 
 /// The longest pause between two attempts to reach a manager that went away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Between two questions about what changed: more could not be shown.
-pub(crate) const LEAST_PAUSE: Duration = Duration::from_millis(200);
 /// How long to wait for agents to report the version they were upgraded to.
 const SETTLE: Duration = Duration::from_secs(5);
 
