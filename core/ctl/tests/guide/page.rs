@@ -40,7 +40,7 @@ pub fn sources(folders: &[&str]) -> Vec<(PathBuf, String)> {
                         .map(|entry| entry.unwrap().path()),
                 );
             }
-        } else if path.extension().is_some_and(|end| end == "rs") {
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
             let text = fs::read_to_string(&path).unwrap();
             found.push((path, text));
         }

@@ -85,14 +85,17 @@ async fn tell(workshop: &Workshop, named: &NamedObserver, stop: &CancellationTok
     let mut away = workshop.was_away.subscribe();
     let telling = async {
         let mut compared = None;
-        loop {
+        while !stop.is_cancelled() {
+            // Not cut off by a stop: what was heard, but not noted as heard, would come again.
             let pause = feed.carry(workshop).await;
             let due = |at: &Instant| at.elapsed() >= COMPARE_EVERY;
             if pause.is_none() && compared.as_ref().is_none_or(due) {
-                compare_and_correct(workshop, named).await;
+                let comparing = compare_and_correct(workshop, named);
+                stop.run_until_cancelled(comparing).await;
                 compared = Some(Instant::now());
             }
             tokio::select! {
+                () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause.unwrap_or(LOOK_EVERY)) => {}
                 // The workshop, which tells, is there for as long as this.
                 _ = away.changed() => {
@@ -101,14 +104,19 @@ async fn tell(workshop: &Workshop, named: &NamedObserver, stop: &CancellationTok
                 }
             }
         }
+        // What the last deliveries came to. The place in the feed is kept for the rest.
+        feed.finish(workshop).await;
     };
-    stop.run_until_cancelled(telling).await;
-    // What the last deliveries came to. The place in the feed is kept for the rest.
-    if timeout(STOP_GRACE, feed.finish(workshop)).await.is_err() {
-        warn!(
+    let grace = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_GRACE).await;
+    };
+    tokio::select! {
+        () = telling => {}
+        () = grace => warn!(
             observer = named.name,
             "stopping before the observer has heard of everything; it hears of it after the next start"
-        );
+        ),
     }
 }
 

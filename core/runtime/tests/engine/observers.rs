@@ -142,6 +142,28 @@ async fn a_stop_tells_what_the_last_deliveries_came_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_the_word_of_who_has_heard() {
+    let observer = writing();
+    let stand = Stand::watched_by(vec![observer.clone()]).await;
+    observer.rule("observe", Instead::HangAfterwards, 1);
+    stand.upgrade(&[1]).await;
+    until(&observer, |observer| observer.seen().first().map(drop)).await;
+    let released = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        observer.release();
+    };
+    let (parts, ()) = tokio::join!(stand.stop(), released);
+    let stand = parts.start().await;
+    stand.delivered(1).await;
+    hears(&observer, stand.task(1).id, Status::InProgress).await;
+    let seen = observer.seen();
+    let again = seen
+        .windows(2)
+        .find(|two| two[0].revision >= two[1].revision);
+    assert_eq!(again, None, "what it has heard of does not come again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_is_gone_keeps_nothing_for_ever() {
     let stand = Stand::watched_by(vec![writing()]).await;
     stand.upgrade(&[1]).await;

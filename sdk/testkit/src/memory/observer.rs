@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use wpk_api::{Change, Changed, ObserverError, Status, Task, TaskId, TaskObserver};
 
 /// What an observer does instead of what it should.
@@ -15,6 +16,8 @@ pub enum Instead {
     Fail(&'static str),
     /// It does everything, and says that it failed.
     FailAfterwards(&'static str),
+    /// It does everything, and says so only after [`MemoryObserver::release`].
+    HangAfterwards,
     /// It waits for [`MemoryObserver::release`], and then goes on.
     Hang,
     /// It panics with these words.
@@ -142,8 +145,8 @@ impl MemoryObserver {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a call; says whether it is to fail although everything is done.
-    async fn enter(&self, call: &'static str) -> Result<Result<(), ObserverError>, ObserverError> {
+    /// Begins a call; says what it is to do although everything is done.
+    async fn enter(&self, call: &'static str) -> Result<End<'_>, ObserverError> {
         let released = self.released.notified();
         let instead = {
             let mut state = self.state();
@@ -160,11 +163,30 @@ impl MemoryObserver {
         match instead {
             None => {}
             Some(Instead::Fail(why)) => return Err(failed(why)),
-            Some(Instead::FailAfterwards(why)) => return Ok(Err(failed(why))),
+            Some(Instead::FailAfterwards(why)) => return Ok(End::Failed(failed(why))),
+            Some(Instead::HangAfterwards) => return Ok(End::Late(released)),
             Some(Instead::Hang) => released.await,
             Some(Instead::Panic(words)) => panic!("{words}"),
         }
-        Ok(Ok(()))
+        Ok(End::Well)
+    }
+}
+
+/// How a call ends that did everything.
+enum End<'o> {
+    Well,
+    Failed(ObserverError),
+    Late(Notified<'o>),
+}
+
+impl End<'_> {
+    async fn come(self) -> Result<(), ObserverError> {
+        match self {
+            Self::Well => {}
+            Self::Failed(error) => return Err(error),
+            Self::Late(released) => released.await,
+        }
+        Ok(())
     }
 }
 
@@ -197,7 +219,7 @@ impl TaskObserver for MemoryObserver {
             state.seen.extend_from_slice(changes);
         }
         self.moved.notify_waiters();
-        end
+        end.come().await
     }
 
     async fn shown(&self, after: TaskId, limit: usize) -> Result<Vec<Task>, ObserverError> {
@@ -208,6 +230,6 @@ impl TaskObserver for MemoryObserver {
             rest.take(limit).cloned().collect()
         };
         self.moved.notify_waiters();
-        end.map(|()| shown)
+        end.come().await.map(|()| shown)
     }
 }
