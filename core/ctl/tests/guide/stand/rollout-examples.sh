@@ -1,0 +1,4 @@
+# A release that an example before denied is another one's.
+before() {
+    test "$1" != 7 || wpkctl release allow v4.14.7
+}
