@@ -182,6 +182,35 @@ async fn new_cas_are_trusted_if_one_of_them_is() {
     assert_eq!(on_disk(&agent, "ca.pem"), next.pem.as_bytes());
 }
 
+/// A session goes on for a while with the certificate before: a new CA is heard of in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_ca_is_trusted_between_a_renewal_and_the_next_session() {
+    let (ca, next) = (Ca::new(), Ca::new());
+    let mut manager = Manager::new(&ca, NAME, &ca).await;
+    // The session ends a thirtieth of it after its last command.
+    manager.renews = Some(10 * LIVES);
+    let agent = agent_of(&manager, &ca).await;
+    let (mut link, _) = manager.accept(60).await;
+    renew(&manager, &ca).await;
+    let new = || agent.path("etc/channel/agent.pem.next").exists();
+    agent.until("the new certificate", new).await;
+    let both = format!("{}{}", ca.pem, next.pem);
+    let told = Authorities {
+        ca: both,
+        renew: true,
+    };
+    link.send(&ChannelMessage::Authorities(told)).await;
+    let answer = link.next().await;
+    let Some(ChannelMessage::Trusts(trusts)) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(trusts.trusts.len(), 2);
+    end_of(link).await;
+    manager.renews = None;
+    let (_, hello) = manager.accept(60).await;
+    assert_eq!(hello.trusts.len(), 2);
+}
+
 /// A certificate may end before it was ever used: the machine was off.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_ended_before_it_was_used_is_renewed_with_itself() {

@@ -80,6 +80,7 @@ impl Keeper<'_> {
         activity: &Activity,
     ) -> Ended {
         let mut timetable = Timetable::new(self.pair.life, lives, rand::random());
+        let mut renewed = false;
         loop {
             let due = async {
                 match timetable.until(now()) {
@@ -96,22 +97,23 @@ impl Keeper<'_> {
                             if outgoing.send(told).await.is_err() {
                                 return Ended::lost("the connection is over");
                             }
-                            if renew {
+                            // The next session is told again, if its new certificate must go too.
+                            if renew && !renewed {
                                 timetable.at_once(now(), rand::random());
                             }
                         }
                         Err(error) => tracing::error!("the manager's new CA was not taken over: {error}"),
                     }
                 }
-                () = due => {
+                () = activity.quiet(timetable.quiet()), if renewed => {
+                    return Ended::new(Again::AtOnce, "the agent has a new certificate");
+                }
+                () = due, if !renewed => {
                     if !timetable.is_due(now()) {
                         continue;
                     }
                     match self.renew().await {
-                        Ok(()) => {
-                            activity.quiet(timetable.quiet()).await;
-                            return Ended::new(Again::AtOnce, "the agent has a new certificate");
-                        }
+                        Ok(()) => renewed = true,
                         Err(ended) => {
                             let pause = timetable.later(now(), rand::random());
                             let reason = ended.reason;
