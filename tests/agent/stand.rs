@@ -234,10 +234,14 @@ impl Stand {
     /// The manager's part after a report.
     pub async fn clear(&self) -> u64 {
         let answer = self.ask("clear_upgrade_result", json!({})).await;
-        // Reports of before that wait in the queue are about nothing any more.
+        self.forget_reports();
+        answer.0
+    }
+
+    /// Reports of before that wait in the queue are about nothing any more.
+    fn forget_reports(&self) {
         let mut buffer = vec![0; 4096];
         while self.queue.try_recv(&mut buffer).is_ok() {}
-        answer.0
     }
 
     /// Waits until `probe` holds.
@@ -260,6 +264,8 @@ impl Stand {
     /// Has a whole upgrade go well; says so.
     pub async fn works(&self) -> &'static str {
         self.until_open().await;
+        // One may have been on its way when the result was cleared.
+        self.forget_reports();
         let answer = self.install("echo 0 > var/upgrade/upgrade_result").await;
         assert_eq!(answer, (0, "0".to_owned()), "{}", self.process.output());
         assert_eq!(self.told().await, "Done: Upgrade was successful");

@@ -128,6 +128,8 @@ async fn deliver(
             // Cleared; a result that is there already again starts anew.
             () = state.changed() => return,
         }
+        // Before the look: a task that begins meanwhile is not the one whose result is seen.
+        let task = state.task();
         let look = state.look();
         let acknowledgement = match (look.found, first) {
             (ResultFile::Absent, _) => return,
@@ -135,7 +137,7 @@ async fn deliver(
             (found, _) => report(found, state.result_path()),
         };
         if let Some(acknowledgement) = acknowledgement {
-            outbox.send(&acknowledgement.about(state.task())).await;
+            outbox.send(&acknowledgement.about(task)).await;
         }
         schedule = current();
         pause = schedule.longer(pause);
