@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wpk_api::{Claimed, Entrance, Entry, StoreResult, UnixTime};
+use wpk_api::{Claimed, Entrance, Entry, StoreResult, TaskId, TaskPlace, UnixTime};
 
 use crate::database::{Database, write};
 use crate::fault::Fault;
@@ -75,7 +75,11 @@ pub(crate) async fn claim(
 
 /// See [`wpk_api::TaskStore::purge`]: in rounds, so that nobody waits for all of it.
 pub(crate) async fn purge(database: &Database, created_until: UnixTime) -> StoreResult<u64> {
-    let (mut deleted, mut after) = (0, i64::MIN);
+    let mut deleted = 0;
+    let mut after = TaskPlace {
+        created: UnixTime::MIN,
+        task: TaskId(i64::MIN),
+    };
     loop {
         let round = write!(database, MANY, |work| {
             ends::purge(&mut work, after, created_until)

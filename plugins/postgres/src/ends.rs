@@ -4,10 +4,10 @@
 use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::types::Type;
-use wpk_api::{Task, TaskId, UnixTime};
+use wpk_api::{Task, TaskId, TaskPlace, UnixTime};
 
 use crate::fault::Fault;
-use crate::pool::Sql;
+use crate::pool::{Sql, Values};
 use crate::rows::{columns, numbers, task};
 use crate::work::Work;
 
@@ -44,17 +44,26 @@ static WAITING: Sql = Sql {
     types: &[Type::INT8_ARRAY],
 };
 
+/// What may be old enough, in the order of the index `tasks_created`: however many there
+/// are, each is looked at once.
+static ENDED: Sql = Sql {
+    text: "SELECT t.created, t.id FROM @tasks t WHERE t.created <= $1 \
+           AND (t.created, t.id) > ($2, $3) AND t.status NOT IN ('Pending', 'In progress') \
+           ORDER BY t.created, t.id LIMIT $4",
+    types: &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
+};
+
 /// One that has timed out and is old goes first, and shields no other, unless a document
 /// keeps it.
 static OLD: Sql = Sql {
-    text: "SELECT t.id FROM @tasks t WHERE t.id > $1 AND t.created <= $2 \
+    text: "SELECT t.id FROM @tasks t WHERE t.id = ANY ($2) \
            AND t.status NOT IN ('Pending', 'In progress') \
            AND NOT EXISTS (SELECT 1 FROM @documents d WHERE d.key = t.fence_key AND d.keeps_tasks) \
            AND NOT EXISTS (SELECT 1 FROM @tasks o WHERE o.agent = t.agent AND o.id < t.id \
-               AND (o.status = 'In progress' OR o.status = 'Timeout' AND (o.created > $2 OR EXISTS (\
+               AND (o.status = 'In progress' OR o.status = 'Timeout' AND (o.created > $1 OR EXISTS (\
                    SELECT 1 FROM @documents d WHERE d.key = o.fence_key AND d.keeps_tasks)))) \
-           ORDER BY t.id LIMIT $3 FOR UPDATE OF t",
-    types: &[Type::INT8, Type::INT8, Type::INT8],
+           ORDER BY t.id FOR UPDATE OF t",
+    types: &[Type::INT8, Type::INT8_ARRAY],
 };
 
 /// Changes of deleted tasks that every reader has passed since.
@@ -99,25 +108,35 @@ pub(crate) async fn withdraw(work: &mut Work<'_>, ids: &[TaskId]) -> Result<u64,
     Ok(count)
 }
 
-/// One round of [`wpk_api::TaskStore::purge`] above an id: how many, and the last of them.
+/// One round of [`wpk_api::TaskStore::purge`] behind a place: how many are gone, and where
+/// the next one goes on.
 pub(crate) async fn purge(
     work: &mut Work<'_>,
-    after: i64,
+    after: TaskPlace,
     created_until: UnixTime,
-) -> Result<Option<(u64, i64)>, Fault> {
-    let rows = work.ask(&OLD, &[&after, &created_until, &ROUND]).await?;
-    let ids = (rows.iter()).map(|row| row.try_get(0).map(TaskId));
-    let ids: Vec<TaskId> = ids.collect::<Result<_, _>>()?;
-    let Some(last) = ids.last().copied() else {
+) -> Result<Option<(u64, TaskPlace)>, Fault> {
+    let (created, id) = (after.created, after.task.0);
+    let behind: Values<'_> = &[&created_until, &created, &id, &ROUND];
+    let rows = work.ask(&ENDED, behind).await?;
+    let Some(last) = rows.last() else {
         return Ok(None);
     };
+    let last = TaskPlace {
+        created: last.try_get(0)?,
+        task: TaskId(last.try_get(1)?),
+    };
+    let ended = rows.iter().map(|row| row.try_get(1));
+    let ended: Vec<i64> = ended.collect::<Result<_, _>>()?;
+    let rows = work.ask(&OLD, &[&created_until, &ended]).await?;
+    let ids = rows.iter().map(|row| row.try_get(0).map(TaskId));
+    let ids: Vec<TaskId> = ids.collect::<Result<_, _>>()?;
     let mut tasks = delete(work, &ids).await?;
     tasks.sort_by_key(|task| task.id);
     let count = tasks.len() as u64;
     for task in tasks {
         work.pending.tell(task, true);
     }
-    Ok(Some((count, last.0)))
+    Ok(Some((count, last)))
 }
 
 static READERS: Sql = Sql {

@@ -85,11 +85,14 @@ static INTERRUPTED: Sql = Sql {
     types: &[Type::TEXT],
 };
 
+/// By the two indexes of what lives.
 static LIVE_ON: Sql = Sql {
     text: concat!(
         "SELECT ",
         all!(),
-        " FROM @tasks t WHERE t.node = $1 AND t.status IN ('Pending', 'In progress') \
+        " FROM @tasks t WHERE t.node = $1 \
+             AND ((t.exclusive AND t.status IN ('Pending', 'In progress')) \
+               OR (NOT t.exclusive AND t.status IN ('Pending', 'In progress'))) \
          ORDER BY t.id FOR UPDATE"
     ),
     types: &[Type::TEXT],

@@ -16,6 +16,12 @@
 //! - `turns`: rows that are only held, so that those who create tasks, those who enter, and
 //!   those who write documents come one after the other.
 //!
+//! The planner's counts are old: fifty thousand tasks come to live, and end, between two
+//! rounds of autovacuum. So a statement must cost what it names whatever is believed of the
+//! tables: it repeats a partial index's condition to the letter, looks agents up one by one
+//! (`LATERAL ... OFFSET 0`) instead of joining them with all that live, and goes through many
+//! rows along an index whose order it asks for. `tests/server/plans.rs` counts the rows.
+//!
 //! Whoever starts brings the tables up to date in one transaction, under a lock that all
 //! who might do so at the same moment take. A database of a newer layout is refused.
 

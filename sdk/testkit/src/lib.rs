@@ -45,6 +45,7 @@ pub mod settings_suite;
 pub mod skipped;
 pub mod source_suite;
 pub mod stands;
+pub mod store_bench;
 pub mod store_suite;
 pub mod suite;
 pub mod tls;

@@ -19,6 +19,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::skipped::leave_out;
+use crate::store_bench::computed_by;
 
 /// How long a start may take, and a stop.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -237,12 +238,37 @@ impl PostgresServer {
         self.signal_all(Signal::CONT);
     }
 
-    fn signal_all(&self, signal: Signal) {
-        let Some(running) = &self.running else { return };
+    /// How long its processes have computed, those that ended included.
+    pub fn computed(&self) -> Duration {
+        let folder = |id: i32| PathBuf::from(format!("/proc/{id}"));
+        let live = self.processes().into_iter().map(folder);
+        let live = live.filter_map(|folder| computed_by(&folder)).sum();
+        let Some(running) = &self.running else {
+            return live;
+        };
+        // Of those that ended, in hundredths of a second: the words after the program's name.
+        let told = std::fs::read_to_string(format!("/proc/{}/stat", running.child.id()));
+        let told = told.unwrap_or_default();
+        let words = told.rsplit(')').next().unwrap_or_default();
+        let ended: u64 = (words.split_whitespace().skip(13).take(2))
+            .filter_map(|ticks| ticks.parse::<u64>().ok())
+            .sum();
+        live + Duration::from_millis(10 * ended)
+    }
+
+    /// Its main process and those that serve connections.
+    fn processes(&self) -> Vec<i32> {
+        let Some(running) = &self.running else {
+            return Vec::new();
+        };
         let children = format!("/proc/{0}/task/{0}/children", running.child.id());
         let children = std::fs::read_to_string(children).unwrap_or_default();
         let all = children.split_whitespace().filter_map(|id| id.parse().ok());
-        for id in all.chain(i32::try_from(running.child.id()).ok()) {
+        all.chain(i32::try_from(running.child.id()).ok()).collect()
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        for id in self.processes() {
             if let Some(id) = Pid::from_raw(id) {
                 // One that has just ended needs none.
                 let _ = kill_process(id, signal);

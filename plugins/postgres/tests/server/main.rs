@@ -8,6 +8,7 @@ mod examine;
 mod lost;
 mod many;
 mod outages;
+mod plans;
 mod pooler;
 mod proxy;
 mod suite;

@@ -45,6 +45,7 @@ mod tasks;
 pub mod words;
 
 pub use stand::Stand;
+pub(crate) use tasks::ok;
 pub use tasks::{START, TARGET, agent, bare, held, order, to, upgrade};
 
 /// Random sequences that [`run`] tries.

@@ -122,7 +122,7 @@ pub(super) async fn create(store: &dyn TaskStore, task: NewTask) -> TaskId {
 }
 
 #[track_caller]
-pub(super) fn ok<T>(result: Result<T, StoreError>) -> T {
+pub(crate) fn ok<T>(result: Result<T, StoreError>) -> T {
     match result {
         Ok(value) => value,
         Err(error) => panic!("the store failed: {error}"),
