@@ -100,6 +100,81 @@ async fn requests() {
     let large = ask_for(&manager, first_of_large..first_of_large + LARGE).await;
     report("upgrade, 50,000 agents, s", 0.8, large);
     report("    the daemon's peak memory, MiB", 64.0, peak(pid));
+    let mut bare = [0.0; 2];
+    for (agents, took) in [SMALL, LARGE].into_iter().zip(&mut bare) {
+        let asked = ask_barely(manager.wdb.path(), agents).await;
+        let stored = store_barely(&manager.home.path("bare.db"), agents);
+        *took = asked + stored;
+        println!(
+            "    bare threads ask about {agents} in {:.1} ms, bare SQLite keeps them in {:.1} ms",
+            asked * 1e3,
+            stored * 1e3
+        );
+    }
+    println!(
+        "    the daemon: {:.1} and {:.1} times that",
+        small[1] / bare[0],
+        large / bare[1]
+    );
+}
+
+/// Seconds that eight bare clients need to ask the directory about so many agents, each on
+/// a connection that is kept.
+async fn ask_barely(socket: &Path, agents: u32) -> f64 {
+    const ASKERS: u32 = 8;
+    let began = Instant::now();
+    let askers = (1..=ASKERS).map(|first| {
+        let socket = socket.to_owned();
+        tokio::task::spawn_blocking(move || {
+            let mut stream = UnixStream::connect(socket).unwrap();
+            let mut answer = [0; 4096];
+            for agent in (first..=agents).step_by(ASKERS as usize) {
+                let question = framed(format!("global get-agent-info {agent}").as_bytes());
+                exchange(&mut stream, &question, &mut answer);
+                assert!(answer.starts_with(b"ok [{"), "{}", answer.escape_ascii());
+            }
+        })
+    });
+    for asker in askers.collect::<Vec<_>>() {
+        asker.await.unwrap();
+    }
+    took(began)
+}
+
+/// Seconds that SQLite needs for so many tasks and orders in one transaction, with one
+/// statement for each and on disk at its end.
+fn store_barely(file: &Path, tasks: u32) -> f64 {
+    let mut database = rusqlite::Connection::open(file).unwrap();
+    database
+        .execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {}
+             CREATE TABLE ORDERS (TASK_ID INTEGER PRIMARY KEY, TASK_ORDER TEXT);
+             CREATE INDEX BY_AGENT ON TASKS (AGENT_ID, TASK_ID);",
+            wpk_testkit::wdb::TASK_TABLE
+        ))
+        .unwrap();
+    let order = "x".repeat(200);
+    let began = Instant::now();
+    let transaction = database.transaction().unwrap();
+    let task = "INSERT INTO TASKS (AGENT_ID, NODE, MODULE, COMMAND, CREATE_TIME, STATUS) \
+                VALUES (?1, 'node01', 'upgrade_module', 'upgrade', 1700000000, 'Pending')";
+    let kept = "INSERT INTO ORDERS (TASK_ID, TASK_ORDER) VALUES (?1, ?2)";
+    {
+        let mut task = transaction.prepare(task).unwrap();
+        let mut kept = transaction.prepare(kept).unwrap();
+        for agent in 1..=tasks {
+            task.execute([agent]).unwrap();
+            let id = transaction.last_insert_rowid();
+            kept.execute(rusqlite::params![id, order]).unwrap();
+        }
+    }
+    transaction.commit().unwrap();
+    let took = took(began);
+    drop(database);
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", file.display()));
+    }
+    took
 }
 
 /// Seconds from a request for these agents to its answer, in which each has a task.
@@ -140,6 +215,24 @@ async fn shared() {
     let time = ask_for(&manager, 1..LARGE + 1).await;
     report("upgrade, 50,000 agents on PostgreSQL, s", 2.5, time);
     report("    the daemon's peak memory, MiB", 64.0, peak(pid));
+    let asked = ask_barely(manager.wdb.path(), LARGE).await;
+    server.sql(
+        "CREATE TABLE bare (id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY, agent int4, \
+             node text, module text, command text, created int8, status text, task_order text); \
+         CREATE INDEX bare_agent ON bare (agent, id)",
+    );
+    let began = Instant::now();
+    server.sql(&format!(
+        "INSERT INTO bare (agent, node, module, command, created, status, task_order) \
+             SELECT i, 'node01', 'upgrade_module', 'upgrade', 1700000000, 'Pending', \
+                 repeat('x', 200) FROM generate_series(1, {LARGE}) AS i"
+    ));
+    let stored = took(began);
+    println!(
+        "    bare threads ask in {asked:.2} s, a bare INSERT takes {stored:.2} s: the daemon {:.1} \
+         times that",
+        time / (asked + stored)
+    );
 }
 
 /// 50,000 tasks wait while 256 agents get the same 10 MiB.
@@ -171,8 +264,16 @@ async fn answers_that_take_5_ms() {
     let began = Instant::now();
     manager.upgrade_custom(&agents, file).await;
     all_told(&manager, AGENTS).await;
-    report("256 x 10 MiB, 5 ms each command, s", 6.0, took(began));
+    let daemon = took(began);
+    report("256 x 10 MiB, 5 ms each command, s", 6.0, daemon);
     report("    the daemon's peak memory, MiB", 64.0, peak(pid));
+    let each = 10 * MIB;
+    let bare = bare_writers(manager.remoted.path(), AGENTS as usize, each).await;
+    let bare = (AGENTS as usize * each) as f64 / bare.0 / 1e6;
+    println!(
+        "    as many bare clients at once take {bare:.2} s: the daemon {:.1} times that",
+        daemon / bare
+    );
 }
 
 async fn no_latency() {
@@ -187,7 +288,7 @@ async fn no_latency() {
     all_told(&manager, AGENTS).await;
     let rate = bytes as f64 / took(began) / 1e6;
     let used = (processor_time(pid) - cpu) * (1u64 << 30) as f64 / bytes as f64;
-    let (bare, bare_cpu) = bare_writers(manager.remoted.path(), bytes).await;
+    let (bare, bare_cpu) = bare_writers(manager.remoted.path(), 8, bytes / 8).await;
     common::report_more(
         "64 x 10 MiB, share of eight bare clients",
         0.75,
@@ -199,14 +300,13 @@ async fn no_latency() {
     drop(manager);
 }
 
-/// Eight clients that send the same bytes to an agent each, as the daemon has to: to an
-/// open file, a connection for each command. MB/s, and their processor seconds per GiB.
-async fn bare_writers(socket: &Path, bytes: usize) -> (f64, f64) {
-    const WRITERS: usize = 8;
+/// Clients that send so many bytes to an agent each, as the daemon has to: to an open file,
+/// a connection for each command. MB/s, and their processor seconds per GiB.
+async fn bare_writers(socket: &Path, writers: usize, bytes: usize) -> (f64, f64) {
     const CHUNK: usize = 32_768;
-    let each = bytes / WRITERS / CHUNK;
+    let each = bytes / CHUNK;
     let began = Instant::now();
-    let writers = (1..=WRITERS).map(|agent| {
+    let running = (1..=writers).map(|agent| {
         let socket = socket.to_owned();
         tokio::task::spawn_blocking(move || {
             let before = common::own_processor_time();
@@ -226,10 +326,10 @@ async fn bare_writers(socket: &Path, bytes: usize) -> (f64, f64) {
         })
     });
     let mut used = 0.0;
-    for writer in writers.collect::<Vec<_>>() {
+    for writer in running.collect::<Vec<_>>() {
         used += writer.await.unwrap();
     }
-    let sent = (each * CHUNK * WRITERS) as f64;
+    let sent = (each * CHUNK * writers) as f64;
     (sent / took(began) / 1e6, used * (1u64 << 30) as f64 / sent)
 }
 

@@ -97,9 +97,9 @@ enum Which {
 }
 
 /// A live task of an agent, as far as it matters here.
-struct Live {
+struct Live<'a> {
     which: Which,
-    node: String,
+    node: Cow<'a, str>,
     gives_way: bool,
 }
 
@@ -179,12 +179,15 @@ pub(crate) async fn create(work: &mut Work<'_>, new: &[NewTask]) -> Result<Vec<C
 }
 
 /// Who of these agents has which live tasks, where that matters.
-async fn live(work: &mut Work<'_>, new: &[NewTask]) -> Result<HashMap<AgentId, Vec<Live>>, Fault> {
+async fn live<'a>(
+    work: &mut Work<'_>,
+    new: &[NewTask],
+) -> Result<HashMap<AgentId, Vec<Live<'a>>>, Fault> {
     let agents: HashSet<AgentId> = (new.iter())
         .filter(|task| task.exclusive)
         .map(|task| task.agent)
         .collect();
-    let mut live: HashMap<AgentId, Vec<Live>> = HashMap::with_capacity(agents.len());
+    let mut live: HashMap<AgentId, Vec<Live<'_>>> = HashMap::with_capacity(agents.len());
     if agents.is_empty() {
         return Ok(live);
     }
@@ -194,13 +197,13 @@ async fn live(work: &mut Work<'_>, new: &[NewTask]) -> Result<HashMap<AgentId, V
         live.entry(known.task.agent).or_default().push(Live {
             which: Which::There(known.task.id),
             gives_way: known.gives_way(),
-            node: known.task.node,
+            node: known.task.node.into(),
         });
     }
     Ok(live)
 }
 
-fn plan(new: &[NewTask], open: &[bool], mut live: HashMap<AgentId, Vec<Live>>) -> Plan {
+fn plan<'a>(new: &'a [NewTask], open: &[bool], mut live: HashMap<AgentId, Vec<Live<'a>>>) -> Plan {
     let mut plan = Plan::default();
     for (at, (task, open)) in new.iter().zip(open).enumerate() {
         if !open {
@@ -225,9 +228,11 @@ fn plan(new: &[NewTask], open: &[bool], mut live: HashMap<AgentId, Vec<Live>>) -
             }
         }
         let place = plan.made.len();
+        // Nearly all have one, and there may be fifty thousand of them.
+        theirs.reserve_exact(1);
         theirs.push(Live {
             which: Which::Made(place),
-            node: task.node.clone(),
+            node: task.node.as_str().into(),
             gives_way: task.order.is_none() && !task.held,
         });
         plan.made.push(at);
