@@ -13,7 +13,7 @@ use rcgen::CertificateSigningRequestParams;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use wpk_wire::ChannelMessage;
-use wpk_wire::channel::{Authorities, PROTOCOL, Renewed};
+use wpk_wire::channel::{Authorities, PROTOCOL, Renew, Renewed};
 
 /// So many seconds certificates live, says the manager; those of the tests live for ever,
 /// so that they are renewed at once.
@@ -41,11 +41,21 @@ fn promoted(agent: &Agent) -> bool {
 
 /// The agent dials beside its session and wants another certificate; it gets one.
 async fn renew(manager: &Manager, ca: &Ca) -> CertificateDer<'static> {
+    let (link, wish) = wish(manager).await;
+    grant(link, &wish, ca).await
+}
+
+/// The agent dials beside its session and wants another certificate.
+async fn wish(manager: &Manager) -> (Link, Renew) {
     let mut link = manager.tls().await.unwrap();
-    let Some(ChannelMessage::Renew(renew)) = link.next().await else {
-        panic!("no renewal")
-    };
-    let request = CertificateSigningRequestParams::from_pem(&renew.csr).unwrap();
+    match link.next().await {
+        Some(ChannelMessage::Renew(wish)) => (link, wish),
+        other => panic!("no renewal: {other:?}"),
+    }
+}
+
+async fn grant(mut link: Link, wish: &Renew, ca: &Ca) -> CertificateDer<'static> {
+    let request = CertificateSigningRequestParams::from_pem(&wish.csr).unwrap();
     let certificate = request.signed_by(&ca.issuer).unwrap();
     let renewed = Renewed {
         protocol: PROTOCOL,
@@ -187,11 +197,14 @@ async fn new_cas_are_trusted_if_one_of_them_is() {
 async fn a_new_ca_is_trusted_between_a_renewal_and_the_next_session() {
     let (ca, next) = (Ca::new(), Ca::new());
     let mut manager = Manager::new(&ca, NAME, &ca).await;
-    // The session ends a thirtieth of it after its last command.
+    // The session ends a thirtieth of it after its last command: that one comes when the
+    // agent wants its certificate, which may be later than a thirtieth after its start.
     manager.renews = Some(10 * LIVES);
     let agent = agent_of(&manager, &ca).await;
     let (mut link, _) = manager.accept(60).await;
-    renew(&manager, &ca).await;
+    let (renewal, wish) = wish(&manager).await;
+    assert_eq!(link.ask(1, "com lock_restart -1").await, "ok ");
+    grant(renewal, &wish, &ca).await;
     let new = || agent.path("etc/channel/agent.pem.next").exists();
     agent.until("the new certificate", new).await;
     let both = format!("{}{}", ca.pem, next.pem);
