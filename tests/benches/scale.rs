@@ -101,10 +101,10 @@ async fn requests() {
     report("upgrade, 50,000 agents, s", 0.8, large);
     report("    the daemon's peak memory, MiB", 64.0, peak(pid));
     let mut bare = [0.0; 2];
-    for (agents, took) in [SMALL, LARGE].into_iter().zip(&mut bare) {
+    for (agents, bare) in [SMALL, LARGE].into_iter().zip(&mut bare) {
         let asked = ask_barely(manager.wdb.path(), agents).await;
         let stored = store_barely(&manager.home.path("bare.db"), agents);
-        *took = asked + stored;
+        *bare = asked + stored;
         println!(
             "    bare threads ask about {agents} in {:.1} ms, bare SQLite keeps them in {:.1} ms",
             asked * 1e3,
@@ -169,12 +169,12 @@ fn store_barely(file: &Path, tasks: u32) -> f64 {
         }
     }
     transaction.commit().unwrap();
-    let took = took(began);
+    let stored = took(began);
     drop(database);
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{end}", file.display()));
     }
-    took
+    stored
 }
 
 /// Seconds from a request for these agents to its answer, in which each has a task.
@@ -268,8 +268,8 @@ async fn answers_that_take_5_ms() {
     report("256 x 10 MiB, 5 ms each command, s", 6.0, daemon);
     report("    the daemon's peak memory, MiB", 64.0, peak(pid));
     let each = 10 * MIB;
-    let bare = bare_writers(manager.remoted.path(), AGENTS as usize, each).await;
-    let bare = (AGENTS as usize * each) as f64 / bare.0 / 1e6;
+    let (rate, _) = bare_writers(manager.remoted.path(), AGENTS as usize, each).await;
+    let bare = (AGENTS as usize * each) as f64 / rate / 1e6;
     println!(
         "    as many bare clients at once take {bare:.2} s: the daemon {:.1} times that",
         daemon / bare

@@ -6,33 +6,15 @@
 //! for the variables that say how much and how often.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::rc::Rc;
-use std::sync::Arc;
+#[path = "../tests/server/common.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod common;
 
-use wpk_api::{Entry, Holder, TaskStore};
-use wpk_plugin_postgres::{PostgresStore, Settings};
+use std::rc::Rc;
+
+use common::{enter, open, settings};
 use wpk_testkit::PostgresServer;
 use wpk_testkit::store_bench::{AGENTS_OF_OLD, ENDED, Site, compare, rows};
-
-/// A store that was entered, in a schema of its own.
-async fn open(server: &PostgresServer, schema: &str) -> PostgresStore {
-    let settings = Settings {
-        host: server.socket_folder().display().to_string(),
-        port: server.port(),
-        user: "postgres".into(),
-        database: "postgres".into(),
-        schema: schema.into(),
-        ..Settings::default()
-    };
-    let store = PostgresStore::open(&settings, |path| path.to_owned()).unwrap();
-    let entry = Entry {
-        node: "node01".to_owned(),
-        holder: Holder::default(),
-        replaces: None,
-    };
-    store.enter(&entry).await.unwrap();
-    store
-}
 
 /// Rows that ended before.
 fn fill(server: &PostgresServer, schema: &str, old: u32) {
@@ -67,10 +49,14 @@ fn main() {
     let server = Rc::new(server);
     let site = |rows: u32| {
         let schema = format!("rows{rows}");
-        let store = runtime.block_on(open(&server, &schema));
+        let store = runtime.block_on(async {
+            let store = open(&settings(&server, &schema));
+            enter(&*store, "node01").await;
+            store
+        });
         fill(&server, &schema, rows);
         let (settling, serving) = (Rc::clone(&server), Rc::clone(&server));
-        Site::new(rows, Arc::new(store))
+        Site::new(rows, store)
             .settled_by(move || drop(settling.sql("VACUUM ANALYZE")))
             .served_by(move || serving.computed())
     };

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! - `WPK_BENCH_ROWS`: how many ended tasks are there before, `1000,100000,1000000` by
-//!   default, of agents 0 to [`AGENTS_OF_OLD`], all of [`ENDED`];
+//!   default, of agents from 0 to below [`AGENTS_OF_OLD`], all of [`ENDED`];
 //! - `WPK_BENCH_ROUNDS`: 5 by default;
 //! - `WPK_BENCH_CLOCK=cpu` counts the time that was computed, for a machine that others use
 //!   as well.
@@ -33,11 +33,11 @@ use crate::store_suite::{START, TARGET, agent, ok, to, upgrade};
 
 /// Tasks of one call.
 const CALL: u32 = 50_000;
-/// Tasks of one call whose answers are not awaited.
+/// Tasks of a shorter one, and those that [`CALLERS`] make.
 const SHORT_CALL: u32 = 10_000;
 /// Agents that are asked about.
 const ASKED: u32 = 10_000;
-/// Callers that make a task each at the same moment.
+/// Callers at the same moment, each of which makes one task after the other.
 const CALLERS: u32 = 1_000;
 /// Calls one after the other.
 const SINGLE: u32 = 200;
@@ -46,7 +46,7 @@ const SINGLE: u32 = 200;
 pub const ENDED: UnixTime = START + 4_000_000_000;
 /// Before then is what was made here.
 const PURGED: UnixTime = START + 2_000_000_000;
-/// Agents that the tasks which are there before belong to.
+/// How many agents the tasks which are there before belong to.
 pub const AGENTS_OF_OLD: u32 = 20_000;
 
 /// A store with history.
