@@ -22,7 +22,7 @@ fn event(log: &Log, message: &str) -> Fields {
 #[tokio::test]
 async fn the_log_names_agent_peer_and_reason_in_fields() {
     let log = Log::of("wpk_plugin_channel");
-    let _kept = tracing::subscriber::set_default(log.clone());
+    let _kept = log.keep();
     let home = tempfile::tempdir().unwrap();
     let manager = Manager::start(home.path());
     let listens = event(&log, "agent channel listening");
@@ -56,7 +56,7 @@ async fn the_log_names_agent_peer_and_reason_in_fields() {
 #[tokio::test]
 async fn no_word_of_an_agent_reaches_the_log_as_it_came() {
     let log = Log::of("wpk_plugin_channel");
-    let _kept = tracing::subscriber::set_default(log.clone());
+    let _kept = log.keep();
     let home = tempfile::tempdir().unwrap();
     let manager = Manager::start(home.path());
     let evil = format!("\u{1b}[2J\nERROR\u{202e}{}", "x".repeat(3_000));

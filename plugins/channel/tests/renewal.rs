@@ -116,7 +116,7 @@ async fn the_one_before_is_good_until_the_new_one_is_shown() {
 #[tokio::test]
 async fn a_certificate_that_has_ended_may_be_renewed_and_nothing_else() {
     let log = Log::of("wpk_plugin_channel");
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let _guard = log.keep();
     let home = tempfile::tempdir().unwrap();
     let manager = Manager::with(home.path(), living(LIFE));
     let agent = enroll(&manager, "web01").await;
@@ -146,7 +146,7 @@ async fn a_certificate_that_has_ended_may_be_renewed_and_nothing_else() {
 #[tokio::test]
 async fn after_renew_within_a_fresh_token_is_needed() {
     let log = Log::of("wpk_plugin_channel");
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let _guard = log.keep();
     let home = tempfile::tempdir().unwrap();
     let manager = Manager::with(
         home.path(),
@@ -283,7 +283,7 @@ async fn the_doctor_and_the_log_name_what_ends_soon() {
     );
     assert!(said.contains("enroll --again"), "{said}");
     let log = Log::of("wpk_plugin_channel");
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let _guard = log.keep();
     let manager = Manager::with(home.path(), living(60));
     let told = wait_until(DEADLINE, async || {
         let said = format!("{:?}", log.events());

@@ -193,7 +193,7 @@ async fn without_a_certificate_there_is_nothing_but_enrolment() {
 #[tokio::test]
 async fn no_secret_reaches_the_disk_or_the_log() {
     let log = Log::of("wpk_plugin_channel");
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let _guard = log.keep();
     let home = tempfile::tempdir().unwrap();
     let manager = Manager::start(home.path());
     let token = issue(&manager, 2).await;

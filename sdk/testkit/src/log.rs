@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{DefaultGuard, Interest, set_default, set_global_default};
 use tracing::{Event, Metadata, Subscriber};
 
 /// An event: each field as text, `message` among them.
 pub type Fields = BTreeMap<&'static str, String>;
 
-/// Keeps the events of a crate, from [`tracing::subscriber::set_default`] on.
+/// The events of a crate, from [`Log::keep`] on.
 #[derive(Debug, Clone)]
 pub struct Log {
     target: &'static str,
@@ -25,6 +26,20 @@ impl Log {
             target,
             events: Arc::default(),
         }
+    }
+
+    /// Keeps what this thread logs, for as long as the guard lives.
+    ///
+    /// Other tests of the process may log the same on threads of their own, where nobody listens.
+    /// `tracing` asks once what a line of code may log to, and the answer of a thread without a
+    /// subscriber holds for all of them: so that such a thread leaves it open, the process has
+    /// a subscriber as well, which listens to nothing.
+    pub fn keep(&self) -> DefaultGuard {
+        static OTHERS: Once = Once::new();
+        OTHERS.call_once(|| {
+            let _ = set_global_default(Nobody);
+        });
+        set_default(Kept(self.clone()))
     }
 
     /// All events so far.
@@ -57,15 +72,17 @@ impl Visit for Reader {
     }
 }
 
-impl Subscriber for Log {
+struct Kept(Log);
+
+impl Subscriber for Kept {
     fn enabled(&self, of: &Metadata<'_>) -> bool {
-        of.target().starts_with(self.target)
+        of.target().starts_with(self.0.target)
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut reader = Reader(Fields::new());
         event.record(&mut reader);
-        self.kept().push(reader.0);
+        self.0.kept().push(reader.0);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -74,6 +91,29 @@ impl Subscriber for Log {
 
     fn record(&self, _: &Id, _: &Record<'_>) {}
     fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// Listens to nothing, and has every event ask the subscriber of its own thread.
+struct Nobody;
+
+impl Subscriber for Nobody {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {}
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}
 }

@@ -22,7 +22,7 @@ fn fit(what: &str, text: &str) {
 #[tokio::test(start_paused = true)]
 async fn no_foreign_word_is_passed_on_as_it_came() {
     let log = Log::of("wpk_runtime");
-    let _kept = tracing::subscriber::set_default(log.clone());
+    let _kept = log.keep();
     let stand = Stand::new().await;
     // An exit text, an error, and an answer that is none.
     let exit = json!({"error": 0, "message": evil(), "data": []}).to_string();
