@@ -35,6 +35,7 @@ mod socket_file;
 mod standing;
 mod stream;
 mod take;
+mod unread;
 mod watch;
 
 pub use error::SocketError;

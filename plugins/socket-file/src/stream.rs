@@ -6,19 +6,24 @@
 //! from the first time on that there was none.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::os::unix::net::UnixStream;
 
 use bytes::BytesMut;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
+use crate::unread::Unread;
+
 /// Bytes that are few.
 const SHORT: usize = 512;
 
 /// One end of a connection.
 #[derive(Debug)]
-pub struct LocalStream(Watched);
+pub struct LocalStream {
+    watched: Watched,
+    unread: Unread,
+}
 
 #[derive(Debug)]
 enum Watched {
@@ -32,7 +37,20 @@ enum Watched {
 impl LocalStream {
     /// A stream that does not block.
     pub fn new(stream: UnixStream) -> Self {
-        Self(Watched::Not(stream))
+        Self::with(stream, Unread::Never)
+    }
+
+    /// A stream that does not block, of a client that is answered: where it asks again, it is
+    /// not woken because its question was read.
+    pub fn serving(stream: UnixStream) -> Self {
+        Self::with(stream, Unread::Nothing)
+    }
+
+    fn with(stream: UnixStream, unread: Unread) -> Self {
+        Self {
+            watched: Watched::Not(stream),
+            unread,
+        }
     }
 
     /// Waits until something is there, and appends up to `room` bytes of it; 0 is the end.
@@ -41,10 +59,10 @@ impl LocalStream {
     /// # Errors
     /// Those of reading.
     pub async fn read_more(&mut self, buffer: &mut BytesMut, room: usize) -> io::Result<usize> {
-        let stream = self.for_bytes()?;
+        let stream = self.watched.for_bytes()?;
         loop {
             let mut ready = poll_fn(|context| stream.poll_read_ready(context)).await?;
-            match read_now(stream.get_ref(), buffer, room) {
+            match self.unread.read(stream.get_ref(), buffer, room) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(read) => {
@@ -64,75 +82,80 @@ impl LocalStream {
     /// # Errors
     /// Those of reading; [`ErrorKind::WouldBlock`] where nothing is there.
     pub fn read_now(&mut self, buffer: &mut BytesMut, room: usize) -> io::Result<usize> {
-        read_now(self.stream()?, buffer, room)
+        self.unread.read(self.watched.stream()?, buffer, room)
     }
 
     /// Sends all of it.
     ///
     /// # Errors
     /// Those of writing.
-    pub async fn write_all(&mut self, left: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let mut short = [0; SHORT];
-        match joined(left, &mut short) {
-            Some(short) => self.write_parts(&mut [IoSlice::new(short)]).await,
-            None => self.write_parts(left).await,
-        }
-    }
-
-    async fn write_parts(&mut self, mut left: &mut [IoSlice<'_>]) -> io::Result<()> {
-        IoSlice::advance_slices(&mut left, 0);
+    pub async fn write_all(&mut self, mut left: &mut [IoSlice<'_>]) -> io::Result<()> {
+        self.write_now(&mut left)?;
         while !left.is_empty() {
-            let written = match &self.0 {
-                Watched::ForBoth(stream) => {
-                    let mut ready = poll_fn(|context| stream.poll_write_ready(context)).await?;
-                    let written = write_now(stream.get_ref(), left);
-                    if would_block(&written) {
-                        ready.clear_ready();
-                        continue;
-                    }
-                    written
-                }
-                _ => write_now(self.stream()?, left),
-            };
-            match written {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut left, written),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.for_both()?,
-                Err(error) => return Err(error),
+            let stream = self.watched.for_both()?;
+            let mut ready = poll_fn(|context| stream.poll_write_ready(context)).await?;
+            let written = write(stream.get_ref(), left);
+            if would_block(&written) {
+                ready.clear_ready();
             }
+            advance(&mut left, written)?;
         }
         Ok(())
     }
 
+    /// Sends what there is room for, and leaves the rest.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn write_now(&mut self, left: &mut &mut [IoSlice<'_>]) -> io::Result<()> {
+        IoSlice::advance_slices(left, 0);
+        if left.is_empty() {
+            return Ok(());
+        }
+        advance(left, write(self.watched.stream()?, left))
+    }
+}
+
+impl Drop for LocalStream {
+    fn drop(&mut self) {
+        if let Ok(stream) = self.watched.stream() {
+            // It is closed whatever that says.
+            let _ = self.unread.take(stream);
+        }
+    }
+}
+
+impl Watched {
     fn stream(&self) -> io::Result<&UnixStream> {
-        match &self.0 {
-            Watched::Not(stream) => Ok(stream),
-            Watched::ForBytes(stream) | Watched::ForBoth(stream) => Ok(stream.get_ref()),
-            Watched::Lost => Err(ErrorKind::NotConnected.into()),
+        match self {
+            Self::Not(stream) => Ok(stream),
+            Self::ForBytes(stream) | Self::ForBoth(stream) => Ok(stream.get_ref()),
+            Self::Lost => Err(ErrorKind::NotConnected.into()),
         }
     }
 
     fn for_bytes(&mut self) -> io::Result<&AsyncFd<UnixStream>> {
-        self.0 = match std::mem::replace(&mut self.0, Watched::Lost) {
-            Watched::Not(stream) => Watched::ForBytes(watched(stream, Interest::READABLE)?),
+        *self = match std::mem::replace(self, Self::Lost) {
+            Self::Not(stream) => Self::ForBytes(watched(stream, Interest::READABLE)?),
             watched => watched,
         };
-        match &self.0 {
-            Watched::ForBytes(stream) | Watched::ForBoth(stream) => Ok(stream),
-            Watched::Not(_) | Watched::Lost => Err(ErrorKind::NotConnected.into()),
+        match self {
+            Self::ForBytes(stream) | Self::ForBoth(stream) => Ok(stream),
+            Self::Not(_) | Self::Lost => Err(ErrorKind::NotConnected.into()),
         }
     }
 
-    fn for_both(&mut self) -> io::Result<()> {
-        let stream = match std::mem::replace(&mut self.0, Watched::Lost) {
-            Watched::Not(stream) => stream,
-            Watched::ForBytes(stream) | Watched::ForBoth(stream) => stream.into_inner(),
-            Watched::Lost => return Err(ErrorKind::NotConnected.into()),
+    fn for_both(&mut self) -> io::Result<&AsyncFd<UnixStream>> {
+        let both = |stream| watched(stream, Interest::READABLE | Interest::WRITABLE);
+        *self = match std::mem::replace(self, Self::Lost) {
+            Self::Not(stream) => Self::ForBoth(both(stream)?),
+            Self::ForBytes(stream) => Self::ForBoth(both(stream.into_inner())?),
+            watched => watched,
         };
-        let both = Interest::READABLE | Interest::WRITABLE;
-        self.0 = Watched::ForBoth(watched(stream, both)?);
-        Ok(())
+        match self {
+            Self::ForBoth(stream) => Ok(stream),
+            _ => Err(ErrorKind::NotConnected.into()),
+        }
     }
 }
 
@@ -143,8 +166,17 @@ fn watched(stream: UnixStream, what: Interest) -> io::Result<AsyncFd<UnixStream>
     AsyncFd::with_interest(stream, what)
 }
 
-/// The parts as one, where they are few bytes: to copy these costs less than to have the
-/// kernel gather them.
+/// Writes some of it: few bytes in one piece, since to copy these costs less than to have
+/// the kernel gather them.
+fn write(mut stream: &UnixStream, left: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut short = [0; SHORT];
+    match (left, joined(left, &mut short)) {
+        (_, Some(short)) => stream.write(short),
+        ([all], None) => stream.write(all),
+        (parts, None) => stream.write_vectored(parts),
+    }
+}
+
 fn joined<'a>(parts: &[IoSlice<'_>], short: &'a mut [u8; SHORT]) -> Option<&'a [u8]> {
     let mut length = 0;
     for part in parts {
@@ -155,27 +187,28 @@ fn joined<'a>(parts: &[IoSlice<'_>], short: &'a mut [u8; SHORT]) -> Option<&'a [
     short.get(..length)
 }
 
+/// Leaves what was not written: all of it where there was no room, or a signal came.
+fn advance(left: &mut &mut [IoSlice<'_>], written: io::Result<usize>) -> io::Result<()> {
+    match written {
+        Ok(0) => Err(ErrorKind::WriteZero.into()),
+        Ok(written) => {
+            IoSlice::advance_slices(left, written);
+            Ok(())
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn would_block(outcome: &io::Result<usize>) -> bool {
     matches!(outcome, Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
-fn write_now(mut stream: &UnixStream, left: &[IoSlice<'_>]) -> io::Result<usize> {
-    match left {
-        [all] => stream.write(all),
-        parts => stream.write_vectored(parts),
-    }
-}
-
-fn read_now(mut stream: &UnixStream, buffer: &mut BytesMut, room: usize) -> io::Result<usize> {
-    let held = buffer.len();
-    buffer.resize(held + room, 0);
-    let read = stream.read(buffer.get_mut(held..).unwrap_or_default());
-    buffer.truncate(held + read.as_ref().map_or(0, |read| *read));
-    read
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::thread;
 
     use super::*;
@@ -238,5 +271,23 @@ mod tests {
         let error = ours.write_all(&mut parts).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         assert_eq!(ours.read_more(&mut BytesMut::new(), 1).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_asks_again_is_told_the_end_and_no_reset() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut ours = LocalStream::serving(ours);
+        let mut buffer = BytesMut::new();
+        for _ in 0..3 {
+            theirs.write_all(b"question").unwrap();
+            assert_eq!(ours.read_more(&mut buffer, 4_096).await.unwrap(), 8);
+            ours.write_all(&mut [IoSlice::new(b"a")]).await.unwrap();
+        }
+        assert!(matches!(ours.unread, Unread::Left(16)), "{ours:?}");
+        drop(ours);
+        let mut answers = Vec::new();
+        theirs.read_to_end(&mut answers).unwrap();
+        assert_eq!(answers, b"aaa");
     }
 }

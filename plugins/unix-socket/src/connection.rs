@@ -62,7 +62,7 @@ enum End {
 /// Serves one client until it is done.
 pub(crate) async fn serve(stream: UnixStream, peer: Peer, socket: &ServedSocket) {
     let served = match stream.into_std() {
-        Ok(stream) => exchange(&mut LocalStream::new(stream), peer, socket).await,
+        Ok(stream) => exchange(&mut LocalStream::serving(stream), peer, socket).await,
         Err(error) => Err(error),
     };
     let end = match served {
@@ -144,12 +144,23 @@ fn later(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Writes an answer, in the time there is for it; or the connection has to end.
+/// Writes an answer, length and payload in one call and neither copied; or the connection
+/// has to end.
 async fn give(
     stream: &mut LocalStream,
     answer: Bytes,
     socket: &ServedSocket,
 ) -> std::io::Result<Option<End>> {
+    let (length, is_long) = (header(answer.len()), answer.len() > SMALL);
+    let mut both = [length.as_slice(), &answer].map(IoSlice::new);
+    let mut left = both.as_mut_slice();
+    // A client that reads has room for it, as a rule: nothing need be waited for then.
+    if !is_long {
+        stream.write_now(&mut left)?;
+    }
+    if left.is_empty() {
+        return Ok(None);
+    }
     let since = Instant::now();
     let written = async {
         let Some(_room) = socket.memory.for_answer(answer.len()).await else {
@@ -158,11 +169,11 @@ async fn give(
             )));
         };
         // Only now does it keep others waiting.
-        let (since, is_long) = (Instant::now(), answer.len() > SMALL);
+        let since = Instant::now();
         let crowded = pin!(socket.crowded.notified());
         tokio::select! {
             biased;
-            written = write_frame(stream, answer) => written.map(|()| None),
+            written = stream.write_all(left) => written.map(|()| None),
             () = outstayed(socket, crowded, since, is_long) => {
                 Ok(Some(End::Dropped("did not read its answer while others waited")))
             }
@@ -302,11 +313,4 @@ fn may_hold_frame(decoder: &mut FrameDecoder, max_frame: usize) -> bool {
     let buffer = decoder.buffer_mut();
     announced(buffer)
         .is_some_and(|declared| declared > max_frame || buffer.len() - HEADER_LEN >= declared)
-}
-
-/// Writes one answer: length and payload in one call, without copying either.
-async fn write_frame(stream: &mut LocalStream, answer: Bytes) -> std::io::Result<()> {
-    let length = header(answer.len());
-    let mut both = [length.as_slice(), &answer].map(IoSlice::new);
-    stream.write_all(&mut both).await
 }

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use common::{DEADLINE, serve, serve_defaults};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout};
 use wpk_testkit::{Client, ask};
 
@@ -132,6 +134,36 @@ async fn broken_frames_are_closed_without_an_answer() {
 async fn the_engine_may_close_without_an_answer() {
     let served = serve_defaults();
     assert_eq!(ask(served.home.task_socket(), "nothing").await, None);
+}
+
+#[tokio::test]
+async fn a_connection_that_asked_often_ends_and_is_not_reset() {
+    let served = serve_defaults();
+    let over = [1, 2, 3, 4].repeat(4);
+    let ends = [
+        ("length zero", Some(vec![0; 4])),
+        ("over the limit", Some(over)),
+        ("what the engine does not answer", Some(framed(b"nothing"))),
+        ("the daemon stops", None),
+    ];
+    for (name, last) in ends {
+        let mut client = UnixStream::connect(served.home.task_socket())
+            .await
+            .unwrap();
+        for _ in 0..3 {
+            client.write_all(&framed(b"hello")).await.unwrap();
+            let mut answer = [0; 14];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer[4..], b"Task hello");
+        }
+        match last {
+            Some(last) => client.write_all(&last).await.unwrap(),
+            None => served.stop.cancel(),
+        }
+        let mut more = Vec::new();
+        let read = client.read_to_end(&mut more).await;
+        assert_eq!(read.map_err(|error| error.kind()), Ok(0), "{name}");
+    }
 }
 
 #[tokio::test]
