@@ -11,15 +11,13 @@
 mod common;
 
 use std::io::Read;
-use std::ops::Range;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::{exchange, framed, hammer, processor_time, report};
+use common::{ask_for, exchange, framed, hammer, manager, processor_time, report, took};
 use serde_json::{Value, json};
 use wpk_testkit::manager::PATIENCE;
-use wpk_testkit::wdb::agent_row;
 use wpk_testkit::{Manager, PostgresServer};
 
 const MIB: usize = 1 << 20;
@@ -54,18 +52,6 @@ fn main() {
             results().await;
         }
     });
-}
-
-/// A manager that knows so many agents, all of v4.7.0.
-async fn manager(settings: &str, agents: u32) -> (Manager, u32) {
-    let mut manager = Manager::prepare(settings).await.unwrap();
-    manager.log = "warn,wpkd=info".to_owned();
-    manager.boot().await.unwrap();
-    let rows = (1..=i64::from(agents)).map(|id| agent_row(id, "Wazuh v4.7.0"));
-    manager.wdb.set_agents(rows);
-    manager.remoted.keep_bytes(false);
-    let pid = manager.daemon().unwrap().id().unwrap();
-    (manager, pid)
 }
 
 fn wpk(manager: &Manager, bytes: usize) -> Value {
@@ -175,25 +161,6 @@ fn store_barely(file: &Path, tasks: u32) -> f64 {
         let _ = std::fs::remove_file(format!("{}{end}", file.display()));
     }
     stored
-}
-
-/// Seconds from a request for these agents to its answer, in which each has a task.
-async fn ask_for(manager: &Manager, agents: Range<u32>) -> f64 {
-    let wanted = agents.len();
-    // Nobody answers there, and nothing is tried for long.
-    let request = json!({"command": "upgrade", "origin": {"module": "api"}, "parameters": {
-        "agents": agents.collect::<Vec<_>>(),
-        "version": "v4.14.8", "wpk_repo": "http://127.0.0.1:9/",
-    }});
-    let request = request.to_string();
-    let began = Instant::now();
-    let answer = wpk_testkit::ask(manager.home.upgrade_socket(), request).await;
-    let time = took(began);
-    let answer: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
-    let items = answer["data"].as_array().unwrap();
-    let good = items.iter().filter(|item| item["error"] == json!(0));
-    assert_eq!(good.count(), wanted, "{:?}", items.first());
-    time
 }
 
 /// The same with a PostgreSQL database on this machine, where one is installed.
@@ -388,10 +355,6 @@ fn answer_barely(socket: PathBuf, answer: Vec<u8>) {
             });
         }
     });
-}
-
-fn took(began: Instant) -> f64 {
-    began.elapsed().as_secs_f64()
 }
 
 /// From now on the peak is counted anew.

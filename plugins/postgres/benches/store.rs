@@ -14,27 +14,8 @@ use std::rc::Rc;
 
 use common::{enter, open, settings};
 use wpk_testkit::PostgresServer;
-use wpk_testkit::store_bench::{AGENTS_OF_OLD, ENDED, Site, compare, rows};
-
-/// Rows that ended before.
-fn fill(server: &PostgresServer, schema: &str, old: u32) {
-    let ended = ENDED;
-    let each = format!("FROM generate_series(1, {old}) AS i");
-    server.sql(&format!(
-        "SET search_path = {schema};
-         INSERT INTO tasks (id, created, updated, claimed, begun, agent, exclusive, ours, held, \
-             node, module, command, status, confirmation, target) SELECT i, {ended}, {ended}, \
-             {ended}, {ended}, i % {AGENTS_OF_OLD}, true, true, false, 'node01', \
-             'upgrade_module', 'upgrade', 'Done', '\"confirmed\"', 'v4.14.0' {each};
-         SELECT setval(pg_get_serial_sequence('tasks', 'id'), {old});
-         INSERT INTO timeline (task, entry) \
-             SELECT i, '{{\"at\":1700000000,\"step\":\"created\"}}' {each};
-         INSERT INTO changes (revision, mark, task, created, updated, agent, gone, node, module, \
-             command, status) SELECT i, 0, i, {ended}, {ended}, i % {AGENTS_OF_OLD}, false, \
-             'node01', 'upgrade_module', 'upgrade', 'Done' {each};
-         UPDATE feed SET revision = {old};"
-    ));
-}
+use wpk_testkit::store_bench::{Site, compare, rows};
+use wpk_testkit::store_history::add_to_postgres;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -54,7 +35,7 @@ fn main() {
             enter(&*store, "node01").await;
             store
         });
-        fill(&server, &schema, rows);
+        add_to_postgres(&server, &schema, rows);
         let (settling, serving) = (Rc::clone(&server), Rc::clone(&server));
         Site::new(rows, store)
             .settled_by(move || drop(settling.sql("VACUUM ANALYZE")))

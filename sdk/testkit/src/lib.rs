@@ -46,6 +46,7 @@ pub mod skipped;
 pub mod source_suite;
 pub mod stands;
 pub mod store_bench;
+pub mod store_history;
 pub mod store_suite;
 pub mod suite;
 pub mod tls;

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! - `WPK_BENCH_ROWS`: how many ended tasks are there before, `1000,100000,1000000` by
-//!   default, of agents from 0 to below [`AGENTS_OF_OLD`], all of [`ENDED`];
+//!   default ([`crate::store_history`]);
 //! - `WPK_BENCH_ROUNDS`: 5 by default;
 //! - `WPK_BENCH_CLOCK=cpu` counts the time that was computed, for a machine that others use
 //!   as well.
@@ -41,13 +41,8 @@ const ASKED: u32 = 10_000;
 const CALLERS: u32 = 1_000;
 /// Calls one after the other.
 const SINGLE: u32 = 200;
-/// When the tasks which are there before were made and ended: what is purged here is older,
-/// also by the clock of a store that looks at its own.
-pub const ENDED: UnixTime = START + 4_000_000_000;
 /// Before then is what was made here.
 const PURGED: UnixTime = START + 2_000_000_000;
-/// How many agents the tasks which are there before belong to.
-pub const AGENTS_OF_OLD: u32 = 20_000;
 
 /// A store with history.
 pub struct Site {

@@ -3,9 +3,14 @@
 #![allow(dead_code, clippy::unwrap_used, missing_docs)]
 
 use std::io::{Read, Write};
+use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use wpk_testkit::Manager;
+use wpk_testkit::wdb::agent_row;
 
 /// The head of the table.
 pub(crate) fn head() {
@@ -29,6 +34,47 @@ pub(crate) fn report_more(what: &str, must: f64, measured: f64) {
         "{what:55} {must:10.2} {measured:12.2} + {:7.2}",
         measured / must
     );
+}
+
+/// A manager that knows so many agents, all of v4.7.0, and its daemon's process.
+pub(crate) async fn manager(settings: &str, agents: u32) -> (Manager, u32) {
+    let mut manager = Manager::prepare(settings).await.unwrap();
+    let pid = boot(&mut manager, agents).await;
+    (manager, pid)
+}
+
+/// Starts the daemon of a manager that knows so many agents; its process.
+pub(crate) async fn boot(manager: &mut Manager, agents: u32) -> u32 {
+    manager.log = "warn,wpkd=info".to_owned();
+    manager.boot().await.unwrap();
+    let rows = (1..=i64::from(agents)).map(|id| agent_row(id, "Wazuh v4.7.0"));
+    manager.wdb.set_agents(rows);
+    manager.remoted.keep_bytes(false);
+    manager.daemon().unwrap().id().unwrap()
+}
+
+/// Seconds from a request for these agents to its answer, in which each has a task.
+pub(crate) async fn ask_for(manager: &Manager, agents: Range<u32>) -> f64 {
+    let wanted = agents.len();
+    // Nobody answers there, and nothing is tried for long.
+    let request = json!({"command": "upgrade", "origin": {"module": "api"}, "parameters": {
+        "agents": agents.collect::<Vec<_>>(),
+        "version": "v4.14.8", "wpk_repo": "http://127.0.0.1:9/",
+    }});
+    let request = request.to_string();
+    let began = Instant::now();
+    let answer = wpk_testkit::ask(manager.home.upgrade_socket(), request).await;
+    let time = took(began);
+    let answer: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
+    let items = answer["data"].as_array().unwrap();
+    let good = items.iter().filter(|item| item["error"] == json!(0));
+    assert_eq!(good.count(), wanted, "{:?}", items.first());
+    time
+}
+
+/// Seconds since then.
+pub(crate) fn took(began: Instant) -> f64 {
+    began.elapsed().as_secs_f64()
 }
 
 /// A frame of section 1.
