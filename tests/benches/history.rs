@@ -10,7 +10,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{ask_for, boot, report};
+use common::{ask_for, boot, report, store_on};
 use wpk_testkit::store_history::{add_to_postgres, add_to_sqlite};
 use wpk_testkit::{Manager, PostgresServer};
 
@@ -90,14 +90,7 @@ async fn on_postgres(rounds: usize) {
     };
     server.configure("fsync = on");
     server.restart();
-    let settings = |schema: &str| {
-        format!(
-            "{SETTINGS}[store]\ntype = \"postgres\"\nuser = \"postgres\"\ndatabase = \"postgres\"\n\
-             schema = \"{schema}\"\nhost = \"{}\"\nport = {}\n",
-            server.socket_folder().display(),
-            server.port()
-        )
-    };
+    let settings = |schema: &str| format!("{SETTINGS}{}", store_on(&server, schema));
     for schema in ["without", "history"] {
         let mut first = Manager::prepare(&settings(schema)).await.unwrap();
         boot(&mut first, 0).await;

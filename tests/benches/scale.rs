@@ -172,10 +172,8 @@ async fn shared() {
     server.configure("fsync = on");
     server.restart();
     let settings = format!(
-        "[delivery]\nmax_concurrent = 1\n[store]\ntype = \"postgres\"\nuser = \"postgres\"\n\
-         database = \"postgres\"\nhost = \"{}\"\nport = {}\n",
-        server.socket_folder().display(),
-        server.port()
+        "[delivery]\nmax_concurrent = 1\n{}",
+        common::store_on(&server, "wpkd")
     );
     let (manager, pid) = manager(&settings, LARGE).await;
     reset_peak(pid);

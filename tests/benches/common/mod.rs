@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wpk_testkit::Manager;
 use wpk_testkit::wdb::agent_row;
+use wpk_testkit::{Manager, PostgresServer};
 
 /// The head of the table.
 pub(crate) fn head() {
@@ -75,6 +75,16 @@ pub(crate) async fn ask_for(manager: &Manager, agents: Range<u32>) -> f64 {
 /// Seconds since then.
 pub(crate) fn took(began: Instant) -> f64 {
     began.elapsed().as_secs_f64()
+}
+
+/// The setting of a store in this schema of a server.
+pub(crate) fn store_on(server: &PostgresServer, schema: &str) -> String {
+    format!(
+        "[store]\ntype = \"postgres\"\nuser = \"postgres\"\ndatabase = \"postgres\"\n\
+         schema = \"{schema}\"\nhost = \"{}\"\nport = {}\n",
+        server.socket_folder().display(),
+        server.port()
+    )
 }
 
 /// A frame of section 1.
