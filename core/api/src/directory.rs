@@ -1,11 +1,13 @@
 //! AgentDirectory: who the agents are.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentChange, AgentDetails, AgentId, AgentInfo, CaReport, CaWish, IssuedToken, TokenInfo,
-    TokenWish,
+    AgentChange, AgentDetails, AgentId, AgentInfo, CaReport, CaWish, IssuedToken, TaskStore,
+    TokenInfo, TokenWish,
 };
 
 /// Who the agents are: platform, version, connection (PROTOCOL.md, section 9).
@@ -34,6 +36,17 @@ pub trait AgentDirectory: Send + Sync {
     /// another one at another manager. By default it does not.
     fn numbers_agents(&self) -> bool {
         false
+    }
+
+    /// The store was entered under this node's name: told once, at the start, before anything
+    /// is asked. A directory may keep its agents there ([`TaskStore::documents`]), so that all
+    /// managers that share the store have the same ones. By default it does nothing.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]: the daemon does not start; the text says why and what to do.
+    async fn entered(&self, store: Arc<dyn TaskStore>) -> Result<(), DirectoryError> {
+        let _ = store;
+        Ok(())
     }
 
     /// Enrolls a new agent and returns what it needs to connect.

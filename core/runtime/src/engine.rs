@@ -42,6 +42,9 @@ pub enum EngineError {
     /// The store could not be used at the start.
     #[error("the task store cannot be used at the start: {0}; `wpkctl doctor` says more")]
     Recovery(#[from] wpk_api::StoreError),
+    /// The directory cannot begin with the store.
+    #[error("the list of agents cannot be used at the start: {0}")]
+    Directory(wpk_api::DirectoryError),
     /// Another daemon has this one's name in a store that both share.
     #[error("{0}")]
     NameHeld(String),
@@ -110,6 +113,7 @@ impl Engine {
             Err(EnterError::Stopped) => Ok(false),
             Err(EnterError::Held(why)) => Err(EngineError::NameHeld(why)),
             Err(EnterError::Store(error)) => Err(error.into()),
+            Err(EnterError::Directory(error)) => Err(EngineError::Directory(error)),
         }
     }
 

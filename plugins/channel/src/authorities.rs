@@ -1,35 +1,16 @@
-//! Tells agents which CAs to trust: one that renews and trusts others than ours hears of it
-//! with its welcome, all of them when a CA is replaced. Sessions and the directory enter.
+//! An administrator's steps of the replacement of a CA, and how things stand. The directory
+//! enters.
 
 use wpk_api::{CaCertificate, CaReport, CaStep, CaWish, DirectoryError};
-use wpk_wire::ChannelMessage;
-use wpk_wire::channel::Authorities;
 
+use crate::announcing::{self, digest};
 use crate::certificate::{end, fingerprint};
 use crate::core::Core;
-use crate::link::Link;
 use crate::pki::{PkiError, Step};
+use crate::sharing;
 
 /// Agents that are named in a report.
 const MOST_BEHIND: usize = 1_000;
-
-/// Announces our CAs where the agent trusts others, or has a certificate of one that goes.
-pub(crate) fn announce(core: &Core, link: &Link, trusts: &[String]) {
-    if !link.renews {
-        return;
-    }
-    let authorities = core.authority.now();
-    let ours = authorities.certificates();
-    let same = ours.len() == trusts.len() && ours.iter().all(|one| trusts.contains(&digest(one)));
-    let renew = core.registry.issuer(link.agent) != Some(core.authority.issuer());
-    if !same || (renew && ours.len() > 1) {
-        // One that finds no room is told with its next welcome.
-        link.send(&ChannelMessage::Authorities(Authorities {
-            ca: authorities.pem(),
-            renew,
-        }));
-    }
-}
 
 /// Takes a step of a replacement, has everything follow from it, and tells how things
 /// stand. Writes to disk: not for an async thread.
@@ -37,6 +18,8 @@ pub(crate) fn announce(core: &Core, link: &Link, trusts: &[String]) {
 /// # Errors
 /// It is not the step to take, or agents would be cut off by it.
 pub(crate) fn carry_out(core: &Core, wish: CaWish) -> Result<CaReport, DirectoryError> {
+    // What others did counts first.
+    sharing::follow(core).map_err(refused)?;
     let before = report(core);
     let (step, verb) = match wish.step {
         CaStep::Show => return Ok(before),
@@ -61,21 +44,14 @@ pub(crate) fn carry_out(core: &Core, wish: CaWish) -> Result<CaReport, Directory
         )));
     }
     core.authority.step(step).map_err(refused)?;
-    let trusted = core.authority.now().certificates();
-    core.judge
-        .trust(&trusted)
-        .map_err(DirectoryError::Unavailable)?;
-    let certificate = core.authority.manager_certificate().map_err(refused)?;
-    core.identity.replace(certificate);
+    sharing::announce(core)?;
+    announcing::follow(core).map_err(refused)?;
     let ca = digest(&core.authority.now().signer().certificate);
     tracing::info!(
         ca,
         cut_off = before.behind_count,
         "the new CA of agents is {verb}"
     );
-    for link in core.links.all() {
-        announce(core, &link, &[]);
-    }
     Ok(report(core))
 }
 
@@ -113,16 +89,4 @@ fn report(core: &Core) -> CaReport {
         behind_count: count(behind.len()),
         behind: behind.into_iter().take(MOST_BEHIND).collect(),
     }
-}
-
-/// The CAs of the moment: what an agent trusts that enrolls now.
-pub(crate) fn trusted(core: &Core) -> Vec<String> {
-    let certificates = core.authority.now().certificates();
-    certificates.iter().map(|one| digest(one)).collect()
-}
-
-/// SHA-256 of a certificate (DER), hexadecimal.
-pub(crate) fn digest(certificate: &[u8]) -> String {
-    let digits = fingerprint(certificate).into_iter();
-    digits.map(|byte| format!("{byte:02x}")).collect()
 }

@@ -17,11 +17,11 @@ use wpk_api::{
 };
 
 use crate::core::Core;
-use crate::links::Links;
 use crate::listener;
 use crate::pki::{Authority, Vault};
 use crate::registry::Registry;
-use crate::settings::Settings;
+use crate::settings::{Place, Settings};
+use crate::sharing;
 use crate::tls::{self, Identity, Judge};
 
 /// Connections the kernel may hold until they are accepted.
@@ -80,6 +80,16 @@ impl Channel {
         let judge = Judge::new(&authority.now().certificates(), &provider)
             .map_err(|error| failed(&error))?;
         let acceptor = tls::acceptor(Arc::clone(&judge), Arc::clone(&identity))?;
+        if settings.registry == Place::File {
+            // From now on it is no copy of what others have.
+            let copy_of = folder.join(sharing::COPY_OF);
+            match std::fs::remove_file(&copy_of) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(failed(&format_args!("{}: {error}", copy_of.display())));
+                }
+                _ => {}
+            }
+        }
         let registry = Registry::open(&context.path(&settings.database), &folder.join("revoked"))?;
         let (listener, address) = bind(listen).map_err(|error| {
             BuildError::Failed(format!(
@@ -99,7 +109,7 @@ impl Channel {
             judge,
             acceptor,
             registry,
-            links: Links::default(),
+            links: Arc::default(),
         };
         Ok(Arc::new(Self {
             core: Arc::new(core),

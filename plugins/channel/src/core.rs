@@ -23,7 +23,7 @@ pub(crate) struct Core {
     pub(crate) judge: Arc<Judge>,
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) registry: Registry,
-    pub(crate) links: Links,
+    pub(crate) links: Arc<Links>,
 }
 
 /// What the sessions of one listener share.

@@ -1,24 +1,29 @@
 //! The channel as the engine's [`AgentDirectory`]: answered from memory, enrolment
 //! and changes on disk before they are told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use rcgen::KeyPair;
+use tokio::runtime::Handle;
 use wpk_api::{
     AgentChange, AgentDetails, AgentDirectory, AgentId, AgentInfo, AgentPage, CaReport, CaWish,
-    ConnectionStatus, DirectoryError, Enrollment, IssuedToken, Labels, Platform, TokenInfo,
-    TokenWish,
+    ConnectionStatus, DirectoryError, Enrollment, IssuedToken, Labels, Platform, TaskStore,
+    TokenInfo, TokenWish,
 };
 use wpk_wire::channel::EnrollToken;
 
+use crate::announcing;
 use crate::authorities;
 use crate::certificate::fingerprint;
 use crate::channel::Channel;
 use crate::clock::now;
 use crate::goodbye::{Ending, Goodbye};
 use crate::record::Record;
-use crate::registry::{NewAgent, nobody};
+use crate::registry::{NewAgent, nobody, unavailable};
+use crate::settings::Place;
+use crate::sharing;
 
 impl Channel {
     /// Takes an agent's certificate back: it leaves the directory, its
@@ -59,7 +64,23 @@ impl Channel {
         }
     }
 
-    fn describe(&self, record: &Record, connected: bool) -> AgentInfo {
+    /// `living`: the nodes that live, where several keep their agents together.
+    fn describe(
+        &self,
+        record: &Record,
+        here: bool,
+        living: Option<&BTreeSet<String>>,
+    ) -> AgentInfo {
+        let own = &self.node.name;
+        let elsewhere = |living: &BTreeSet<String>| {
+            let node = record.node.as_ref().filter(|node| *node != own);
+            record.connected && node.is_some_and(|node| living.contains(node))
+        };
+        let connected = here || living.is_some_and(elsewhere);
+        let node = match living {
+            Some(_) if !here => record.node.clone(),
+            _ => record.last_seen.map(|_| own.clone()),
+        };
         AgentInfo {
             id: record.id,
             name: Some(record.name.clone()),
@@ -71,7 +92,7 @@ impl Channel {
                 None => ConnectionStatus::NeverConnected,
             },
             group: None,
-            node: record.last_seen.map(|_| self.node.name.clone()),
+            node,
         }
     }
 
@@ -91,17 +112,34 @@ impl Channel {
 
 #[async_trait]
 impl AgentDirectory for Channel {
-    /// From 1 on, whatever other managers do.
+    /// From 1 on, whatever other managers do, unless all keep them in one store.
     fn numbers_agents(&self) -> bool {
-        true
+        self.core.settings.registry == Place::File
+    }
+
+    async fn entered(&self, store: Arc<dyn TaskStore>) -> Result<(), DirectoryError> {
+        if self.core.settings.registry == Place::File {
+            return Ok(());
+        }
+        let (core, node) = (Arc::clone(&self.core), self.node.name.clone());
+        let runtime = Handle::current();
+        blocking(move || sharing::join(&core, store, runtime, &node)).await
     }
 
     /// Answered from memory. Agent 0 is the manager itself.
     async fn lookup(&self, ids: &[AgentId]) -> Result<Vec<AgentInfo>, DirectoryError> {
+        let registry = &self.core.registry;
+        if !ids
+            .iter()
+            .all(|id| *id == AgentId::MANAGER || registry.is_enrolled(*id))
+        {
+            sharing::look(&self.core).await;
+        }
+        let living = registry.living();
         let mut found = self.core.links.with_connected(|connected| {
-            self.core
-                .registry
-                .lookup(ids, |record| self.describe(record, connected(record.id)))
+            registry.lookup(ids, |record| {
+                self.describe(record, connected(record.id), living.as_deref())
+            })
         });
         if ids.contains(&AgentId::MANAGER) {
             found.push(self.manager());
@@ -114,9 +152,10 @@ impl AgentDirectory for Channel {
         after: Option<AgentId>,
         limit: usize,
     ) -> Result<AgentPage, DirectoryError> {
+        let living = self.core.registry.living();
         let (agents, more) = self.core.links.with_connected(|connected| {
             self.core.registry.page(after, limit, |record| {
-                self.describe(record, connected(record.id))
+                self.describe(record, connected(record.id), living.as_deref())
             })
         });
         Ok(AgentPage { agents, more })
@@ -132,7 +171,7 @@ impl AgentDirectory for Channel {
                 name: &wanted,
                 labels: Labels::new(),
                 token: None,
-                trusts: authorities::trusted(&core),
+                trusts: announcing::trusted(&core),
             };
             let issue = |id: AgentId| core.authority.issue_for_key(id, &key);
             let (id, issued) = core.registry.enroll(agent, now(), issue)?;
@@ -223,7 +262,11 @@ impl AgentDirectory for Channel {
 
     async fn authority(&self, wish: CaWish) -> Result<CaReport, DirectoryError> {
         let core = Arc::clone(&self.core);
-        blocking(move || authorities::carry_out(&core, wish)).await
+        blocking(move || {
+            core.registry.catch_up().map_err(unavailable)?;
+            authorities::carry_out(&core, wish)
+        })
+        .await
     }
 }
 

@@ -11,7 +11,7 @@ use wpk_api::{AgentId, DirectoryError};
 use wpk_wire::channel::{Enroll, Enrolled, PROTOCOL};
 use wpk_wire::{ChannelMessage, FrameDecoder};
 
-use crate::authorities;
+use crate::announcing;
 use crate::clock::now;
 use crate::core::Serving;
 use crate::goodbye::Goodbye;
@@ -79,7 +79,7 @@ async fn answer(
             name: &name,
             labels,
             token: Some(&token.id),
-            trusts: authorities::trusted(&core),
+            trusts: announcing::trusted(&core),
         };
         let issue = |id: AgentId| core.authority.issue_for_request(id, &csr, renews);
         let (agent, issued) = core.registry.enroll(agent, now(), issue)?;

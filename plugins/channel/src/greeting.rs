@@ -18,6 +18,7 @@ use crate::reader::{LONGEST_FIRST, Stream, read_first};
 use crate::record::Dialled;
 use crate::registry::Known;
 use crate::renewal::{self, Left, Shown};
+use crate::sharing;
 use crate::writer::dismiss;
 
 /// An agent that has introduced itself.
@@ -51,7 +52,7 @@ pub(crate) async fn greet(
         enrolment::serve(serving, stream, peer, deadline).await;
         return None;
     }
-    let shown = match identify(serving, &stream, place) {
+    let shown = match identify(serving, &stream, place).await {
         Ok(shown) => shown,
         Err((reason, goodbye)) => {
             refuse(serving, peer, reason);
@@ -121,7 +122,7 @@ async fn shake_hands(
 
 /// Whose certificate was shown, and when it ends; else a line for the log and the word
 /// for the agent.
-fn identify(
+async fn identify(
     serving: &Serving,
     stream: &Stream,
     place: &mut Place,
@@ -130,7 +131,20 @@ fn identify(
     let certificates = tls.peer_certificates().unwrap_or_default();
     let certificate = certificates.first().map_or(&[][..], |one| one);
     let fingerprint = fingerprint(certificate);
-    match serving.core.registry.identify(&fingerprint) {
+    let mut known = serving.core.registry.identify(&fingerprint);
+    if known == Known::Stranger {
+        let _turn = serving.enrolling.acquire().await;
+        if !sharing::look(&serving.core).await {
+            return Err((
+                "its certificate is not known here, and other managers' agents cannot be read \
+                 now"
+                .to_owned(),
+                Goodbye::stopping(),
+            ));
+        }
+        known = serving.core.registry.identify(&fingerprint);
+    }
+    match known {
         Known::Agent(agent, name) => match place.shown(agent) {
             true => Ok(Shown {
                 agent,

@@ -93,6 +93,7 @@
 //! [`AgentDirectory`]: wpk_api::AgentDirectory
 //! [`RequestSource`]: wpk_api::RequestSource
 
+mod announcing;
 mod authorities;
 mod certificate;
 mod channel;
@@ -119,10 +120,12 @@ mod renewal;
 mod revocations;
 mod session;
 mod settings;
+mod shared;
+mod sharing;
 mod tls;
 mod writer;
 
 pub use certificate::MANAGER_NAME;
 pub use channel::Channel;
 pub use plugin::ChannelPlugin;
-pub use settings::Settings;
+pub use settings::{Place, Settings};

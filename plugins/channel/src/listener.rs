@@ -20,7 +20,9 @@ use crate::database::DatabaseError;
 use crate::ends;
 use crate::goodbye::Goodbye;
 use crate::limits::{Admission, GRACE, Quiet, Renewals, Tries};
+use crate::registry::RegistryError;
 use crate::session;
+use crate::sharing;
 
 /// Enrolments over the network at a time: each makes the disk work; others wait.
 const ENROLLING: usize = 4;
@@ -64,7 +66,8 @@ pub(crate) async fn serve(
     });
     let chores = tokio::spawn({
         let (core, stop) = (Arc::clone(core), stop.clone());
-        async move { stop.run_until_cancelled(chores(&core)).await }
+        let work = async move { tokio::join!(chores(&core), sharing::keep_up(&core)) };
+        async move { stop.run_until_cancelled(work).await }
     });
     stop.run_until_cancelled(accept(&serving, &listener, &kill))
         .await;
@@ -145,7 +148,7 @@ async fn flush(core: &Arc<Core>) -> bool {
     match tokio::task::spawn_blocking(move || core.registry.flush()).await {
         Ok(Ok(())) => true,
         // The log has been told already, once.
-        Ok(Err(DatabaseError::Moved(_))) => false,
+        Ok(Err(RegistryError::File(DatabaseError::Moved(_)))) => false,
         Ok(Err(error)) => {
             tracing::warn!(%error, "the registry of agents cannot be written, it is tried again");
             false

@@ -36,6 +36,10 @@ pub(crate) struct Record {
     pub(crate) os_version: Option<String>,
     pub(crate) version: Option<String>,
     pub(crate) last_seen: Option<UnixTime>,
+    /// The node that it last connected to, where several keep their agents together.
+    pub(crate) node: Option<String>,
+    /// That node said that it is connected.
+    pub(crate) connected: bool,
 }
 
 /// A certificate that was issued and not shown yet.
@@ -81,7 +85,18 @@ impl Record {
             os_version: None,
             version: None,
             last_seen: None,
+            node: None,
+            connected: false,
         }
+    }
+
+    /// What was known of it is forgotten, but that its id and its certificates were there.
+    pub(crate) fn forget(&mut self, now: UnixTime) {
+        let mut left = Self::new(self.id, "", self.fingerprint, self.enrolled);
+        left.next = self.next.take();
+        left.revoked = self.revoked.or(Some(now));
+        left.removed = true;
+        *self = left;
     }
 
     /// The lines of the list of revoked agents about it.

@@ -15,7 +15,7 @@ use wpk_api::{AgentId, Endpoint, Peer, Request, UnixTime};
 use wpk_wire::channel::{MAX_PAYLOAD, PROTOCOL};
 use wpk_wire::{Acknowledgement, ChannelMessage, FrameDecoder, Welcome};
 
-use crate::authorities;
+use crate::announcing;
 use crate::clock::now;
 use crate::core::Serving;
 use crate::goodbye::{Ending, Goodbye};
@@ -61,8 +61,9 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
         certificate_seconds: u64::try_from(core.authority.lives().renewed).ok(),
     }));
     let again = core.links.insert(Arc::clone(&link));
+    core.registry.tell(agent);
     // Once the link can be found: a CA that is replaced now is announced to it as well.
-    authorities::announce(core, &link, &hello.trusts);
+    announcing::announce(core, &link, &hello.trusts);
     if serving.stop.is_cancelled() {
         link.end(Ending::Ours(Goodbye::stopping()));
     }
@@ -97,6 +98,7 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
                 // At once: from now on the agent is disconnected for everybody.
                 core.links.remove(&link);
                 core.registry.seen(agent, now());
+                core.registry.tell(agent);
                 link.ending()
             },
             writing

@@ -34,7 +34,10 @@ pub struct Settings {
     /// credential of systemd. A key that is not sealed yet is at the next start. Absent: the
     /// keys are protected by their mode alone.
     pub ca_passphrase_file: Option<PathBuf>,
-    /// The file with the enrolled agents, mode 0600.
+    /// Where the agents are kept: in a file of this manager alone, or in the task store, so
+    /// that all managers that share it have the same ones, and the same CAs.
+    pub registry: Place,
+    /// The file with the enrolled agents, mode 0600. With `registry = "store"` it is a copy.
     pub database: PathBuf,
     /// After this long without a word the manager asks an agent for a sign of
     /// life; after three times as long the connection is lost. 50ms to 10m.
@@ -58,6 +61,17 @@ pub struct Settings {
     pub certificate_life: Option<Span>,
 }
 
+/// Where the agents are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// In the file `database`.
+    #[default]
+    File,
+    /// In the task store.
+    Store,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -65,6 +79,7 @@ impl Default for Settings {
             advertise: None,
             state: PathBuf::from(paths::CHANNEL_FOLDER),
             ca_passphrase_file: None,
+            registry: Place::File,
             database: PathBuf::from("queue/channel/agents.db"),
             keepalive: Span(Duration::from_secs(10)),
             request_timeout: Span(Duration::from_secs(75)),
@@ -98,6 +113,13 @@ impl Section for Settings {
             problems.add(
                 "advertise",
                 format!("{advertise:?} is nothing to dial: write HOST:PORT, for example \"manager.example.org:1517\""),
+            );
+        }
+        if self.registry == Place::Store && self.ca_passphrase_file.is_none() {
+            problems.add(
+                "ca_passphrase_file",
+                "is needed with registry = \"store\": the CA's keys lie in the task store then, \
+                 sealed; name a file with the passphrase that all managers have",
             );
         }
         problems.not_empty("state", &self.state, "name a folder");

@@ -69,6 +69,13 @@ pub(crate) static DOCUMENTS: Sql = Sql {
     types: &[Type::TEXT, Type::TEXT, Type::INT8],
 };
 
+/// See [`wpk_api::TaskStore::documents_since`].
+pub(crate) static SINCE: Sql = Sql {
+    text: "SELECT key, version, epoch, keeps_tasks, body FROM @documents \
+           WHERE version > $2 AND starts_with(key, $1) ORDER BY version LIMIT $3",
+    types: &[Type::TEXT, Type::INT8, Type::INT8],
+};
+
 /// See [`wpk_api::TaskStore::staging`].
 pub(crate) static STAGING: Sql = Sql {
     text: concat!(
@@ -84,7 +91,7 @@ pub(crate) static STAGING: Sql = Sql {
 /// Version and epoch of documents that are there.
 type Held = HashMap<String, (u64, u64)>;
 
-/// A document, from a row of [`DOCUMENTS`].
+/// A document, from a row of [`DOCUMENTS`] or [`SINCE`].
 pub(crate) fn document(row: &Row) -> Result<Document, Fault> {
     Ok(Document {
         key: row.try_get(0)?,

@@ -37,7 +37,7 @@ use crate::pool::Connection;
 pub(crate) const LAYOUT: i32 = STEPS.len() as i32;
 
 /// What makes layout n+1 of layout n; steps are only ever added.
-const STEPS: [&str; 3] = [LAYOUT_1, LAYOUT_2, LAYOUT_3];
+const STEPS: [&str; 4] = [LAYOUT_1, LAYOUT_2, LAYOUT_3, LAYOUT_4];
 
 const LAYOUT_1: &str = r#"
 CREATE TABLE @about (one bool PRIMARY KEY DEFAULT true CHECK (one), layout int4 NOT NULL);
@@ -174,6 +174,9 @@ ALTER TABLE @tasks ADD COLUMN fence_mark text NOT NULL DEFAULT '';
 
 /// Tasks are listed by when they were created.
 const LAYOUT_3: &str = "CREATE INDEX tasks_created ON @tasks (created, id)";
+
+/// What was written since a version is found without looking at every document.
+const LAYOUT_4: &str = "CREATE INDEX documents_version ON @documents (version)";
 
 /// How long bringing the tables up to date may take.
 const PATIENCE: Duration = Duration::from_secs(600);

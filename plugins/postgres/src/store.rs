@@ -146,6 +146,18 @@ impl TaskStore for PostgresStore {
         told(rows.iter().map(documents::document).collect())
     }
 
+    async fn documents_since(
+        &self,
+        prefix: &str,
+        after: u64,
+        limit: usize,
+    ) -> StoreResult<Vec<Document>> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let values: Values<'_> = &[&prefix, &after, &count(limit)];
+        let rows = self.database.ask(&documents::SINCE, values).await?;
+        told(rows.iter().map(documents::document).collect())
+    }
+
     async fn write_documents(
         &self,
         writes: Vec<DocumentWrite>,

@@ -27,6 +27,7 @@ macro_rules! store_calls {
             fn hand_over(tasks: &[$crate::TaskId], to: &str) -> Vec<$crate::TaskId>;
             fn begun(task: $crate::TaskId) -> Option<$crate::Incarnation>;
             fn documents(prefix: &str, after: &str, limit: usize) -> Vec<$crate::Document>;
+            fn documents_since(prefix: &str, after: u64, limit: usize) -> Vec<$crate::Document>;
             fn write_documents(writes: Vec<$crate::DocumentWrite>, guard: Option<$crate::Guard>) -> Option<Vec<u64>>;
             fn create_guarded(tasks: Vec<$crate::NewTask>, guard: $crate::Guard) -> Option<Vec<$crate::Created>>;
             fn attempts(key: &str, after: $crate::TaskId, limit: usize) -> Vec<$crate::Attempt>;

@@ -1,5 +1,8 @@
 //! Why a store did not do what it was asked.
 
+/// What a call of a store comes to.
+pub type StoreResult<T> = Result<T, StoreError>;
+
 /// Why a store did not do it. Nothing of the call took effect, but for
 /// [`Uncertain`](Self::Uncertain).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

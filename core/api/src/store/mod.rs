@@ -13,17 +13,15 @@ mod calls;
 mod contract;
 mod error;
 mod history;
+mod walk;
 
 pub use asked::{
     Awaiting, Cancel, Claimed, Created, Imported, NewTask, Overdue, Selector, Transition,
     TransitionResult,
 };
 pub use contract::{OLDEST_STORE_CONTRACT, STORE_CONTRACT};
-pub use error::StoreError;
+pub use error::{StoreError, StoreResult};
 pub use history::{TaskKind, TaskPage, TaskPlace, TaskQuery};
-
-/// What a call of a store comes to.
-pub type StoreResult<T> = Result<T, StoreError>;
 
 /// Keeps tasks so that a crash loses none and no upgrade runs twice
 /// (PROTOCOL.md, section 3).
@@ -158,6 +156,24 @@ pub trait TaskStore: Send + Sync {
     ) -> StoreResult<Vec<Document>> {
         let _ = (prefix, after, limit);
         Err(StoreError::keeps_no_documents())
+    }
+
+    /// Up to `limit` documents whose keys begin with `prefix` and whose
+    /// [versions](Document::version) are above `after`, ascending by version: what was
+    /// written since. One that was deleted is told of by nobody. By default all documents are
+    /// read for it.
+    ///
+    /// # Errors
+    /// As [`documents`](Self::documents).
+    async fn documents_since(
+        &self,
+        prefix: &str,
+        after: u64,
+        limit: usize,
+    ) -> StoreResult<Vec<Document>> {
+        let mut walk = walk::Walk::after(after);
+        while walk.take(self.documents(prefix, walk.last(), walk::PAGE).await?) {}
+        Ok(walk.end(limit))
     }
 
     /// Writes all of these documents, or none: where one has not the version that is

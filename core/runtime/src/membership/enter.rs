@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 use wpk_api::words::clean;
-use wpk_api::{CancellationToken, Entered, Entrance, Entry, Held, StoreError};
+use wpk_api::{CancellationToken, DirectoryError, Entered, Entrance, Entry, Held, StoreError};
 
 use super::lease::leave;
 use super::process;
@@ -23,6 +23,8 @@ const LONGEST_NAME: usize = 255;
 pub(crate) enum EnterError {
     /// The store did not answer.
     Store(StoreError),
+    /// The directory cannot begin with it.
+    Directory(DirectoryError),
     /// Another daemon has the name, and lives.
     Held(String),
     /// The daemon is to stop.
@@ -47,7 +49,8 @@ pub(crate) async fn enter(workshop: &Workshop, stop: &CancellationToken) -> Resu
         let held = match entrance.map_err(EnterError::Store)? {
             Entrance::Entered(entered) => {
                 entered_as(workshop, entered, asked);
-                return alone_with_its_agents(workshop).await;
+                alone_with_its_agents(workshop).await?;
+                return tell_the_directory(workshop).await;
             }
             Entrance::Held(held) => held,
         };
@@ -90,6 +93,17 @@ async fn alone_with_its_agents(workshop: &Workshop) -> Result<(), EnterError> {
                  agents itself: agent 1 would be one agent here and another there; give each \
                  manager a store of its own (for `postgres` another `store.schema`)"
             )))
+        }
+    }
+}
+
+async fn tell_the_directory(workshop: &Workshop) -> Result<(), EnterError> {
+    let parts = &workshop.parts;
+    match parts.directory.entered(parts.store.clone()).await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            leave(workshop).await;
+            Err(EnterError::Directory(error))
         }
     }
 }

@@ -7,7 +7,7 @@ mod tokens;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use wpk_api::{AgentId, Labels, Platform, UnixTime};
 use wpk_sqlite_file::{Moved, Place};
 
@@ -15,7 +15,7 @@ use crate::files;
 use crate::record::{Next, Record};
 
 pub(crate) use ends::ends_in;
-pub(crate) use tokens::{Token, TokenId};
+pub(crate) use tokens::{KEPT_TOKENS, MOST_TOKENS, Token, TokenId};
 
 /// `user_version` of the layout below.
 const LAYOUT: i64 = 4;
@@ -172,13 +172,9 @@ impl Database {
     ) -> Result<Record, E> {
         let sqlite = |error| E::from(DatabaseError::Sqlite(error));
         self.place.check().map_err(DatabaseError::Moved)?;
+        // Nobody else writes: who changes agents holds this.
+        let last = self.last_id().map_err(E::from)?;
         let transaction = self.connection.transaction().map_err(sqlite)?;
-        let last: Option<i64> = transaction
-            .query_row("SELECT max(id) FROM agents", [], |row| row.get(0))
-            .optional()
-            .map_err(sqlite)?
-            .flatten();
-        let last = last.unwrap_or(0).max(self.used);
         let id = AgentId::new(last + 1).map_err(|_| DatabaseError::NoIdLeft)?;
         let record = make(id)?;
         if let Some(token) = token {
@@ -205,22 +201,35 @@ impl Database {
         Ok(record)
     }
 
-    /// Writes what agents said of themselves, all or nothing.
-    pub(crate) fn update(&mut self, records: &[Record]) -> Result<(), DatabaseError> {
+    /// Writes agents that are there as they are now, all or nothing.
+    pub(crate) fn put(&mut self, records: &[Record]) -> Result<(), DatabaseError> {
+        self.write(PUT, records)
+    }
+
+    /// The same for agents as somebody else knows them: one that is not there is added, and
+    /// one that has the name or the certificate of another takes its place, which is then
+    /// known by other ones and comes as well.
+    pub(crate) fn copy(&mut self, records: &[Record]) -> Result<(), DatabaseError> {
+        self.write(COPY, records)
+    }
+
+    fn write(&mut self, sql: &str, records: &[Record]) -> Result<(), DatabaseError> {
+        if records.is_empty() {
+            return Ok(());
+        }
         self.place.check()?;
         let transaction = self.connection.transaction()?;
         {
-            let mut statement = transaction.prepare_cached(
-                "UPDATE agents SET platform = ?2, os_version = ?3, os_major = ?4, os_minor = ?5,
-                        os_arch = ?6, version = ?7, last_seen = ?8, address = ?9,
-                        certificate_end = ?10, fingerprint = ?11, issuer = ?12,
-                        next_fingerprint = ?13, next_end = ?14, next_issuer = ?15,
-                        renews = ?16, trusts = ?17
-                 WHERE id = ?1",
-            )?;
+            let mut statement = transaction.prepare_cached(sql)?;
             for record in records {
                 statement.execute(params![
                     i64::from(record.id),
+                    record.name,
+                    record.fingerprint,
+                    record.enrolled,
+                    record.revoked,
+                    // Nobody asks when.
+                    record.removed.then_some(record.revoked),
                     record.platform.name,
                     record.os_version,
                     record.platform.major,
@@ -230,7 +239,7 @@ impl Database {
                     record.last_seen,
                     record.address,
                     record.certificate_end,
-                    record.fingerprint,
+                    as_json(&record.labels),
                     record.issuer,
                     record.next.as_ref().map(|next| next.fingerprint),
                     record.next.as_ref().map(|next| next.end),
@@ -243,49 +252,30 @@ impl Database {
         Ok(transaction.commit()?)
     }
 
-    /// Remembers that an agent's certificate is no longer good.
-    pub(crate) fn revoke(&mut self, id: AgentId, at: UnixTime) -> Result<(), DatabaseError> {
-        self.place.check()?;
-        self.connection.execute(
-            "UPDATE agents SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL",
-            params![i64::from(id), at],
-        )?;
-        Ok(())
-    }
-
-    /// Forgets what was known of an agent, but that its id and certificate were there.
-    pub(crate) fn forget(&mut self, id: AgentId, at: UnixTime) -> Result<(), DatabaseError> {
-        self.place.check()?;
-        self.connection.execute(
-            "UPDATE agents SET revoked = coalesce(revoked, ?2), removed = ?2, name = '',
-                    platform = NULL, os_version = NULL, os_major = NULL, os_minor = NULL,
-                    os_arch = NULL, version = NULL, address = NULL, labels = '{}'
-             WHERE id = ?1",
-            params![i64::from(id), at],
-        )?;
-        Ok(())
-    }
-
-    /// Gives an agent another name.
-    pub(crate) fn rename(&mut self, id: AgentId, name: &str) -> Result<(), DatabaseError> {
-        self.place.check()?;
-        self.connection.execute(
-            "UPDATE agents SET name = ?2 WHERE id = ?1",
-            params![i64::from(id), name],
-        )?;
-        Ok(())
-    }
-
-    /// Gives an agent these labels.
-    pub(crate) fn label(&mut self, id: AgentId, labels: &Labels) -> Result<(), DatabaseError> {
-        self.place.check()?;
-        self.connection.execute(
-            "UPDATE agents SET labels = ?2 WHERE id = ?1",
-            params![i64::from(id), as_json(labels)],
-        )?;
-        Ok(())
+    /// The highest id that was ever given out.
+    pub(crate) fn last_id(&self) -> Result<i64, DatabaseError> {
+        let last = self
+            .connection
+            .query_row("SELECT max(id) FROM agents", [], |row| {
+                row.get::<_, Option<i64>>(0)
+            })?;
+        Ok(last.unwrap_or(0).max(self.used))
     }
 }
+
+/// All that is written of an agent that is there.
+const PUT: &str = "UPDATE agents SET name = ?2, fingerprint = ?3, enrolled = ?4, revoked = ?5,
+        removed = ?6, platform = ?7, os_version = ?8, os_major = ?9, os_minor = ?10,
+        os_arch = ?11, version = ?12, last_seen = ?13, address = ?14, certificate_end = ?15,
+        labels = ?16, issuer = ?17, next_fingerprint = ?18, next_end = ?19, next_issuer = ?20,
+        renews = ?21, trusts = ?22
+    WHERE id = ?1";
+
+const COPY: &str = "INSERT OR REPLACE INTO agents (id, name, fingerprint, enrolled, revoked,
+        removed, platform, os_version, os_major, os_minor, os_arch, version, last_seen, address,
+        certificate_end, labels, issuer, next_fingerprint, next_end, next_issuer, renews, trusts)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+        ?19, ?20, ?21, ?22)";
 
 /// Takes one use of a token that is good.
 fn use_one(connection: &Connection, id: &TokenId, now: UnixTime) -> Result<(), DatabaseError> {
@@ -340,5 +330,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         os_version: row.get(5)?,
         version: row.get(9)?,
         last_seen: row.get(10)?,
+        node: None,
+        connected: false,
     })
 }

@@ -10,9 +10,9 @@ use super::{Database, DatabaseError, as_json};
 pub(crate) type TokenId = [u8; 8];
 
 /// The most tokens that are kept.
-const MOST: i64 = 10_000;
+pub(crate) const MOST_TOKENS: usize = 10_000;
 /// How long one that expired is still listed, in seconds.
-const KEPT: UnixTime = 30 * 86_400;
+pub(crate) const KEPT_TOKENS: UnixTime = 30 * 86_400;
 
 /// A token as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +35,11 @@ impl Database {
         let transaction = self.connection.transaction()?;
         transaction.execute(
             "DELETE FROM tokens WHERE expires < ?1",
-            [token.created - KEPT],
+            [token.created - KEPT_TOKENS],
         )?;
         let count: i64 =
             transaction.query_row("SELECT count(*) FROM tokens", [], |row| row.get(0))?;
-        if count >= MOST {
+        if usize::try_from(count).unwrap_or(usize::MAX) >= MOST_TOKENS {
             return Ok(false);
         }
         transaction.execute(

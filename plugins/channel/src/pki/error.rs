@@ -31,12 +31,18 @@ pub(crate) enum PkiError {
     Sealed(PathBuf),
     #[error("{0} is sealed with another passphrase than that in `ca_passphrase_file`")]
     WrongPassphrase(PathBuf),
+    #[error(
+        "{0} is not sealed: name the file that holds the passphrase of all nodes, `ca_passphrase_file` in [transport]"
+    )]
+    Open(PathBuf),
     #[error("a key cannot be sealed with the passphrase: {0}")]
     Sealing(String),
     #[error("making a certificate failed: {0}")]
     Making(#[from] rcgen::Error),
     #[error("the request for a certificate cannot be used: {0}; an ECDSA P-256 key is expected")]
     Request(rcgen::Error),
+    #[error("the CA cannot be used for TLS: {0}")]
+    Trust(String),
     #[error("the new certificate cannot be used for TLS: {0}")]
     Tls(#[from] rustls::Error),
 }

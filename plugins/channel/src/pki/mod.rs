@@ -7,6 +7,7 @@
 
 mod error;
 mod replacement;
+mod shared;
 mod signer;
 mod vault;
 
@@ -31,6 +32,7 @@ use crate::certificate::{
 use crate::clock::now;
 use crate::files;
 use replacement::Authorities;
+use signer::Signer;
 
 /// The CA.
 pub(crate) struct Authority {
@@ -85,6 +87,11 @@ impl Authority {
     /// [`PkiError::Step`] where it is not.
     pub(crate) fn may(&self, step: Step) -> Result<(), PkiError> {
         self.now().may(step)
+    }
+
+    /// Where its files lie.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// How long certificates are valid.

@@ -7,12 +7,14 @@ use wpk_api::manage::{LONGEST_TOKEN_TIME, MOST_TOKEN_USES, check_labels};
 use wpk_api::{AgentId, DirectoryError, Labels, TokenInfo, TokenWish, UnixTime};
 use wpk_wire::channel::EnrollToken;
 
-use super::manage::unavailable;
-use super::{Registry, lock};
+use super::error::unavailable;
+use super::publish::TRIES;
+use super::{Kept, Registry, lock};
 use crate::certificate::Issued;
 use crate::database::{DatabaseError, Token, TokenId};
 use crate::pki::PkiError;
 use crate::record::{Record, check_name};
+use crate::shared::{About, AgentDocument, SeenDocument, SharedError, text_of};
 
 /// An agent that is to be enrolled.
 pub(crate) struct NewAgent<'a> {
@@ -31,7 +33,7 @@ impl Registry {
         &self,
         agent: NewAgent<'_>,
         now: UnixTime,
-        issue: impl FnOnce(AgentId) -> Result<Issued, PkiError>,
+        issue: impl Fn(AgentId) -> Result<Issued, PkiError>,
     ) -> Result<(AgentId, Issued), DirectoryError> {
         let NewAgent {
             name,
@@ -41,32 +43,70 @@ impl Registry {
         } = agent;
         check_name(name)?;
         // Held to the end, so that two enrolments cannot pass the check together.
-        let mut database = lock(&self.database);
-        self.is_free(name)?;
+        let mut kept = lock(&self.database);
         let mut issued = None;
-        let record = database
-            .insert(now, token, |id| {
-                let made = issue(id)?;
-                let mut record = Record::new(id, name, made.fingerprint, now);
-                record.certificate_end = Some(made.not_after);
-                record.issuer = Some(made.issuer);
-                record.trusts = trusts;
-                record.labels = labels;
-                issued = Some(made);
-                Ok::<_, EnrollError>(record)
-            })
-            .map_err(|error| match error {
-                EnrollError::Database(DatabaseError::Token)
-                | EnrollError::Pki(PkiError::Request(_)) => {
-                    DirectoryError::Refused(error.to_string())
-                }
-                _ => DirectoryError::Unavailable(error.to_string()),
-            })?;
+        let make = |id: AgentId| {
+            let made = issue(id)?;
+            let mut record = Record::new(id, name, made.fingerprint, now);
+            record.certificate_end = Some(made.not_after);
+            record.issuer = Some(made.issuer);
+            record.trusts.clone_from(&trusts);
+            record.labels.clone_from(&labels);
+            issued = Some(made);
+            Ok::<_, EnrollError>(record)
+        };
+        let record = match kept.shared.is_some() {
+            true => self.enroll_shared(&mut kept, name, token, now, make),
+            false => {
+                self.is_free(name)?;
+                (kept.file.insert(now, token, make)).map_err(EnrollError::into_told)
+            }
+        }?;
         let id = record.id;
         self.write(|agents| agents.insert(record));
         issued
             .map(|issued| (id, issued))
             .ok_or_else(|| DirectoryError::Unavailable("no certificate was made".to_owned()))
+    }
+
+    /// The same where others share the agents: whoever is first gets the id.
+    fn enroll_shared(
+        &self,
+        kept: &mut Kept,
+        name: &str,
+        token: Option<&TokenId>,
+        now: UnixTime,
+        mut make: impl FnMut(AgentId) -> Result<Record, EnrollError>,
+    ) -> Result<Record, DirectoryError> {
+        for _ in 0..TRIES {
+            self.is_free(name)?;
+            let Some(store) = &mut kept.shared else { break };
+            let Some(mut registry) = store.registry().cloned() else {
+                break;
+            };
+            let paid = match token {
+                Some(token) => Some(pay(store.token(token).map_err(unavailable)?, now)?),
+                None => None,
+            };
+            registry.last_id += 1;
+            let id = AgentId::new(registry.last_id)
+                .map_err(|_| EnrollError::from(DatabaseError::NoIdLeft).into_told())?;
+            let record = make(id).map_err(EnrollError::into_told)?;
+            let writes = vec![
+                (About::Registry, text_of(&registry)),
+                (About::Agent(id), text_of(&AgentDocument::of(&record))),
+                (About::Seen(id), text_of(&SeenDocument::of(&record, false))),
+            ];
+            let paid = paid.as_ref().map(|(version, token)| (*version, token));
+            if store.write_with(writes, paid).map_err(unavailable)? {
+                if let Err(error) = kept.file.copy(std::slice::from_ref(&record)) {
+                    tracing::warn!(%error, "this node's copy of the registry of agents is behind");
+                }
+                return Ok(record);
+            }
+            self.learn(kept).map_err(unavailable)?;
+        }
+        Err(unavailable(SharedError::Raced))
     }
 
     /// Keeps a new token. Not for an async thread.
@@ -95,7 +135,7 @@ impl Registry {
             revoked: false,
             labels: wish.labels.clone(),
         };
-        match lock(&self.database).add_token(&kept).map_err(unavailable)? {
+        match self.keep_token(&kept)? {
             true => Ok(kept.expires),
             false => refused(
                 "there are too many tokens: they are forgotten 30 days after they expired"
@@ -110,7 +150,7 @@ impl Registry {
         token: &EnrollToken,
         now: UnixTime,
     ) -> Result<Labels, DirectoryError> {
-        let kept = (lock(&self.database).token(&token.id)).map_err(unavailable)?;
+        let kept = self.kept_token(&token.id)?;
         let refused = |text: &str| Err(DirectoryError::Refused(text.to_owned()));
         let good = |kept: &Token| bool::from(kept.hash.ct_eq(&hash(token)));
         // Whoever does not know the secret learns nothing.
@@ -127,7 +167,7 @@ impl Registry {
 
     /// All tokens, oldest first. Not for an async thread.
     pub(crate) fn tokens(&self) -> Result<Vec<TokenInfo>, DirectoryError> {
-        let tokens = lock(&self.database).tokens().map_err(unavailable)?;
+        let tokens = self.kept_tokens()?;
         let info = |token: Token| TokenInfo {
             id: id_text(&token.id),
             created: token.created,
@@ -142,11 +182,9 @@ impl Registry {
 
     /// Makes a token worthless. Not for an async thread.
     pub(crate) fn revoke_token(&self, id: &str, now: UnixTime) -> Result<(), DirectoryError> {
-        let mut database = lock(&self.database);
-        let found = (database.tokens().map_err(unavailable)?.into_iter())
-            .find(|token| id_text(&token.id) == id);
+        let found = (self.kept_tokens()?.into_iter()).find(|token| id_text(&token.id) == id);
         if let Some(token) = found
-            && database.revoke_token(&token.id, now).map_err(unavailable)?
+            && self.forbid_token(&token.id, now)?
         {
             return Ok(());
         }
@@ -172,4 +210,27 @@ enum EnrollError {
     Database(#[from] DatabaseError),
     #[error(transparent)]
     Pki(#[from] PkiError),
+}
+
+impl EnrollError {
+    /// What whoever asked is told.
+    fn into_told(self) -> DirectoryError {
+        match self {
+            Self::Database(DatabaseError::Token) | Self::Pki(PkiError::Request(_)) => {
+                DirectoryError::Refused(self.to_string())
+            }
+            error => DirectoryError::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// A token, as it is after one use more, and the version that it has.
+fn pay(found: Option<(u64, Token)>, now: UnixTime) -> Result<(u64, Token), DirectoryError> {
+    match found {
+        Some((version, mut token)) if token.left > 0 && !token.revoked && token.expires > now => {
+            token.left -= 1;
+            Ok((version, token))
+        }
+        _ => Err(EnrollError::from(DatabaseError::Token).into_told()),
+    }
 }

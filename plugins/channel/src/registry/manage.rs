@@ -6,57 +6,65 @@ use std::sync::MutexGuard;
 use wpk_api::manage::check_labels;
 use wpk_api::{AgentId, DirectoryError, Labels, UnixTime};
 
-use super::{Registry, lock};
-use crate::database::{Database, DatabaseError};
+use super::error::unavailable;
+use super::publish::TRIES;
+use super::{Kept, Registry, lock};
 use crate::record::{Record, check_name};
+use crate::shared::SharedError;
 
 impl Registry {
     /// Revokes an agent's certificate; false if there is no such agent (any more).
     /// Writes to disk: not for an async thread.
     pub(crate) fn revoke(&self, id: AgentId, now: UnixTime) -> Result<bool, DirectoryError> {
-        let mut database = lock(&self.database);
-        self.revoke_with(&mut database, id, now)
+        let mut kept = lock(&self.database);
+        self.revoke_with(&mut kept, id, now)
     }
 
     /// Revokes an agent and forgets what was known of it; also one that was revoked
     /// before. False if there is no such agent. Not for an async thread.
     pub(crate) fn remove(&self, id: AgentId, now: UnixTime) -> Result<bool, DirectoryError> {
-        let mut database = lock(&self.database);
-        let revoked = self.revoke_with(&mut database, id, now)?;
-        if !revoked && self.read(|agents| !agents.gone.contains_key(&id)) {
-            return Ok(false);
+        let mut kept = lock(&self.database);
+        self.revoke_with(&mut kept, id, now)?;
+        for _ in 0..TRIES {
+            let Some(mut record) = self.read(|agents| agents.gone.get(&id).cloned()) else {
+                return Ok(false);
+            };
+            record.forget(now);
+            if self.set(&mut kept, &record, false)? {
+                self.keep(&mut kept, &record)?;
+                self.write(|agents| agents.gone.remove(&id));
+                return Ok(true);
+            }
         }
-        database.forget(id, now).map_err(unavailable)?;
-        self.write(|agents| agents.gone.remove(&id));
-        Ok(true)
+        Err(unavailable(SharedError::Raced))
     }
 
     /// The list first: what stands there is revoked whatever becomes of the registry.
     fn revoke_with(
         &self,
-        database: &mut MutexGuard<'_, Database>,
+        kept: &mut MutexGuard<'_, Kept>,
         id: AgentId,
         now: UnixTime,
     ) -> Result<bool, DirectoryError> {
-        let found = self.read(|agents| agents.by_id.get(&id).map(|one| one.revocations(now)));
-        let Some(entries) = found else {
+        let found = self.read(|agents| agents.by_id.get(&id).cloned());
+        let Some(mut record) = found else {
             return Ok(false);
         };
-        (self.revocations.append(&entries))
+        (self.revocations.append(&record.revocations(now)))
             .map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
-        self.write(|agents| {
-            if let Some(mut record) = agents.by_id.remove(&id) {
-                agents.by_name.remove(&record.name);
-                for fingerprint in record.fingerprints() {
-                    agents.by_fingerprint.remove(&fingerprint);
-                }
-                record.revoked = Some(now);
-                agents.insert(record);
-            }
-        });
-        if let Err(error) = database.revoke(id, now) {
+        record.revoked = Some(now);
+        self.write(|agents| agents.replace(record.clone()));
+        if let Err(error) = kept.file.put(std::slice::from_ref(&record)) {
             // The next start takes it over from the list.
             tracing::warn!(agent = %id, %error, "the registry does not say yet that the agent is revoked");
+        }
+        if self.sharing.get().is_some() {
+            self.changed_more(id);
+            self.publish(kept, &[id]).map_err(|error| {
+                DirectoryError::Unavailable(format!(
+                    "the agent is revoked here; other managers hear of it once the task store                      takes it: {error}"
+                ))
+            })?;
         }
         Ok(true)
     }
@@ -64,18 +72,20 @@ impl Registry {
     /// Gives an agent another name. Not for an async thread.
     pub(crate) fn rename(&self, id: AgentId, name: &str) -> Result<(), DirectoryError> {
         check_name(name)?;
-        let mut database = lock(&self.database);
-        let record = self.enrolled(id)?;
-        if record.name == name {
+        let mut kept = lock(&self.database);
+        if self.enrolled(id)?.name == name {
             return Ok(());
         }
-        self.is_free(name)?;
-        database.rename(id, name).map_err(unavailable)?;
+        self.amend(&mut kept, id, true, |record| {
+            self.is_free(name)?;
+            name.clone_into(&mut record.name);
+            Ok(())
+        })?;
         self.write(|agents| {
-            agents.by_name.remove(&record.name);
-            agents.by_name.insert(name.to_owned(), id);
             if let Some(record) = agents.by_id.get_mut(&id) {
-                record.name = name.to_owned();
+                let before = std::mem::replace(&mut record.name, name.to_owned());
+                agents.by_name.remove(&before);
+                agents.by_name.insert(name.to_owned(), id);
             }
         });
         Ok(())
@@ -88,15 +98,15 @@ impl Registry {
         set: &Labels,
         unset: &[String],
     ) -> Result<(), DirectoryError> {
-        let mut database = lock(&self.database);
-        let mut labels = self.enrolled(id)?.labels;
-        labels.retain(|key, _| !unset.contains(key));
-        labels.extend(set.clone());
-        check_labels(&labels).map_err(DirectoryError::Refused)?;
-        database.label(id, &labels).map_err(unavailable)?;
+        let mut kept = lock(&self.database);
+        let record = self.amend(&mut kept, id, false, |record| {
+            record.labels.retain(|key, _| !unset.contains(key));
+            record.labels.extend(set.clone());
+            check_labels(&record.labels).map_err(DirectoryError::Refused)
+        })?;
         self.write(|agents| {
-            if let Some(record) = agents.by_id.get_mut(&id) {
-                record.labels = labels;
+            if let Some(kept) = agents.by_id.get_mut(&id) {
+                kept.labels = record.labels;
             }
         });
         Ok(())
@@ -113,8 +123,4 @@ pub(crate) fn nobody(id: AgentId) -> DirectoryError {
     DirectoryError::Refused(format!(
         "there is no agent {id}, or it was revoked: `wpkctl agents` lists those that are enrolled"
     ))
-}
-
-pub(super) fn unavailable(error: DatabaseError) -> DirectoryError {
-    DirectoryError::Unavailable(format!("the registry of agents cannot be written: {error}"))
 }

@@ -4,18 +4,30 @@
 //! no I/O; changes are written behind, many in one transaction. Enrolments and
 //! revocations are on disk before they take effect. The channel enters for
 //! lookups and enrolment, sessions to learn who dials in.
+//!
+//! Where several managers keep their agents in one store ([`crate::shared`]), that counts:
+//! what changes is compared and set there first (`publish`), what others changed is learned
+//! (`learn`), and the file is this node's copy.
 
 mod enroll;
+mod error;
+mod join;
+mod learn;
 mod manage;
+mod publish;
 mod renew;
+mod tokens;
 
 pub(crate) use enroll::NewAgent;
+pub(crate) use error::{RegistryError, unavailable};
+pub(crate) use join::Joining;
+pub(crate) use learn::Departure;
 pub(crate) use manage::nobody;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 use wpk_api::{AgentId, BuildError, DirectoryError, UnixTime};
@@ -23,8 +35,10 @@ use wpk_wire::Hello;
 
 use crate::certificate::Fingerprint;
 use crate::database::{Database, DatabaseError};
+use crate::links::Links;
 use crate::record::{Dialled, Record};
-use crate::revocations::Revocations;
+use crate::revocations::{Revocation, Revocations};
+use crate::shared::Shared;
 
 /// What the registry says about a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +54,41 @@ pub(crate) enum Known {
 /// The registry.
 pub(crate) struct Registry {
     agents: RwLock<Agents>,
-    database: Mutex<Database>,
+    database: Mutex<Kept>,
     /// Changed only by whoever holds `database`.
     revocations: Revocations,
+    /// What stood there at the start.
+    listed: Vec<Revocation>,
     /// Agents whose record in memory is newer than on disk.
     changed: Mutex<BTreeSet<AgentId>>,
     wake: Notify,
+    /// Set where the agents are kept in a store that others share.
+    sharing: OnceLock<Sharing>,
+}
+
+/// Where the registry is written.
+struct Kept {
+    file: Database,
+    /// What counts, where it is there.
+    shared: Option<Shared>,
+}
+
+/// Which part of what is shared is this node's to write.
+struct Sharing {
+    node: String,
+    links: Arc<Links>,
+    pending: Mutex<Pending>,
+}
+
+/// What others must hear of.
+#[derive(Default)]
+struct Pending {
+    /// Agents that came here since it was last written where they are.
+    came: BTreeSet<AgentId>,
+    /// Agents of which more changed than what is seen of them.
+    changed: BTreeSet<AgentId>,
+    /// Connections that must end.
+    departures: Vec<(AgentId, Departure)>,
 }
 
 #[derive(Default)]
@@ -56,6 +99,8 @@ struct Agents {
     revoked: HashMap<Fingerprint, AgentId>,
     /// Those that were revoked and not removed, for whoever asks about them.
     gone: BTreeMap<AgentId, Record>,
+    /// Nodes whose lease lives, where several keep their agents together.
+    living: Arc<BTreeSet<String>>,
 }
 
 impl Agents {
@@ -74,6 +119,21 @@ impl Agents {
         }
         self.by_name.insert(record.name.clone(), record.id);
         self.by_id.insert(record.id, record);
+    }
+
+    /// Puts a record in the place of the one before; what that was known by is forgotten,
+    /// but that its certificates are worth nothing.
+    fn replace(&mut self, record: Record) {
+        if let Some(before) = self.by_id.remove(&record.id) {
+            if self.by_name.get(&before.name) == Some(&record.id) {
+                self.by_name.remove(&before.name);
+            }
+            for fingerprint in before.fingerprints() {
+                self.by_fingerprint.remove(&fingerprint);
+            }
+        }
+        self.gone.remove(&record.id);
+        self.insert(record);
     }
 }
 
@@ -101,8 +161,9 @@ impl Registry {
                         agent = %record.id,
                         "the registry does not know that the agent was revoked; it is"
                     );
-                    database.revoke(record.id, entry.at).map_err(failed)?;
                     record.revoked = Some(entry.at);
+                    let one = std::slice::from_ref(&record);
+                    database.put(one).map_err(failed)?;
                 }
                 (None, Some(at)) => unlisted.extend(record.revocations(at)),
                 _ => {}
@@ -116,10 +177,15 @@ impl Registry {
         }
         Ok(Self {
             agents: RwLock::new(agents),
-            database: Mutex::new(database),
+            database: Mutex::new(Kept {
+                file: database,
+                shared: None,
+            }),
             revocations: list,
+            listed,
             changed: Mutex::new(BTreeSet::new()),
             wake: Notify::new(),
+            sharing: OnceLock::new(),
         })
     }
 
@@ -152,7 +218,28 @@ impl Registry {
     /// Keeps what an agent says of itself, and how it came.
     pub(crate) fn greet(&self, id: AgentId, hello: &Hello, dialled: Dialled, now: UnixTime) {
         self.shown(id, &dialled.shown);
-        self.change(id, |record| record.greet(hello, dialled, now));
+        let sharing = self.sharing.get();
+        if let Some(sharing) = sharing {
+            lock(&sharing.pending).came.insert(id);
+        }
+        self.change(id, |record| {
+            record.greet(hello, dialled, now);
+            record.node = sharing.map(|sharing| sharing.node.clone());
+        });
+    }
+
+    /// Others must hear whether an agent is connected here.
+    pub(crate) fn tell(&self, id: AgentId) {
+        if self.sharing.get().is_some() {
+            lock(&self.changed).insert(id);
+            self.wake.notify_one();
+        }
+    }
+
+    /// The nodes that live, where several keep their agents together.
+    pub(crate) fn living(&self) -> Option<Arc<BTreeSet<String>>> {
+        self.sharing.get()?;
+        Some(self.read(|agents| Arc::clone(&agents.living)))
     }
 
     /// Keeps when an agent was last heard.
@@ -203,7 +290,7 @@ impl Registry {
 
     /// Writes what has changed; it stays changed if that fails. Not for an
     /// async thread.
-    pub(crate) fn flush(&self) -> Result<(), DatabaseError> {
+    pub(crate) fn flush(&self) -> Result<(), RegistryError> {
         let ids: Vec<_> = std::mem::take(&mut *lock(&self.changed))
             .into_iter()
             .collect();
@@ -211,9 +298,13 @@ impl Registry {
             return Ok(());
         }
         // First, so that nothing newer is on disk than what is in memory.
-        let mut database = lock(&self.database);
-        let records = self.lookup(&ids, Record::clone);
-        let result = database.update(&records);
+        let mut kept = lock(&self.database);
+        let written = self.publish(&mut kept, &ids);
+        let records = self.known(&ids, Record::clone);
+        let copied = kept.file.put(&records);
+        let result = written
+            .map_err(RegistryError::from)
+            .and(copied.map_err(RegistryError::from));
         if result.is_err() {
             lock(&self.changed).extend(ids);
         }

@@ -3,7 +3,6 @@
 
 use wpk_api::{AgentId, DirectoryError};
 
-use super::manage::unavailable;
 use super::{Registry, lock};
 use crate::certificate::{Fingerprint, Issued};
 use crate::pki::PkiError;
@@ -24,8 +23,7 @@ impl Registry {
         });
         if before.is_some() {
             tracing::info!(agent = %id, "the agent shows its new certificate; the one before is worth nothing now");
-            lock(&self.changed).insert(id);
-            self.wake.notify_one();
+            self.changed_more(id);
         }
     }
 
@@ -35,31 +33,41 @@ impl Registry {
         &self,
         id: AgentId,
         shown: &Fingerprint,
-        issue: impl FnOnce() -> Result<Issued, PkiError>,
+        issue: impl Fn() -> Result<Issued, PkiError>,
     ) -> Result<Issued, DirectoryError> {
         self.shown(id, shown);
-        let mut database = lock(&self.database);
-        let mut record = self.enrolled(id)?;
-        if record.fingerprint != *shown {
-            return Err(replaced());
-        }
-        let issued = issue().map_err(|error| match error {
-            PkiError::Request(_) => DirectoryError::Refused(error.to_string()),
-            _ => DirectoryError::Unavailable(error.to_string()),
+        let mut kept = lock(&self.database);
+        let (mut issued, mut before) = (None, None);
+        self.amend(&mut kept, id, false, |record| {
+            if record.fingerprint != *shown {
+                return Err(replaced());
+            }
+            let new = issue().map_err(|error| match error {
+                PkiError::Request(_) => DirectoryError::Refused(error.to_string()),
+                _ => DirectoryError::Unavailable(error.to_string()),
+            })?;
+            before = record.next.replace(Next {
+                fingerprint: new.fingerprint,
+                end: new.not_after,
+                issuer: new.issuer,
+            });
+            issued = Some(new);
+            Ok(())
         })?;
-        let before = record.next.replace(Next {
-            fingerprint: issued.fingerprint,
-            end: issued.not_after,
-            issuer: issued.issuer,
-        });
-        database
-            .update(std::slice::from_ref(&record))
-            .map_err(unavailable)?;
+        let Some(issued) = issued else {
+            return Err(DirectoryError::Unavailable(
+                "no certificate was made".to_owned(),
+            ));
+        };
         let kept = self.write(|agents| {
             let kept = agents.by_id.get_mut(&id)?;
             // It may have shown the newer one meanwhile.
             (kept.fingerprint == *shown).then(|| {
-                kept.next.clone_from(&record.next);
+                kept.next = Some(Next {
+                    fingerprint: issued.fingerprint,
+                    end: issued.not_after,
+                    issuer: issued.issuer,
+                });
                 if let Some(before) = before {
                     // It never reached the agent, or the agent lost it.
                     agents.by_fingerprint.remove(&before.fingerprint);

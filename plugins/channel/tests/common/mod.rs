@@ -45,8 +45,12 @@ pub struct Manager {
 }
 
 pub fn context(home: &Path) -> Context {
+    context_of("node01", home)
+}
+
+pub fn context_of(node: &str, home: &Path) -> Context {
     let node = NodeInfo {
-        name: "node01".to_owned(),
+        name: node.to_owned(),
         role: Role::Master,
         version: Some(Version::new(4, 14, 0)),
     };
@@ -70,7 +74,11 @@ impl Manager {
     }
 
     pub fn with(home: &Path, settings: Settings) -> Self {
-        let channel = Channel::open(settings, &context(home)).unwrap();
+        Self::over(Channel::open(settings, &context(home)).unwrap())
+    }
+
+    /// Serves a channel that is open.
+    pub fn over(channel: Arc<Channel>) -> Self {
         let (sender, requests) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let turns = Arc::new(Semaphore::new(1_000));

@@ -37,6 +37,7 @@ pub async fn run_where_supported(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
 pub async fn run(make: &impl AsyncFn() -> Arc<dyn TaskStore>) {
     versions::a_document_is_written_if_it_is_as_expected(&*make().await).await;
     versions::they_are_read_in_the_order_of_their_keys(&*make().await).await;
+    versions::what_was_written_since_is_found_by_version(&*make().await).await;
     versions::all_are_written_or_none(&*make().await).await;
     versions::no_version_comes_twice(&*make().await).await;
     versions::what_is_too_long_is_not_written(&*make().await).await;

@@ -51,6 +51,29 @@ pub(super) async fn they_are_read_in_the_order_of_their_keys(store: &dyn TaskSto
     assert_eq!(keys("", "", 0).await, "");
 }
 
+pub(super) async fn what_was_written_since_is_found_by_version(store: &dyn TaskStore) {
+    let mut versions = Vec::new();
+    for key in ["b/1", "b/2", "a", "b/3"] {
+        versions.push(put(store, write(key, None, 0, key)).await);
+    }
+    let since = async |prefix, after, limit| {
+        let found = ok(store.documents_since(prefix, after, limit).await);
+        let keys: Vec<String> = found.into_iter().map(|one| one.key).collect();
+        keys.join(" ")
+    };
+    assert_eq!(since("b/", 0, 99).await, "b/1 b/2 b/3");
+    // One that is written again comes behind all others.
+    let again = put(store, write("b/1", Some(versions[0]), 0, "again")).await;
+    assert_eq!(since("b/", 0, 99).await, "b/2 b/3 b/1");
+    assert_eq!(since("b/", 0, 2).await, "b/2 b/3");
+    assert_eq!(since("b/", versions[1], 1).await, "b/3");
+    assert_eq!(since("", versions[1], 99).await, "a b/3 b/1");
+    assert_eq!(since("b/", again, 99).await, "");
+    assert_eq!(since("b/", u64::MAX, 99).await, "");
+    put(store, delete("b/2", Some(versions[1]))).await;
+    assert_eq!(since("b/", 0, 99).await, "b/3 b/1");
+}
+
 pub(super) async fn all_are_written_or_none(store: &dyn TaskStore) {
     let first = put(store, write("a", None, 0, "1")).await;
     let task = create(store, made_for("a", 0, 1)).await;

@@ -1,0 +1,246 @@
+//! The start of a manager that keeps its agents in the store that others share. The first
+//! brings its own agents, under the ids that they have; whoever comes later finds them, and
+//! has none of its own.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use tokio::runtime::Handle;
+use wpk_api::words::clean;
+use wpk_api::{AgentId, DirectoryError, TaskStore};
+
+use super::error::unavailable as failed;
+use super::publish::TRIES;
+use super::{Agents, Kept, Pending, Registry, Sharing, lock};
+use crate::database::DatabaseError;
+use crate::files;
+use crate::links::Links;
+use crate::shared::{
+    About, AgentDocument, AuthorityDocument, RegistryDocument, SeenDocument, Shared, SharedError,
+    Writes, new_registry, text_of,
+};
+
+/// Agents written at a time.
+const TOGETHER: usize = 500;
+/// The longest name of a node that is repeated, in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// What a manager brings.
+pub(crate) struct Joining {
+    pub(crate) store: Arc<dyn TaskStore>,
+    pub(crate) runtime: Handle,
+    pub(crate) node: String,
+    pub(crate) links: Arc<Links>,
+    /// The file that says of which registry the file of agents is a copy.
+    pub(crate) copy_of: PathBuf,
+    /// The id of the registry, if this is its beginning.
+    pub(crate) new_id: String,
+    /// The CAs, if this is its beginning.
+    pub(crate) authority: AuthorityDocument,
+    pub(crate) now: i64,
+}
+
+impl Registry {
+    /// From now on the agents are those of the store. Waits for it: not for an async thread.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Refused`]: the store is one daemon's, a node that numbers its own
+    /// agents works in it, or this node has agents of its own.
+    pub(crate) fn join(&self, joining: Joining) -> Result<(), DirectoryError> {
+        let mut kept = lock(&self.database);
+        let mut shared = Shared::new(Arc::clone(&joining.store), joining.runtime.clone());
+        only_such_nodes(&shared, &joining.node)?;
+        let registry = begin(&mut shared, &kept, &joining)?;
+        match &registry.importing {
+            Some(node) if *node == joining.node => import(&mut shared, &kept, &joining)?,
+            Some(node) => {
+                return Err(DirectoryError::Refused(format!(
+                    "node {} is moving its agents into the task store: start this one when that \
+                     is done; if it was stopped in the middle, start that one first",
+                    clean(node, LONGEST_NAME)
+                )));
+            }
+            None => self.may_adopt(&registry, &joining)?,
+        }
+        shared.sign(&joining.node).map_err(failed)?;
+        let sharing = Sharing {
+            node: joining.node.clone(),
+            links: joining.links,
+            pending: Mutex::new(Pending::default()),
+        };
+        if self.sharing.set(sharing).is_err() {
+            return Err(DirectoryError::Refused(
+                "the agents are kept in a task store already".to_owned(),
+            ));
+        }
+        // Read from the beginning: what was read so far is only known by its versions.
+        kept.shared = Some(Shared::new(joining.store, joining.runtime));
+        self.write(|agents| {
+            let revoked = std::mem::take(&mut agents.revoked);
+            *agents = Agents {
+                revoked,
+                ..Agents::default()
+            };
+        });
+        self.learn(&mut kept).map_err(failed)?;
+        drop(kept);
+        self.after_the_list(joining.now)?;
+        self.nobody_is_connected(&joining.node);
+        Ok(())
+    }
+
+    /// A node that has agents of its own would lose them.
+    fn may_adopt(
+        &self,
+        registry: &RegistryDocument,
+        joining: &Joining,
+    ) -> Result<(), DirectoryError> {
+        let path = &joining.copy_of;
+        let io = |error: std::io::Error| {
+            DirectoryError::Unavailable(format!("{}: {error}", path.display()))
+        };
+        let copy_of = files::read_text(path).map_err(io)?;
+        if copy_of.as_deref().map(str::trim) == Some(&registry.id) {
+            return Ok(());
+        }
+        let own = self.len();
+        if own > 0 {
+            return Err(DirectoryError::Refused(format!(
+                "this manager has {own} agents of its own, and the task store has agents of \
+                 others under the same ids; move the file of [transport] `database` away, start \
+                 again, and enroll these agents again (on the manager: wpkctl agent token, on \
+                 each agent: wpk-agent enroll --again)"
+            )));
+        }
+        // Before the first agent is copied.
+        files::write_private(path, registry.id.as_bytes()).map_err(io)
+    }
+
+    /// What this node's list says is revoked is so, whatever the store says: it may be an
+    /// older one from a backup.
+    fn after_the_list(&self, now: i64) -> Result<(), DirectoryError> {
+        let listed: BTreeSet<AgentId> = self.read(|agents| {
+            let found = (self.listed.iter())
+                .filter_map(|entry| agents.by_fingerprint.get(&entry.fingerprint));
+            found.copied().collect()
+        });
+        for id in listed {
+            tracing::warn!(agent = %id, "the task store does not know that the agent was revoked; it is");
+            self.revoke(id, now)?;
+        }
+        Ok(())
+    }
+
+    /// Whoever was connected here when this node was killed is not any more.
+    fn nobody_is_connected(&self, node: &str) {
+        let stale: Vec<AgentId> = self.read(|agents| {
+            let here = agents
+                .by_id
+                .values()
+                .filter(|record| record.connected && record.node.as_deref() == Some(node));
+            here.map(|record| record.id).collect()
+        });
+        lock(&self.changed).extend(stale);
+        self.wake.notify_one();
+    }
+}
+
+/// A node that numbers its own agents would take ours for its own.
+fn only_such_nodes(shared: &Shared, own: &str) -> Result<(), DirectoryError> {
+    let living = shared.living().map_err(failed)?;
+    if living.is_empty() {
+        return Err(DirectoryError::Refused(
+            "[transport] registry = \"store\" needs a task store that several managers share, \
+             such as [store] type = \"postgres\"; with this one leave `registry` out"
+                .to_owned(),
+        ));
+    }
+    let such = shared.nodes().map_err(failed)?;
+    match living
+        .iter()
+        .find(|node| *node != own && !such.contains(*node))
+    {
+        None => Ok(()),
+        Some(other) => Err(DirectoryError::Refused(format!(
+            "node {} has its tasks in the same task store, but not its agents: agent 1 would be \
+             one agent here and another there; give that node [transport] registry = \"store\" \
+             as well, or this one another store (for `postgres` another `store.schema`)",
+            clean(other, LONGEST_NAME)
+        ))),
+    }
+}
+
+/// The registry that is there; where there is none, this node begins to bring its agents.
+fn begin(
+    shared: &mut Shared,
+    kept: &Kept,
+    joining: &Joining,
+) -> Result<RegistryDocument, DirectoryError> {
+    let last_id = kept.file.last_id().map_err(unreadable)?;
+    for _ in 0..TRIES {
+        shared.look().map_err(failed)?;
+        if let Some(registry) = shared.registry() {
+            return Ok(registry.clone());
+        }
+        let new = new_registry(joining.new_id.clone(), last_id, &joining.node);
+        let writes = vec![
+            (About::Registry, text_of(&new)),
+            (About::Authority, text_of(&joining.authority)),
+        ];
+        shared.write(writes).map_err(failed)?;
+    }
+    Err(failed(SharedError::Raced))
+}
+
+/// Writes this node's agents and tokens into the store. Where it was broken off it goes on.
+fn import(shared: &mut Shared, kept: &Kept, joining: &Joining) -> Result<(), DirectoryError> {
+    // What is there already is only looked at for its versions.
+    while shared.since().map_err(failed)?.is_some() {}
+    let mut records = kept.file.load().map_err(unreadable)?;
+    let count = records.len();
+    for together in records.chunks_mut(TOGETHER) {
+        let mut writes = Writes::new();
+        for record in together {
+            record.node = record.last_seen.map(|_| joining.node.clone());
+            let document = AgentDocument::of(record);
+            writes.push((About::Agent(record.id), text_of(&document)));
+            if !record.removed {
+                let seen = SeenDocument::of(record, false);
+                writes.push((About::Seen(record.id), text_of(&seen)));
+            }
+        }
+        written(shared.write(writes))?;
+    }
+    for token in kept.file.tokens().map_err(unreadable)? {
+        if shared.token(&token.id).map_err(failed)?.is_none() {
+            written(shared.write_tokens(&[(None, &token)], &[]))?;
+        }
+    }
+    let Some(mut done) = shared.registry().cloned() else {
+        return Err(failed(SharedError::Raced));
+    };
+    files::write_private(&joining.copy_of, done.id.as_bytes()).map_err(|error| {
+        DirectoryError::Unavailable(format!("{}: {error}", joining.copy_of.display()))
+    })?;
+    done.importing = None;
+    written(shared.write(vec![(About::Registry, text_of(&done))]))?;
+    tracing::info!(
+        agents = count,
+        "this manager's agents are in the task store now"
+    );
+    Ok(())
+}
+
+fn written(written: Result<bool, SharedError>) -> Result<(), DirectoryError> {
+    match written {
+        Ok(true) => Ok(()),
+        // Nobody else writes before this is done.
+        Ok(false) => Err(failed(SharedError::Raced)),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn unreadable(error: DatabaseError) -> DirectoryError {
+    DirectoryError::Unavailable(format!("the registry of agents cannot be read: {error}"))
+}

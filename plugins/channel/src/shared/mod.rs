@@ -1,0 +1,339 @@
+//! The store that several managers share, as the registry writes there: documents that are
+//! compared and set ([`wpk_api::Document`]). Only the registry enters, on threads that may
+//! wait. What is known of versions here is changed by whoever holds the registry's lock.
+
+mod documents;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use wpk_api::{Document, DocumentWrite, NewDocument, StoreError, TaskStore};
+
+use crate::database::{Token, TokenId};
+pub(crate) use documents::{
+    About, AgentDocument, AuthorityDocument, RegistryDocument, SealedCa, SeenDocument,
+};
+use documents::{FORM, NODES, PREFIX, TOKENS, TokenDocument, read, text, token_key};
+
+/// Documents read at a time.
+const PAGE: usize = 1_000;
+/// How often a writing is asked about whose outcome got lost.
+const ASKED: usize = 3;
+
+/// The store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SharedError {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error(
+        "the document {key} in the task store cannot be read: {reason}; update wpkd where an \
+         earlier release runs beside a later one, or put the store back from a backup"
+    )]
+    Document { key: String, reason: String },
+    #[error("other managers change the same agents all the time; try again")]
+    Raced,
+}
+
+/// What is written together: about what, and what it says; `None` deletes it.
+pub(crate) type Writes = Vec<(About, Option<String>)>;
+
+/// The store, and what is known of the documents there.
+pub(crate) struct Shared {
+    store: Arc<dyn TaskStore>,
+    runtime: Handle,
+    /// All documents up to this version were read.
+    cursor: u64,
+    versions: HashMap<String, u64>,
+    registry: Option<RegistryDocument>,
+    authority: Option<AuthorityDocument>,
+}
+
+/// A document that was written since.
+pub(crate) struct News {
+    pub(crate) about: About,
+    key: String,
+    text: String,
+}
+
+impl News {
+    /// What it says.
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, SharedError> {
+        read(&self.text).map_err(|reason| SharedError::Document {
+            key: self.key.clone(),
+            reason,
+        })
+    }
+
+    /// It says what cannot be.
+    pub(crate) fn nonsense(&self) -> SharedError {
+        SharedError::Document {
+            key: self.key.clone(),
+            reason: "a certificate's SHA-256 is none".to_owned(),
+        }
+    }
+}
+
+impl Shared {
+    /// Reads nothing yet.
+    pub(crate) fn new(store: Arc<dyn TaskStore>, runtime: Handle) -> Self {
+        Self {
+            store,
+            runtime,
+            cursor: 0,
+            versions: HashMap::new(),
+            registry: None,
+            authority: None,
+        }
+    }
+
+    /// The registry as a whole, as it was last read; `None`: there is none yet.
+    pub(crate) fn registry(&self) -> Option<&RegistryDocument> {
+        self.registry.as_ref()
+    }
+
+    /// The CAs, as they were last read.
+    pub(crate) fn authority(&self) -> Option<&AuthorityDocument> {
+        self.authority.as_ref()
+    }
+
+    /// Reads the registry as a whole and the CAs.
+    pub(crate) fn look(&mut self) -> Result<(), SharedError> {
+        for about in [About::Registry, About::Authority] {
+            if let Some(found) = self.one(&about.key())? {
+                self.take(found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next documents that were written since the last time, by others; none: all were
+    /// read.
+    pub(crate) fn since(&mut self) -> Result<Option<Vec<News>>, SharedError> {
+        let page = self.store.documents_since(PREFIX, self.cursor, PAGE);
+        let page = self.runtime.block_on(page)?;
+        let Some(last) = page.last() else {
+            return Ok(None);
+        };
+        let end = last.version;
+        let mut news = Vec::new();
+        for document in page {
+            if let Some(one) = self.take(document)? {
+                news.push(one);
+            }
+        }
+        self.cursor = end;
+        Ok(Some(news))
+    }
+
+    /// `None`: it is known.
+    fn take(&mut self, document: Document) -> Result<Option<News>, SharedError> {
+        let Document {
+            key, version, text, ..
+        } = document;
+        let about = About::of(&key);
+        let known = self.versions.get(&key);
+        if about == About::Other || known.is_some_and(|known| *known >= version) {
+            return Ok(None);
+        }
+        let news = News { about, key, text };
+        match about {
+            About::Registry => {
+                let read: RegistryDocument = news.read()?;
+                if read.form > FORM {
+                    return Err(SharedError::Document {
+                        key: news.key,
+                        reason: format!("it has form {}, this version knows {FORM}", read.form),
+                    });
+                }
+                self.registry = Some(read);
+            }
+            About::Authority => self.authority = Some(news.read()?),
+            _ => {}
+        }
+        self.versions.insert(news.key.clone(), version);
+        Ok(Some(news))
+    }
+
+    /// Which nodes live; empty where the store is one daemon's.
+    pub(crate) fn living(&self) -> Result<BTreeSet<String>, SharedError> {
+        let nodes = self.runtime.block_on(self.store.nodes())?;
+        let living = nodes.into_iter().filter(|state| state.lives);
+        Ok(living.map(|state| state.node).collect())
+    }
+
+    /// The nodes that keep their agents here.
+    pub(crate) fn nodes(&self) -> Result<BTreeSet<String>, SharedError> {
+        let found = self.all(NODES)?;
+        let names = found.iter().filter_map(|one| one.key.strip_prefix(NODES));
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// This node keeps its agents here.
+    pub(crate) fn sign(&mut self, node: &str) -> Result<(), SharedError> {
+        let key = format!("{NODES}{node}");
+        match self.one(&key)? {
+            Some(_) => Ok(()),
+            None => {
+                // Another daemon of this name may have been as quick.
+                self.set(vec![(key, None, Some("{}".to_owned()))])?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes all of these or none; `false`: somebody else wrote one of them meanwhile.
+    pub(crate) fn write(&mut self, writes: Writes) -> Result<bool, SharedError> {
+        self.write_with(writes, None)
+    }
+
+    /// The same, and this token as it is now.
+    pub(crate) fn write_with(
+        &mut self,
+        writes: Writes,
+        token: Option<(u64, &Token)>,
+    ) -> Result<bool, SharedError> {
+        let known = |about: About, text| {
+            let key = about.key();
+            let version = self.versions.get(&key).copied();
+            (key, version, text)
+        };
+        let mut sets: Vec<_> = (writes.iter().cloned())
+            .map(|(about, text)| known(about, text))
+            .collect();
+        // What is not there needs no deletion.
+        sets.retain(|(_, version, text)| version.is_some() || text.is_some());
+        if let Some((version, token)) = token {
+            let text = text(&TokenDocument::of(token));
+            sets.push((token_key(&token.id), Some(version), Some(text)));
+        }
+        let Some(versions) = self.set(sets.clone())? else {
+            return Ok(false);
+        };
+        for ((key, _, text), version) in sets.into_iter().zip(versions) {
+            if text.is_some() {
+                self.versions.insert(key, version);
+            } else {
+                self.versions.remove(&key);
+            }
+        }
+        for (about, text) in writes {
+            match (about, text) {
+                (About::Registry, Some(text)) => self.registry = read(&text).ok(),
+                (About::Authority, Some(text)) => self.authority = read(&text).ok(),
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Compares and sets; asks what became of it where that got lost.
+    fn set(
+        &self,
+        sets: Vec<(String, Option<u64>, Option<String>)>,
+    ) -> Result<Option<Vec<u64>>, SharedError> {
+        let document = |text: String| NewDocument {
+            epoch: 0,
+            keeps_tasks: false,
+            text,
+        };
+        let writes: Vec<_> = (sets.iter().cloned())
+            .map(|(key, expected, text)| DocumentWrite {
+                key,
+                expected,
+                becomes: text.map(document),
+            })
+            .collect();
+        let mut asked = 0;
+        loop {
+            let writing = self.store.write_documents(writes.clone(), None);
+            match self.runtime.block_on(writing) {
+                Ok(versions) => return Ok(versions),
+                Err(StoreError::Uncertain(_)) if asked < ASKED => asked += 1,
+                Err(error) => return Err(error.into()),
+            }
+            let mut versions = Vec::with_capacity(sets.len());
+            let mut done = true;
+            for (key, expected, text) in &sets {
+                let found = self.one(key)?;
+                let version = found.as_ref().map(|one| one.version);
+                done &= version != *expected && found.map(|one| one.text) == *text;
+                versions.push(version.unwrap_or_default());
+            }
+            if done {
+                return Ok(Some(versions));
+            }
+            // All or none: it was not written, and may be written now.
+        }
+    }
+
+    /// A token and the version of its document.
+    pub(crate) fn token(&self, id: &TokenId) -> Result<Option<(u64, Token)>, SharedError> {
+        let found = self.one(&token_key(id))?;
+        found.map(|found| token_of(&found)).transpose()
+    }
+
+    /// All tokens.
+    pub(crate) fn tokens(&self) -> Result<Vec<(u64, Token)>, SharedError> {
+        let found = self.all(TOKENS)?;
+        found.iter().map(token_of).collect()
+    }
+
+    /// Writes tokens, and deletes others; `false`: somebody else wrote one meanwhile.
+    pub(crate) fn write_tokens(
+        &self,
+        new: &[(Option<u64>, &Token)],
+        gone: &[(u64, TokenId)],
+    ) -> Result<bool, SharedError> {
+        let put = new.iter().map(|(version, token)| {
+            let text = text(&TokenDocument::of(token));
+            (token_key(&token.id), *version, Some(text))
+        });
+        let delete = (gone.iter()).map(|(version, id)| (token_key(id), Some(*version), None));
+        Ok(self.set(put.chain(delete).collect())?.is_some())
+    }
+
+    fn one(&self, key: &str) -> Result<Option<Document>, SharedError> {
+        let found = self.runtime.block_on(self.store.documents(key, "", 1))?;
+        Ok(found.into_iter().find(|found| found.key == key))
+    }
+
+    fn all(&self, prefix: &str) -> Result<Vec<Document>, SharedError> {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = self.store.documents(prefix, &after, PAGE);
+            let page = self.runtime.block_on(page)?;
+            let Some(last) = page.last() else {
+                return Ok(all);
+            };
+            after.clone_from(&last.key);
+            all.extend(page);
+        }
+    }
+}
+
+/// The text of what is written about a record.
+pub(crate) fn text_of(document: &impl serde::Serialize) -> Option<String> {
+    Some(text(document))
+}
+
+/// The registry before anything is in it.
+pub(crate) fn new_registry(id: String, last_id: i64, node: &str) -> RegistryDocument {
+    RegistryDocument {
+        form: FORM,
+        id,
+        last_id,
+        importing: Some(node.to_owned()),
+    }
+}
+
+fn token_of(document: &Document) -> Result<(u64, Token), SharedError> {
+    let damaged = |reason| SharedError::Document {
+        key: document.key.clone(),
+        reason,
+    };
+    let read: TokenDocument = read(&document.text).map_err(damaged)?;
+    let token = read.token();
+    let token = token.ok_or_else(|| damaged("id or hash is none".to_owned()))?;
+    Ok((document.version, token))
+}

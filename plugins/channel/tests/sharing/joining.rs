@@ -1,0 +1,116 @@
+//! How a manager comes to keep its agents in the store, and goes back.
+
+use wpk_api::AgentDirectory;
+use wpk_plugin_channel::Place;
+use wpk_testkit::channel_agent::ChannelAgent;
+use wpk_testkit::channel_enroll::enroll;
+use wpk_testkit::memory::MemoryStore;
+
+use crate::common::Manager;
+use crate::site::{Site, names, token};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_brings_its_agents_and_the_others_find_them() {
+    let site = Site::new();
+    let alone = site.alone("node01", &["web01", "web02", "db01"]).await;
+    let one = alone.enroll("db02").await;
+    let revoked = alone.enroll("gone").await;
+    alone.channel.revoke(revoked.id).await.unwrap();
+    let (agent, _) = ChannelAgent::connect(&one).await.unwrap();
+    let text = token(&alone, 5).await;
+    drop(agent);
+    alone.stop().await;
+
+    let (first, second) = (site.manager("node01").await, site.manager("node02").await);
+    for manager in [&first, &second] {
+        assert_eq!(names(manager).await, ["web01", "web02", "db01", "db02"]);
+        let details = manager
+            .channel
+            .details(&[one.id, revoked.id])
+            .await
+            .unwrap();
+        assert!(details[0].last_seen.is_some() && details[1].revoked.is_some());
+        assert_eq!(manager.channel.tokens().await.unwrap().len(), 1);
+    }
+    // Its certificate and the token are good at the other as well: they have one CA.
+    let mut there = one.clone();
+    there.address = Some(second.address());
+    ChannelAgent::connect(&there).await.unwrap();
+    let new = enroll(&second.address(), &text, "new01").await.unwrap();
+    assert_eq!(new.id.get(), 6);
+    let mut out = revoked.clone();
+    out.address = Some(second.address());
+    let refused = ChannelAgent::connect(&out).await.err().unwrap();
+    assert!(refused.to_string().starts_with("revoked"), "{refused}");
+    first.stop().await;
+    second.stop().await;
+
+    // They are there again, and nobody has to be asked twice.
+    let second = site.manager("node02").await;
+    assert_eq!(names(&second).await.len(), 5);
+    second.stop().await;
+    // And a manager that goes back to being alone has all of them, the newest too.
+    let alone = Manager::over(site.open("node02", Place::File));
+    assert_eq!(names(&alone).await.len(), 5);
+    let after = alone.enroll("after").await;
+    assert_eq!(after.id.get(), 7);
+    alone.stop().await;
+    // What it enrolled alone would get lost, so it does not join again.
+    let refused = site.join("node02").await.unwrap_err().to_string();
+    assert!(
+        refused.contains("6 agents of its own") && refused.contains("--again"),
+        "{refused}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_with_agents_of_its_own_does_not_join_others() {
+    let site = Site::new();
+    let first = site.manager("node01").await;
+    first.enroll("web01").await;
+    let alone = site.alone("node02", &["other"]).await;
+    alone.stop().await;
+    let refused = site.join("node02").await.unwrap_err().to_string();
+    assert!(refused.contains("1 agents of its own"), "{refused}");
+    // It is as it was.
+    let alone = Manager::over(site.open("node02", Place::File));
+    assert_eq!(names(&alone).await, ["other"]);
+    alone.stop().await;
+    std::fs::remove_dir_all(site.home("node02")).unwrap();
+    let second = site.manager("node02").await;
+    assert_eq!(names(&second).await, ["web01"]);
+    second.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_number_agents_otherwise_and_stores_of_one_daemon_are_refused() {
+    let site = Site::new();
+    let _other = site.entered("node02").await;
+    let refused = site.join("node01").await.unwrap_err().to_string();
+    assert!(
+        refused.contains("node node02") && refused.contains("registry"),
+        "{refused}"
+    );
+    let channel = site.open("node03", Place::Store);
+    let own = std::sync::Arc::new(MemoryStore::new());
+    let refused = channel.entered(own).await.unwrap_err().to_string();
+    assert!(refused.contains("postgres"), "{refused}");
+    // By itself a manager numbers its agents for itself alone, and says so.
+    assert!(!channel.numbers_agents());
+    assert!(site.open("node04", Place::File).numbers_agents());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_passphrase_is_that_of_all() {
+    let site = Site::new();
+    let first = site.manager("node01").await;
+    site.passphrase("another");
+    let refused = site.join("node02").await.unwrap_err().to_string();
+    assert!(refused.contains("another passphrase"), "{refused}");
+    site.passphrase("correct horse");
+    std::fs::remove_dir_all(site.home("node02")).unwrap();
+    let second = site.manager("node02").await;
+    second.stop().await;
+    first.stop().await;
+}
