@@ -9,5 +9,6 @@
 
 mod deaths;
 mod names;
+mod own_agents;
 mod rollouts;
 mod stand;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use wpk_api::{AgentId, UnixTime};
 
 use crate::certificate::Fingerprint;
+use crate::files;
 
 /// Above every new file.
 const HEAD: &str =
@@ -78,6 +79,15 @@ impl Revocations {
             return Ok(());
         }
         self.write(entries).map_err(|error| self.failed(error))
+    }
+
+    /// The list is about the agents of a registry that is left: another begins, and it is
+    /// kept under another name.
+    pub(crate) fn set_aside(&self) -> Result<(), RevocationsError> {
+        match files::rename(&self.0, &self.0.with_extension("before")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(error)),
+            _ => Ok(()),
+        }
     }
 
     fn write(&self, entries: &[Revocation]) -> io::Result<()> {

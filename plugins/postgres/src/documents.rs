@@ -5,7 +5,7 @@
 //! in which they count. Whoever depends on a document holds its row meanwhile, always
 //! before the rows of tasks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -44,6 +44,23 @@ static WRITE: Sql = Sql {
                epoch = excluded.epoch, keeps_tasks = excluded.keeps_tasks, body = excluded.body \
            RETURNING d.version",
     types: &[Type::TEXT, Type::INT8, Type::BOOL, Type::TEXT],
+};
+
+/// Many at once, in their order; none of them raises an epoch.
+static WRITE_MANY: Sql = Sql {
+    text: "INSERT INTO @documents AS d (key, version, epoch, keeps_tasks, body) \
+           SELECT u.key, nextval('@document_versions'), u.epoch, u.keeps, u.body FROM ( \
+               SELECT * FROM unnest($1::text[], $2::int8[], $3::bool[], $4::text[]) \
+               WITH ORDINALITY AS one(key, epoch, keeps, body, place) ORDER BY place) u \
+           ON CONFLICT (key) DO UPDATE SET version = excluded.version, \
+               epoch = excluded.epoch, keeps_tasks = excluded.keeps_tasks, body = excluded.body \
+           RETURNING d.key, d.version",
+    types: &[
+        Type::TEXT_ARRAY,
+        Type::INT8_ARRAY,
+        Type::BOOL_ARRAY,
+        Type::TEXT_ARRAY,
+    ],
 };
 
 /// Its version is that of the deletion, which nobody else gets.
@@ -170,6 +187,9 @@ pub(crate) async fn write(
     {
         return Ok(None);
     }
+    if let Some(new) = plain(writes, &held) {
+        return put_all(work, &new).await;
+    }
     let mut versions = Vec::with_capacity(writes.len());
     for write in writes {
         let found = held.get(&write.key).copied();
@@ -202,12 +222,57 @@ fn fits(write: &DocumentWrite, found: Option<(u64, u64)>) -> bool {
         && (write.becomes.as_ref()).is_none_or(|new| sized(new) && raised(new))
 }
 
-async fn put(work: &mut Work<'_>, key: &str, new: &NewDocument) -> Result<u64, Fault> {
-    if key.contains('\0') || new.text.contains('\0') {
-        return Err(Fault::Nonsense(
-            "a document with a NUL cannot be kept; leave it out".to_owned(),
-        ));
+/// Writings that may all be, are about a document each, and end no task: what a list of
+/// agents brings, by the hundred.
+fn plain<'a>(writes: &'a [DocumentWrite], held: &Held) -> Option<Vec<(&'a str, &'a NewDocument)>> {
+    let mut keys = HashSet::new();
+    let new = writes.iter().map(|write| {
+        let new = write.becomes.as_ref()?;
+        let found = held.get(&write.key).copied();
+        let ends_none = found.is_none_or(|(_, epoch)| epoch == new.epoch);
+        let once = keys.insert(write.key.as_str());
+        (fits(write, found) && ends_none && once).then_some((write.key.as_str(), new))
+    });
+    new.collect()
+}
+
+async fn put_all(
+    work: &mut Work<'_>,
+    new: &[(&str, &NewDocument)],
+) -> Result<Option<Vec<u64>>, Fault> {
+    for (key, new) in new {
+        without_nul(key, new)?;
     }
+    let keys: Vec<&str> = new.iter().map(|(key, _)| *key).collect();
+    let epochs: Vec<i64> = new.iter().map(|(_, new)| number(new.epoch)).collect();
+    let keeps: Vec<bool> = new.iter().map(|(_, new)| new.keeps_tasks).collect();
+    let texts: Vec<&str> = new.iter().map(|(_, new)| new.text.as_str()).collect();
+    let rows = work
+        .ask(&WRITE_MANY, &[&keys, &epochs, &keeps, &texts])
+        .await?;
+    let mut versions = HashMap::new();
+    for row in &rows {
+        let (key, version): (&str, i64) = (row.try_get(0)?, row.try_get(1)?);
+        versions.insert(key, version.unsigned_abs());
+    }
+    let versions = keys.iter().map(|key| versions.get(key).copied());
+    match versions.collect() {
+        Some(versions) => Ok(Some(versions)),
+        None => Err(Fault::Nonsense("a document was not stored".to_owned())),
+    }
+}
+
+fn without_nul(key: &str, new: &NewDocument) -> Result<(), Fault> {
+    match key.contains('\0') || new.text.contains('\0') {
+        false => Ok(()),
+        true => Err(Fault::Nonsense(
+            "a document with a NUL cannot be kept; leave it out".to_owned(),
+        )),
+    }
+}
+
+async fn put(work: &mut Work<'_>, key: &str, new: &NewDocument) -> Result<u64, Fault> {
+    without_nul(key, new)?;
     let epoch = number(new.epoch);
     let rows = work
         .ask(&WRITE, &[&key, &epoch, &new.keeps_tasks, &new.text])

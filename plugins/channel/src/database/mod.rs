@@ -252,6 +252,15 @@ impl Database {
         Ok(transaction.commit()?)
     }
 
+    /// Forgets all agents and tokens: they are those of a registry that is left.
+    pub(crate) fn clear(&mut self) -> Result<(), DatabaseError> {
+        self.place.check()?;
+        self.connection
+            .execute_batch("BEGIN; DELETE FROM agents; DELETE FROM tokens; COMMIT")?;
+        self.used = 0;
+        Ok(())
+    }
+
     /// The highest id that was ever given out.
     pub(crate) fn last_id(&self) -> Result<i64, DatabaseError> {
         let last = self

@@ -16,6 +16,7 @@ use super::{Agents, Kept, Pending, Registry, Sharing, lock};
 use crate::database::DatabaseError;
 use crate::files;
 use crate::links::Links;
+use crate::record::Record;
 use crate::shared::{
     About, AgentDocument, AuthorityDocument, RegistryDocument, SeenDocument, Shared, SharedError,
     Writes, new_registry, text_of,
@@ -61,8 +62,9 @@ impl Registry {
                     clean(node, LONGEST_NAME)
                 )));
             }
-            None => self.may_adopt(&registry, &joining)?,
+            None => self.adopt(&mut kept, &registry, &joining)?,
         }
+        let copy = kept.file.load().map_err(unreadable)?;
         shared.sign(&joining.node).map_err(failed)?;
         let sharing = Sharing {
             node: joining.node.clone(),
@@ -84,6 +86,7 @@ impl Registry {
             };
         });
         self.learn(&mut kept).map_err(failed)?;
+        self.bring_back(&mut kept, &copy)?;
         drop(kept);
         self.after_the_list(joining.now)?;
         self.nobody_is_connected(&joining.node);
@@ -91,8 +94,9 @@ impl Registry {
     }
 
     /// A node that has agents of its own would lose them.
-    fn may_adopt(
+    fn adopt(
         &self,
+        kept: &mut Kept,
         registry: &RegistryDocument,
         joining: &Joining,
     ) -> Result<(), DirectoryError> {
@@ -113,8 +117,80 @@ impl Registry {
                  each agent: wpk-agent enroll --again)"
             )));
         }
+        // Agents that it revoked had certificates of a CA that goes; nothing of them is left
+        // to be taken for those of the store that have their ids.
+        kept.file.clear().map_err(unreadable)?;
+        let list = self.revocations.set_aside();
+        list.map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
         // Before the first agent is copied.
         files::write_private(path, registry.id.as_bytes()).map_err(io)
+    }
+
+    /// Agents that stand in this node's copy and not in the store, which was put back from a
+    /// backup, are there again: no document of an agent is ever deleted. No id of one is
+    /// given out again.
+    fn bring_back(&self, kept: &mut Kept, copy: &[Record]) -> Result<(), DirectoryError> {
+        let last_id = kept.file.last_id().map_err(unreadable)?;
+        for _ in 0..TRIES {
+            let Some(shared) = &mut kept.shared else {
+                break;
+            };
+            let Some(mut registry) = shared.registry().cloned() else {
+                break;
+            };
+            if registry.last_id >= last_id {
+                break;
+            }
+            registry.last_id = last_id;
+            let writes = vec![(About::Registry, text_of(&registry))];
+            if !shared.write(writes).map_err(failed)? {
+                self.learn(kept).map_err(failed)?;
+            }
+        }
+        for record in copy {
+            for _ in 0..TRIES {
+                if self.bring_one_back(kept, record)? {
+                    break;
+                }
+                self.learn(kept).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `false`: somebody else was quicker.
+    fn bring_one_back(&self, kept: &mut Kept, record: &Record) -> Result<bool, DirectoryError> {
+        let id = record.id;
+        let Some(shared) = &mut kept.shared else {
+            return Ok(true);
+        };
+        if shared.has(About::Agent(id)) {
+            return Ok(true);
+        }
+        if record.revoked.is_none() && self.is_free(&record.name).is_err() {
+            tracing::warn!(
+                agent = %id,
+                name = record.name,
+                "an agent that the task store does not know is left out: another has its name \
+                 now; enroll it again"
+            );
+            return Ok(true);
+        }
+        let mut writes = vec![(About::Agent(id), text_of(&AgentDocument::of(record)))];
+        if let Some(registry) = shared.registry() {
+            // Its name is nobody else's.
+            writes.push((About::Registry, text_of(registry)));
+        }
+        if record.revoked.is_none() {
+            let seen = SeenDocument::of(record, false);
+            writes.push((About::Seen(id), text_of(&seen)));
+        }
+        let written = shared.write(writes).map_err(failed)?;
+        if written {
+            tracing::warn!(agent = %id, "the task store did not know the agent; it does again");
+            self.write(|agents| agents.insert(record.clone()));
+        }
+        Ok(written)
     }
 
     /// What this node's list says is revoked is so, whatever the store says: it may be an

@@ -62,7 +62,8 @@ impl Registry {
             self.changed_more(id);
             self.publish(kept, &[id]).map_err(|error| {
                 DirectoryError::Unavailable(format!(
-                    "the agent is revoked here; other managers hear of it once the task store                      takes it: {error}"
+                    "the agent is revoked here; other managers hear of it once the task store \
+                     takes it: {error}"
                 ))
             })?;
         }

@@ -155,6 +155,11 @@ impl Shared {
         Ok(Some(news))
     }
 
+    /// Whether there is a document about it.
+    pub(crate) fn has(&self, about: About) -> bool {
+        self.versions.contains_key(&about.key())
+    }
+
     /// Which nodes live; empty where the store is one daemon's.
     pub(crate) fn living(&self) -> Result<BTreeSet<String>, SharedError> {
         let nodes = self.runtime.block_on(self.store.nodes())?;

@@ -83,6 +83,33 @@ async fn a_manager_with_agents_of_its_own_does_not_join_others() {
     first.stop().await;
 }
 
+/// Its ids are those of the others from now on, and what it once revoked is none of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_that_a_manager_once_revoked_are_not_taken_for_others() {
+    let site = Site::new();
+    let alone = site.alone("node02", &["a", "b", "c"]).await;
+    let page = alone.channel.list(None, 9).await.unwrap();
+    for agent in page.agents {
+        assert!(alone.channel.revoke(agent.id).await.unwrap());
+    }
+    alone.stop().await;
+    let first = site.manager("node01").await;
+    let one = first.enroll("web01").await;
+    for _ in 0..2 {
+        let second = site.manager("node02").await;
+        assert_eq!(names(&second).await, ["web01"]);
+        let mut there = one.clone();
+        there.address = Some(second.address());
+        ChannelAgent::connect(&there).await.unwrap();
+        second.stop().await;
+    }
+    assert_eq!(first.enroll("web02").await.id.get(), 2);
+    first.stop().await;
+    let alone = Manager::over(site.open("node02", Place::File));
+    assert_eq!(names(&alone).await, ["web01"]);
+    alone.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_number_agents_otherwise_and_stores_of_one_daemon_are_refused() {
     let site = Site::new();

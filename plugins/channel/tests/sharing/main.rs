@@ -12,4 +12,5 @@ mod common;
 mod agents;
 mod authorities;
 mod joining;
+mod outages;
 mod site;

@@ -3,16 +3,18 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tempfile::TempDir;
 use wpk_api::{
-    AgentDirectory, AgentId, AgentInfo, DirectoryError, Entrance, Entry, Holder, Labels, TaskStore,
-    TokenWish,
+    AgentDirectory, AgentId, AgentInfo, DirectoryError, Entrance, Entry, Holder, Labels,
+    StoreError, TaskStore, TokenWish,
 };
 use wpk_plugin_channel::{Channel, Place, Settings};
 use wpk_testkit::channel_agent::DEADLINE;
-use wpk_testkit::memory::MemoryStore;
+use wpk_testkit::memory::{Carried, Gate, Lossy, MemoryStore, StoreAround};
 use wpk_testkit::wait_until;
 
 use crate::common::{Manager, context_of, settings};
@@ -20,6 +22,39 @@ use crate::common::{Manager, context_of, settings};
 pub struct Site {
     folder: TempDir,
     store: MemoryStore,
+    /// What is between each manager and the store.
+    pub wire: Arc<Wire>,
+}
+
+/// Loses what it is told to; cut, it carries nothing.
+#[derive(Default)]
+pub struct Wire {
+    pub lossy: Lossy,
+    cut: AtomicBool,
+}
+
+impl Wire {
+    pub fn cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Gate for Wire {
+    async fn pass(&self, _: &'static str) -> Result<(), StoreError> {
+        match self.cut.load(Ordering::SeqCst) {
+            true => Err(StoreError::Unavailable("the wire is cut".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    async fn carry<T: Send>(
+        &self,
+        operation: &'static str,
+        call: Carried<'_, T>,
+    ) -> Result<T, StoreError> {
+        self.lossy.carry(operation, call).await
+    }
 }
 
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -28,7 +63,12 @@ impl Site {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = MemoryStore::shared(LEASE, 1_700_000_000);
-        let site = Self { folder, store };
+        let wire = Arc::default();
+        let site = Self {
+            folder,
+            store,
+            wire,
+        };
         site.passphrase("correct horse");
         site
     }
@@ -78,7 +118,15 @@ impl Site {
             let entered = store.enter(&entry).await.unwrap();
             assert!(matches!(entered, Entrance::Entered(_)));
         }
-        Arc::new(store)
+        Arc::new(StoreAround {
+            gate: Arc::clone(&self.wire),
+            inside: Arc::new(store),
+        })
+    }
+
+    /// The store is put back from a backup that knows nobody.
+    pub fn lose_the_store(&mut self) {
+        self.store = MemoryStore::shared(LEASE, 1_700_000_000);
     }
 
     /// A manager that is open and has not joined.
