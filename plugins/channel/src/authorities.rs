@@ -1,9 +1,11 @@
 //! An administrator's steps of the replacement of a CA, and how things stand. The directory
 //! enters.
 
+use std::sync::PoisonError;
+
 use wpk_api::{CaCertificate, CaReport, CaStep, CaWish, DirectoryError};
 
-use crate::announcing::{self, digest};
+use crate::announcing::digest;
 use crate::certificate::{end, fingerprint};
 use crate::core::Core;
 use crate::pki::{PkiError, Step};
@@ -18,8 +20,9 @@ const MOST_BEHIND: usize = 1_000;
 /// # Errors
 /// It is not the step to take, or agents would be cut off by it.
 pub(crate) fn carry_out(core: &Core, wish: CaWish) -> Result<CaReport, DirectoryError> {
-    // What others did counts first.
-    sharing::follow(core).map_err(refused)?;
+    // One at a time; what others did counts first.
+    let mut unfollowed = (core.unfollowed.lock()).unwrap_or_else(PoisonError::into_inner);
+    sharing::follow(core, &mut unfollowed).map_err(refused)?;
     let before = report(core);
     let (step, verb) = match wish.step {
         CaStep::Show => return Ok(before),
@@ -43,9 +46,11 @@ pub(crate) fn carry_out(core: &Core, wish: CaWish) -> Result<CaReport, Directory
             shown.join(", ")
         )));
     }
-    core.authority.step(step).map_err(refused)?;
-    sharing::announce(core)?;
-    announcing::follow(core).map_err(refused)?;
+    let stepped = core.authority.step(step).map_err(refused)?;
+    sharing::announce(core, &stepped, &mut unfollowed)?;
+    core.authority.take(stepped);
+    *unfollowed = true;
+    sharing::follow(core, &mut unfollowed).map_err(refused)?;
     let ca = digest(&core.authority.now().signer().certificate);
     tracing::info!(
         ca,

@@ -110,6 +110,8 @@ impl Channel {
             acceptor,
             registry,
             links: Arc::default(),
+            unfollowed: Mutex::default(),
+            looked: tokio::sync::Mutex::default(),
         };
         Ok(Arc::new(Self {
             core: Arc::new(core),

@@ -1,9 +1,10 @@
 //! What the parts of the channel hold in common: the [`Core`] lives as long as
 //! the channel, [`Serving`] as long as its listener. Nothing is done here.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use wpk_api::{CancellationToken, RequestService};
@@ -24,6 +25,10 @@ pub(crate) struct Core {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) registry: Registry,
     pub(crate) links: Arc<Links>,
+    /// Held by whoever changes the CAs. Whether something has yet to follow from a change.
+    pub(crate) unfollowed: Mutex<bool>,
+    /// When others' agents were last looked at, and whether that could be.
+    pub(crate) looked: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
 
 /// What the sessions of one listener share.

@@ -35,8 +35,12 @@ impl Channel {
     /// written; then the agent stays as it was.
     pub async fn revoke(&self, agent: AgentId) -> Result<bool, DirectoryError> {
         let core = Arc::clone(&self.core);
-        let revoked = blocking(move || core.registry.revoke(agent, now())).await?;
-        self.cut_off(agent);
+        let revoked = blocking(move || core.registry.revoke(agent, now())).await;
+        // It may be revoked here although others cannot be told.
+        if !self.core.registry.is_enrolled(agent) {
+            self.cut_off(agent);
+        }
+        let revoked = revoked?;
         if revoked {
             tracing::info!(%agent, "the agent was revoked");
         }
@@ -56,6 +60,18 @@ impl Channel {
         }
         tracing::info!(%agent, "the agent was removed");
         Ok(())
+    }
+
+    /// Looks for an agent that is not known here.
+    async fn look(&self) -> Result<(), DirectoryError> {
+        match sharing::look(&self.core).await {
+            true => Ok(()),
+            false => Err(DirectoryError::Unavailable(
+                "an agent is not known here, and what other managers know cannot be read now: \
+                 does the database answer?"
+                    .to_owned(),
+            )),
+        }
     }
 
     fn cut_off(&self, agent: AgentId) {
@@ -119,7 +135,7 @@ impl AgentDirectory for Channel {
 
     async fn entered(&self, store: Arc<dyn TaskStore>) -> Result<(), DirectoryError> {
         if self.core.settings.registry == Place::File {
-            return Ok(());
+            return sharing::resign(&*store, &self.node.name).await;
         }
         let (core, node) = (Arc::clone(&self.core), self.node.name.clone());
         let runtime = Handle::current();
@@ -133,7 +149,7 @@ impl AgentDirectory for Channel {
             .iter()
             .all(|id| *id == AgentId::MANAGER || registry.is_enrolled(*id))
         {
-            sharing::look(&self.core).await;
+            self.look().await?;
         }
         let living = registry.living();
         let mut found = self.core.links.with_connected(|connected| {
@@ -190,6 +206,9 @@ impl AgentDirectory for Channel {
     }
 
     async fn change(&self, agent: AgentId, change: &AgentChange) -> Result<(), DirectoryError> {
+        if !self.core.registry.is_enrolled(agent) {
+            self.look().await?;
+        }
         let core = Arc::clone(&self.core);
         match change {
             AgentChange::Revoke => match self.revoke(agent).await? {

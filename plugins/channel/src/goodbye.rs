@@ -24,6 +24,14 @@ impl Goodbye {
         Self::new("stopping", "the manager is stopping")
     }
 
+    /// Nobody can tell now whose certificate it is, or give it another; dial again.
+    pub(crate) fn unsure() -> Self {
+        Self::new(
+            "stopping",
+            "the manager cannot read or write the list of agents now; its log says why",
+        )
+    }
+
     /// The same agent has dialled in a second time.
     pub(crate) fn replaced() -> Self {
         Self::new(

@@ -52,7 +52,7 @@ pub(crate) async fn greet(
         enrolment::serve(serving, stream, peer, deadline).await;
         return None;
     }
-    let shown = match identify(serving, &stream, place).await {
+    let shown = match identify(serving, &stream, place, deadline).await {
         Ok(shown) => shown,
         Err((reason, goodbye)) => {
             refuse(serving, peer, reason);
@@ -126,6 +126,7 @@ async fn identify(
     serving: &Serving,
     stream: &Stream,
     place: &mut Place,
+    deadline: Instant,
 ) -> Result<Shown, (String, Goodbye)> {
     let (_, tls) = stream.get_ref();
     let certificates = tls.peer_certificates().unwrap_or_default();
@@ -133,13 +134,12 @@ async fn identify(
     let fingerprint = fingerprint(certificate);
     let mut known = serving.core.registry.identify(&fingerprint);
     if known == Known::Stranger {
-        let _turn = serving.enrolling.acquire().await;
-        if !sharing::look(&serving.core).await {
+        let looked = timeout_at(deadline, sharing::look(&serving.core)).await;
+        if !looked.unwrap_or(false) {
             return Err((
-                "its certificate is not known here, and other managers' agents cannot be read \
-                 now"
-                .to_owned(),
-                Goodbye::stopping(),
+                "its certificate is not known here, and other managers' agents cannot be read now"
+                    .to_owned(),
+                Goodbye::unsure(),
             ));
         }
         known = serving.core.registry.identify(&fingerprint);

@@ -104,5 +104,5 @@ async fn answer(serving: &Serving, shown: Shown, renew: Renew) -> Result<(String
 
 fn unavailable(agent: AgentId, error: &dyn std::fmt::Display) -> Goodbye {
     tracing::warn!(%agent, %error, "a certificate could not be made");
-    Goodbye::stopping()
+    Goodbye::unsure()
 }

@@ -61,7 +61,7 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
         certificate_seconds: u64::try_from(core.authority.lives().renewed).ok(),
     }));
     let again = core.links.insert(Arc::clone(&link));
-    core.registry.tell(agent);
+    core.registry.came(agent);
     // Once the link can be found: a CA that is replaced now is announced to it as well.
     announcing::announce(core, &link, &hello.trusts);
     if serving.stop.is_cancelled() {
@@ -98,7 +98,7 @@ async fn talk(serving: &Arc<Serving>, greeted: Greeted, peer: SocketAddr) {
                 // At once: from now on the agent is disconnected for everybody.
                 core.links.remove(&link);
                 core.registry.seen(agent, now());
-                core.registry.tell(agent);
+                core.registry.left(agent);
                 link.ending()
             },
             writing

@@ -2,19 +2,20 @@
 //! the start, looks every second for what others wrote, and has connections and CAs follow
 //! from it. The registry says what is so ([`crate::registry`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::{MissedTickBehavior, interval};
-use wpk_api::{DirectoryError, TaskStore};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use wpk_api::{DirectoryError, DocumentWrite, TaskStore};
 
 use crate::announcing;
 use crate::clock::now;
 use crate::core::Core;
 use crate::goodbye::{Ending, Goodbye};
-use crate::pki::PkiError;
-use crate::registry::{Departure, Joining, RegistryError};
+use crate::pki::{Authorities, PkiError};
+use crate::registry::{Departure, Joining, RegistryError, unavailable};
+use crate::shared::node_key;
 
 /// How often what others wrote is looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -48,7 +49,9 @@ pub(crate) fn join(
         authority: core.authority.sealed().map_err(|error| failed(&error))?,
         now: now(),
     })?;
-    follow(core).map_err(|error| failed(&error))?;
+    let mut unfollowed = (core.unfollowed.lock()).unwrap_or_else(PoisonError::into_inner);
+    follow(core, &mut unfollowed).map_err(|error| failed(&error))?;
+    drop(unfollowed);
     catch_up(core).map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
     tracing::info!(
         agents = core.registry.len(),
@@ -57,44 +60,57 @@ pub(crate) fn join(
     Ok(())
 }
 
-/// Has the CAs be those that all have. Waits for the disk: not for an async thread.
-pub(crate) fn follow(core: &Core) -> Result<(), PkiError> {
-    let Some(all) = core.registry.authority() else {
-        return Ok(());
-    };
-    if core.authority.adopt(&all)? {
+/// Has the CAs be those that all have, and everything follow from that; what could not the
+/// last time is done now. Waits for the disk: not for an async thread.
+pub(crate) fn follow(core: &Core, unfollowed: &mut bool) -> Result<(), PkiError> {
+    if let Some(all) = core.registry.authority()
+        && core.authority.adopt(&all, false)?
+    {
         tracing::info!("the CAs of agents are those of the task store now");
+        *unfollowed = true;
+    }
+    if *unfollowed {
         announcing::follow(core)?;
+        *unfollowed = false;
     }
     Ok(())
 }
 
-/// Tells the others of a step that was taken here; where that fails it was not taken. Nothing
-/// where nobody shares the agents.
+/// Tells the others of a step that is on disk here; where that fails it is taken back.
+/// Nothing where nobody shares the agents.
 ///
 /// # Errors
 /// [`DirectoryError`]: it was not taken.
-pub(crate) fn announce(core: &Core) -> Result<(), DirectoryError> {
-    if core.registry.authority().is_none() {
+pub(crate) fn announce(
+    core: &Core,
+    stepped: &Authorities,
+    unfollowed: &mut bool,
+) -> Result<(), DirectoryError> {
+    let Some(before) = core.registry.authority() else {
         return Ok(());
-    }
-    let sealed = core.authority.sealed().map_err(|error| failed(&error))?;
-    let refused = match core.registry.set_authority(&sealed) {
+    };
+    let sealed = core.authority.sealed_of(stepped);
+    let written = sealed
+        .map_err(|error| failed(&error))
+        .and_then(|sealed| core.registry.set_authority(&sealed).map_err(unavailable));
+    let refused = match written {
         Ok(true) => return Ok(()),
         Ok(false) => DirectoryError::Refused(
             "another manager took a step at the same moment: `wpkctl agent ca` shows how things \
              stand now"
                 .to_owned(),
         ),
-        Err(error) => DirectoryError::Unavailable(error.to_string()),
+        Err(error) => error,
     };
-    follow(core).map_err(|error| failed(&error))?;
+    let now = core.registry.authority().unwrap_or(before);
+    *unfollowed |= (core.authority.adopt(&now, true)).map_err(|error| failed(&error))?;
+    follow(core, unfollowed).map_err(|error| failed(&error))?;
     Err(refused)
 }
 
-/// Learns what others wrote.
+/// Learns what others wrote; connections follow from what was learned so far in any case.
 fn catch_up(core: &Core) -> Result<(), RegistryError> {
-    core.registry.catch_up()?;
+    let result = core.registry.catch_up();
     for (agent, why) in core.registry.departures() {
         if let Some(link) = core.links.get(agent) {
             link.end(Ending::Ours(match why {
@@ -103,30 +119,62 @@ fn catch_up(core: &Core) -> Result<(), RegistryError> {
             }));
         }
     }
-    Ok(())
+    result
 }
 
 /// The same at once, for whoever asks about an agent that is not known here: it may have been
-/// enrolled with another manager a moment ago. `false`: nobody can tell.
+/// enrolled with another manager a moment ago. `false`: nobody can tell. However many ask,
+/// one looks.
 pub(crate) async fn look(core: &Arc<Core>) -> bool {
     if core.registry.living().is_none() {
         return true;
     }
-    let core = Arc::clone(core);
-    let looked = tokio::task::spawn_blocking(move || catch_up(&core)).await;
-    match looked.map_err(|error| error.to_string()) {
-        Ok(Ok(())) => true,
-        Ok(Err(error)) => told(&error.to_string()),
-        Err(error) => told(&error),
+    let asked = Instant::now();
+    let mut looked = core.looked.lock().await;
+    if let Some((begun, could)) = *looked
+        && begun >= asked
+    {
+        return could;
     }
+    let begun = Instant::now();
+    let again = Arc::clone(core);
+    let answer = tokio::task::spawn_blocking(move || catch_up(&again)).await;
+    let error = match answer {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(error) = &error {
+        tracing::debug!(
+            error,
+            "what other managers know of agents cannot be read now"
+        );
+    }
+    let could = error.is_none();
+    *looked = Some((begun, could));
+    could
 }
 
-fn told(error: &str) -> bool {
-    tracing::debug!(
-        error,
-        "what other managers know of agents cannot be read now"
-    );
-    false
+/// This node keeps its agents in a file of its own: if it once kept them in this store, it
+/// does not any more.
+pub(crate) async fn resign(store: &dyn TaskStore, node: &str) -> Result<(), DirectoryError> {
+    let key = node_key(node);
+    // A store that keeps no documents never had one.
+    let Ok(found) = store.documents(&key, "", 1).await else {
+        return Ok(());
+    };
+    let Some(signed) = found.into_iter().find(|found| found.key == key) else {
+        return Ok(());
+    };
+    let gone = DocumentWrite {
+        key,
+        expected: Some(signed.version),
+        becomes: None,
+    };
+    match store.write_documents(vec![gone], None).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(DirectoryError::Unavailable(error.to_string())),
+    }
 }
 
 /// Looks for what others wrote for as long as it is polled.
@@ -142,7 +190,8 @@ pub(crate) async fn keep_up(core: &Arc<Core>) {
         let again = Arc::clone(core);
         let looked = tokio::task::spawn_blocking(move || {
             catch_up(&again).map_err(|error| error.to_string())?;
-            follow(&again).map_err(|error| error.to_string())
+            let mut unfollowed = (again.unfollowed.lock()).unwrap_or_else(PoisonError::into_inner);
+            follow(&again, &mut unfollowed).map_err(|error| error.to_string())
         });
         let error = match looked.await {
             Ok(Ok(())) => {
@@ -157,7 +206,8 @@ pub(crate) async fn keep_up(core: &Arc<Core>) {
         if !std::mem::replace(&mut away, true) {
             tracing::warn!(
                 error,
-                "what other managers write of agents cannot be read; it is tried again"
+                "what other managers write of agents cannot be read, or not be followed; it is \
+                 tried again"
             );
         }
     }

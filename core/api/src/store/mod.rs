@@ -60,6 +60,10 @@ pub use history::{TaskKind, TaskPage, TaskPlace, TaskQuery};
 /// Both stay known for as long as the task is there. Every change of a task (its
 /// creation, a new status, time of update, text, confirmation or node, its deletion)
 /// gets the next [`Revision`].
+#[allow(
+    unused_variables,
+    reason = "a default does nothing with what it is given"
+)]
 #[async_trait]
 pub trait TaskStore: Send + Sync {
     /// Enters the store under the name of a node, which shuts out whoever entered under
@@ -69,7 +73,6 @@ pub trait TaskStore: Send + Sync {
     ///
     /// By default the store is one daemon's: everybody enters, and no entry has a lease.
     async fn enter(&self, entry: &Entry) -> StoreResult<Entrance> {
-        let _ = entry;
         Ok(Entrance::Entered(Entered {
             incarnation: 0,
             lease: None,
@@ -112,7 +115,6 @@ pub trait TaskStore: Send + Sync {
     /// store that is one daemon's no other name lives: what was left under a node's
     /// former name is found.
     async fn orphans(&self, after: TaskId, limit: usize) -> StoreResult<Vec<Task>> {
-        let _ = (after, limit);
         Ok(Vec::new())
     }
 
@@ -122,7 +124,6 @@ pub trait TaskStore: Send + Sync {
     /// as do the [crashes](Claimed::crashes) that were counted.
     /// Their timelines get [`TimelineEntry::moved`], and the feed tells of it.
     async fn take_over(&self, tasks: &[TaskId]) -> StoreResult<Vec<TaskId>> {
-        let _ = tasks;
         Ok(Vec::new())
     }
 
@@ -130,7 +131,6 @@ pub trait TaskStore: Send + Sync {
     /// live, ours and not begun, as [`take_over`](Self::take_over) would; returns which.
     /// None where that node's lease does not live.
     async fn hand_over(&self, tasks: &[TaskId], to: &str) -> StoreResult<Vec<TaskId>> {
-        let _ = (tasks, to);
         Ok(Vec::new())
     }
 
@@ -138,7 +138,6 @@ pub trait TaskStore: Send + Sync {
     /// not or there is no such task: for whoever was told that it is
     /// [uncertain](StoreError::Uncertain) whether it was.
     async fn begun(&self, task: TaskId) -> StoreResult<Option<Incarnation>> {
-        let _ = task;
         Ok(None)
     }
 
@@ -154,14 +153,12 @@ pub trait TaskStore: Send + Sync {
         after: &str,
         limit: usize,
     ) -> StoreResult<Vec<Document>> {
-        let _ = (prefix, after, limit);
         Err(StoreError::keeps_no_documents())
     }
 
-    /// Up to `limit` documents whose keys begin with `prefix` and whose
-    /// [versions](Document::version) are above `after`, ascending by version: what was
-    /// written since. One that was deleted is told of by nobody. By default all documents are
-    /// read for it.
+    /// Up to `limit` documents whose keys begin with `prefix` and that were written since
+    /// `after`, ascending by [version](Document::version); of deletions nothing is told. By
+    /// default all documents are read for it.
     ///
     /// # Errors
     /// As [`documents`](Self::documents).
@@ -185,7 +182,6 @@ pub trait TaskStore: Send + Sync {
         writes: Vec<DocumentWrite>,
         guard: Option<Guard>,
     ) -> StoreResult<Option<Vec<u64>>> {
-        let _ = (writes, guard);
         Err(StoreError::keeps_no_documents())
     }
 
@@ -195,14 +191,12 @@ pub trait TaskStore: Send + Sync {
         tasks: Vec<NewTask>,
         guard: Guard,
     ) -> StoreResult<Option<Vec<Created>>> {
-        let _ = (tasks, guard);
         Err(StoreError::keeps_no_documents())
     }
 
     /// Up to `limit` tasks that were made for the document of this key
     /// ([`NewTask::fence`]), with ids above `after`, ascending.
     async fn attempts(&self, key: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Attempt>> {
-        let _ = (key, after, limit);
         Err(StoreError::keeps_no_documents())
     }
 
@@ -220,7 +214,6 @@ pub trait TaskStore: Send + Sync {
         writes: Vec<AttemptWrite>,
         guard: Option<Guard>,
     ) -> StoreResult<Option<u64>> {
-        let _ = (writes, guard);
         Err(StoreError::changes_no_attempts())
     }
 
@@ -230,7 +223,6 @@ pub trait TaskStore: Send + Sync {
     /// # Errors
     /// As [`write_attempts`](Self::write_attempts).
     async fn attempts_of(&self, tasks: &[TaskId]) -> StoreResult<Vec<Option<Attempt>>> {
-        let _ = tasks;
         Err(StoreError::changes_no_attempts())
     }
 
@@ -238,7 +230,6 @@ pub trait TaskStore: Send + Sync {
     /// `after`, ascending: what can be sent to agents before it may be installed. Nothing
     /// changes.
     async fn staging(&self, node: &str, after: TaskId, limit: usize) -> StoreResult<Vec<Claimed>> {
-        let _ = (node, after, limit);
         Ok(Vec::new())
     }
 
@@ -273,7 +264,6 @@ pub trait TaskStore: Send + Sync {
     /// where to go on. Those that live and those since some time are found without looking at the
     /// others. Never waits for a writer. By default a store lists none, and is unavailable.
     async fn history(&self, query: &TaskQuery) -> StoreResult<TaskPage> {
-        let _ = query;
         Err(StoreError::lists_no_tasks())
     }
 
@@ -389,7 +379,6 @@ pub trait TaskStore: Send + Sync {
     /// come any more must not keep what was deleted for ever. Called at the start, with
     /// the names of all observers. By default all are kept.
     async fn keep_readers(&self, names: &[String]) -> StoreResult<()> {
-        let _ = names;
         Ok(())
     }
 
@@ -409,7 +398,6 @@ pub trait TaskStore: Send + Sync {
     /// # Errors
     /// [`StoreError::Unavailable`] where a store takes nothing over, which is the default.
     async fn import(&self, tasks: Vec<Task>) -> StoreResult<Vec<Imported>> {
-        let _ = tasks;
         Err(StoreError::imports_nothing())
     }
 }

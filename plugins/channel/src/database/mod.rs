@@ -261,6 +261,13 @@ impl Database {
         Ok(())
     }
 
+    /// Forgets the tokens: they are kept elsewhere now.
+    pub(crate) fn forget_tokens(&mut self) -> Result<(), DatabaseError> {
+        self.place.check()?;
+        self.connection.execute("DELETE FROM tokens", [])?;
+        Ok(())
+    }
+
     /// The highest id that was ever given out.
     pub(crate) fn last_id(&self) -> Result<i64, DatabaseError> {
         let last = self

@@ -12,7 +12,7 @@ mod signer;
 mod vault;
 
 pub(crate) use error::PkiError;
-pub(crate) use replacement::Step;
+pub(crate) use replacement::{Authorities, Step};
 pub(crate) use vault::Vault;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +31,6 @@ use crate::certificate::{
 };
 use crate::clock::now;
 use crate::files;
-use replacement::Authorities;
 use signer::Signer;
 
 /// The CA.
@@ -68,17 +67,22 @@ impl Authority {
         Arc::clone(&authorities.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes a step of a replacement. Writes to disk: not for an async thread.
+    /// The CAs after a step of a replacement, on disk; nobody uses them before they are
+    /// [taken](Self::take). Not for an async thread, and for one at a time.
     ///
     /// # Errors
     /// [`PkiError::Step`] where it is not the one to take.
-    pub(crate) fn step(&self, step: Step) -> Result<(), PkiError> {
-        let mut authorities = self
+    pub(crate) fn step(&self, step: Step) -> Result<Authorities, PkiError> {
+        self.now().step(step, &self.folder, &self.vault)
+    }
+
+    /// These are the CAs from now on.
+    pub(crate) fn take(&self, authorities: Authorities) {
+        let mut now = self
             .authorities
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *authorities = Arc::new(authorities.step(step, &self.folder, &self.vault)?);
-        Ok(())
+        *now = Arc::new(authorities);
     }
 
     /// Whether this step is the one to take; changes nothing.

@@ -3,7 +3,6 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
 
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::der::pem::PemLabel;
@@ -13,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use super::error::PkiError;
 use super::replacement::Authorities;
 use super::{Authority, Signer};
+use crate::certificate::own_certificate;
 use crate::files;
 use crate::shared::{AuthorityDocument, SealedCa};
 
@@ -22,37 +22,38 @@ impl Authority {
     /// # Errors
     /// [`PkiError::Open`]: a key is not sealed.
     pub(crate) fn sealed(&self) -> Result<AuthorityDocument, PkiError> {
-        let now = self.now();
+        self.sealed_of(&self.now())
+    }
+
+    /// The same of CAs that are on disk and not taken yet.
+    pub(crate) fn sealed_of(&self, of: &Authorities) -> Result<AuthorityDocument, PkiError> {
         let one = |signer: &Signer, key: &str| {
             let path = self.folder.join(key);
             let key = files::read_text(&path).map_err(PkiError::at(&path))?;
             let key = key.ok_or_else(|| PkiError::NoKey(path.clone()))?;
-            if !key.contains(EncryptedPrivateKeyInfoRef::PEM_LABEL) {
-                return Err(PkiError::Open(path));
-            }
-            Ok(SealedCa {
+            let sealed = SealedCa {
                 certificate: signer.pem.clone(),
                 key,
-            })
+            };
+            self.check(&sealed, &path)?;
+            Ok::<_, PkiError>(sealed)
         };
-        let next = now.next.as_ref();
+        let next = of.next.as_ref();
         Ok(AuthorityDocument {
-            current: one(&now.current, "ca.key")?,
+            current: one(&of.current, "ca.key")?,
             next: next.map(|next| one(next, "ca-next.key")).transpose()?,
-            old: now.old.as_ref().map(|(_, pem)| pem.clone()),
+            old: of.old.as_ref().map(|(_, pem)| pem.clone()),
         })
     }
 
-    /// Takes over the CAs of others; `false`: they are these. Writes to disk: not for an
-    /// async thread.
+    /// Takes over the CAs of others; `false`: they are these. `again`: the files are written
+    /// in any case. Writes to disk: not for an async thread, and for one at a time.
     ///
     /// # Errors
-    /// A key cannot be opened with this node's passphrase: then all is as before.
-    pub(crate) fn adopt(&self, all: &AuthorityDocument) -> Result<bool, PkiError> {
-        let mut authorities = self
-            .authorities
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+    /// A key cannot be opened with this node's passphrase, or is not that of its
+    /// certificate: then all is as before.
+    pub(crate) fn adopt(&self, all: &AuthorityDocument, again: bool) -> Result<bool, PkiError> {
+        let now = self.now();
         let path = self.folder.join("ca.pem");
         let der = |pem: &str| {
             CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| PkiError::Damaged {
@@ -60,36 +61,48 @@ impl Authority {
                 reason: error.to_string(),
             })
         };
+        let next = all.next.as_ref();
         let theirs = [
             Some(der(&all.current.certificate)?),
-            (all.next.as_ref())
-                .map(|next| der(&next.certificate))
-                .transpose()?,
+            next.map(|next| der(&next.certificate)).transpose()?,
             all.old.as_deref().map(der).transpose()?,
         ];
         let ours = [
-            Some(authorities.current.certificate.clone()),
-            authorities.next.as_ref().map(|one| one.certificate.clone()),
-            authorities.old.as_ref().map(|(one, _)| one.clone()),
+            Some(now.current.certificate.clone()),
+            now.next.as_ref().map(|one| one.certificate.clone()),
+            now.old.as_ref().map(|(one, _)| one.clone()),
         ];
-        if ours == theirs {
+        if ours == theirs && !again {
             return Ok(false);
         }
-        let key_path = self.folder.join("ca.key");
-        self.vault.read(&all.current.key, &key_path)?;
-        if let Some(next) = &all.next {
-            self.vault
-                .read(&next.key, &self.folder.join("ca-next.key"))?;
+        self.check(&all.current, &self.folder.join("ca.key"))?;
+        if let Some(next) = next {
+            self.check(next, &self.folder.join("ca-next.key"))?;
         }
         let old = self.folder.join("ca-old.pem");
         write(&self.folder, "ca", Some(&all.current))?;
-        write(&self.folder, "ca-next", all.next.as_ref())?;
+        write(&self.folder, "ca-next", next)?;
         match &all.old {
             Some(pem) => files::write_private(&old, pem.as_bytes()).map_err(PkiError::at(&old))?,
             None => remove(&old)?,
         }
-        *authorities = Arc::new(Authorities::open(&self.folder, &self.vault)?);
-        Ok(true)
+        self.take(Authorities::open(&self.folder, &self.vault)?);
+        Ok(ours != theirs)
+    }
+
+    /// Whether a key is sealed, can be opened, and is that of its certificate.
+    fn check(&self, ca: &SealedCa, path: &Path) -> Result<(), PkiError> {
+        if !ca.key.contains(EncryptedPrivateKeyInfoRef::PEM_LABEL) {
+            return Err(PkiError::Open(path.to_owned()));
+        }
+        let (key, _) = self.vault.read(&ca.key, path)?;
+        match own_certificate(&ca.certificate, &key) {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(PkiError::Damaged {
+                path: path.to_owned(),
+                reason,
+            }),
+        }
     }
 }
 

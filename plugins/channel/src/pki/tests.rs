@@ -38,7 +38,7 @@ fn the_keys_of_cas_may_be_sealed_with_a_passphrase() {
     // The key that was there is sealed, and so is the next.
     let sealed = open_sealed(&folder, &file).unwrap();
     assert_eq!(sealed.ca(), plain.ca());
-    sealed.step(Step::Replace).unwrap();
+    sealed.take(sealed.step(Step::Replace).unwrap());
     for name in ["ca.key", "ca-next.key"] {
         let text = fs::read_to_string(folder.join(name)).unwrap();
         assert!(
@@ -46,7 +46,7 @@ fn the_keys_of_cas_may_be_sealed_with_a_passphrase() {
             "{text}"
         );
     }
-    sealed.step(Step::Switch).unwrap();
+    sealed.take(sealed.step(Step::Switch).unwrap());
     let again = open_sealed(&folder, &file).unwrap();
     assert_eq!(again.ca(), sealed.ca());
     // Without it, or with another one, nothing starts, and nothing is made anew.
@@ -87,7 +87,7 @@ fn a_replacement_is_three_steps_in_their_order() {
     for wrong in [Step::Switch, Step::Finish] {
         assert!(matches!(authority.step(wrong), Err(PkiError::Step(_))));
     }
-    authority.step(Step::Replace).unwrap();
+    authority.take(authority.step(Step::Replace).unwrap());
     let both = authority.now().certificates();
     assert_eq!((both.len(), &both[0]), (2, &before));
     let next = both[1].clone();
@@ -96,7 +96,7 @@ fn a_replacement_is_three_steps_in_their_order() {
     for wrong in [Step::Replace, Step::Finish] {
         assert!(matches!(authority.step(wrong), Err(PkiError::Step(_))));
     }
-    authority.step(Step::Switch).unwrap();
+    authority.take(authority.step(Step::Switch).unwrap());
     assert_eq!(authority.now().certificates(), [next.clone(), before]);
     // The chain that an agent with a token looks through holds both.
     let shown = authority.manager_certificate().unwrap();
@@ -106,7 +106,7 @@ fn a_replacement_is_three_steps_in_their_order() {
     }
     let again = open(home.path(), 90).unwrap();
     assert_eq!(again.now().certificates(), authority.now().certificates());
-    authority.step(Step::Finish).unwrap();
+    authority.take(authority.step(Step::Finish).unwrap());
     assert_eq!(authority.now().certificates(), [next]);
     assert!(!home.path().join("ca-next.key").exists());
     assert!(!home.path().join("ca-old.pem").exists());
@@ -116,7 +116,7 @@ fn a_replacement_is_three_steps_in_their_order() {
 fn a_switch_may_be_cut_short_between_any_two_writes() {
     let home = tempfile::tempdir().unwrap();
     let authority = open(home.path(), 90).unwrap();
-    authority.step(Step::Replace).unwrap();
+    authority.take(authority.step(Step::Replace).unwrap());
     let [old, new] = &authority.now().certificates()[..] else {
         panic!("two")
     };
@@ -126,7 +126,7 @@ fn a_switch_may_be_cut_short_between_any_two_writes() {
     fs::copy(at("ca.pem"), at("ca-old.pem")).unwrap();
     let found = open(home.path(), 90).unwrap();
     assert_eq!(found.now().certificates(), [old.clone(), new.clone()]);
-    found.step(Step::Switch).unwrap();
+    found.take(found.step(Step::Switch).unwrap());
     assert_eq!(found.now().certificates(), [new.clone(), old.clone()]);
     // The key has its place, the certificate has not.
     put_back(home.path(), &before);

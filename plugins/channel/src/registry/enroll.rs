@@ -99,9 +99,7 @@ impl Registry {
             ];
             let paid = paid.as_ref().map(|(version, token)| (*version, token));
             if store.write_with(writes, paid).map_err(unavailable)? {
-                if let Err(error) = kept.file.copy(std::slice::from_ref(&record)) {
-                    tracing::warn!(%error, "this node's copy of the registry of agents is behind");
-                }
+                self.copy(kept, std::slice::from_ref(&record));
                 return Ok(record);
             }
             self.learn(kept).map_err(unavailable)?;

@@ -16,6 +16,12 @@ pub(crate) enum RegistryError {
 
 /// What whoever asked is told.
 pub(crate) fn unavailable(error: impl Into<RegistryError>) -> DirectoryError {
-    let error = error.into();
-    DirectoryError::Unavailable(format!("the registry of agents cannot be written: {error}"))
+    match error.into() {
+        RegistryError::File(error) => DirectoryError::Unavailable(format!(
+            "the registry of agents cannot be written: {error}"
+        )),
+        RegistryError::Store(error) => DirectoryError::Unavailable(format!(
+            "the agents in the task store cannot be read or written: {error}"
+        )),
+    }
 }

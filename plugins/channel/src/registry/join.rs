@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use wpk_api::words::clean;
@@ -22,6 +23,8 @@ use crate::shared::{
     Writes, new_registry, text_of,
 };
 
+/// How long is waited each time for a node that brings its agents.
+const WAIT: Duration = Duration::from_millis(200);
 /// Agents written at a time.
 const TOGETHER: usize = 500;
 /// The longest name of a node that is repeated, in bytes.
@@ -51,21 +54,20 @@ impl Registry {
     pub(crate) fn join(&self, joining: Joining) -> Result<(), DirectoryError> {
         let mut kept = lock(&self.database);
         let mut shared = Shared::new(Arc::clone(&joining.store), joining.runtime.clone());
-        only_such_nodes(&shared, &joining.node)?;
-        let registry = begin(&mut shared, &kept, &joining)?;
-        match &registry.importing {
-            Some(node) if *node == joining.node => import(&mut shared, &kept, &joining)?,
-            Some(node) => {
-                return Err(DirectoryError::Refused(format!(
-                    "node {} is moving its agents into the task store: start this one when that \
-                     is done; if it was stopped in the middle, start that one first",
-                    clean(node, LONGEST_NAME)
-                )));
-            }
-            None => self.adopt(&mut kept, &registry, &joining)?,
-        }
-        let copy = kept.file.load().map_err(unreadable)?;
+        shared_by_several(&shared)?;
+        // First, so that nodes that start together know each other.
         shared.sign(&joining.node).map_err(failed)?;
+        let joined = only_such_nodes(&shared, &joining.node, &joining.runtime)
+            .and_then(|()| self.find_or_bring(&mut kept, &mut shared, &joining));
+        if joined.is_err()
+            && let Err(error) = shared.resign(&joining.node)
+        {
+            tracing::warn!(%error, "the task store goes on to say that this node keeps its agents there");
+        }
+        joined?;
+        // They are in the store, and what becomes of them there is not known here.
+        kept.file.forget_tokens().map_err(unreadable)?;
+        let copy = kept.file.load().map_err(unreadable)?;
         let sharing = Sharing {
             node: joining.node.clone(),
             links: joining.links,
@@ -91,6 +93,26 @@ impl Registry {
         self.after_the_list(joining.now)?;
         self.nobody_is_connected(&joining.node);
         Ok(())
+    }
+
+    /// The agents of the store, which the first brings.
+    fn find_or_bring(
+        &self,
+        kept: &mut Kept,
+        shared: &mut Shared,
+        joining: &Joining,
+    ) -> Result<(), DirectoryError> {
+        let registry = begin(shared, kept, joining)?;
+        match &registry.importing {
+            Some(node) if *node == joining.node => import(shared, kept, joining),
+            Some(node) => Err(DirectoryError::Refused(format!(
+                "node {} is moving its agents into the task store: start this one when that is \
+                 done; if it was stopped in the middle, start that one first, and if it is lost \
+                 with its files, begin anew in another `store.schema`",
+                clean(node, LONGEST_NAME)
+            ))),
+            None => self.adopt(kept, &registry, joining),
+        }
     }
 
     /// A node that has agents of its own would lose them.
@@ -222,29 +244,42 @@ impl Registry {
     }
 }
 
-/// A node that numbers its own agents would take ours for its own.
-fn only_such_nodes(shared: &Shared, own: &str) -> Result<(), DirectoryError> {
-    let living = shared.living().map_err(failed)?;
-    if living.is_empty() {
-        return Err(DirectoryError::Refused(
+fn shared_by_several(shared: &Shared) -> Result<(), DirectoryError> {
+    match shared.living().map_err(failed)?.is_empty() {
+        false => Ok(()),
+        true => Err(DirectoryError::Refused(
             "[transport] registry = \"store\" needs a task store that several managers share, \
              such as [store] type = \"postgres\"; with this one leave `registry` out"
                 .to_owned(),
-        ));
+        )),
     }
-    let such = shared.nodes().map_err(failed)?;
-    match living
-        .iter()
-        .find(|node| *node != own && !such.contains(*node))
-    {
+}
+
+/// A node that numbers its own agents would take ours for its own.
+fn only_such_nodes(shared: &Shared, own: &str, runtime: &Handle) -> Result<(), DirectoryError> {
+    for _ in 1..TRIES {
+        if one_that_is_not(shared, own)?.is_none() {
+            return Ok(());
+        }
+        // Where they start together, it will be in a moment.
+        runtime.block_on(tokio::time::sleep(WAIT));
+    }
+    match one_that_is_not(shared, own)? {
         None => Ok(()),
         Some(other) => Err(DirectoryError::Refused(format!(
             "node {} has its tasks in the same task store, but not its agents: agent 1 would be \
              one agent here and another there; give that node [transport] registry = \"store\" \
              as well, or this one another store (for `postgres` another `store.schema`)",
-            clean(other, LONGEST_NAME)
+            clean(&other, LONGEST_NAME)
         ))),
     }
+}
+
+fn one_that_is_not(shared: &Shared, own: &str) -> Result<Option<String>, DirectoryError> {
+    let living = shared.living().map_err(failed)?;
+    let such = shared.nodes().map_err(failed)?;
+    let other = (living.into_iter()).find(|node| node != own && !such.contains(node));
+    Ok(other)
 }
 
 /// The registry that is there; where there is none, this node begins to bring its agents.
@@ -254,9 +289,15 @@ fn begin(
     joining: &Joining,
 ) -> Result<RegistryDocument, DirectoryError> {
     let last_id = kept.file.last_id().map_err(unreadable)?;
-    for _ in 0..TRIES {
+    for again in 0..TRIES {
         shared.look().map_err(failed)?;
         if let Some(registry) = shared.registry() {
+            let others = (registry.importing.as_ref()).is_some_and(|node| *node != joining.node);
+            if others && again + 1 < TRIES {
+                // Where they start together, that is done in a moment.
+                joining.runtime.block_on(tokio::time::sleep(WAIT));
+                continue;
+            }
             return Ok(registry.clone());
         }
         let new = new_registry(joining.new_id.clone(), last_id, &joining.node);

@@ -29,8 +29,6 @@ struct Learned {
     records: HashMap<AgentId, Record>,
     revoked: Vec<Revocation>,
     departures: Vec<(AgentId, Departure)>,
-    /// What was seen of agents that were not told of yet.
-    early: HashMap<AgentId, SeenDocument>,
 }
 
 impl Registry {
@@ -54,7 +52,14 @@ impl Registry {
         let mut pending = lock(&sharing.pending);
         let mut departures = std::mem::take(&mut pending.departures);
         // One that came here again since stays.
-        departures.retain(|(id, why)| *why == Departure::Revoked || !pending.came.contains(id));
+        drop(pending);
+        self.read(|agents| {
+            departures.retain(|(id, why)| {
+                let record = agents.by_id.get(id);
+                let here = record.is_some_and(|one| one.node.as_ref() == Some(&sharing.node));
+                *why == Departure::Revoked || !here
+            });
+        });
         departures
     }
 
@@ -89,7 +94,7 @@ impl Registry {
                 break Ok(());
             };
             match shared.since() {
-                Ok(Some(news)) => self.take_in(sharing, &news, &mut learned),
+                Ok(Some(news)) => self.take_in(kept, sharing, &news, &mut learned),
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
@@ -107,103 +112,112 @@ impl Registry {
             tracing::warn!(%error, "an agent that another manager revoked is not in the list");
         }
         let records: Vec<_> = learned.records.drain().map(|(_, record)| record).collect();
-        if let Err(error) = kept.file.copy(&records) {
-            tracing::warn!(%error, "this node's copy of the registry of agents is behind");
-            lock(&self.changed).extend(records.iter().map(|record| record.id));
+        if !records.is_empty() {
+            self.copy(kept, &records);
         }
         let departures = std::mem::take(&mut learned.departures);
         lock(&sharing.pending).departures.extend(departures);
     }
 
-    fn take_in(&self, sharing: &Sharing, news: &[News], learned: &mut Learned) {
+    fn take_in(&self, kept: &mut Kept, sharing: &Sharing, news: &[News], learned: &mut Learned) {
         for one in news {
             let taken = match one.about {
-                About::Agent(id) => self.take_agent(sharing, id, one, learned),
-                About::Seen(id) => self.take_seen(sharing, id, one, learned),
+                About::Agent(id) => {
+                    let early = kept.early.remove(&id);
+                    self.take_agent(sharing, id, one, early, learned)
+                }
+                About::Seen(id) => match self.take_seen(sharing, id, one, learned) {
+                    Ok(Some(early)) => {
+                        kept.early.insert(id, early);
+                        Ok(())
+                    }
+                    taken => taken.map(|_| ()),
+                },
                 _ => Ok(()),
             };
             if let Err(error) = taken {
                 tracing::warn!(%error, "an agent is left out");
+                if let Some(shared) = &mut kept.shared {
+                    // Nothing is written over what was not understood.
+                    shared.forget(one.about);
+                }
             }
         }
     }
 
+    /// In one go: agents come, and show certificates, at any moment.
     fn take_agent(
         &self,
         sharing: &Sharing,
         id: AgentId,
         news: &News,
+        early: Option<SeenDocument>,
         learned: &mut Learned,
     ) -> Result<(), SharedError> {
         let document: AgentDocument = news.read()?;
-        let before = self.read(|agents| agents.find(id).cloned());
-        let mut record = (before.clone()).unwrap_or_else(|| Record::new(id, "", [0; 32], 0));
-        let node = record.node.take();
-        document.into(&mut record).ok_or_else(|| news.nonsense())?;
-        record.node = node;
-        if let Some(before) = &before
-            && lock(&sharing.pending).changed.contains(&id)
-        {
-            // What others do not know of yet stays: that it showed its newer certificate,
-            // that it was revoked.
-            let shown = record.next.as_ref().map(|next| next.fingerprint);
-            if shown == Some(before.fingerprint) {
-                record.take_next();
+        self.write(|agents| {
+            let before = agents.find(id).cloned();
+            let known = before.clone().filter(|_| !document.is_of_a_removed());
+            let mut record = known.unwrap_or_else(|| Record::new(id, "", [0; 32], 0));
+            document.into(&mut record).ok_or_else(|| news.nonsense())?;
+            if let Some(before) = &before
+                && lock(&sharing.pending).changed.contains(&id)
+            {
+                // What others do not know of yet stays: that it showed its newer
+                // certificate, that it was revoked.
+                let shown = record.next.as_ref().map(|next| next.fingerprint);
+                if shown == Some(before.fingerprint) {
+                    record.take_next();
+                }
+                record.revoked = record.revoked.or(before.revoked);
             }
-            record.revoked = record.revoked.or(before.revoked);
-        }
-        if let Some(seen) = learned.early.remove(&id) {
-            seen.into(&mut record);
-        }
-        if let Some(at) = record.revoked
-            && before.is_none_or(|before| before.revoked.is_none())
-        {
-            let known = self.read(|agents| agents.revoked.contains_key(&record.fingerprint));
-            if !known {
-                learned.revoked.extend(record.revocations(at));
+            if let Some(seen) = early {
+                seen.into(&mut record);
             }
-            learned.departures.push((id, Departure::Revoked));
-        }
-        learned.records.insert(id, record.clone());
-        self.write(|agents| agents.replace(record));
-        Ok(())
+            if let Some(at) = record.revoked
+                && before.is_none_or(|before| before.revoked.is_none())
+            {
+                if !agents.revoked.contains_key(&record.fingerprint) {
+                    learned.revoked.extend(record.revocations(at));
+                }
+                learned.departures.push((id, Departure::Revoked));
+            }
+            learned.records.insert(id, record.clone());
+            agents.replace(record);
+            Ok(())
+        })
     }
 
+    /// The document itself where nothing else was learned of the agent yet.
     fn take_seen(
         &self,
         sharing: &Sharing,
         id: AgentId,
         news: &News,
         learned: &mut Learned,
-    ) -> Result<(), SharedError> {
+    ) -> Result<Option<SeenDocument>, SharedError> {
         let document: SeenDocument = news.read()?;
-        if lock(&sharing.pending).came.contains(&id) {
-            // It came here since, which the others will hear.
-            return Ok(());
-        }
-        if document.node.as_ref() != Some(&sharing.node) {
-            learned.departures.push((id, Departure::Moved));
-        }
-        let record = self.write(|agents| {
-            let record = agents.by_id.get_mut(&id)?;
-            document.clone().into(record);
-            Some(record.clone())
-        });
-        match record {
-            Some(record) => {
-                learned.records.insert(id, record);
+        Ok(self.write(|agents| {
+            if lock(&sharing.pending).came.contains(&id) {
+                // It is here, which the others will hear.
+                return None;
             }
-            None => {
-                learned.early.insert(id, document);
+            let Some(record) = agents.by_id.get_mut(&id) else {
+                return Some(document);
+            };
+            if document.node.as_ref() != Some(&sharing.node) {
+                learned.departures.push((id, Departure::Moved));
             }
-        }
-        Ok(())
+            document.into(record);
+            learned.records.insert(id, record.clone());
+            None
+        }))
     }
 }
 
 impl Agents {
     /// The record of an agent that was not removed.
-    fn find(&self, id: AgentId) -> Option<&Record> {
+    pub(super) fn find(&self, id: AgentId) -> Option<&Record> {
         self.by_id.get(&id).or_else(|| self.gone.get(&id))
     }
 }

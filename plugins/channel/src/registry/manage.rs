@@ -74,11 +74,13 @@ impl Registry {
     pub(crate) fn rename(&self, id: AgentId, name: &str) -> Result<(), DirectoryError> {
         check_name(name)?;
         let mut kept = lock(&self.database);
-        if self.enrolled(id)?.name == name {
+        if kept.shared.is_none() && self.enrolled(id)?.name == name {
             return Ok(());
         }
         self.amend(&mut kept, id, true, |record| {
-            self.is_free(name)?;
+            if record.name != name {
+                self.is_free(name)?;
+            }
             name.clone_into(&mut record.name);
             Ok(())
         })?;

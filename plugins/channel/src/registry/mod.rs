@@ -38,7 +38,7 @@ use crate::database::{Database, DatabaseError};
 use crate::links::Links;
 use crate::record::{Dialled, Record};
 use crate::revocations::{Revocation, Revocations};
-use crate::shared::Shared;
+use crate::shared::{SeenDocument, Shared};
 
 /// What the registry says about a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,10 @@ struct Kept {
     file: Database,
     /// What counts, where it is there.
     shared: Option<Shared>,
+    /// What was seen of agents of which nothing else was learned yet.
+    early: HashMap<AgentId, SeenDocument>,
+    /// Agents that the file does not have as they are, where it is a copy.
+    stale: BTreeSet<AgentId>,
 }
 
 /// Which part of what is shared is this node's to write.
@@ -80,7 +84,7 @@ struct Sharing {
     pending: Mutex<Pending>,
 }
 
-/// What others must hear of.
+/// What others must hear of. Locked within `agents`, never the other way round.
 #[derive(Default)]
 struct Pending {
     /// Agents that came here since it was last written where they are.
@@ -180,6 +184,8 @@ impl Registry {
             database: Mutex::new(Kept {
                 file: database,
                 shared: None,
+                early: HashMap::new(),
+                stale: BTreeSet::new(),
             }),
             revocations: list,
             listed,
@@ -218,22 +224,38 @@ impl Registry {
     /// Keeps what an agent says of itself, and how it came.
     pub(crate) fn greet(&self, id: AgentId, hello: &Hello, dialled: Dialled, now: UnixTime) {
         self.shown(id, &dialled.shown);
-        let sharing = self.sharing.get();
-        if let Some(sharing) = sharing {
-            lock(&sharing.pending).came.insert(id);
-        }
-        self.change(id, |record| {
-            record.greet(hello, dialled, now);
-            record.node = sharing.map(|sharing| sharing.node.clone());
-        });
+        self.change(id, |record| record.greet(hello, dialled, now));
     }
 
-    /// Others must hear whether an agent is connected here.
-    pub(crate) fn tell(&self, id: AgentId) {
-        if self.sharing.get().is_some() {
-            lock(&self.changed).insert(id);
-            self.wake.notify_one();
-        }
+    /// An agent is connected here: others must hear of it, whatever they say until then.
+    pub(crate) fn came(&self, id: AgentId) {
+        let Some(sharing) = self.sharing.get() else {
+            return;
+        };
+        self.write(|agents| {
+            if let Some(record) = agents.by_id.get_mut(&id) {
+                record.node = Some(sharing.node.clone());
+            }
+            lock(&sharing.pending).came.insert(id);
+        });
+        lock(&self.changed).insert(id);
+        self.wake.notify_one();
+    }
+
+    /// A connection of an agent ended; it may have another one here.
+    pub(crate) fn left(&self, id: AgentId) {
+        let Some(sharing) = self.sharing.get() else {
+            return;
+        };
+        let here = sharing.links.get(id).is_some();
+        self.write(|_| {
+            if !here {
+                // Where it went since counts more.
+                lock(&sharing.pending).came.remove(&id);
+            }
+        });
+        lock(&self.changed).insert(id);
+        self.wake.notify_one();
     }
 
     /// The nodes that live, where several keep their agents together.
@@ -301,10 +323,13 @@ impl Registry {
         let mut kept = lock(&self.database);
         let written = self.publish(&mut kept, &ids);
         let records = self.known(&ids, Record::clone);
-        let copied = kept.file.put(&records);
-        let result = written
-            .map_err(RegistryError::from)
-            .and(copied.map_err(RegistryError::from));
+        let result = match kept.shared.is_some() {
+            true => {
+                self.copy(&mut kept, &records);
+                written.map_err(RegistryError::from)
+            }
+            false => kept.file.put(&records).map_err(RegistryError::from),
+        };
         if result.is_err() {
             lock(&self.changed).extend(ids);
         }

@@ -55,7 +55,9 @@ impl Registry {
             }
             {
                 let mut pending = lock(&sharing.pending);
-                pending.came.extend(under.came);
+                // One that left meanwhile is not taken for one that came.
+                let here = |id: &AgentId| sharing.links.get(*id).is_some();
+                (pending.came).extend(under.came.into_iter().filter(here));
                 pending.changed.extend(under.changed);
             }
             written?;
@@ -67,25 +69,30 @@ impl Registry {
     /// What is to be written of these; it counts as written from now on.
     fn outstanding(&self, sharing: &Sharing, ids: &[AgentId]) -> (Writes, Under) {
         let (mut writes, mut under) = (Writes::new(), Under::default());
-        for record in self.known(ids, Record::clone) {
-            let id = record.id;
-            let (came, changed) = {
+        for id in ids {
+            // The marks first: what changes after them leaves another.
+            let found = self.read(|agents| {
+                let record = agents.find(*id)?;
                 let mut pending = lock(&sharing.pending);
-                (pending.came.remove(&id), pending.changed.remove(&id))
+                let marks = (pending.came.remove(id), pending.changed.remove(id));
+                Some((record.clone(), marks))
+            });
+            let Some((record, (came, changed))) = found else {
+                continue;
             };
             if changed {
-                under.changed.insert(id);
+                under.changed.insert(*id);
                 let document = AgentDocument::of(&record);
-                writes.push((About::Agent(id), text_of(&document)));
+                writes.push((About::Agent(*id), text_of(&document)));
+            }
+            if came {
+                under.came.insert(*id);
             }
             let here = record.node.as_ref() == Some(&sharing.node);
-            if came {
-                under.came.insert(id);
-            }
-            if record.revoked.is_none() && (came || here) {
-                let connected = sharing.links.get(id).is_some();
+            if record.revoked.is_none() && here {
+                let connected = sharing.links.get(*id).is_some();
                 let document = SeenDocument::of(&record, connected);
-                writes.push((About::Seen(id), text_of(&document)));
+                writes.push((About::Seen(*id), text_of(&document)));
             }
         }
         (writes, under)
@@ -148,17 +155,31 @@ impl Registry {
         Ok(written)
     }
 
-    /// Writes an agent to the file. Where others share it that is a copy: a disk that is full
-    /// keeps nobody from anything.
+    /// Writes an agent to the file.
     pub(super) fn keep(&self, kept: &mut Kept, record: &Record) -> Result<(), DirectoryError> {
-        let written = kept.file.put(std::slice::from_ref(record));
-        match written {
-            Err(error) if kept.shared.is_some() => {
+        let one = std::slice::from_ref(record);
+        if kept.shared.is_some() {
+            self.copy(kept, one);
+            return Ok(());
+        }
+        kept.file.put(one).map_err(unavailable)
+    }
+
+    /// Writes agents to the file where that is a copy: a disk that is full keeps nobody from
+    /// anything. What could not be written is with the next ones.
+    pub(super) fn copy(&self, kept: &mut Kept, records: &[Record]) {
+        let behind = !kept.stale.is_empty();
+        let before: Vec<AgentId> = std::mem::take(&mut kept.stale).into_iter().collect();
+        let again = self.known(&before, Record::clone).into_iter();
+        let again = again.filter(|one| records.iter().all(|other| other.id != one.id));
+        let all: Vec<Record> = records.iter().cloned().chain(again).collect();
+        if let Err(error) = kept.file.copy(&all) {
+            kept.stale = all.iter().map(|one| one.id).collect();
+            if !behind {
                 tracing::warn!(%error, "this node's copy of the registry of agents is behind");
-                lock(&self.changed).insert(record.id);
-                Ok(())
             }
-            written => written.map_err(unavailable),
+        } else if behind {
+            tracing::info!("this node's copy of the registry of agents is whole again");
         }
     }
 }

@@ -66,6 +66,11 @@ impl About {
     }
 }
 
+/// The key of the document by which a node says that it keeps its agents here.
+pub(crate) fn node_key(node: &str) -> String {
+    format!("{NODES}{node}")
+}
+
 /// The key of a token's document.
 pub(super) fn token_key(id: &TokenId) -> String {
     format!("{TOKENS}{}", hex(id))
@@ -114,6 +119,11 @@ struct NextDocument {
 }
 
 impl AgentDocument {
+    /// Nothing is left of that agent but that it was there.
+    pub(crate) fn is_of_a_removed(&self) -> bool {
+        self.removed
+    }
+
     pub(crate) fn of(record: &Record) -> Self {
         Self {
             name: record.name.clone(),

@@ -12,9 +12,9 @@ use wpk_api::{Document, DocumentWrite, NewDocument, StoreError, TaskStore};
 
 use crate::database::{Token, TokenId};
 pub(crate) use documents::{
-    About, AgentDocument, AuthorityDocument, RegistryDocument, SealedCa, SeenDocument,
+    About, AgentDocument, AuthorityDocument, RegistryDocument, SealedCa, SeenDocument, node_key,
 };
-use documents::{FORM, NODES, PREFIX, TOKENS, TokenDocument, read, text, token_key};
+use documents::{FORM, NODES, PREFIX, REGISTRY, TOKENS, TokenDocument, read, text, token_key};
 
 /// Documents read at a time.
 const PAGE: usize = 1_000;
@@ -38,6 +38,9 @@ pub(crate) enum SharedError {
 /// What is written together: about what, and what it says; `None` deletes it.
 pub(crate) type Writes = Vec<(About, Option<String>)>;
 
+/// A key, the version that is expected there, and what it becomes.
+type Set = (String, Option<u64>, Option<String>);
+
 /// The store, and what is known of the documents there.
 pub(crate) struct Shared {
     store: Arc<dyn TaskStore>,
@@ -47,6 +50,8 @@ pub(crate) struct Shared {
     versions: HashMap<String, u64>,
     registry: Option<RegistryDocument>,
     authority: Option<AuthorityDocument>,
+    /// The highest form that was read.
+    form: u32,
 }
 
 /// A document that was written since.
@@ -84,6 +89,7 @@ impl Shared {
             versions: HashMap::new(),
             registry: None,
             authority: None,
+            form: 0,
         }
     }
 
@@ -112,17 +118,20 @@ impl Shared {
     pub(crate) fn since(&mut self) -> Result<Option<Vec<News>>, SharedError> {
         let page = self.store.documents_since(PREFIX, self.cursor, PAGE);
         let page = self.runtime.block_on(page)?;
-        let Some(last) = page.last() else {
+        if page.is_empty() {
             return Ok(None);
-        };
-        let end = last.version;
+        }
         let mut news = Vec::new();
         for document in page {
-            if let Some(one) = self.take(document)? {
-                news.push(one);
+            let version = document.version;
+            match self.take(document) {
+                Ok(one) => news.extend(one),
+                // What came before it counts; the next look ends here.
+                Err(_) if !news.is_empty() => break,
+                Err(error) => return Err(error),
             }
+            self.cursor = version;
         }
-        self.cursor = end;
         Ok(Some(news))
     }
 
@@ -140,12 +149,8 @@ impl Shared {
         match about {
             About::Registry => {
                 let read: RegistryDocument = news.read()?;
-                if read.form > FORM {
-                    return Err(SharedError::Document {
-                        key: news.key,
-                        reason: format!("it has form {}, this version knows {FORM}", read.form),
-                    });
-                }
+                self.form = self.form.max(read.form);
+                self.form()?;
                 self.registry = Some(read);
             }
             About::Authority => self.authority = Some(news.read()?),
@@ -153,6 +158,22 @@ impl Shared {
         }
         self.versions.insert(news.key.clone(), version);
         Ok(Some(news))
+    }
+
+    /// Whether what stands there is of a form that is known.
+    fn form(&self) -> Result<(), SharedError> {
+        match self.form {
+            ..=FORM => Ok(()),
+            newer => Err(SharedError::Document {
+                key: REGISTRY.to_owned(),
+                reason: format!("it has form {newer}, this version knows {FORM}"),
+            }),
+        }
+    }
+
+    /// It was not understood: nothing is written over it.
+    pub(crate) fn forget(&mut self, about: About) {
+        self.versions.remove(&about.key());
     }
 
     /// Whether there is a document about it.
@@ -176,7 +197,7 @@ impl Shared {
 
     /// This node keeps its agents here.
     pub(crate) fn sign(&mut self, node: &str) -> Result<(), SharedError> {
-        let key = format!("{NODES}{node}");
+        let key = node_key(node);
         match self.one(&key)? {
             Some(_) => Ok(()),
             None => {
@@ -185,6 +206,15 @@ impl Shared {
                 Ok(())
             }
         }
+    }
+
+    /// It does not.
+    pub(crate) fn resign(&self, node: &str) -> Result<(), SharedError> {
+        let key = node_key(node);
+        if let Some(found) = self.one(&key)? {
+            self.set(vec![(key, Some(found.version), None)])?;
+        }
+        Ok(())
     }
 
     /// Writes all of these or none; `false`: somebody else wrote one of them meanwhile.
@@ -198,6 +228,7 @@ impl Shared {
         writes: Writes,
         token: Option<(u64, &Token)>,
     ) -> Result<bool, SharedError> {
+        self.form()?;
         let known = |about: About, text| {
             let key = about.key();
             let version = self.versions.get(&key).copied();
@@ -216,10 +247,15 @@ impl Shared {
             return Ok(false);
         };
         for ((key, _, text), version) in sets.into_iter().zip(versions) {
-            if text.is_some() {
-                self.versions.insert(key, version);
-            } else {
-                self.versions.remove(&key);
+            match (text, version) {
+                (Some(_), Some(version)) => {
+                    self.versions.insert(key, version);
+                }
+                // Somebody wrote over it since, which is learned.
+                (Some(_), None) => {}
+                (None, _) => {
+                    self.versions.remove(&key);
+                }
             }
         }
         for (about, text) in writes {
@@ -232,11 +268,9 @@ impl Shared {
         Ok(true)
     }
 
-    /// Compares and sets; asks what became of it where that got lost.
-    fn set(
-        &self,
-        sets: Vec<(String, Option<u64>, Option<String>)>,
-    ) -> Result<Option<Vec<u64>>, SharedError> {
+    /// Compares and sets; asks what became of it where that got lost. The versions that were
+    /// written, as far as they are known.
+    fn set(&self, sets: Vec<Set>) -> Result<Option<Vec<Option<u64>>>, SharedError> {
         let document = |text: String| NewDocument {
             epoch: 0,
             keeps_tasks: false,
@@ -252,24 +286,37 @@ impl Shared {
         let mut asked = 0;
         loop {
             let writing = self.store.write_documents(writes.clone(), None);
-            match self.runtime.block_on(writing) {
-                Ok(versions) => return Ok(versions),
-                Err(StoreError::Uncertain(_)) if asked < ASKED => asked += 1,
+            let lost = match self.runtime.block_on(writing) {
+                Ok(versions) => {
+                    let versions = versions.map(|all| all.into_iter().map(Some).collect());
+                    return Ok(versions);
+                }
+                Err(StoreError::Uncertain(why)) if asked < ASKED => StoreError::Uncertain(why),
                 Err(error) => return Err(error.into()),
-            }
-            let mut versions = Vec::with_capacity(sets.len());
-            let mut done = true;
-            for (key, expected, text) in &sets {
-                let found = self.one(key)?;
-                let version = found.as_ref().map(|one| one.version);
-                done &= version != *expected && found.map(|one| one.text) == *text;
-                versions.push(version.unwrap_or_default());
-            }
-            if done {
+            };
+            asked += 1;
+            // Whoever cannot ask does not know, and says so.
+            if let Some(versions) = self.found(&sets).map_err(|_| lost)? {
                 return Ok(Some(versions));
             }
             // All or none: it was not written, and may be written now.
         }
+    }
+
+    /// Whether these were written, which any of them proves that nobody else would have
+    /// written so; their versions, as far as nobody wrote over them since.
+    fn found(&self, sets: &[Set]) -> Result<Option<Vec<Option<u64>>>, SharedError> {
+        let mut versions = Vec::with_capacity(sets.len());
+        let (mut proof, mut all) = (false, true);
+        for (key, expected, text) in sets {
+            let found = self.one(key)?;
+            let version = found.as_ref().map(|one| one.version);
+            let ours = version != *expected && found.map(|one| one.text) == *text;
+            proof |= ours && key != REGISTRY;
+            all &= ours;
+            versions.push(version.filter(|_| ours));
+        }
+        Ok((proof || all).then_some(versions))
     }
 
     /// A token and the version of its document.

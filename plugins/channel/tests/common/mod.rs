@@ -159,6 +159,13 @@ impl Manager {
         timeout(DEADLINE, repeating).await.unwrap()
     }
 
+    /// It ends in the middle of whatever it does, and does nothing more.
+    pub async fn kill(self) {
+        self.serving.abort();
+        let ended = self.serving.await;
+        assert!(ended.is_err_and(|error| error.is_cancelled()));
+    }
+
     pub async fn stop(self) {
         self.stop.cancel();
         timeout(DEADLINE, self.serving)

@@ -74,6 +74,33 @@ async fn an_agent_that_moves_is_where_it_came_last() {
     second.stop().await;
 }
 
+/// One that dials back and forth all the time is, in the end, where it came last.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_dials_back_and_forth_is_where_it_came_last() {
+    let site = Site::new();
+    let (first, second) = (site.manager("node01").await, site.manager("node02").await);
+    let one = first.enroll("web01").await;
+    for round in 0..12 {
+        let manager = if round % 2 == 0 { &second } else { &first };
+        let (agent, _) = ChannelAgent::connect(&at(&one, manager)).await.unwrap();
+        drop(agent);
+    }
+    let (mut last, _) = ChannelAgent::connect(&at(&one, &second)).await.unwrap();
+    for manager in [&first, &second] {
+        until(manager, one.id, |info| {
+            info.connection == ConnectionStatus::Active && info.node.as_deref() == Some("node02")
+        })
+        .await;
+    }
+    // And it stays there: nobody who learns late of an earlier one ends it.
+    let quiet = Duration::from_millis(2_500);
+    let ended = tokio::time::timeout(quiet, last.goodbye()).await;
+    assert!(ended.is_err(), "{ended:?}");
+    assert_eq!(first.info(one.id).await.node.as_deref(), Some("node02"));
+    first.stop().await;
+    second.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_of_a_manager_that_died_are_not_connected() {
     let site = Site::new();
@@ -85,9 +112,15 @@ async fn agents_of_a_manager_that_died_are_not_connected() {
         info.connection == ConnectionStatus::Active
     })
     .await;
-    // It is killed: it writes nothing more.
-    drop(first);
+    first.kill().await;
     drop(agent);
+    // It is taken at its word as long as its lease lives.
+    second
+        .channel
+        .change(one.id, &AgentChange::Rename("web02".to_owned()))
+        .await
+        .unwrap();
+    assert_eq!(second.status(one.id).await, ConnectionStatus::Active);
     // Its lease runs out; that of the one that lives is renewed.
     site.pass(LEASE + Duration::from_secs(1));
     let _renewed = site.entered("node02").await;

@@ -42,6 +42,32 @@ async fn a_step_that_one_takes_all_take() {
     let mut there = new.clone();
     there.address = Some(first.address());
     ChannelAgent::connect(&there).await.unwrap();
+    // Whoever only looks meanwhile turns nothing back.
+    let looking = async {
+        for _ in 0..10 {
+            shown(&first).await;
+            shown(&second).await;
+        }
+    };
+    let (taken, ()) = tokio::join!(step(&first, CaStep::Replace, true), looking);
+    let taken: Vec<_> = (taken.unwrap().authorities.into_iter())
+        .map(|one| (one.state, one.sha256))
+        .collect();
+    assert_eq!(shown(&first).await, taken);
+    assert_eq!(shown(&second).await, taken);
+    step(&second, CaStep::Switch, true).await.unwrap();
+    step(&second, CaStep::Finish, true).await.unwrap();
+    // One that the others cannot be told of is not taken.
+    let before = shown(&first).await;
+    site.wire.writings(0);
+    let refused = step(&first, CaStep::Replace, true).await.unwrap_err();
+    assert!(refused.contains("the wire is cut"), "{refused}");
+    site.wire.writings(usize::MAX);
+    assert_eq!(shown(&first).await, before);
+    let new = first.enroll("web03").await;
+    let mut there = new.clone();
+    there.address = Some(second.address());
+    ChannelAgent::connect(&there).await.unwrap();
     // The same step is not taken twice at one moment.
     let (a, b) = tokio::join!(
         step(&first, CaStep::Replace, true),

@@ -63,6 +63,77 @@ async fn the_first_brings_its_agents_and_the_others_find_them() {
     );
 }
 
+/// A manager that is killed while it brings its agents brings the rest when it starts again,
+/// and nobody takes what is there for all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_was_broken_off_goes_on() {
+    let site = Site::new();
+    let alone = site.alone("node01", &["web01", "web02"]).await;
+    token(&alone, 3).await;
+    alone.stop().await;
+    // Whatever the last writing is that passes.
+    for left in 0..3 {
+        site.wire.writings(left);
+        let refused = site.join("node01").await;
+        assert!(refused.is_err(), "{left}");
+        site.wire.writings(usize::MAX);
+        if left > 1 {
+            let refused = site.join("node02").await.unwrap_err().to_string();
+            let names_it = refused.contains("node node01 is moving its agents");
+            assert!(names_it, "{left}: {refused}");
+        }
+    }
+    let first = site.manager("node01").await;
+    let second = site.manager("node02").await;
+    for manager in [&first, &second] {
+        assert_eq!(names(manager).await, ["web01", "web02"]);
+        assert_eq!(manager.channel.tokens().await.unwrap().len(), 1);
+    }
+    assert_eq!(second.enroll("web03").await.id.get(), 3);
+    first.stop().await;
+    second.stop().await;
+    // A token that is used up or taken back elsewhere is worth nothing in a file.
+    let alone = Manager::over(site.open("node01", Place::File));
+    assert!(alone.channel.tokens().await.unwrap().is_empty());
+    alone.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn managers_that_start_together_for_the_first_time_all_start() {
+    let site = Site::new();
+    let nodes = ["node01", "node02", "node03"];
+    // All of them are in the store before one looks for the others.
+    let mut stores = Vec::new();
+    for node in nodes {
+        stores.push((site.open(node, Place::Store), site.entered(node).await));
+    }
+    let mut joining = tokio::task::JoinSet::new();
+    for (channel, store) in stores {
+        joining.spawn(async move {
+            channel.entered(store).await.unwrap();
+            channel
+        });
+    }
+    let channels = joining.join_all().await;
+    let one = channels[0].enroll("web01").await.unwrap();
+    for channel in &channels {
+        let found = channel.lookup(&[one.id]).await.unwrap();
+        assert_eq!(found.len(), 1);
+    }
+}
+
+/// One that leaves says so: whoever starts then does not take its agents for those of all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_that_numbers_its_own_agents_again_is_no_member() {
+    let site = Site::new();
+    let first = site.manager("node01").await;
+    first.stop().await;
+    let alone = site.open("node01", Place::File);
+    alone.entered(site.entered("node01").await).await.unwrap();
+    let refused = site.join("node02").await.unwrap_err().to_string();
+    assert!(refused.contains("node node01"), "{refused}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manager_with_agents_of_its_own_does_not_join_others() {
     let site = Site::new();

@@ -44,15 +44,23 @@ async fn without_the_store_agents_stay_and_nobody_is_told_more_than_is_known() {
     let other = site.join("node03").await;
     assert!(other.is_err(), "it would have nobody");
     if names(&second).await.len() == 1 {
+        let refused = second.channel.lookup(&[hasty.id]).await.unwrap_err();
+        assert!(
+            refused.to_string().contains("cannot be read now"),
+            "{refused}"
+        );
         let refused = ChannelAgent::connect(&unknown).await.err().unwrap();
         assert!(refused.to_string().starts_with("stopping"), "{refused}");
     }
     let refused = first.channel.enroll("web03").await.unwrap_err().to_string();
     assert!(refused.contains("the wire is cut"), "{refused}");
     // A certificate that is taken back is worth nothing here, whatever the others know.
+    let (mut back, _) = ChannelAgent::connect(&known).await.unwrap();
     let revoked = first.channel.change(known.id, &AgentChange::Revoke).await;
     let told = revoked.unwrap_err().to_string();
     assert!(told.contains("revoked here"), "{told}");
+    let goodbye = back.goodbye().await.unwrap().unwrap();
+    assert!(goodbye.starts_with("revoked"), "{goodbye}");
     let refused = ChannelAgent::connect(&known).await.err().unwrap();
     assert!(refused.to_string().starts_with("revoked"), "{refused}");
     site.wire.cut(false);

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,22 +27,46 @@ pub struct Site {
 }
 
 /// Loses what it is told to; cut, it carries nothing.
-#[derive(Default)]
 pub struct Wire {
     pub lossy: Lossy,
     cut: AtomicBool,
+    /// So many writings still pass.
+    left: AtomicUsize,
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        Self {
+            lossy: Lossy::default(),
+            cut: AtomicBool::new(false),
+            left: AtomicUsize::new(usize::MAX),
+        }
+    }
 }
 
 impl Wire {
     pub fn cut(&self, cut: bool) {
         self.cut.store(cut, Ordering::SeqCst);
     }
+
+    /// Only so many writings of documents pass from now on.
+    pub fn writings(&self, left: usize) {
+        self.left.store(left, Ordering::SeqCst);
+    }
 }
 
 #[async_trait]
 impl Gate for Wire {
-    async fn pass(&self, _: &'static str) -> Result<(), StoreError> {
-        match self.cut.load(Ordering::SeqCst) {
+    async fn pass(&self, operation: &'static str) -> Result<(), StoreError> {
+        let writes = operation == "write_documents";
+        let fewer = |left: usize| left.checked_sub(1);
+        let none = || {
+            (self
+                .left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer))
+            .is_err()
+        };
+        match self.cut.load(Ordering::SeqCst) || (writes && none()) {
             true => Err(StoreError::Unavailable("the wire is cut".to_owned())),
             false => Ok(()),
         }
@@ -138,8 +162,13 @@ impl Site {
     /// What becomes of a manager that joins.
     pub async fn join(&self, node: &str) -> Result<Arc<Channel>, DirectoryError> {
         let channel = self.open(node, Place::Store);
-        channel.entered(self.entered(node).await).await?;
-        Ok(channel)
+        let store = self.entered(node).await;
+        let joined = channel.entered(Arc::clone(&store)).await;
+        if joined.is_err() {
+            // What a daemon does that does not start, as well as it can.
+            let _ = store.leave().await;
+        }
+        joined.map(|()| channel)
     }
 
     /// A manager that joined and serves.
