@@ -80,9 +80,10 @@ impl Channel {
         let judge = Judge::new(&authority.now().certificates(), &provider)
             .map_err(|error| failed(&error))?;
         let acceptor = tls::acceptor(Arc::clone(&judge), Arc::clone(&identity))?;
+        let copy_of = folder.join(sharing::COPY_OF);
+        let copy = settings.registry == Place::Store && copy_of.exists();
         if settings.registry == Place::File {
             // From now on it is no copy of what others have.
-            let copy_of = folder.join(sharing::COPY_OF);
             match std::fs::remove_file(&copy_of) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(failed(&format_args!("{}: {error}", copy_of.display())));
@@ -90,7 +91,11 @@ impl Channel {
                 _ => {}
             }
         }
-        let registry = Registry::open(&context.path(&settings.database), &folder.join("revoked"))?;
+        let registry = Registry::open(
+            &context.path(&settings.database),
+            &folder.join("revoked"),
+            copy,
+        )?;
         let (listener, address) = bind(listen).map_err(|error| {
             BuildError::Failed(format!(
                 "the agent channel cannot listen on {listen}: {error}; choose another `listen`"

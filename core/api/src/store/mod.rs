@@ -159,9 +159,6 @@ pub trait TaskStore: Send + Sync {
     /// Up to `limit` documents whose keys begin with `prefix` and that were written since
     /// `after`, ascending by [version](Document::version); of deletions nothing is told. By
     /// default all documents are read for it.
-    ///
-    /// # Errors
-    /// As [`documents`](Self::documents).
     async fn documents_since(
         &self,
         prefix: &str,

@@ -145,13 +145,21 @@ impl Database {
 
     /// Every agent ever enrolled, ascending by id.
     pub(crate) fn load(&self) -> Result<Vec<Record>, DatabaseError> {
-        let mut statement = self.connection.prepare(
+        self.load_page(0, usize::MAX)
+    }
+
+    /// Up to `limit` of them above an id.
+    pub(crate) fn load_page(&self, after: i64, limit: usize) -> Result<Vec<Record>, DatabaseError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.connection.prepare_cached(
             "SELECT id, name, fingerprint, revoked, platform, os_version, os_major, os_minor,
                     os_arch, version, last_seen, enrolled, removed, address, certificate_end,
                     labels, issuer, next_fingerprint, next_end, next_issuer, renews, trusts
-             FROM agents ORDER BY id",
+             FROM agents WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(15)?, record(row)?)))?;
+        let rows = statement.query_map([after, limit], |row| {
+            Ok((row.get(0)?, row.get(15)?, record(row)?))
+        })?;
         rows.map(|row| {
             let (id, labels, mut record): (i64, String, Record) = row?;
             record.id = AgentId::new(id).map_err(|_| DatabaseError::Id(id))?;
@@ -250,6 +258,12 @@ impl Database {
             }
         }
         Ok(transaction.commit()?)
+    }
+
+    /// How many agents are enrolled.
+    pub(crate) fn enrolled(&self) -> Result<i64, DatabaseError> {
+        let sql = "SELECT count(*) FROM agents WHERE revoked IS NULL";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
     /// Forgets all agents and tokens: they are those of a registry that is left.

@@ -67,7 +67,6 @@ impl Registry {
         joined?;
         // They are in the store, and what becomes of them there is not known here.
         kept.file.forget_tokens().map_err(unreadable)?;
-        let copy = kept.file.load().map_err(unreadable)?;
         let sharing = Sharing {
             node: joining.node.clone(),
             links: joining.links,
@@ -88,7 +87,7 @@ impl Registry {
             };
         });
         self.learn(&mut kept).map_err(failed)?;
-        self.bring_back(&mut kept, &copy)?;
+        self.bring_back(&mut kept)?;
         drop(kept);
         self.after_the_list(joining.now)?;
         self.nobody_is_connected(&joining.node);
@@ -130,7 +129,7 @@ impl Registry {
         if copy_of.as_deref().map(str::trim) == Some(&registry.id) {
             return Ok(());
         }
-        let own = self.len();
+        let own = kept.file.enrolled().map_err(unreadable)?;
         if own > 0 {
             return Err(DirectoryError::Refused(format!(
                 "this manager has {own} agents of its own, and the task store has agents of \
@@ -151,7 +150,7 @@ impl Registry {
     /// Agents that stand in this node's copy and not in the store, which was put back from a
     /// backup, are there again: no document of an agent is ever deleted. No id of one is
     /// given out again.
-    fn bring_back(&self, kept: &mut Kept, copy: &[Record]) -> Result<(), DirectoryError> {
+    fn bring_back(&self, kept: &mut Kept) -> Result<(), DirectoryError> {
         let last_id = kept.file.last_id().map_err(unreadable)?;
         for _ in 0..TRIES {
             let Some(shared) = &mut kept.shared else {
@@ -169,15 +168,22 @@ impl Registry {
                 self.learn(kept).map_err(failed)?;
             }
         }
-        for record in copy {
-            for _ in 0..TRIES {
-                if self.bring_one_back(kept, record)? {
-                    break;
+        let mut last = 0;
+        loop {
+            let page = kept.file.load_page(last, TOGETHER).map_err(unreadable)?;
+            let Some(end) = page.last() else {
+                return Ok(());
+            };
+            last = end.id.into();
+            for record in page {
+                for _ in 0..TRIES {
+                    if self.bring_one_back(kept, &record)? {
+                        break;
+                    }
+                    self.learn(kept).map_err(failed)?;
                 }
-                self.learn(kept).map_err(failed)?;
             }
         }
-        Ok(())
     }
 
     /// `false`: somebody else was quicker.
@@ -314,16 +320,19 @@ fn begin(
 fn import(shared: &mut Shared, kept: &Kept, joining: &Joining) -> Result<(), DirectoryError> {
     // What is there already is only looked at for its versions.
     while shared.since().map_err(failed)?.is_some() {}
-    let mut records = kept.file.load().map_err(unreadable)?;
-    let count = records.len();
-    for together in records.chunks_mut(TOGETHER) {
+    let (mut last, mut count) = (0, 0);
+    loop {
+        let page = kept.file.load_page(last, TOGETHER).map_err(unreadable)?;
+        let Some(end) = page.last() else { break };
+        last = end.id.into();
+        count += page.len();
         let mut writes = Writes::new();
-        for record in together {
+        for mut record in page {
             record.node = record.last_seen.map(|_| joining.node.clone());
-            let document = AgentDocument::of(record);
+            let document = AgentDocument::of(&record);
             writes.push((About::Agent(record.id), text_of(&document)));
             if !record.removed {
-                let seen = SeenDocument::of(record, false);
+                let seen = SeenDocument::of(&record, false);
                 writes.push((About::Seen(record.id), text_of(&seen)));
             }
         }

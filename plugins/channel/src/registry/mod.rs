@@ -143,8 +143,9 @@ impl Agents {
 
 impl Registry {
     /// Opens the registry's file, or makes it, and the list of revoked agents, which
-    /// counts whatever the registry says: it may be an older one from a backup.
-    pub(crate) fn open(path: &Path, list: &Path) -> Result<Self, BuildError> {
+    /// counts whatever the registry says: it may be an older one from a backup. `copy`: the
+    /// file is a copy of what others have, who say what is so.
+    pub(crate) fn open(path: &Path, list: &Path, copy: bool) -> Result<Self, BuildError> {
         let failed = |error: DatabaseError| {
             BuildError::Failed(format!(
                 "the registry of agents {} cannot be used: {error}",
@@ -157,7 +158,11 @@ impl Registry {
         let (list, listed) = Revocations::open(list).map_err(revocations)?;
         let mut agents = Agents::default();
         let mut unlisted = Vec::new();
-        for mut record in database.load().map_err(failed)? {
+        let own = match copy {
+            true => Vec::new(),
+            false => database.load().map_err(failed)?,
+        };
+        for mut record in own {
             let entry = listed.iter().find(|entry| entry.agent == record.id);
             match (entry, record.revoked) {
                 (Some(entry), None) => {

@@ -29,7 +29,12 @@ impl Home {
 
     fn registry(&self) -> Registry {
         let folder = self.folder.path();
-        Registry::open(&folder.join("db/agents.db"), &folder.join("ca/revoked")).unwrap()
+        Registry::open(
+            &folder.join("db/agents.db"),
+            &folder.join("ca/revoked"),
+            false,
+        )
+        .unwrap()
     }
 }
 
@@ -157,7 +162,7 @@ fn a_file_of_a_later_version_is_refused() {
     let later = rusqlite::Connection::open(&path).unwrap();
     later.pragma_update(None, "user_version", 99).unwrap();
     drop(later);
-    let error = Registry::open(&path, &home.folder.path().join("ca/revoked"))
+    let error = Registry::open(&path, &home.folder.path().join("ca/revoked"), false)
         .err()
         .unwrap()
         .to_string();
@@ -235,7 +240,11 @@ fn a_list_that_cannot_be_read_stops_the_start() {
     drop(home.registry());
     let folder = home.folder.path();
     std::fs::write(folder.join("ca/revoked"), "# \nnonsense\n").unwrap();
-    let opened = Registry::open(&folder.join("db/agents.db"), &folder.join("ca/revoked"));
+    let opened = Registry::open(
+        &folder.join("db/agents.db"),
+        &folder.join("ca/revoked"),
+        false,
+    );
     let error = opened.err().unwrap().to_string();
     assert!(error.contains("ca/revoked, line 2,"), "{error}");
 }

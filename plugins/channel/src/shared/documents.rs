@@ -27,7 +27,7 @@ pub(super) const NODES: &str = "channel/nodes/";
 pub(super) const FORM: u32 = 1;
 
 /// Where a document belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum About {
     Agent(AgentId),
     Seen(AgentId),

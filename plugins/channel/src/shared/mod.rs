@@ -47,7 +47,7 @@ pub(crate) struct Shared {
     runtime: Handle,
     /// All documents up to this version were read.
     cursor: u64,
-    versions: HashMap<String, u64>,
+    versions: HashMap<About, u64>,
     registry: Option<RegistryDocument>,
     authority: Option<AuthorityDocument>,
     /// The highest form that was read.
@@ -141,7 +141,7 @@ impl Shared {
             key, version, text, ..
         } = document;
         let about = About::of(&key);
-        let known = self.versions.get(&key);
+        let known = self.versions.get(&about);
         if about == About::Other || known.is_some_and(|known| *known >= version) {
             return Ok(None);
         }
@@ -156,7 +156,7 @@ impl Shared {
             About::Authority => self.authority = Some(news.read()?),
             _ => {}
         }
-        self.versions.insert(news.key.clone(), version);
+        self.versions.insert(about, version);
         Ok(Some(news))
     }
 
@@ -173,12 +173,12 @@ impl Shared {
 
     /// It was not understood: nothing is written over it.
     pub(crate) fn forget(&mut self, about: About) {
-        self.versions.remove(&about.key());
+        self.versions.remove(&about);
     }
 
     /// Whether there is a document about it.
     pub(crate) fn has(&self, about: About) -> bool {
-        self.versions.contains_key(&about.key())
+        self.versions.contains_key(&about)
     }
 
     /// Which nodes live; empty where the store is one daemon's.
@@ -229,32 +229,31 @@ impl Shared {
         token: Option<(u64, &Token)>,
     ) -> Result<bool, SharedError> {
         self.form()?;
-        let known = |about: About, text| {
-            let key = about.key();
-            let version = self.versions.get(&key).copied();
-            (key, version, text)
-        };
-        let mut sets: Vec<_> = (writes.iter().cloned())
-            .map(|(about, text)| known(about, text))
-            .collect();
         // What is not there needs no deletion.
-        sets.retain(|(_, version, text)| version.is_some() || text.is_some());
+        let writes: Writes = (writes.into_iter())
+            .filter(|(about, text)| text.is_some() || self.has(*about))
+            .collect();
+        let known = |(about, text): &(About, Option<String>)| {
+            let version = self.versions.get(about).copied();
+            (about.key(), version, text.clone())
+        };
+        let mut sets: Vec<_> = writes.iter().map(known).collect();
         if let Some((version, token)) = token {
             let text = text(&TokenDocument::of(token));
             sets.push((token_key(&token.id), Some(version), Some(text)));
         }
-        let Some(versions) = self.set(sets.clone())? else {
+        let Some(versions) = self.set(sets)? else {
             return Ok(false);
         };
-        for ((key, _, text), version) in sets.into_iter().zip(versions) {
+        for ((about, text), version) in writes.iter().zip(versions) {
             match (text, version) {
                 (Some(_), Some(version)) => {
-                    self.versions.insert(key, version);
+                    self.versions.insert(*about, version);
                 }
                 // Somebody wrote over it since, which is learned.
                 (Some(_), None) => {}
                 (None, _) => {
-                    self.versions.remove(&key);
+                    self.versions.remove(about);
                 }
             }
         }
