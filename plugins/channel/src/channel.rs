@@ -105,7 +105,7 @@ impl Channel {
             .advertise
             .clone()
             .unwrap_or_else(|| dialable(address).to_string());
-        let enrolled = registry.len();
+        let enrolled = registry.on_disk();
         tracing::info!(%address, advertised, enrolled, "agent channel listening");
         let core = Core {
             settings,

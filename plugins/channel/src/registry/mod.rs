@@ -200,6 +200,11 @@ impl Registry {
         })
     }
 
+    /// How many agents are enrolled as far as the file says; `None` where it says nothing.
+    pub(crate) fn on_disk(&self) -> Option<i64> {
+        lock(&self.database).file.enrolled().ok()
+    }
+
     /// How many agents are enrolled.
     pub(crate) fn len(&self) -> usize {
         self.read(|agents| agents.by_id.len())
