@@ -198,6 +198,42 @@ fn a_watch_waits_until_the_manager_has_decided() {
     assert_eq!(results, 1, "its result is known");
 }
 
+/// Of a package of one's own nobody knows the version: the agent tells it a moment after its
+/// result.
+#[test]
+fn what_a_package_of_ones_own_brought_is_waited_for_a_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("agent.wpk");
+    std::fs::write(&file, b"WPK").unwrap();
+    let mut listed_so_often = 0;
+    let manager = Manager::start(
+        &dir.path().join("s"),
+        move |request| match request["command"].as_str().unwrap() {
+            "agent_list" => {
+                listed_so_often += 1;
+                let version = if listed_so_often < 4 {
+                    "v4.7.0"
+                } else {
+                    "v4.9.9"
+                };
+                answer(vec![listed(1, version)])
+            }
+            "upgrade_custom" => answer(vec![created(1)]),
+            "upgrade_result" => answer(vec![task(1, "Updated", None)]),
+            "upgrade_timeline" => told(request, |_| {
+                (
+                    task(1, "Updated", None),
+                    json!({"confirmation": "not_checked"}),
+                )
+            }),
+            "upgrade_changes" => refusal(2, "Required parameters in json message where not found"),
+            other => panic!("{other}"),
+        },
+    );
+    let run = watch(&manager, &["1", "--file", file.to_str().unwrap()]).ended(0);
+    assert_eq!(run.row("001")[2..5], ["v4.7.0", "v4.9.9", "Updated"]);
+}
+
 #[test]
 fn the_wait_for_a_version_can_be_bounded() {
     let dir = tempfile::tempdir().unwrap();

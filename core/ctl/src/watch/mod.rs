@@ -228,7 +228,7 @@ async fn settle(client: &mut Client, board: &mut Board, asked: &Asked, pause: Du
             };
             let supported = !versions.is_empty();
             board.report(versions);
-            if !supported || !report::unconfirmed(board, asked) {
+            if !supported || !report::unsettled(board, asked) {
                 return;
             }
             sleep(pause).await;

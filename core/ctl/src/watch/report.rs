@@ -156,13 +156,18 @@ fn target(entry: &Entry, asked: &Asked) -> (Option<String>, bool) {
     }
 }
 
-/// Whether an agent ended as Updated without reporting the version it should have.
-pub(crate) fn unconfirmed(board: &Board, asked: &Asked) -> bool {
+/// Whether an agent ended as Updated without reporting the version it should have, or, where
+/// nobody knows which that is, another than before.
+pub(crate) fn unsettled(board: &Board, asked: &Asked) -> bool {
     let mut updated = board
         .entries()
         .iter()
         .filter(|entry| entry.state == State::Updated);
-    updated.any(|entry| !target(entry, asked).1)
+    let as_before = |entry: &Entry| {
+        let checked = entry.confirmation == Some(Confirmation::Confirmed);
+        matches!(asked, Asked::File) && !checked && entry.reported == entry.from
+    };
+    updated.any(|entry| !target(entry, asked).1 || as_before(entry))
 }
 
 /// Prints what the manager answered: refusals by reason, then the tasks, or (`brief`) how
