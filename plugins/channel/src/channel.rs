@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -82,15 +83,6 @@ impl Channel {
         let acceptor = tls::acceptor(Arc::clone(&judge), Arc::clone(&identity))?;
         let copy_of = folder.join(sharing::COPY_OF);
         let copy = settings.registry == Place::Store && copy_of.exists();
-        if settings.registry == Place::File {
-            // From now on it is no copy of what others have.
-            match std::fs::remove_file(&copy_of) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(failed(&format_args!("{}: {error}", copy_of.display())));
-                }
-                _ => {}
-            }
-        }
         let registry = Registry::open(
             &context.path(&settings.database),
             &folder.join("revoked"),
@@ -116,6 +108,7 @@ impl Channel {
             registry,
             links: Arc::default(),
             unfollowed: Mutex::default(),
+            behind: AtomicBool::new(false),
             looked: tokio::sync::Mutex::default(),
         };
         Ok(Arc::new(Self {

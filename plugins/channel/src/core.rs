@@ -1,6 +1,7 @@
 //! What the parts of the channel hold in common: the [`Core`] lives as long as
 //! the channel, [`Serving`] as long as its listener. Nothing is done here.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
@@ -27,6 +28,8 @@ pub(crate) struct Core {
     pub(crate) links: Arc<Links>,
     /// Held by whoever changes the CAs. Whether something has yet to follow from a change.
     pub(crate) unfollowed: Mutex<bool>,
+    /// The CAs are not those that all have, and cannot be now.
+    pub(crate) behind: AtomicBool,
     /// When others' agents were last looked at, and whether that could be.
     pub(crate) looked: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }

@@ -135,6 +135,8 @@ impl AgentDirectory for Channel {
 
     async fn entered(&self, store: Arc<dyn TaskStore>) -> Result<(), DirectoryError> {
         if self.core.settings.registry == Place::File {
+            let core = Arc::clone(&self.core);
+            blocking(move || sharing::own(&core)).await?;
             return sharing::resign(&*store, &self.node.name).await;
         }
         let (core, node) = (Arc::clone(&self.core), self.node.name.clone());
@@ -181,6 +183,7 @@ impl AgentDirectory for Channel {
         let core = Arc::clone(&self.core);
         let wanted = name.to_owned();
         let enrolling = move || {
+            sharing::may_certify(&core)?;
             let failed = |error: rcgen::Error| DirectoryError::Unavailable(error.to_string());
             let key = KeyPair::generate().map_err(failed)?;
             let agent = NewAgent {

@@ -17,6 +17,7 @@ use crate::core::Serving;
 use crate::goodbye::Goodbye;
 use crate::reader::{LONGEST_FIRST, Stream, read_first};
 use crate::registry::NewAgent;
+use crate::sharing;
 use crate::writer::{dismiss, say_last};
 
 /// Serves one such connection to its end.
@@ -67,6 +68,7 @@ async fn answer(
     let core = Arc::clone(&serving.core);
     let (name, token) = (enroll.name.clone(), enroll.token.id_text());
     let enrolled = tokio::task::spawn_blocking(move || {
+        sharing::may_certify(&core)?;
         let labels = core.registry.redeem(&enroll.token, now())?;
         let Enroll {
             token,

@@ -143,6 +143,14 @@ async fn identify(
             ));
         }
         known = serving.core.registry.identify(&fingerprint);
+        if known == Known::Stranger && serving.core.registry.leaves_out() {
+            return Err((
+                "its certificate is not known here, and what others wrote of some agents is not \
+                 understood"
+                    .to_owned(),
+                Goodbye::unsure(),
+            ));
+        }
     }
     match known {
         Known::Agent(agent, name) => match place.shown(agent) {

@@ -16,6 +16,11 @@
 //! A revoked agent stands in the file `revoked` beside the CA, one line per certificate; what
 //! stands there is refused, and its id never given out again, whatever the registry says.
 //!
+//! **Several managers** that share a task store may keep their agents there
+//! ([`Place::Store`]): documents whose keys begin with `channel/`, compared and set, and the CA
+//! keys sealed. What others wrote is looked for every second, and at once for whoever is not
+//! known. An agent is where it came last; a connection that it left ends with `replaced`.
+//!
 //! **Enrolment** over the network is told in PROTOCOL.md, section 16: a connection
 //! without a certificate may send `enroll` with a token, within `handshake_timeout`, and
 //! nothing else.

@@ -14,6 +14,7 @@ use crate::clock::now;
 use crate::core::Serving;
 use crate::goodbye::Goodbye;
 use crate::reader::Stream;
+use crate::sharing;
 use crate::writer::{dismiss, say_last};
 
 /// Whose certificate was shown.
@@ -91,6 +92,7 @@ async fn answer(serving: &Serving, shown: Shown, renew: Renew) -> Result<(String
     };
     let core = Arc::clone(&serving.core);
     let renewed = tokio::task::spawn_blocking(move || {
+        sharing::may_certify(&core)?;
         let issue = || core.authority.issue_for_request(agent, &renew.csr, true);
         core.registry.renew(agent, &fingerprint, issue)
     });

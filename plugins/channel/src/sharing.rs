@@ -2,6 +2,8 @@
 //! the start, looks every second for what others wrote, and has connections and CAs follow
 //! from it. The registry says what is so ([`crate::registry`]).
 
+use std::io::ErrorKind;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +65,24 @@ pub(crate) fn join(
 /// Has the CAs be those that all have, and everything follow from that; what could not the
 /// last time is done now. Waits for the disk: not for an async thread.
 pub(crate) fn follow(core: &Core, unfollowed: &mut bool) -> Result<(), PkiError> {
+    let followed = try_to_follow(core, unfollowed);
+    core.behind.store(followed.is_err(), Ordering::SeqCst);
+    followed
+}
+
+/// Whether this manager may certify agents: those that it certified with a CA that others do
+/// not have could dial nobody else.
+pub(crate) fn may_certify(core: &Core) -> Result<(), DirectoryError> {
+    match core.behind.load(Ordering::SeqCst) {
+        false => Ok(()),
+        true => Err(DirectoryError::Unavailable(
+            "this manager cannot take over the CAs that the others have; its log says why"
+                .to_owned(),
+        )),
+    }
+}
+
+fn try_to_follow(core: &Core, unfollowed: &mut bool) -> Result<(), PkiError> {
     if let Some(all) = core.registry.authority()
         && core.authority.adopt(&all, false)?
     {
@@ -112,11 +132,14 @@ pub(crate) fn announce(
 fn catch_up(core: &Core) -> Result<(), RegistryError> {
     let result = core.registry.catch_up();
     for (agent, why) in core.registry.departures() {
-        if let Some(link) = core.links.get(agent) {
-            link.end(Ending::Ours(match why {
-                Departure::Revoked => Goodbye::revoked(),
-                Departure::Moved => Goodbye::replaced(),
-            }));
+        let Some(link) = core.links.get(agent) else {
+            continue;
+        };
+        // Asked after the link was found: that of one that came back stays.
+        match why {
+            Departure::Revoked => link.end(Ending::Ours(Goodbye::revoked())),
+            Departure::Moved if core.registry.is_here(agent) => {}
+            Departure::Moved => link.end(Ending::Ours(Goodbye::replaced())),
         }
     }
     result
@@ -153,6 +176,18 @@ pub(crate) async fn look(core: &Arc<Core>) -> bool {
     let could = error.is_none();
     *looked = Some((begun, could));
     could
+}
+
+/// From now on the file of agents is no copy of what others have. Waits for the disk: not for
+/// an async thread.
+pub(crate) fn own(core: &Core) -> Result<(), DirectoryError> {
+    let copy_of = core.authority.folder().join(COPY_OF);
+    match std::fs::remove_file(&copy_of) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(DirectoryError::Unavailable(
+            format!("{}: {error}", copy_of.display()),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// This node keeps its agents in a file of its own: if it once kept them in this store, it

@@ -14,6 +14,7 @@ use wpk_api::{
     NewDocument, NewTask, Status, TaskId, TimelineEntry, TimelineStep,
 };
 
+use crate::calls::MANY;
 use crate::fault::Fault;
 use crate::moves::note;
 use crate::pool::Sql;
@@ -220,6 +221,16 @@ fn fits(write: &DocumentWrite, found: Option<(u64, u64)>) -> bool {
     (1..=LONGEST_KEY).contains(&write.key.len())
         && write.expected == found.map(|(version, _)| version)
         && (write.becomes.as_ref()).is_none_or(|new| sized(new) && raised(new))
+}
+
+/// How many rows writings may be about: those that may raise an epoch, or delete, may end any
+/// number of tasks.
+pub(crate) fn rows(writes: &[DocumentWrite]) -> usize {
+    let fences = |write: &DocumentWrite| write.becomes.as_ref().is_none_or(|new| new.epoch > 0);
+    match writes.iter().any(fences) {
+        true => MANY,
+        false => writes.len(),
+    }
 }
 
 /// Writings that may all be, are about a document each, and end no task: what a list of

@@ -163,7 +163,7 @@ impl TaskStore for PostgresStore {
         writes: Vec<DocumentWrite>,
         guard: Option<Guard>,
     ) -> StoreResult<Option<Vec<u64>>> {
-        write_if!(&self.database, MANY, |work| {
+        write_if!(&self.database, documents::rows(&writes), |work| {
             documents::write(&mut work, &writes, guard.as_ref())
         })
     }

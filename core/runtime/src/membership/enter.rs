@@ -50,7 +50,7 @@ pub(crate) async fn enter(workshop: &Workshop, stop: &CancellationToken) -> Resu
             Entrance::Entered(entered) => {
                 entered_as(workshop, entered, asked);
                 alone_with_its_agents(workshop).await?;
-                return tell_the_directory(workshop).await;
+                return tell_the_directory(workshop, stop).await;
             }
             Entrance::Held(held) => held,
         };
@@ -97,15 +97,38 @@ async fn alone_with_its_agents(workshop: &Workshop) -> Result<(), EnterError> {
     }
 }
 
-async fn tell_the_directory(workshop: &Workshop) -> Result<(), EnterError> {
+/// A directory that keeps its agents in the store may have much to read: the lease lives
+/// meanwhile.
+async fn tell_the_directory(
+    workshop: &Workshop,
+    stop: &CancellationToken,
+) -> Result<(), EnterError> {
     let parts = &workshop.parts;
-    match parts.directory.entered(parts.store.clone()).await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            leave(workshop).await;
-            Err(EnterError::Directory(error))
+    let renewing = async {
+        let Some(lease) = workshop.membership.lease() else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(lease / 3).await;
+            let asked = Instant::now();
+            match workshop.store().renew().await {
+                Ok(()) => workshop.membership.renewed_at(asked),
+                Err(error @ StoreError::Fenced(_)) => return error,
+                Err(error) => warn!(%error, "the lease in the task store cannot be renewed"),
+            }
         }
+    };
+    let told = tokio::select! {
+        told = parts.directory.entered(parts.store.clone()) => {
+            told.map_err(EnterError::Directory)
+        }
+        error = renewing => Err(EnterError::Store(error)),
+        () = stop.cancelled() => Err(EnterError::Stopped),
+    };
+    if told.is_err() {
+        leave(workshop).await;
     }
+    told
 }
 
 fn entered_as(workshop: &Workshop, entered: Entered, asked: Instant) {

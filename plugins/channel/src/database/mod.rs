@@ -266,6 +266,18 @@ impl Database {
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
+    /// Who was revoked, ascending.
+    pub(crate) fn revoked(&self) -> Result<Vec<AgentId>, DatabaseError> {
+        let sql = "SELECT id FROM agents WHERE revoked IS NOT NULL ORDER BY id";
+        let mut statement = self.connection.prepare(sql)?;
+        let ids = statement.query_map([], |row| row.get::<_, i64>(0))?;
+        ids.map(|id| {
+            let id = id?;
+            AgentId::new(id).map_err(|_| DatabaseError::Id(id))
+        })
+        .collect()
+    }
+
     /// Forgets all agents and tokens: they are those of a registry that is left.
     pub(crate) fn clear(&mut self) -> Result<(), DatabaseError> {
         self.place.check()?;

@@ -77,6 +77,7 @@ impl Registry {
                 "the agents are kept in a task store already".to_owned(),
             ));
         }
+        let revoked = kept.file.revoked().map_err(unreadable)?;
         // Read from the beginning: what was read so far is only known by its versions.
         kept.shared = Some(Shared::new(joining.store, joining.runtime));
         self.write(|agents| {
@@ -89,7 +90,7 @@ impl Registry {
         self.learn(&mut kept).map_err(failed)?;
         self.bring_back(&mut kept)?;
         drop(kept);
-        self.after_the_list(joining.now)?;
+        self.after_the_list(&revoked, joining.now)?;
         self.nobody_is_connected(&joining.node);
         Ok(())
     }
@@ -132,10 +133,11 @@ impl Registry {
         let own = kept.file.enrolled().map_err(unreadable)?;
         if own > 0 {
             return Err(DirectoryError::Refused(format!(
-                "this manager has {own} agents of its own, and the task store has agents of \
-                 others under the same ids; move the file of [transport] `database` away, start \
-                 again, and enroll these agents again (on the manager: wpkctl agent token, on \
-                 each agent: wpk-agent enroll --again)"
+                "this manager has {own} agents of its own, and the task store has agents under \
+                 the same ids; move the file of [transport] `database` away and start again: \
+                 those that it had from this store are there, and the others must be enrolled \
+                 again (on the manager: wpkctl agent token, on each agent: wpk-agent enroll \
+                 --again)"
             )));
         }
         // Agents that it revoked had certificates of a CA that goes; nothing of them is left
@@ -221,13 +223,14 @@ impl Registry {
         Ok(written)
     }
 
-    /// What this node's list says is revoked is so, whatever the store says: it may be an
-    /// older one from a backup.
-    fn after_the_list(&self, now: i64) -> Result<(), DirectoryError> {
+    /// What this node's list, or its copy, says is revoked is so, whatever the store says: it
+    /// may be an older one from a backup, or was away when the agent was revoked.
+    fn after_the_list(&self, revoked: &[AgentId], now: i64) -> Result<(), DirectoryError> {
         let listed: BTreeSet<AgentId> = self.read(|agents| {
             let found = (self.listed.iter())
                 .filter_map(|entry| agents.by_fingerprint.get(&entry.fingerprint));
-            found.copied().collect()
+            let copied = revoked.iter().filter(|id| agents.by_id.contains_key(id));
+            found.chain(copied).copied().collect()
         });
         for id in listed {
             tracing::warn!(agent = %id, "the task store does not know that the agent was revoked; it is");

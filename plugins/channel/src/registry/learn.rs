@@ -44,23 +44,27 @@ impl Registry {
         Ok(())
     }
 
-    /// Connections that must end, for what was learned since the last time.
+    /// Connections that may have to end, for what was learned since the last time.
     pub(crate) fn departures(&self) -> Vec<(AgentId, Departure)> {
-        let Some(sharing) = self.sharing.get() else {
-            return Vec::new();
-        };
-        let mut pending = lock(&sharing.pending);
-        let mut departures = std::mem::take(&mut pending.departures);
-        // One that came here again since stays.
-        drop(pending);
+        match self.sharing.get() {
+            Some(sharing) => std::mem::take(&mut lock(&sharing.pending).departures),
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether the newest that is known of an agent is that it came here.
+    pub(crate) fn is_here(&self, id: AgentId) -> bool {
+        let own = self.sharing.get().map(|sharing| &sharing.node);
         self.read(|agents| {
-            departures.retain(|(id, why)| {
-                let record = agents.by_id.get(id);
-                let here = record.is_some_and(|one| one.node.as_ref() == Some(&sharing.node));
-                *why == Departure::Revoked || !here
-            });
-        });
-        departures
+            let record = agents.by_id.get(&id);
+            record.is_some_and(|record| record.node.as_ref() == own)
+        })
+    }
+
+    /// Whether there are agents that are not known here because what others wrote of them was
+    /// not understood.
+    pub(crate) fn leaves_out(&self) -> bool {
+        self.read(|agents| agents.left_out)
     }
 
     /// The CAs that all have, as they were last learned.
@@ -139,7 +143,10 @@ impl Registry {
                 tracing::warn!(%error, "an agent is left out");
                 if let Some(shared) = &mut kept.shared {
                     // Nothing is written over what was not understood.
-                    shared.forget(one.about);
+                    shared.leave_out(one.about);
+                }
+                if matches!(one.about, About::Agent(_)) {
+                    self.write(|agents| agents.left_out = true);
                 }
             }
         }
@@ -205,7 +212,7 @@ impl Registry {
             let Some(record) = agents.by_id.get_mut(&id) else {
                 return Some(document);
             };
-            if document.node.as_ref() != Some(&sharing.node) {
+            if document.connected && document.node.as_ref() != Some(&sharing.node) {
                 learned.departures.push((id, Departure::Moved));
             }
             document.into(record);

@@ -9,6 +9,7 @@ use wpk_api::{AgentId, DirectoryError, Labels, UnixTime};
 use super::error::unavailable;
 use super::publish::TRIES;
 use super::{Kept, Registry, lock};
+use crate::goodbye::{Ending, Goodbye};
 use crate::record::{Record, check_name};
 use crate::shared::SharedError;
 
@@ -54,6 +55,11 @@ impl Registry {
             .map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
         record.revoked = Some(now);
         self.write(|agents| agents.replace(record.clone()));
+        // Before others are told, which may take its time.
+        let link = (self.sharing.get()).and_then(|sharing| sharing.links.get(id));
+        if let Some(link) = link {
+            link.end(Ending::Ours(Goodbye::revoked()));
+        }
         if let Err(error) = kept.file.put(std::slice::from_ref(&record)) {
             // The next start takes it over from the list.
             tracing::warn!(agent = %id, %error, "the registry does not say yet that the agent is revoked");

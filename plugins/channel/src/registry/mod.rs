@@ -105,6 +105,8 @@ struct Agents {
     gone: BTreeMap<AgentId, Record>,
     /// Nodes whose lease lives, where several keep their agents together.
     living: Arc<BTreeSet<String>>,
+    /// Some that others wrote of were not understood.
+    left_out: bool,
 }
 
 impl Agents {
@@ -234,10 +236,19 @@ impl Registry {
     /// Keeps what an agent says of itself, and how it came.
     pub(crate) fn greet(&self, id: AgentId, hello: &Hello, dialled: Dialled, now: UnixTime) {
         self.shown(id, &dialled.shown);
-        self.change(id, |record| record.greet(hello, dialled, now));
+        // In one go, so that nobody's older word of the agent comes in between.
+        let sharing = self.sharing.get();
+        self.change(id, |record| {
+            record.greet(hello, dialled, now);
+            if let Some(sharing) = sharing {
+                record.node = Some(sharing.node.clone());
+                lock(&sharing.pending).came.insert(id);
+            }
+        });
     }
 
-    /// An agent is connected here: others must hear of it, whatever they say until then.
+    /// An agent that was greeted can be reached here now: others must hear of it, whatever
+    /// they say until then.
     pub(crate) fn came(&self, id: AgentId) {
         let Some(sharing) = self.sharing.get() else {
             return;
@@ -336,6 +347,7 @@ impl Registry {
         let result = match kept.shared.is_some() {
             true => {
                 self.copy(&mut kept, &records);
+                self.copy_again(&mut kept);
                 written.map_err(RegistryError::from)
             }
             false => kept.file.put(&records).map_err(RegistryError::from),

@@ -29,10 +29,17 @@ impl Registry {
         let Some(sharing) = self.sharing.get() else {
             return Ok(());
         };
+        let mut result = Ok(());
         for together in ids.chunks(TOGETHER) {
-            self.publish_some(kept, sharing, together)?;
+            let written = self.publish_some(kept, sharing, together);
+            let raced = matches!(written, Err(SharedError::Raced));
+            result = result.and(written);
+            // Others may be written although these cannot.
+            if result.is_err() && !raced {
+                break;
+            }
         }
-        Ok(())
+        result
     }
 
     fn publish_some(
@@ -45,7 +52,8 @@ impl Registry {
             let Some(shared) = &mut kept.shared else {
                 return Ok(());
             };
-            let (writes, under) = self.outstanding(sharing, ids);
+            let (mut writes, under) = self.outstanding(sharing, ids);
+            writes.retain(|(about, _)| shared.understands(*about));
             if writes.is_empty() {
                 return Ok(());
             }
@@ -54,10 +62,12 @@ impl Registry {
                 return Ok(());
             }
             {
-                let mut pending = lock(&sharing.pending);
-                // One that left meanwhile is not taken for one that came.
+                // One that left meanwhile is not taken for one that came. Asked before
+                // `pending` is locked: links come first.
                 let here = |id: &AgentId| sharing.links.get(*id).is_some();
-                (pending.came).extend(under.came.into_iter().filter(here));
+                let came: Vec<AgentId> = under.came.into_iter().filter(here).collect();
+                let mut pending = lock(&sharing.pending);
+                pending.came.extend(came);
                 pending.changed.extend(under.changed);
             }
             written?;
@@ -166,20 +176,30 @@ impl Registry {
     }
 
     /// Writes agents to the file where that is a copy: a disk that is full keeps nobody from
-    /// anything. What could not be written is with the next ones.
+    /// anything.
     pub(super) fn copy(&self, kept: &mut Kept, records: &[Record]) {
-        let behind = !kept.stale.is_empty();
-        let before: Vec<AgentId> = std::mem::take(&mut kept.stale).into_iter().collect();
-        let again = self.known(&before, Record::clone).into_iter();
-        let again = again.filter(|one| records.iter().all(|other| other.id != one.id));
-        let all: Vec<Record> = records.iter().cloned().chain(again).collect();
-        if let Err(error) = kept.file.copy(&all) {
-            kept.stale = all.iter().map(|one| one.id).collect();
-            if !behind {
+        if let Err(error) = kept.file.copy(records) {
+            if kept.stale.is_empty() {
                 tracing::warn!(%error, "this node's copy of the registry of agents is behind");
             }
-        } else if behind {
-            tracing::info!("this node's copy of the registry of agents is whole again");
+            kept.stale.extend(records.iter().map(|record| record.id));
+        }
+    }
+
+    /// Tries again what could not be written to the copy.
+    pub(super) fn copy_again(&self, kept: &mut Kept) {
+        while !kept.stale.is_empty() {
+            let some: Vec<AgentId> = kept.stale.iter().take(2 * TOGETHER).copied().collect();
+            let records = self.known(&some, Record::clone);
+            if kept.file.copy(&records).is_err() {
+                return;
+            }
+            for id in some {
+                kept.stale.remove(&id);
+            }
+            if kept.stale.is_empty() {
+                tracing::info!("this node's copy of the registry of agents is whole again");
+            }
         }
     }
 }

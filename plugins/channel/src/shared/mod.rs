@@ -4,7 +4,7 @@
 
 mod documents;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     authority: Option<AuthorityDocument>,
     /// The highest form that was read.
     form: u32,
+    /// What was not understood.
+    left_out: HashSet<About>,
 }
 
 /// A document that was written since.
@@ -90,6 +92,7 @@ impl Shared {
             registry: None,
             authority: None,
             form: 0,
+            left_out: HashSet::new(),
         }
     }
 
@@ -145,6 +148,7 @@ impl Shared {
         if about == About::Other || known.is_some_and(|known| *known >= version) {
             return Ok(None);
         }
+        self.left_out.remove(&about);
         let news = News { about, key, text };
         match about {
             About::Registry => {
@@ -172,8 +176,14 @@ impl Shared {
     }
 
     /// It was not understood: nothing is written over it.
-    pub(crate) fn forget(&mut self, about: About) {
+    pub(crate) fn leave_out(&mut self, about: About) {
         self.versions.remove(&about);
+        self.left_out.insert(about);
+    }
+
+    /// Whether it is not one of those.
+    pub(crate) fn understands(&self, about: About) -> bool {
+        !self.left_out.contains(&about)
     }
 
     /// Whether there is a document about it.
@@ -286,10 +296,10 @@ impl Shared {
         loop {
             let writing = self.store.write_documents(writes.clone(), None);
             let lost = match self.runtime.block_on(writing) {
-                Ok(versions) => {
-                    let versions = versions.map(|all| all.into_iter().map(Some).collect());
-                    return Ok(versions);
-                }
+                Ok(Some(versions)) => return Ok(Some(versions.into_iter().map(Some).collect())),
+                // Whoever was quicker may have been the writing whose outcome was lost.
+                Ok(None) if asked > 0 => return self.found(&sets),
+                Ok(None) => return Ok(None),
                 Err(StoreError::Uncertain(why)) if asked < ASKED => StoreError::Uncertain(why),
                 Err(error) => return Err(error.into()),
             };
@@ -302,8 +312,8 @@ impl Shared {
         }
     }
 
-    /// Whether these were written, which any of them proves that nobody else would have
-    /// written so; their versions, as far as nobody wrote over them since.
+    /// Whether these were written, which the document of an agent proves alone, since no two
+    /// certificates are alike; their versions, as far as nobody wrote over them since.
     fn found(&self, sets: &[Set]) -> Result<Option<Vec<Option<u64>>>, SharedError> {
         let mut versions = Vec::with_capacity(sets.len());
         let (mut proof, mut all) = (false, true);
@@ -311,7 +321,7 @@ impl Shared {
             let found = self.one(key)?;
             let version = found.as_ref().map(|one| one.version);
             let ours = version != *expected && found.map(|one| one.text) == *text;
-            proof |= ours && key != REGISTRY;
+            proof |= ours && matches!(About::of(key), About::Agent(_));
             all &= ours;
             versions.push(version.filter(|_| ours));
         }

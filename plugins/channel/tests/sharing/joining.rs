@@ -1,5 +1,7 @@
 //! How a manager comes to keep its agents in the store, and goes back.
 
+use std::sync::Arc;
+
 use wpk_api::AgentDirectory;
 use wpk_plugin_channel::Place;
 use wpk_testkit::channel_agent::ChannelAgent;
@@ -50,7 +52,9 @@ async fn the_first_brings_its_agents_and_the_others_find_them() {
     assert_eq!(names(&second).await.len(), 5);
     second.stop().await;
     // And a manager that goes back to being alone has all of them, the newest too.
-    let alone = Manager::over(site.open("node02", Place::File));
+    let channel = site.open("node02", Place::File);
+    channel.entered(Arc::new(MemoryStore::new())).await.unwrap();
+    let alone = Manager::over(channel);
     assert_eq!(names(&alone).await.len(), 5);
     let after = alone.enroll("after").await;
     assert_eq!(after.id.get(), 7);
@@ -61,6 +65,14 @@ async fn the_first_brings_its_agents_and_the_others_find_them() {
         refused.contains("6 agents of its own") && refused.contains("--again"),
         "{refused}"
     );
+    // As it is told: those of the store are there.
+    let database = site.home("node02").join("queue/channel/agents.db");
+    for side in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{side}", database.display()));
+    }
+    let second = site.manager("node02").await;
+    assert_eq!(names(&second).await.len(), 5);
+    second.stop().await;
 }
 
 /// A manager that is killed while it brings its agents brings the rest when it starts again,

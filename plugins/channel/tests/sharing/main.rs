@@ -14,3 +14,4 @@ mod authorities;
 mod joining;
 mod outages;
 mod site;
+mod storm;
