@@ -52,15 +52,6 @@ impl Registry {
         }
     }
 
-    /// Whether the newest that is known of an agent is that it came here.
-    pub(crate) fn is_here(&self, id: AgentId) -> bool {
-        let own = self.sharing.get().map(|sharing| &sharing.node);
-        self.read(|agents| {
-            let record = agents.by_id.get(&id);
-            record.is_some_and(|record| record.node.as_ref() == own)
-        })
-    }
-
     /// Whether there are agents that are not known here because what others wrote of them was
     /// not understood.
     pub(crate) fn leaves_out(&self) -> bool {

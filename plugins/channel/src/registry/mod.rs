@@ -14,6 +14,7 @@ mod error;
 mod join;
 mod learn;
 mod manage;
+mod presence;
 mod publish;
 mod renew;
 mod tokens;
@@ -31,12 +32,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 use wpk_api::{AgentId, BuildError, DirectoryError, UnixTime};
-use wpk_wire::Hello;
 
 use crate::certificate::Fingerprint;
 use crate::database::{Database, DatabaseError};
 use crate::links::Links;
-use crate::record::{Dialled, Record};
+use crate::record::Record;
 use crate::revocations::{Revocation, Revocations};
 use crate::shared::{SeenDocument, Shared};
 
@@ -231,58 +231,6 @@ impl Registry {
     /// Whether there is such an agent (still).
     pub(crate) fn is_enrolled(&self, id: AgentId) -> bool {
         self.read(|agents| agents.by_id.contains_key(&id))
-    }
-
-    /// Keeps what an agent says of itself, and how it came.
-    pub(crate) fn greet(&self, id: AgentId, hello: &Hello, dialled: Dialled, now: UnixTime) {
-        self.shown(id, &dialled.shown);
-        // In one go, so that nobody's older word of the agent comes in between.
-        let sharing = self.sharing.get();
-        self.change(id, |record| {
-            record.greet(hello, dialled, now);
-            if let Some(sharing) = sharing {
-                record.node = Some(sharing.node.clone());
-                lock(&sharing.pending).came.insert(id);
-            }
-        });
-    }
-
-    /// An agent that was greeted can be reached here now: others must hear of it, whatever
-    /// they say until then.
-    pub(crate) fn came(&self, id: AgentId) {
-        let Some(sharing) = self.sharing.get() else {
-            return;
-        };
-        self.write(|agents| {
-            if let Some(record) = agents.by_id.get_mut(&id) {
-                record.node = Some(sharing.node.clone());
-            }
-            lock(&sharing.pending).came.insert(id);
-        });
-        lock(&self.changed).insert(id);
-        self.wake.notify_one();
-    }
-
-    /// A connection of an agent ended; it may have another one here.
-    pub(crate) fn left(&self, id: AgentId) {
-        let Some(sharing) = self.sharing.get() else {
-            return;
-        };
-        let here = sharing.links.get(id).is_some();
-        self.write(|_| {
-            if !here {
-                // Where it went since counts more.
-                lock(&sharing.pending).came.remove(&id);
-            }
-        });
-        lock(&self.changed).insert(id);
-        self.wake.notify_one();
-    }
-
-    /// The nodes that live, where several keep their agents together.
-    pub(crate) fn living(&self) -> Option<Arc<BTreeSet<String>>> {
-        self.sharing.get()?;
-        Some(self.read(|agents| Arc::clone(&agents.living)))
     }
 
     /// Keeps when an agent was last heard.

@@ -3,9 +3,11 @@
 use super::*;
 use crate::certificate::{Issued, Lives};
 use crate::pki::Authority;
+use crate::record::Dialled;
 use std::sync::Arc;
 use wpk_api::DirectoryError;
 use wpk_api::Labels;
+use wpk_wire::Hello;
 
 struct Home {
     folder: tempfile::TempDir,
