@@ -14,6 +14,7 @@ use wpk_api::{DirectoryError, DocumentWrite, TaskStore};
 use crate::announcing;
 use crate::clock::now;
 use crate::core::Core;
+use crate::files;
 use crate::goodbye::{Ending, Goodbye};
 use crate::pki::{Authorities, PkiError};
 use crate::registry::{Departure, Joining, RegistryError, unavailable};
@@ -41,13 +42,19 @@ pub(crate) fn join(
     source.fill(&mut random).map_err(|_| {
         DirectoryError::Unavailable("this machine gives no random numbers".to_owned())
     })?;
+    let copy_of = core.authority.folder().join(COPY_OF);
+    // Where the store was lost, other copies are of the same registry.
+    let before = files::read_text(&copy_of)
+        .map_err(|error| DirectoryError::Unavailable(format!("{}: {error}", copy_of.display())))?;
+    let before = before.map(|id| id.trim().to_owned());
+    let new_id = || random.iter().map(|byte| format!("{byte:02x}")).collect();
     core.registry.join(Joining {
         store,
         runtime,
         node: node.to_owned(),
         links: Arc::clone(&core.links),
-        copy_of: core.authority.folder().join(COPY_OF),
-        new_id: random.iter().map(|byte| format!("{byte:02x}")).collect(),
+        copy_of,
+        new_id: before.filter(|id| !id.is_empty()).unwrap_or_else(new_id),
         authority: core.authority.sealed().map_err(|error| failed(&error))?,
         now: now(),
     })?;

@@ -169,7 +169,7 @@ impl Registry {
                 }
                 record.revoked = record.revoked.or(before.revoked);
             }
-            if let Some(seen) = early {
+            if let Some(seen) = early.filter(|_| !record.removed) {
                 seen.into(&mut record);
             }
             if let Some(at) = record.revoked
