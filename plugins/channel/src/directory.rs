@@ -243,6 +243,7 @@ impl AgentDirectory for Channel {
         let core = Arc::clone(&self.core);
         let wish = wish.clone();
         let (token, expires) = blocking(move || {
+            sharing::may_certify(&core)?;
             let mut token = EnrollToken {
                 id: [0; 8],
                 secret: [0; 32],

@@ -14,7 +14,6 @@ use wpk_api::{DirectoryError, DocumentWrite, TaskStore};
 use crate::announcing;
 use crate::clock::now;
 use crate::core::Core;
-use crate::files;
 use crate::goodbye::{Ending, Goodbye};
 use crate::pki::{Authorities, PkiError};
 use crate::registry::{Departure, Joining, RegistryError, unavailable};
@@ -43,18 +42,13 @@ pub(crate) fn join(
         DirectoryError::Unavailable("this machine gives no random numbers".to_owned())
     })?;
     let copy_of = core.authority.folder().join(COPY_OF);
-    // Where the store was lost, other copies are of the same registry.
-    let before = files::read_text(&copy_of)
-        .map_err(|error| DirectoryError::Unavailable(format!("{}: {error}", copy_of.display())))?;
-    let before = before.map(|id| id.trim().to_owned());
-    let new_id = || random.iter().map(|byte| format!("{byte:02x}")).collect();
     core.registry.join(Joining {
         store,
         runtime,
         node: node.to_owned(),
         links: Arc::clone(&core.links),
         copy_of,
-        new_id: before.filter(|id| !id.is_empty()).unwrap_or_else(new_id),
+        new_id: random.iter().map(|byte| format!("{byte:02x}")).collect(),
         authority: core.authority.sealed().map_err(|error| failed(&error))?,
         now: now(),
     })?;

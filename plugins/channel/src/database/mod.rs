@@ -192,7 +192,8 @@ impl Database {
             .execute(
                 "INSERT INTO agents (id, name, fingerprint, enrolled, certificate_end, labels,
                         issuer, trusts)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 VALUES (?1, ?2, ?3, ?4,
+        coalesce(?5, (SELECT revoked FROM agents WHERE id = ?1 AND enrolled = ?4)), ?6, ?7, ?8)",
                 params![
                     i64::from(id),
                     record.name,
@@ -266,14 +267,16 @@ impl Database {
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
-    /// Who was revoked, ascending.
-    pub(crate) fn revoked(&self) -> Result<Vec<AgentId>, DatabaseError> {
-        let sql = "SELECT id FROM agents WHERE revoked IS NOT NULL ORDER BY id";
+    /// Who was revoked, ascending, and when each had been enrolled: the same id may be
+    /// another agent's where a store was put back from a backup.
+    pub(crate) fn revoked(&self) -> Result<Vec<(AgentId, UnixTime)>, DatabaseError> {
+        let sql = "SELECT id, enrolled FROM agents WHERE revoked IS NOT NULL ORDER BY id";
         let mut statement = self.connection.prepare(sql)?;
-        let ids = statement.query_map([], |row| row.get::<_, i64>(0))?;
-        ids.map(|id| {
-            let id = id?;
-            AgentId::new(id).map_err(|_| DatabaseError::Id(id))
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.map(|row| {
+            let (id, enrolled): (i64, UnixTime) = row?;
+            let id = AgentId::new(id).map_err(|_| DatabaseError::Id(id))?;
+            Ok((id, enrolled))
         })
         .collect()
     }
@@ -313,6 +316,7 @@ const PUT: &str = "UPDATE agents SET name = ?2, fingerprint = ?3, enrolled = ?4,
         renews = ?21, trusts = ?22
     WHERE id = ?1";
 
+/// Nobody who was revoked is enrolled again under the same id.
 const COPY: &str = "INSERT OR REPLACE INTO agents (id, name, fingerprint, enrolled, revoked,
         removed, platform, os_version, os_major, os_minor, os_arch, version, last_seen, address,
         certificate_end, labels, issuer, next_fingerprint, next_end, next_issuer, renews, trusts)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use wpk_api::words::clean;
-use wpk_api::{AgentId, DirectoryError, TaskStore};
+use wpk_api::{AgentId, DirectoryError, TaskStore, UnixTime};
 
 use super::error::unavailable as failed;
 use super::publish::TRIES;
@@ -42,7 +42,7 @@ pub(crate) struct Joining {
     pub(crate) new_id: String,
     /// The CAs, if this is its beginning.
     pub(crate) authority: AuthorityDocument,
-    pub(crate) now: i64,
+    pub(crate) now: UnixTime,
 }
 
 impl Registry {
@@ -111,7 +111,7 @@ impl Registry {
                  with its files, begin anew in another `store.schema`",
                 clean(node, LONGEST_NAME)
             ))),
-            None => self.adopt(kept, &registry, joining),
+            None => self.adopt(kept, shared, &registry, joining),
         }
     }
 
@@ -119,6 +119,7 @@ impl Registry {
     fn adopt(
         &self,
         kept: &mut Kept,
+        shared: &Shared,
         registry: &RegistryDocument,
         joining: &Joining,
     ) -> Result<(), DirectoryError> {
@@ -140,11 +141,15 @@ impl Registry {
                  --again)"
             )));
         }
-        // Agents that it revoked had certificates of a CA that goes; nothing of them is left
-        // to be taken for those of the store that have their ids.
         kept.file.clear().map_err(unreadable)?;
-        let list = self.revocations.set_aside();
-        list.map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
+        let ours = &joining.authority.current.certificate;
+        let same_ca = (shared.authority()).is_some_and(|all| all.current.certificate == *ours);
+        if !same_ca {
+            // Agents that it revoked had certificates of a CA that goes; nothing of them is
+            // left to be taken for those of the store that have their ids.
+            let list = self.revocations.set_aside();
+            list.map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
+        }
         // Before the first agent is copied.
         files::write_private(path, registry.id.as_bytes()).map_err(io)
     }
@@ -194,7 +199,7 @@ impl Registry {
         let Some(shared) = &mut kept.shared else {
             return Ok(true);
         };
-        if shared.has(About::Agent(id)) {
+        if shared.has(About::Agent(id)) || shared.check(About::Agent(id)).is_err() {
             return Ok(true);
         }
         if record.revoked.is_none() && self.is_free(&record.name).is_err() {
@@ -225,11 +230,19 @@ impl Registry {
 
     /// What this node's list, or its copy, says is revoked is so, whatever the store says: it
     /// may be an older one from a backup, or was away when the agent was revoked.
-    fn after_the_list(&self, revoked: &[AgentId], now: i64) -> Result<(), DirectoryError> {
+    fn after_the_list(
+        &self,
+        revoked: &[(AgentId, UnixTime)],
+        now: UnixTime,
+    ) -> Result<(), DirectoryError> {
         let listed: BTreeSet<AgentId> = self.read(|agents| {
             let found = (self.listed.iter())
                 .filter_map(|entry| agents.by_fingerprint.get(&entry.fingerprint));
-            let copied = revoked.iter().filter(|id| agents.by_id.contains_key(id));
+            let copied = revoked.iter().filter(|(id, enrolled)| {
+                let same = agents.by_id.get(id);
+                same.is_some_and(|record| record.enrolled == *enrolled)
+            });
+            let copied = copied.map(|(id, _)| id);
             found.chain(copied).copied().collect()
         });
         for id in listed {

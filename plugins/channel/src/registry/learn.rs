@@ -37,6 +37,7 @@ impl Registry {
     pub(crate) fn catch_up(&self) -> Result<(), RegistryError> {
         let mut kept = lock(&self.database);
         self.learn(&mut kept)?;
+        self.copy_again(&mut kept);
         if let Some(shared) = &kept.shared {
             let living = Arc::new(shared.living()?);
             self.write(|agents| agents.living = living);
@@ -118,8 +119,12 @@ impl Registry {
         for one in news {
             let taken = match one.about {
                 About::Agent(id) => {
-                    let early = kept.early.remove(&id);
-                    self.take_agent(sharing, id, one, early, learned)
+                    let early = kept.early.get(&id).cloned();
+                    let taken = self.take_agent(sharing, id, one, early, learned);
+                    if taken.is_ok() {
+                        kept.early.remove(&id);
+                    }
+                    taken
                 }
                 About::Seen(id) => match self.take_seen(sharing, id, one, learned) {
                     Ok(Some(early)) => {
@@ -136,10 +141,11 @@ impl Registry {
                     // Nothing is written over what was not understood.
                     shared.leave_out(one.about);
                 }
-                if matches!(one.about, About::Agent(_)) {
-                    self.write(|agents| agents.left_out = true);
-                }
             }
+        }
+        if let Some(shared) = &kept.shared {
+            let left_out = shared.leaves_out_agents();
+            self.write(|agents| agents.left_out = left_out);
         }
     }
 

@@ -11,7 +11,7 @@ use super::publish::TRIES;
 use super::{Kept, Registry, lock};
 use crate::goodbye::{Ending, Goodbye};
 use crate::record::{Record, check_name};
-use crate::shared::SharedError;
+use crate::shared::{About, SharedError};
 
 impl Registry {
     /// Revokes an agent's certificate; false if there is no such agent (any more).
@@ -66,7 +66,11 @@ impl Registry {
         }
         if self.sharing.get().is_some() {
             self.changed_more(id);
-            self.publish(kept, &[id]).map_err(|error| {
+            let written = self.publish(kept, &[id]).and_then(|()| match &kept.shared {
+                Some(shared) => shared.check(About::Agent(id)),
+                None => Ok(()),
+            });
+            written.map_err(|error| {
                 DirectoryError::Unavailable(format!(
                     "the agent is revoked here; other managers hear of it once the task store \
                      takes it: {error}"

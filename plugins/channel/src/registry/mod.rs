@@ -74,7 +74,7 @@ struct Kept {
     /// What was seen of agents of which nothing else was learned yet.
     early: HashMap<AgentId, SeenDocument>,
     /// Agents that the file does not have as they are, where it is a copy.
-    stale: BTreeSet<AgentId>,
+    stale: BTreeMap<AgentId, Record>,
 }
 
 /// Which part of what is shared is this node's to write.
@@ -192,7 +192,7 @@ impl Registry {
                 file: database,
                 shared: None,
                 early: HashMap::new(),
-                stale: BTreeSet::new(),
+                stale: BTreeMap::new(),
             }),
             revocations: list,
             listed,
@@ -295,7 +295,6 @@ impl Registry {
         let result = match kept.shared.is_some() {
             true => {
                 self.copy(&mut kept, &records);
-                self.copy_again(&mut kept);
                 written.map_err(RegistryError::from)
             }
             false => kept.file.put(&records).map_err(RegistryError::from),

@@ -45,9 +45,9 @@ impl Registry {
         let Some(sharing) = self.sharing.get() else {
             return;
         };
-        let here = sharing.links.get(id).is_some();
-        self.write(|_| {
-            if !here {
+        // None can come while it is asked.
+        sharing.links.with_connected(|connected| {
+            if !connected(id) {
                 // Where it went since counts more.
                 lock(&sharing.pending).came.remove(&id);
             }

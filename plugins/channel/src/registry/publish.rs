@@ -52,8 +52,13 @@ impl Registry {
             let Some(shared) = &mut kept.shared else {
                 return Ok(());
             };
-            let (mut writes, under) = self.outstanding(sharing, ids);
-            writes.retain(|(about, _)| shared.understands(*about));
+            // Their marks stay.
+            let understood = |id: &AgentId| {
+                let both = [About::Agent(*id), About::Seen(*id)];
+                both.into_iter().all(|about| shared.check(about).is_ok())
+            };
+            let ids: Vec<AgentId> = ids.iter().copied().filter(understood).collect();
+            let (writes, under) = self.outstanding(sharing, &ids);
             if writes.is_empty() {
                 return Ok(());
             }
@@ -62,13 +67,14 @@ impl Registry {
                 return Ok(());
             }
             {
-                // One that left meanwhile is not taken for one that came. Asked before
-                // `pending` is locked: links come first.
-                let here = |id: &AgentId| sharing.links.get(*id).is_some();
-                let came: Vec<AgentId> = under.came.into_iter().filter(here).collect();
-                let mut pending = lock(&sharing.pending);
-                pending.came.extend(came);
-                pending.changed.extend(under.changed);
+                // One that left meanwhile is not taken for one that came; none can while it
+                // is asked.
+                sharing.links.with_connected(|connected| {
+                    let mut pending = lock(&sharing.pending);
+                    let came = under.came.iter().filter(|id| connected(**id));
+                    pending.came.extend(came.copied());
+                    pending.changed.extend(&under.changed);
+                });
             }
             written?;
             self.learn(kept)?;
@@ -150,8 +156,10 @@ impl Registry {
         let Some(store) = &mut kept.shared else {
             return Ok(true);
         };
+        let about = About::Agent(record.id);
+        store.check(about).map_err(unavailable)?;
         let document = AgentDocument::of(record);
-        let mut writes = vec![(About::Agent(record.id), text_of(&document))];
+        let mut writes = vec![(about, text_of(&document))];
         if named && let Some(registry) = store.registry() {
             writes.push((About::Registry, text_of(registry)));
         }
@@ -182,24 +190,32 @@ impl Registry {
             if kept.stale.is_empty() {
                 tracing::warn!(%error, "this node's copy of the registry of agents is behind");
             }
-            kept.stale.extend(records.iter().map(|record| record.id));
+            let again = records.iter().map(|record| (record.id, record.clone()));
+            kept.stale.extend(again);
         }
     }
 
     /// Tries again what could not be written to the copy.
     pub(super) fn copy_again(&self, kept: &mut Kept) {
+        if kept.stale.is_empty() {
+            return;
+        }
         while !kept.stale.is_empty() {
-            let some: Vec<AgentId> = kept.stale.iter().take(2 * TOGETHER).copied().collect();
-            let records = self.known(&some, Record::clone);
+            let some = kept.stale.values().take(2 * TOGETHER);
+            // As they are now, where they are still known.
+            let records: Vec<Record> = some
+                .map(|then| {
+                    let now = self.read(|agents| agents.find(then.id).cloned());
+                    now.unwrap_or_else(|| then.clone())
+                })
+                .collect();
             if kept.file.copy(&records).is_err() {
                 return;
             }
-            for id in some {
-                kept.stale.remove(&id);
-            }
-            if kept.stale.is_empty() {
-                tracing::info!("this node's copy of the registry of agents is whole again");
+            for record in records {
+                kept.stale.remove(&record.id);
             }
         }
+        tracing::info!("this node's copy of the registry of agents is whole again");
     }
 }

@@ -181,9 +181,20 @@ impl Shared {
         self.left_out.insert(about);
     }
 
-    /// Whether it is not one of those.
-    pub(crate) fn understands(&self, about: About) -> bool {
-        !self.left_out.contains(&about)
+    /// That it is not one of those.
+    pub(crate) fn check(&self, about: About) -> Result<(), SharedError> {
+        match self.left_out.contains(&about) {
+            false => Ok(()),
+            true => Err(SharedError::Document {
+                key: about.key(),
+                reason: "it was not understood before".to_owned(),
+            }),
+        }
+    }
+
+    /// Whether there are agents among those.
+    pub(crate) fn leaves_out_agents(&self) -> bool {
+        (self.left_out.iter()).any(|about| matches!(about, About::Agent(_)))
     }
 
     /// Whether there is a document about it.
@@ -312,16 +323,19 @@ impl Shared {
         }
     }
 
-    /// Whether these were written, which the document of an agent proves alone, since no two
-    /// certificates are alike; their versions, as far as nobody wrote over them since.
+    /// Whether these were written, which the document of one agent proves, where it comes with
+    /// a certificate: no two are alike. Of several at once all must be there. Their versions,
+    /// as far as nobody wrote over them since.
     fn found(&self, sets: &[Set]) -> Result<Option<Vec<Option<u64>>>, SharedError> {
         let mut versions = Vec::with_capacity(sets.len());
+        let is_agent = |key: &str| matches!(About::of(key), About::Agent(_));
+        let alone = sets.iter().filter(|(key, ..)| is_agent(key)).count() == 1;
         let (mut proof, mut all) = (false, true);
         for (key, expected, text) in sets {
             let found = self.one(key)?;
             let version = found.as_ref().map(|one| one.version);
             let ours = version != *expected && found.map(|one| one.text) == *text;
-            proof |= ours && matches!(About::of(key), About::Agent(_));
+            proof |= ours && alone && is_agent(key);
             all &= ours;
             versions.push(version.filter(|_| ours));
         }
