@@ -121,7 +121,7 @@ pub async fn run(live: Live, stop: CancellationToken) -> Result<(), AgentError> 
         move || notify::Schedule::new(&live.now().upgrade)
     };
     let watching = notify::run(Arc::clone(&state), schedule, outbox);
-    let switching = reload::switch(live.clone(), Arc::clone(&state));
+    let switching = reload::switch(live.clone(), Arc::clone(&state), settings.upgrade.enabled);
     let (commands, working) = Engine::start(home, live.clone(), state, installers);
     let listening = async {
         match (&settings.listen, bound) {

@@ -53,9 +53,9 @@ impl Renew {
 }
 
 /// Carries over `upgrade.enabled`, which a manager's clear may have overruled: only a
-/// change of it does.
-pub(crate) async fn switch(mut live: Live, state: Arc<State>) {
-    let mut enabled = live.now().upgrade.enabled;
+/// change of it does. `enabled`: what the state began with. The settings may have changed
+/// before this is polled for the first time.
+pub(crate) async fn switch(mut live: Live, state: Arc<State>, mut enabled: bool) {
     while live.0.changed().await.is_ok() {
         let now = live.now().upgrade.enabled;
         if now != enabled {
@@ -65,4 +65,32 @@ pub(crate) async fn switch(mut live: Live, state: Arc<State>) {
     }
     // Nobody renews any more.
     std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hangup may come before anything of the agent runs.
+    #[tokio::test]
+    async fn a_change_before_the_first_look_is_carried_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("agent.toml");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Settings::load(&file, Some(dir.path())).unwrap()
+        };
+        let (renew, live) = Live::new(read("[upgrade]\nenabled = true\n[listen]\n"));
+        let state = Arc::new(State::in_folder(dir.path()));
+        let switching = switch(live, Arc::clone(&state), true);
+        renew.renew(read("[upgrade]\nenabled = false\n[listen]\n"));
+        let mut switching = std::pin::pin!(switching);
+        let polled = poll_once(switching.as_mut()).await;
+        assert!(polled.is_pending() && !state.allows_upgrades());
+    }
+
+    /// Polls once.
+    async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context))).await
+    }
 }
