@@ -3,6 +3,7 @@
 //! wait. What is known of versions here is changed by whoever holds the registry's lock.
 
 mod documents;
+mod tokens;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,11 +11,11 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use wpk_api::{Document, DocumentWrite, NewDocument, StoreError, TaskStore};
 
-use crate::database::{Token, TokenId};
+use crate::database::Token;
 pub(crate) use documents::{
     About, AgentDocument, AuthorityDocument, RegistryDocument, SealedCa, SeenDocument, node_key,
 };
-use documents::{FORM, NODES, PREFIX, REGISTRY, TOKENS, TokenDocument, read, text, token_key};
+use documents::{FORM, NODES, PREFIX, REGISTRY, TokenDocument, read, text, token_key};
 
 /// Documents read at a time.
 const PAGE: usize = 1_000;
@@ -342,32 +343,6 @@ impl Shared {
         Ok((proof || all).then_some(versions))
     }
 
-    /// A token and the version of its document.
-    pub(crate) fn token(&self, id: &TokenId) -> Result<Option<(u64, Token)>, SharedError> {
-        let found = self.one(&token_key(id))?;
-        found.map(|found| token_of(&found)).transpose()
-    }
-
-    /// All tokens.
-    pub(crate) fn tokens(&self) -> Result<Vec<(u64, Token)>, SharedError> {
-        let found = self.all(TOKENS)?;
-        found.iter().map(token_of).collect()
-    }
-
-    /// Writes tokens, and deletes others; `false`: somebody else wrote one meanwhile.
-    pub(crate) fn write_tokens(
-        &self,
-        new: &[(Option<u64>, &Token)],
-        gone: &[(u64, TokenId)],
-    ) -> Result<bool, SharedError> {
-        let put = new.iter().map(|(version, token)| {
-            let text = text(&TokenDocument::of(token));
-            (token_key(&token.id), *version, Some(text))
-        });
-        let delete = (gone.iter()).map(|(version, id)| (token_key(id), Some(*version), None));
-        Ok(self.set(put.chain(delete).collect())?.is_some())
-    }
-
     fn one(&self, key: &str) -> Result<Option<Document>, SharedError> {
         let found = self.runtime.block_on(self.store.documents(key, "", 1))?;
         Ok(found.into_iter().find(|found| found.key == key))
@@ -400,15 +375,4 @@ pub(crate) fn new_registry(id: String, last_id: i64, node: &str) -> RegistryDocu
         last_id,
         importing: Some(node.to_owned()),
     }
-}
-
-fn token_of(document: &Document) -> Result<(u64, Token), SharedError> {
-    let damaged = |reason| SharedError::Document {
-        key: document.key.clone(),
-        reason,
-    };
-    let read: TokenDocument = read(&document.text).map_err(damaged)?;
-    let token = read.token();
-    let token = token.ok_or_else(|| damaged("id or hash is none".to_owned()))?;
-    Ok((document.version, token))
 }
