@@ -22,7 +22,7 @@ const MOST_BEHIND: usize = 1_000;
 pub(crate) fn carry_out(core: &Core, wish: CaWish) -> Result<CaReport, DirectoryError> {
     // One at a time; what others did counts first.
     let mut unfollowed = (core.unfollowed.lock()).unwrap_or_else(PoisonError::into_inner);
-    sharing::follow(core, &mut unfollowed).map_err(refused)?;
+    let shared = sharing::follow(core, &mut unfollowed).map_err(refused)?;
     let before = report(core);
     let (step, verb) = match wish.step {
         CaStep::Show => return Ok(before),
@@ -47,7 +47,7 @@ pub(crate) fn carry_out(core: &Core, wish: CaWish) -> Result<CaReport, Directory
         )));
     }
     let stepped = core.authority.step(step).map_err(refused)?;
-    sharing::announce(core, &stepped, &mut unfollowed)?;
+    sharing::announce(core, shared.as_ref(), &stepped, &mut unfollowed)?;
     core.authority.take(stepped);
     *unfollowed = true;
     sharing::follow(core, &mut unfollowed).map_err(refused)?;

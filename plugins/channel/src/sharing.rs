@@ -17,7 +17,7 @@ use crate::core::Core;
 use crate::goodbye::{Ending, Goodbye};
 use crate::pki::{Authorities, PkiError};
 use crate::registry::{Departure, Joining, RegistryError, unavailable};
-use crate::shared::node_key;
+use crate::shared::{AuthorityDocument, node_key};
 
 /// How often what others wrote is looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -64,8 +64,12 @@ pub(crate) fn join(
 }
 
 /// Has the CAs be those that all have, and everything follow from that; what could not the
-/// last time is done now. Waits for the disk: not for an async thread.
-pub(crate) fn follow(core: &Core, unfollowed: &mut bool) -> Result<(), PkiError> {
+/// last time is done now. Returns those that all have, where anybody shares them. Waits for
+/// the disk: not for an async thread.
+pub(crate) fn follow(
+    core: &Core,
+    unfollowed: &mut bool,
+) -> Result<Option<AuthorityDocument>, PkiError> {
     let followed = try_to_follow(core, unfollowed);
     core.behind.store(followed.is_err(), Ordering::SeqCst);
     followed
@@ -83,9 +87,13 @@ pub(crate) fn may_certify(core: &Core) -> Result<(), DirectoryError> {
     }
 }
 
-fn try_to_follow(core: &Core, unfollowed: &mut bool) -> Result<(), PkiError> {
-    if let Some(all) = core.registry.authority()
-        && core.authority.adopt(&all, false)?
+fn try_to_follow(
+    core: &Core,
+    unfollowed: &mut bool,
+) -> Result<Option<AuthorityDocument>, PkiError> {
+    let all = core.registry.authority();
+    if let Some(all) = &all
+        && core.authority.adopt(all, false)?
     {
         tracing::info!("the CAs of agents are those of the task store now");
         *unfollowed = true;
@@ -94,26 +102,29 @@ fn try_to_follow(core: &Core, unfollowed: &mut bool) -> Result<(), PkiError> {
         announcing::follow(core)?;
         *unfollowed = false;
     }
-    Ok(())
+    Ok(all)
 }
 
-/// Tells the others of a step that is on disk here; where that fails it is taken back.
-/// Nothing where nobody shares the agents.
+/// Tells the others of a step from the CAs `before` that is on disk here; where that fails it
+/// is taken back. Nothing where nobody shares the agents.
 ///
 /// # Errors
 /// [`DirectoryError`]: it was not taken.
 pub(crate) fn announce(
     core: &Core,
+    before: Option<&AuthorityDocument>,
     stepped: &Authorities,
     unfollowed: &mut bool,
 ) -> Result<(), DirectoryError> {
-    let Some(before) = core.registry.authority() else {
+    let Some(before) = before else {
         return Ok(());
     };
     let sealed = core.authority.sealed_of(stepped);
-    let written = sealed
-        .map_err(|error| failed(&error))
-        .and_then(|sealed| core.registry.set_authority(&sealed).map_err(unavailable));
+    let written = sealed.map_err(|error| failed(&error)).and_then(|sealed| {
+        core.registry
+            .set_authority(before, &sealed)
+            .map_err(unavailable)
+    });
     let refused = match written {
         Ok(true) => return Ok(()),
         Ok(false) => DirectoryError::Refused(
@@ -123,7 +134,7 @@ pub(crate) fn announce(
         ),
         Err(error) => error,
     };
-    let now = core.registry.authority().unwrap_or(before);
+    let now = core.registry.authority().unwrap_or_else(|| before.clone());
     *unfollowed |= (core.authority.adopt(&now, true)).map_err(|error| failed(&error))?;
     follow(core, unfollowed).map_err(|error| failed(&error))?;
     Err(refused)
@@ -227,7 +238,8 @@ pub(crate) async fn keep_up(core: &Arc<Core>) {
         let looked = tokio::task::spawn_blocking(move || {
             catch_up(&again).map_err(|error| error.to_string())?;
             let mut unfollowed = (again.unfollowed.lock()).unwrap_or_else(PoisonError::into_inner);
-            follow(&again, &mut unfollowed).map_err(|error| error.to_string())
+            let followed = follow(&again, &mut unfollowed);
+            followed.map(|_| ()).map_err(|error| error.to_string())
         });
         let error = match looked.await {
             Ok(Ok(())) => {

@@ -65,13 +65,21 @@ impl Registry {
         kept.shared.as_ref()?.authority().cloned()
     }
 
-    /// Has all use these CAs; `false`: somebody else was quicker. Waits for the store: not
-    /// for an async thread.
-    pub(crate) fn set_authority(&self, new: &AuthorityDocument) -> Result<bool, RegistryError> {
+    /// Has all use these CAs in the place of those from which they were made; `false`:
+    /// somebody else was quicker, which may have been learned meanwhile. Waits for the store:
+    /// not for an async thread.
+    pub(crate) fn set_authority(
+        &self,
+        before: &AuthorityDocument,
+        new: &AuthorityDocument,
+    ) -> Result<bool, RegistryError> {
         let mut kept = lock(&self.database);
         let Some(shared) = &mut kept.shared else {
             return Ok(true);
         };
+        if shared.authority() != Some(before) {
+            return Ok(false);
+        }
         let written = shared.write(vec![(About::Authority, text_of(new))])?;
         if !written {
             self.learn(&mut kept)?;
