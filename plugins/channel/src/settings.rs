@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wpk_api::examine::{Check, Examine};
 use wpk_api::paths;
 use wpk_api::section::Section;
@@ -62,7 +62,7 @@ pub struct Settings {
 }
 
 /// Where the agents are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     /// In the file `database`.
