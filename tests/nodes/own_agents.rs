@@ -55,7 +55,6 @@ impl Balancer {
 
 /// A manager.
 struct Node {
-    at: usize,
     home: PathBuf,
     address: String,
     daemon: Option<Process>,
@@ -80,7 +79,6 @@ impl Site {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&passphrase, std::fs::Permissions::from_mode(0o600)).unwrap();
         let node = |at| Node {
-            at,
             home: home.path(name(at)),
             address: "127.0.0.1:0".to_owned(),
             daemon: None,
@@ -391,6 +389,4 @@ async fn a_manager_that_has_agents_brings_them_and_the_second_must_have_none() {
     let agents = site.ask(1, "agent_list", &[]).await;
     assert_eq!(agents[0]["name"], "own01", "{agents}");
     assert_eq!(agents.as_array().map(Vec::len), Some(1), "{agents}");
-    let Site { nodes, .. } = &site;
-    assert_eq!(nodes[1].at, 1);
 }
