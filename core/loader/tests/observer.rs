@@ -187,13 +187,13 @@ async fn a_store_of_contract_2_is_one_daemon_s_and_keeps_no_documents() {
         order: None,
         exclusive: true,
         held: false,
-        fence: Some(Fence {
+        fence: Some(Box::new(Fence {
             key: "rollout".into(),
             epoch: 1,
             opens: 0,
             closes: None,
             mark: String::new(),
-        }),
+        })),
     };
     let guard = Guard {
         key: "rollout".into(),

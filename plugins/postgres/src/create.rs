@@ -281,7 +281,7 @@ async fn insert_some(work: &mut Work<'_>, some: &[(&NewTask, i64)]) -> Result<()
     let orders: Vec<Option<String>> = orders.collect();
     let held: Vec<bool> = all.clone().map(|task| task.held).collect();
     let exclusive: Vec<bool> = all.clone().map(|task| task.exclusive).collect();
-    let fences = all.map(|task| task.fence.as_ref());
+    let fences = all.map(|task| task.fence.as_deref());
     let keys: Vec<Option<&str>> = (fences.clone())
         .map(|fence| fence.map(|fence| fence.key.as_str()))
         .collect();

@@ -148,7 +148,7 @@ pub(crate) async fn holds(work: &mut Work<'_>, guard: &Guard) -> Result<bool, Fa
 
 /// Of these new tasks, which are not fenced out: `true`.
 pub(crate) async fn open(work: &mut Work<'_>, new: &[NewTask]) -> Result<Vec<bool>, Fault> {
-    let fences = new.iter().filter_map(|task| task.fence.as_ref());
+    let fences = new.iter().filter_map(|task| task.fence.as_deref());
     let mut keys: Vec<&str> = fences.map(|fence| fence.key.as_str()).collect();
     keys.sort_unstable();
     keys.dedup();

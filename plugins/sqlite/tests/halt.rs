@@ -50,13 +50,13 @@ async fn write(store: &SqliteStore, expected: Option<u64>, epoch: u64) -> u64 {
 
 fn made_for_it(agent: u32) -> NewTask {
     NewTask {
-        fence: Some(Fence {
+        fence: Some(Box::new(Fence {
             key: KEY.to_owned(),
             epoch: 1,
             opens: 0,
             closes: None,
             mark: String::new(),
-        }),
+        })),
         ..upgrade(agent, "node01", START)
     }
 }

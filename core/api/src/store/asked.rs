@@ -86,9 +86,10 @@ pub struct NewTask {
     #[serde(default)]
     pub held: bool,
     /// The document for which it is made, which fences it. A store that keeps no
-    /// documents creates none such.
+    /// documents creates none such. Boxed, since few tasks have one, and a request makes
+    /// tens of thousands of tasks at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fence: Option<Fence>,
+    pub fence: Option<Box<Fence>>,
 }
 
 impl NewTask {

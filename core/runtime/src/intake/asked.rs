@@ -64,12 +64,14 @@ where
     F: Future<Output = Result<Vec<A>, E>>,
 {
     let mut questions = Vec::with_capacity(records.len());
-    let mut kept = Vec::with_capacity(records.len());
-    for record in records {
+    let mut apart = |record: Asked<T>| {
         let (rest, question) = split(record.found);
-        kept.push((record.id, rest, question.is_some()));
+        let asks = question.is_some();
         questions.extend(question);
-    }
+        (record.id, rest, asks)
+    };
+    // What is kept is smaller than a record, and takes its room: there may be 50,000.
+    let kept: Vec<(AskedId, U, bool)> = records.into_iter().map(&mut apart).collect();
     let mut answers = call(questions).await?.into_iter();
     let answered = |(id, rest, asks): (AskedId, U, bool)| {
         let answer = asks.then(|| answers.next()).flatten();

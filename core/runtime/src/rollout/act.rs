@@ -382,12 +382,12 @@ fn task(
         order: Some(order),
         exclusive: true,
         held: false,
-        fence: Some(Fence {
+        fence: Some(Box::new(Fence {
             key: key_of(wish.rollout),
             epoch: document.facts.epoch,
             opens,
             closes,
             mark: mark.text(),
-        }),
+        })),
     })
 }

@@ -61,13 +61,13 @@ async fn make(stand: &Stand, agent_id: u32, opens: i64, closes: Option<i64>) {
         order: Some(KeptOrder::of(&order).unwrap()),
         exclusive: true,
         held: false,
-        fence: Some(Fence {
+        fence: Some(Box::new(Fence {
             key: KEY.into(),
             epoch: 1,
             opens: EPOCH + opens,
             closes: closes.map(|closes| EPOCH + closes),
             mark: String::new(),
-        }),
+        })),
     };
     stand.store.create(vec![task]).await.unwrap();
 }

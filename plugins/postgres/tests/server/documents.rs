@@ -23,13 +23,13 @@ fn write(key: &str, expected: Option<u64>, epoch: u64, text: &str) -> DocumentWr
 
 fn fenced(agent: u32, epoch: u64) -> NewTask {
     NewTask {
-        fence: Some(Fence {
+        fence: Some(Box::new(Fence {
             key: "rollout/1".to_owned(),
             epoch,
             opens: 0,
             closes: None,
             mark: String::new(),
-        }),
+        })),
         ..upgrade(agent, "node01", START)
     }
 }

@@ -85,13 +85,13 @@ async fn what_waits_together_is_written_together_and_fails_alone() {
     assert!(marks <= 20, "{marks} transactions for 41 requests");
 
     let mut requests: Vec<NewTask> = (51..=58).map(request).collect();
-    requests[4].fence = Some(Fence {
+    requests[4].fence = Some(Box::new(Fence {
         key: "no\0key".to_owned(),
         epoch: 1,
         opens: 0,
         closes: None,
         mark: String::new(),
-    });
+    }));
     for (of, answer) in at_once(requests).await {
         match of == agent(55) {
             true => assert!(matches!(answer, Err(StoreError::Damaged(_))), "{answer:?}"),

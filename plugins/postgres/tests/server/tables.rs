@@ -70,7 +70,7 @@ async fn tables_of_the_layout_before_are_brought_up_to_date() {
         mark: "lost".to_owned(),
     };
     let task = NewTask {
-        fence: Some(fence),
+        fence: Some(Box::new(fence)),
         ..upgrade(1, "node01", START)
     };
     let created = store.create(vec![task]).await.unwrap();

@@ -147,7 +147,7 @@ async fn what_another_node_carries_out_keeps_its_agent(factory: &AnyFactory<dyn 
         mark: String::new(),
     };
     let fenced = wpk_api::NewTask {
-        fence: Some(fence),
+        fence: Some(Box::new(fence)),
         ..upgrade(3)
     };
     let created = stand.store.create(vec![fenced, upgrade(4)]).await;

@@ -78,7 +78,7 @@ impl Tables {
     /// See [`wpk_api::TaskStore::purge`].
     pub fn purge(&mut self, created_until: UnixTime) -> u64 {
         let old = |row: &Row| row.task.created <= created_until && !row.task.status.is_live();
-        let kept = |row: &&Row| self.documents.keeps(row.fence.as_ref());
+        let kept = |row: &&Row| self.documents.keeps(row.fence.as_deref());
         let kept: HashSet<TaskId> = self.rows.values().filter(kept).map(id).collect();
         let ids: Vec<_> = self.rows.keys().copied().collect();
         let goes = |id: &TaskId| {

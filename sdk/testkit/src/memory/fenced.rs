@@ -42,7 +42,7 @@ impl Tables {
     /// Ends what was made for a document with a lower epoch, or for one that is gone.
     fn end_before(&mut self, key: &str, epoch: Option<u64>) {
         let meant = |row: &&Row| {
-            let fence = row.fence.as_ref().filter(|fence| fence.key == key);
+            let fence = row.fence.as_deref().filter(|fence| fence.key == key);
             let before = |fence: &Fence| epoch.is_none_or(|epoch| fence.epoch < epoch);
             fence.is_some_and(before) && row.task.status.is_live() && !row.standing.begun
         };

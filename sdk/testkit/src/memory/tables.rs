@@ -33,7 +33,7 @@ pub(super) struct Row {
     /// Whether its node holds the order.
     pub(super) held: bool,
     /// The document for which it was made.
-    pub(super) fence: Option<Fence>,
+    pub(super) fence: Option<Box<Fence>>,
     /// Under which id it is shown where it was imported from.
     pub(super) shown: Option<TaskId>,
 }
@@ -83,7 +83,7 @@ impl Tables {
     }
 
     fn create_one(&mut self, new: NewTask) -> Created {
-        if !self.documents.lets_through(new.fence.as_ref()) {
+        if !self.documents.lets_through(new.fence.as_deref()) {
             return Created::Fenced;
         }
         if new.exclusive {
@@ -272,7 +272,7 @@ impl Tables {
             row.task.status == Status::InProgress
                 && !row.standing.begun
                 && self.carries_out(row)
-                && self.documents.lets_begin(row.fence.as_ref(), now)
+                && self.documents.lets_begin(row.fence.as_deref(), now)
         };
         if !self.rows.get(&id).is_some_and(may) {
             return false;

@@ -90,13 +90,13 @@ pub(super) fn guard(key: &str, version: u64) -> Guard {
 /// A task that is made for a document.
 pub(super) fn made_for(key: &str, epoch: u64, id: u32) -> NewTask {
     NewTask {
-        fence: Some(Fence {
+        fence: Some(Box::new(Fence {
             key: key.to_owned(),
             epoch,
             opens: 0,
             closes: None,
             mark: String::new(),
-        }),
+        })),
         ..upgrade(id, "node01", START)
     }
 }
