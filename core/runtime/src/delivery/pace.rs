@@ -2,7 +2,9 @@
 //! (`delivery.max_concurrent = "auto"`): more as long as answers come as quickly as they
 //! did, fewer where they do not. The rule is that of congestion control: twice as many
 //! until the first slow answers, then a few more at a time, and a quarter fewer whenever
-//! most answers are slow. Pure; [`Slots`](super::slots::Slots) asks it at every answer.
+//! most answers are slow. A delivery keeps its slot to its end, so fewer slots are felt
+//! late: nothing is taken away again before the last time has had its effect. Pure;
+//! [`Slots`](super::slots::Slots) asks it at every answer.
 
 use std::time::Duration;
 
@@ -43,6 +45,17 @@ pub(super) struct Answered {
     pub(super) came: bool,
 }
 
+/// How many of the slots are in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Used {
+    /// Not all: more of them would be of no use.
+    Some,
+    /// All of them.
+    All,
+    /// More than there are: deliveries that began when there were more go on.
+    TooMany,
+}
+
 impl Answered {
     fn is_slow(self) -> bool {
         !self.came || self.took > self.quickest.saturating_mul(TIMES).saturating_add(SLACK)
@@ -60,13 +73,13 @@ impl Pace {
     }
 
     /// How many there should be from `now` on, with `slots` up to now; `None` for no
-    /// change. `all_in_use`: more of them would be of use.
+    /// change.
     pub(super) fn answer(
         &mut self,
         answered: Answered,
         now: Instant,
         slots: usize,
-        all_in_use: bool,
+        used: Used,
     ) -> Option<usize> {
         let since = *self.since.get_or_insert(now);
         self.answers += 1;
@@ -77,15 +90,14 @@ impl Pace {
         }
         let slow = self.slow * 2 > self.answers;
         (self.since, self.answers, self.slow) = (None, 0, 0);
-        let wanted = if slow {
-            self.doubling = false;
-            (slots - slots / 4).max(FEWEST)
-        } else if !all_in_use {
-            slots
-        } else if self.doubling {
-            slots.saturating_mul(2).min(MOST)
-        } else {
-            slots.saturating_add(STEP).min(MOST)
+        self.doubling &= !slow;
+        let wanted = match used {
+            // What is seen now is still the work of those that were too many.
+            Used::TooMany if slow => slots,
+            _ if slow => (slots - slots / 4).max(FEWEST),
+            Used::Some => slots,
+            Used::All | Used::TooMany if self.doubling => slots.saturating_mul(2).min(MOST),
+            Used::All | Used::TooMany => slots.saturating_add(STEP).min(MOST),
         };
         (wanted != slots).then_some(wanted)
     }
@@ -97,7 +109,7 @@ mod tests {
 
     /// A peer that answers in `base` as long as at most `fit` are written to, and in
     /// proportion more slowly beyond that; how many slots there are after `rounds`.
-    async fn settled(base: Duration, fit: usize, rounds: usize, busy: bool) -> Vec<usize> {
+    async fn settled(base: Duration, fit: usize, rounds: usize, used: Used) -> Vec<usize> {
         let (mut pace, mut slots, mut seen) = (Pace::new(), FEWEST, Vec::new());
         for _ in 0..rounds {
             let took = base * u32::try_from(slots.div_ceil(fit)).unwrap();
@@ -109,7 +121,7 @@ mod tests {
                     quickest: base,
                     came: true,
                 };
-                let changed = pace.answer(answered, Instant::now(), slots, busy);
+                let changed = pace.answer(answered, Instant::now(), slots, used);
                 slots = changed.unwrap_or(slots);
             }
             seen.push(slots);
@@ -119,7 +131,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_doubles_where_nothing_gets_slower() {
-        let seen = settled(Duration::from_millis(5), usize::MAX, 60, true).await;
+        let seen = settled(Duration::from_millis(5), usize::MAX, 60, Used::All).await;
         assert_eq!(seen.last(), Some(&MOST));
         assert!(
             seen.iter().position(|slots| *slots >= 256).unwrap() < 36,
@@ -130,7 +142,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_stays_near_what_the_peer_can_take() {
         let base = Duration::from_millis(20);
-        let seen = settled(base, 100, 600, true).await;
+        let seen = settled(base, 100, 600, Used::All).await;
         let late = &seen[300..];
         assert!(
             late.iter().all(|slots| (100..=320).contains(slots)),
@@ -141,7 +153,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_is_given_more_than_is_used() {
-        let seen = settled(Duration::from_millis(5), usize::MAX, 60, false).await;
+        let seen = settled(Duration::from_millis(5), usize::MAX, 60, Used::Some).await;
         assert_eq!(seen.last(), Some(&FEWEST));
     }
 
@@ -157,7 +169,7 @@ mod tests {
                     quickest: Duration::ZERO,
                     came: false,
                 };
-                let changed = pace.answer(silent, Instant::now(), slots, true);
+                let changed = pace.answer(silent, Instant::now(), slots, Used::All);
                 slots = changed.unwrap_or(slots);
             }
         }
@@ -178,7 +190,7 @@ mod tests {
                     quickest: Duration::from_millis(10),
                     came: true,
                 };
-                let changed = pace.answer(answered, Instant::now(), slots, true);
+                let changed = pace.answer(answered, Instant::now(), slots, Used::All);
                 slots = changed.unwrap_or(slots);
             }
         }

@@ -16,7 +16,7 @@ use wpk_api::CancellationToken;
 use wpk_config::Concurrency;
 
 use super::awaited::Awaited;
-use super::pace::{self, Answered, Pace};
+use super::pace::{self, Answered, Pace, Used};
 use super::turns::{Turn, Turns};
 use crate::wishes::{WishId, Wishes};
 
@@ -121,9 +121,14 @@ impl Slots {
 
     fn answered(&self, answered: Answered) {
         let mut size = self.size();
-        let (slots, all_in_use) = (size.slots, self.free.available_permits() == 0);
+        let slots = size.slots;
+        let used = match self.free.available_permits() {
+            _ if size.surplus > 0 => Used::TooMany,
+            0 => Used::All,
+            _ => Used::Some,
+        };
         let Some(pace) = &mut size.pace else { return };
-        if let Some(wanted) = pace.answer(answered, Instant::now(), slots, all_in_use) {
+        if let Some(wanted) = pace.answer(answered, Instant::now(), slots, used) {
             debug!(slots = wanted, before = slots, "deliveries at a time");
             size.resize(wanted, &self.free);
             drop(size);

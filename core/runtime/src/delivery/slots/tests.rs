@@ -136,6 +136,41 @@ async fn nobody_gives_its_slot_away_for_a_moment() {
     assert!(slot.aside(watched).await);
 }
 
+/// Deliveries that are under way keep their slots: as long as they do, answers are as slow as
+/// they were, however few slots there are.
+#[tokio::test(start_paused = true)]
+async fn slots_are_not_taken_away_again_before_the_last_time_is_felt() {
+    let slots = Slots::new(Concurrency::Auto, 10_000, Arc::default());
+    let answers = async |used: &[Slot], took: u64| {
+        tokio::time::advance(Duration::from_millis(100)).await;
+        for slot in used {
+            let quickest = Duration::from_millis(5);
+            slot.answered(Duration::from_millis(took), quickest, true);
+        }
+        slots.size().slots
+    };
+    let mut used = Vec::new();
+    while used.len() < 256 {
+        while let Some(slot) = entered(&slots) {
+            used.push(slot);
+        }
+        answers(&used, 5).await;
+    }
+    let (there, in_use) = (slots.size().slots, used.len());
+    // From the first slow answers on.
+    let mut fewer = there;
+    for _ in 0..20 {
+        fewer = answers(&used, 60).await;
+    }
+    assert!(
+        (in_use * 3 / 4..in_use).contains(&fewer),
+        "{fewer} of {in_use}"
+    );
+    used.truncate(fewer);
+    let fewest = answers(&used, 60).await;
+    assert_eq!(fewest, fewer - fewer / 4, "felt, and still slow");
+}
+
 #[tokio::test]
 async fn slots_can_become_more_and_fewer_while_they_are_in_use() {
     let slots = slots(3);
