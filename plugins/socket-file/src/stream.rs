@@ -3,17 +3,20 @@
 //! A stream of the runtime is watched for room to write as well: whenever the peer reads
 //! what was sent, that wakes a thread which has nothing to do then. Here a stream is
 //! watched for bytes to read from the first time on that it is waited for, and for room
-//! from the first time on that there was none.
+//! from the first time on that there was none. A thread that has nothing else to do may
+//! sleep at it instead.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use bytes::BytesMut;
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
-use crate::unread::Unread;
+use crate::unread::{self, Unread};
 
 /// Bytes that are few.
 const SHORT: usize = 512;
@@ -28,6 +31,8 @@ pub struct LocalStream {
 #[derive(Debug)]
 enum Watched {
     Not(UnixStream),
+    /// A thread sleeps at it until something is there, for so long: it blocks.
+    ByThread(UnixStream, Duration),
     ForBytes(AsyncFd<UnixStream>),
     ForBoth(AsyncFd<UnixStream>),
     /// Watching it failed.
@@ -82,7 +87,25 @@ impl LocalStream {
     /// # Errors
     /// Those of reading; [`ErrorKind::WouldBlock`] where nothing is there.
     pub fn read_now(&mut self, buffer: &mut BytesMut, room: usize) -> io::Result<usize> {
+        self.watched.by_no_thread()?;
         self.unread.read(self.watched.stream()?, buffer, room)
+    }
+
+    /// The thread sleeps until something is there, for `longest` at most, and appends up to
+    /// `room` bytes of it; 0 is the end.
+    ///
+    /// # Errors
+    /// Those of reading; [`ErrorKind::WouldBlock`] where nothing came.
+    pub fn read_asleep(
+        &mut self,
+        buffer: &mut BytesMut,
+        room: usize,
+        longest: Duration,
+    ) -> io::Result<usize> {
+        let stream = self.watched.by_thread(longest)?;
+        // What is left would wake it at once.
+        self.unread.take(stream)?;
+        unread::read(stream, buffer, room)
     }
 
     /// Sends all of it.
@@ -128,24 +151,49 @@ impl Drop for LocalStream {
 impl Watched {
     fn stream(&self) -> io::Result<&UnixStream> {
         match self {
-            Self::Not(stream) => Ok(stream),
+            Self::Not(stream) | Self::ByThread(stream, _) => Ok(stream),
             Self::ForBytes(stream) | Self::ForBoth(stream) => Ok(stream.get_ref()),
             Self::Lost => Err(ErrorKind::NotConnected.into()),
         }
     }
 
+    fn by_thread(&mut self, longest: Duration) -> io::Result<&UnixStream> {
+        *self = match std::mem::replace(self, Self::Lost) {
+            Self::ByThread(stream, set) if set == longest => Self::ByThread(stream, set),
+            Self::Not(stream) | Self::ByThread(stream, _) => blocking(stream, longest)?,
+            Self::ForBytes(stream) | Self::ForBoth(stream) => {
+                blocking(stream.into_inner(), longest)?
+            }
+            Self::Lost => Self::Lost,
+        };
+        self.stream()
+    }
+
+    fn by_no_thread(&mut self) -> io::Result<()> {
+        *self = match std::mem::replace(self, Self::Lost) {
+            Self::ByThread(stream, _) => {
+                stream.set_nonblocking(true)?;
+                Self::Not(stream)
+            }
+            watched => watched,
+        };
+        Ok(())
+    }
+
     fn for_bytes(&mut self) -> io::Result<&AsyncFd<UnixStream>> {
+        self.by_no_thread()?;
         *self = match std::mem::replace(self, Self::Lost) {
             Self::Not(stream) => Self::ForBytes(watched(stream, Interest::READABLE)?),
             watched => watched,
         };
         match self {
             Self::ForBytes(stream) | Self::ForBoth(stream) => Ok(stream),
-            Self::Not(_) | Self::Lost => Err(ErrorKind::NotConnected.into()),
+            Self::Not(_) | Self::ByThread(..) | Self::Lost => Err(ErrorKind::NotConnected.into()),
         }
     }
 
     fn for_both(&mut self) -> io::Result<&AsyncFd<UnixStream>> {
+        self.by_no_thread()?;
         let both = |stream| watched(stream, Interest::READABLE | Interest::WRITABLE);
         *self = match std::mem::replace(self, Self::Lost) {
             Self::Not(stream) => Self::ForBoth(both(stream)?),
@@ -159,6 +207,12 @@ impl Watched {
     }
 }
 
+fn blocking(stream: UnixStream, longest: Duration) -> io::Result<Watched> {
+    stream.set_read_timeout(Some(longest))?;
+    stream.set_nonblocking(false)?;
+    Ok(Watched::ByThread(stream, longest))
+}
+
 /// Deprecated for what gives away another descriptor each time that it is asked: a stream
 /// owns its own, and keeps it. What is said to take its place is an unsafe function.
 #[allow(deprecated)]
@@ -167,14 +221,16 @@ fn watched(stream: UnixStream, what: Interest) -> io::Result<AsyncFd<UnixStream>
 }
 
 /// Writes some of it: few bytes in one piece, since to copy these costs less than to have
-/// the kernel gather them.
-fn write(mut stream: &UnixStream, left: &[IoSlice<'_>]) -> io::Result<usize> {
+/// the kernel gather them. Waits for nobody, also where a thread would.
+fn write(stream: &UnixStream, left: &[IoSlice<'_>]) -> io::Result<usize> {
+    const AT_ONCE: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
     let mut short = [0; SHORT];
-    match (left, joined(left, &mut short)) {
-        (_, Some(short)) => stream.write(short),
-        ([all], None) => stream.write(all),
-        (parts, None) => stream.write_vectored(parts),
-    }
+    let written = match (left, joined(left, &mut short)) {
+        (_, Some(short)) => send(stream, short, AT_ONCE),
+        ([all], None) => send(stream, all, AT_ONCE),
+        (parts, None) => sendmsg(stream, parts, &mut SendAncillaryBuffer::default(), AT_ONCE),
+    };
+    Ok(written?)
 }
 
 fn joined<'a>(parts: &[IoSlice<'_>], short: &'a mut [u8; SHORT]) -> Option<&'a [u8]> {
@@ -208,7 +264,7 @@ fn would_block(outcome: &io::Result<usize>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::thread;
 
     use super::*;
@@ -289,5 +345,45 @@ mod tests {
         let mut answers = Vec::new();
         theirs.read_to_end(&mut answers).unwrap();
         assert_eq!(answers, b"aaa");
+    }
+
+    #[tokio::test]
+    async fn a_thread_sleeps_until_something_comes_and_the_runtime_waits_afterwards() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut ours = LocalStream::serving(ours);
+        let mut buffer = BytesMut::new();
+        for part in [b"first", b"again"] {
+            theirs.write_all(part).unwrap();
+            ours.read_more(&mut buffer, 4_096).await.unwrap();
+        }
+        assert!(matches!(ours.unread, Unread::Left(5)), "{ours:?}");
+        // What is left does not wake it, and is not read twice.
+        let short = Duration::from_millis(1);
+        let nothing = ours.read_asleep(&mut buffer, 10, short).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+        let late = thread::spawn(move || {
+            theirs.write_all(b"1234567").unwrap();
+            theirs
+        });
+        let long = Duration::from_secs(20);
+        assert_eq!(ours.read_asleep(&mut buffer, 4, long).unwrap(), 4);
+        assert_eq!(ours.read_asleep(&mut buffer, 4, long).unwrap(), 3);
+        assert_eq!(buffer, "firstagain1234567");
+        let mut theirs = late.join().unwrap();
+        // It does not block where the runtime waits, nor where there is no room.
+        let nothing = ours.read_now(&mut buffer, 10).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+        ours.read_asleep(&mut buffer, 4, short).unwrap_err();
+        let reading = thread::spawn(move || {
+            let mut read = Vec::new();
+            theirs.read_to_end(&mut read).unwrap();
+            read.len()
+        });
+        ours.write_all(&mut [IoSlice::new(&vec![7; 4 << 20])])
+            .await
+            .unwrap();
+        drop(ours);
+        assert_eq!(reading.join().unwrap(), 4 << 20);
     }
 }

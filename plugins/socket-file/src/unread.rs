@@ -36,7 +36,7 @@ impl Unread {
     /// Appends up to `room` bytes of what is there and was not read yet; 0 is the end.
     pub(crate) fn read(
         &mut self,
-        mut stream: &UnixStream,
+        stream: &UnixStream,
         buffer: &mut BytesMut,
         room: usize,
     ) -> io::Result<usize> {
@@ -59,10 +59,7 @@ impl Unread {
         }
         // What is left may hide that the peer closed, or there is nothing.
         self.take(stream)?;
-        let held = buffer.len();
-        buffer.resize(held + room, 0);
-        let read = stream.read(buffer.get_mut(held..).unwrap_or_default());
-        buffer.truncate(held + read.as_ref().map_or(0, |read| *read));
+        let read = read(stream, buffer, room);
         if let (Self::Nothing, Ok(_)) = (*self, &read) {
             *self = Self::Left(0);
         }
@@ -80,6 +77,19 @@ impl Unread {
         }
         Ok(())
     }
+}
+
+/// Appends up to `room` bytes of what is there; 0 is the end.
+pub(crate) fn read(
+    mut stream: &UnixStream,
+    buffer: &mut BytesMut,
+    room: usize,
+) -> io::Result<usize> {
+    let held = buffer.len();
+    buffer.resize(held + room, 0);
+    let read = stream.read(buffer.get_mut(held..).unwrap_or_default());
+    buffer.truncate(held + read.as_ref().map_or(0, |read| *read));
+    read
 }
 
 #[cfg(test)]

@@ -5,64 +5,40 @@
 //! frame of length zero: both closed without an answer, as 4.x does), or when
 //! its time is up. Nothing here waits for any other connection.
 
-use std::io::{ErrorKind, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::net::UnixStream;
-use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFuture;
-use wpk_api::{CancellationToken, Endpoint, Peer, Request, RequestService};
+use wpk_api::Peer;
 use wpk_socket_file::LocalStream;
 use wpk_wire::FrameDecoder;
-use wpk_wire::frame::{HEADER_LEN, header};
+use wpk_wire::frame::HEADER_LEN;
 
-use crate::memory::{Memory, Room, SMALL};
+use crate::busy::{self, Habit};
+use crate::client::{Client, End, FIRST_READ, ServedSocket, later, outstayed};
+use crate::memory::{Room, SMALL};
 
-/// First room for what a client sends: most requests fit into it.
-const FIRST_READ: usize = 4 * 1024;
 /// Room added at once while a long frame arrives.
 const LARGEST_STEP: usize = 1024 * 1024;
-/// While connections or memory are scarce, a client that keeps others waiting this
-/// long without completing a frame, or without reading its answer, loses its
-/// connection.
-pub(crate) const PATIENCE_WHEN_CROWDED: Duration = Duration::from_secs(1);
-
 /// When the daemon stops, a client that has not had an answer yet has so long for its
 /// request: it may have connected a moment ago, and 4.x clients ask once.
 const LAST_REQUEST: Duration = Duration::from_millis(500);
 
-/// What all connections of one socket share.
-pub(crate) struct ServedSocket {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) service: Arc<dyn RequestService>,
-    /// Ends connections that are between requests.
-    pub(crate) stop: CancellationToken,
-    /// Told again and again while new clients wait for a free connection.
-    pub(crate) crowded: Notify,
-    /// Shared with the other socket.
-    pub(crate) memory: Arc<Memory>,
-    pub(crate) max_frame: usize,
-    pub(crate) idle_timeout: Duration,
-}
-
-/// Why a connection ended; only for the log.
-#[derive(Debug)]
-enum End {
-    /// The client closed between two frames, or the daemon stops.
-    Orderly,
-    /// The client did something wrong or gave up.
-    Dropped(&'static str),
-}
-
 /// Serves one client until it is done.
-pub(crate) async fn serve(stream: UnixStream, peer: Peer, socket: &ServedSocket) {
+pub(crate) async fn serve(stream: UnixStream, peer: Peer, socket: &Arc<ServedSocket>) {
     let served = match stream.into_std() {
-        Ok(stream) => exchange(&mut LocalStream::serving(stream), peer, socket).await,
+        Ok(stream) => {
+            let client = Client {
+                stream: LocalStream::serving(stream),
+                decoder: FrameDecoder::new(socket.max_frame),
+                peer,
+            };
+            exchange(client, socket).await
+        }
         Err(error) => Err(error),
     };
     let end = match served {
@@ -77,15 +53,11 @@ pub(crate) async fn serve(stream: UnixStream, peer: Peer, socket: &ServedSocket)
     }
 }
 
-async fn exchange(
-    stream: &mut LocalStream,
-    peer: Peer,
-    socket: &ServedSocket,
-) -> std::io::Result<End> {
-    let mut decoder = FrameDecoder::new(socket.max_frame);
+async fn exchange(mut client: Client, socket: &Arc<ServedSocket>) -> std::io::Result<End> {
     // Of the request that arrives, until it has been answered.
     let mut room = None;
     let mut answered = false;
+    let mut habit = Habit::default();
     let (stop, crowded) = (
         pin!(socket.stop.cancelled()),
         pin!(socket.crowded.notified()),
@@ -97,90 +69,39 @@ async fn exchange(
         idle,
     };
     // Clients ask at once, as a rule: nothing need be waited for then.
-    match stream.read_now(decoder.buffer_mut(), FIRST_READ) {
+    let buffer = client.decoder.buffer_mut();
+    match client.stream.read_now(buffer, FIRST_READ) {
         Ok(0) => return Ok(End::Orderly),
         Err(error) if !later(&error) => return Err(error),
         _ => {}
     }
     loop {
-        let payload = match decoder.next_frame() {
-            Err(_) => return Ok(End::Dropped("announced a frame over max_frame")),
-            Ok(Some(payload)) if payload.is_empty() => {
-                return Ok(End::Dropped("sent a frame of length zero"));
-            }
+        let payload = match client.next() {
+            Err(end) => return Ok(end),
             Ok(Some(payload)) => payload,
             Ok(None) => {
+                if client.decoder.is_empty() && habit.asks_at_once() {
+                    let served = busy::serve(client, socket).await;
+                    habit = Habit::default();
+                    client = match served? {
+                        Ok(client) => client,
+                        Err(end) => return Ok(end),
+                    };
+                }
+                let since = Instant::now();
                 let waited = (&mut watch, answered);
-                match read_frame(stream, &mut decoder, socket, &mut room, waited).await? {
-                    None => continue,
+                match read_frame(&mut client, socket, &mut room, waited).await? {
+                    None => habit.asked_after(since.elapsed()),
                     Some(end) => return Ok(end),
                 }
+                continue;
             }
         };
-        let request = Request {
-            endpoint: socket.endpoint,
-            peer,
-            payload,
-        };
-        let Some(answer) = socket.service.call(request).await else {
-            return Ok(End::Orderly);
-        };
-        room = None;
-        if u32::try_from(answer.len()).is_err() {
-            tracing::error!(bytes = answer.len(), "the answer is too long for a frame");
-            return Ok(End::Orderly);
-        }
-        if let Some(end) = give(stream, answer, socket).await? {
+        if let Some(end) = client.answer(payload, &mut room, socket).await? {
             return Ok(end);
         }
         answered = true;
-        if socket.stop.is_cancelled() {
-            return Ok(End::Orderly);
-        }
     }
-}
-
-fn later(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
-/// Writes an answer, length and payload in one call and neither copied; or the connection
-/// has to end.
-async fn give(
-    stream: &mut LocalStream,
-    answer: Bytes,
-    socket: &ServedSocket,
-) -> std::io::Result<Option<End>> {
-    let (length, is_long) = (header(answer.len()), answer.len() > SMALL);
-    let mut both = [length.as_slice(), &answer].map(IoSlice::new);
-    let mut left = both.as_mut_slice();
-    // A client that reads has room for it, as a rule: nothing need be waited for then.
-    if !is_long {
-        stream.write_now(&mut left)?;
-    }
-    if left.is_empty() {
-        return Ok(None);
-    }
-    let since = Instant::now();
-    let written = async {
-        let Some(_room) = socket.memory.for_answer(answer.len()).await else {
-            return Ok(Some(End::Dropped(
-                "has a long answer, and max_memory is used up",
-            )));
-        };
-        // Only now does it keep others waiting.
-        let since = Instant::now();
-        let crowded = pin!(socket.crowded.notified());
-        tokio::select! {
-            biased;
-            written = stream.write_all(left) => written.map(|()| None),
-            () = outstayed(socket, crowded, since, is_long) => {
-                Ok(Some(End::Dropped("did not read its answer while others waited")))
-            }
-        }
-    };
-    let in_time = tokio::time::timeout_at(since + socket.idle_timeout, written).await;
-    in_time.unwrap_or(Ok(Some(End::Dropped("did not read its answer in time"))))
 }
 
 /// What may end a connection while it waits for a frame. Watched from one request to the
@@ -197,25 +118,6 @@ async fn stopped(stop: Pin<&mut WaitForCancellationFuture<'_>>, done: bool) {
     stop.await;
     if !done {
         tokio::time::sleep(LAST_REQUEST).await;
-    }
-}
-
-/// Returns when others wait for what this client has, its connection or (where it
-/// `has_memory`) its memory, and it has kept them waiting for long enough.
-async fn outstayed<'a>(
-    socket: &'a ServedSocket,
-    mut crowded: Pin<&mut Notified<'a>>,
-    since: Instant,
-    has_memory: bool,
-) {
-    loop {
-        tokio::select! {
-            () = crowded.as_mut() => crowded.set(socket.crowded.notified()),
-            () = socket.memory.wanted(), if has_memory => {}
-        }
-        if since.elapsed() >= PATIENCE_WHEN_CROWDED {
-            return;
-        }
     }
 }
 
@@ -236,12 +138,14 @@ async fn idle_until(mut idle: Pin<&mut Sleep>, at: Instant) {
 /// The time limit starts again with the first byte of a frame and then holds
 /// for the frame as a whole, so that sending byte by byte does not help.
 async fn read_frame<'a>(
-    stream: &mut LocalStream,
-    decoder: &mut FrameDecoder,
+    client: &mut Client,
     socket: &'a ServedSocket,
     room: &mut Option<Room>,
     (watch, answered): (&mut Watch<'a, '_>, bool),
 ) -> std::io::Result<Option<End>> {
+    let Client {
+        stream, decoder, ..
+    } = client;
     let mut since = Instant::now();
     loop {
         let fresh = decoder.is_empty();

@@ -9,6 +9,8 @@
 //! silent or wrong costs its own connection and nothing else. `examine` looks at
 //! the sockets from outside, for `wpkctl doctor`, and `outlook` for `wpkd check`.
 
+mod busy;
+mod client;
 mod connection;
 mod examine;
 mod listener;

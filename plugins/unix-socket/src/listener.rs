@@ -17,7 +17,8 @@ use tokio_util::task::TaskTracker;
 use wpk_api::{CancellationToken, Peer, SourceError};
 use wpk_socket_file::{Kept, SocketFile};
 
-use crate::connection::{self, PATIENCE_WHEN_CROWDED, ServedSocket};
+use crate::client::{PATIENCE_WHEN_CROWDED, ServedSocket};
+use crate::connection;
 
 /// First and longest pause after an error of `accept`.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));

@@ -14,7 +14,8 @@ use wpk_api::{
 };
 use wpk_socket_file::{Names, SocketError, SocketFile, Wanted, group_id};
 
-use crate::connection::ServedSocket;
+use crate::busy;
+use crate::client::ServedSocket;
 use crate::listener::{self, Listener};
 use crate::memory::Memory;
 use crate::settings::Settings;
@@ -106,6 +107,10 @@ impl RequestSource for UnixSocketSource {
         // Whoever drops this future stops accepting, too.
         let _stop_with_us = stop.clone().drop_guard();
         let tracker = TaskTracker::new();
+        let threads = Arc::new(Semaphore::new(busy::THREADS));
+        // Also where this future is dropped: a thread would go on.
+        let over = CancellationToken::new();
+        let _over = over.clone().drop_guard();
         let accept = |endpoint: Endpoint, file: SocketFile| {
             let socket = ServedSocket {
                 endpoint,
@@ -113,6 +118,8 @@ impl RequestSource for UnixSocketSource {
                 stop: stop.clone(),
                 crowded: Notify::new(),
                 memory: Arc::clone(&self.memory),
+                threads: Arc::clone(&threads),
+                over: over.clone(),
                 max_frame: self.max_frame,
                 idle_timeout: self.idle_timeout,
             };

@@ -39,6 +39,7 @@ impl RequestService for Words {
             b"nothing" => return None,
             b"empty" => return Some(Bytes::new()),
             b"peer" => return Some(format!("{:?}", request.peer).into()),
+            b"thread" => return Some(format!("{:?}", std::thread::current().id()).into()),
             b"much" => return Some(vec![b'x'; 8 << 20].into()),
             b"wait" => self.gate.acquire().await.unwrap().forget(),
             _ => {}
