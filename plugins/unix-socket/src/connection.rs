@@ -91,7 +91,7 @@ async fn exchange(mut client: Client, socket: &Arc<ServedSocket>) -> std::io::Re
                 let since = Instant::now();
                 let waited = (&mut watch, answered);
                 match read_frame(&mut client, socket, &mut room, waited).await? {
-                    None => habit.asked_after(since.elapsed()),
+                    None => habit.asked(since.elapsed(), client.decoder.buffer_mut().len()),
                     Some(end) => return Ok(end),
                 }
                 continue;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{DEADLINE, Served, serve, serve_defaults};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wpk_testkit::{Client, wait_until};
 
 /// Who answers in the runtime: it has one thread, the test's.
@@ -63,9 +63,11 @@ async fn half_a_question_and_silence_have_the_time_that_others_have() {
     let half: [&[u8]; 3] = [&[], &[9, 0], b"\x64\0\0\0half a frame"];
     for start in half {
         let mut client = busy(&served).await;
+        let since = Instant::now();
         client.send_raw(start).await.unwrap();
         let ended = timeout(DEADLINE, client.receive()).await;
         assert_eq!(ended.expect("never dropped").unwrap(), None, "{start:?}");
+        assert!(since.elapsed() >= Duration::from_millis(300), "{start:?}");
     }
     // Whoever is back in the runtime and asks at once gets a thread again.
     busy(&served).await;
@@ -97,16 +99,22 @@ async fn more_than_there_are_threads_for_are_served_as_well() {
     let served = serve_defaults();
     let mut clients = Vec::new();
     for _ in 0..64 {
-        clients.push(busy(&served).await);
+        let mut client = busy(&served).await;
+        // Its thread waits for the answer.
+        client.send("wait").await.unwrap();
+        clients.push(client);
     }
     let mut other = Client::connect(served.home.upgrade_socket()).await.unwrap();
     for _ in 0..200 {
-        let answer = other.ask("other").await.unwrap().unwrap();
-        assert_eq!(answer, b"Upgrade other");
+        let answer = other.ask("thread").await.unwrap().unwrap();
+        assert_eq!(answer, runtime(), "all threads are in use");
     }
+    served.words.gate.add_permits(clients.len());
     for client in &mut clients {
-        assert_eq!(client.ask("x").await.unwrap().unwrap(), b"Task x");
+        let answer = client.receive().await.unwrap().unwrap();
+        assert_eq!(answer, b"Task wait");
     }
+    busy(&served).await;
 }
 
 #[tokio::test]
@@ -130,7 +138,6 @@ async fn a_stop_ends_busy_clients_and_lets_what_they_asked_be_answered() {
     ended.unwrap().unwrap().unwrap();
 }
 
-/// The runtime of this test waits for its threads when it ends.
 #[tokio::test]
 async fn a_question_that_never_ends_holds_up_neither_the_stop_nor_a_thread() {
     let served = serve_defaults();

@@ -30,6 +30,8 @@ pub(super) struct Pace {
     since: Option<Instant>,
     answers: usize,
     slow: usize,
+    /// At one of them more slots were in use than there are.
+    too_many: bool,
     /// No answer has been slow yet.
     doubling: bool,
 }
@@ -68,6 +70,7 @@ impl Pace {
             since: None,
             answers: 0,
             slow: 0,
+            too_many: false,
             doubling: true,
         }
     }
@@ -84,16 +87,18 @@ impl Pace {
         let since = *self.since.get_or_insert(now);
         self.answers += 1;
         self.slow += usize::from(answered.is_slow());
+        self.too_many |= used == Used::TooMany;
         // Of each delivery an answer, on the average: one slow agent is not the rule.
         if now.duration_since(since) < WINDOW || self.answers < slots {
             return None;
         }
         let slow = self.slow * 2 > self.answers;
-        (self.since, self.answers, self.slow) = (None, 0, 0);
+        let too_many = self.too_many;
+        (self.since, self.answers, self.slow, self.too_many) = (None, 0, 0, false);
         self.doubling &= !slow;
         let wanted = match used {
-            // What is seen now is still the work of those that were too many.
-            Used::TooMany if slow => slots,
+            // What was seen is still the work of those that were too many.
+            _ if slow && too_many => slots,
             _ if slow => (slots - slots / 4).max(FEWEST),
             Used::Some => slots,
             Used::All | Used::TooMany if self.doubling => slots.saturating_mul(2).min(MOST),

@@ -70,8 +70,9 @@ where
         questions.extend(question);
         (record.id, rest, asks)
     };
-    // What is kept is smaller than a record, and takes its room: there may be 50,000.
-    let kept: Vec<(AskedId, U, bool)> = records.into_iter().map(&mut apart).collect();
+    // What is kept takes the room of the records, as far as it fits: there may be 50,000.
+    let mut kept: Vec<(AskedId, U, bool)> = records.into_iter().map(&mut apart).collect();
+    kept.shrink_to_fit();
     let mut answers = call(questions).await?.into_iter();
     let answered = |(id, rest, asks): (AskedId, U, bool)| {
         let answer = asks.then(|| answers.next()).flatten();
