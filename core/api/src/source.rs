@@ -35,6 +35,13 @@ pub trait RequestService: Send + Sync {
     /// nothing happens. It does not cross the border of dynamic plugins: what is told to
     /// the service of a source in a library ends there.
     fn was_away(&self) {}
+
+    /// Whether files are sent to agents just now, which needs the processors as well: a
+    /// source lets nobody who asks without a pause have one for himself then. By default
+    /// nothing is known of it; it does not cross the border either.
+    fn is_sending(&self) -> bool {
+        false
+    }
 }
 
 /// One request as it came in.

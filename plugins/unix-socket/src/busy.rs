@@ -6,6 +6,8 @@
 //! virtual machine this takes longer than everything else of an answer together
 //! (`cargo bench -p wpk-tests --bench scale -- result`, tests/benches/README.md).
 //!
+//! While files are sent nobody has a thread: as many that hammer would halve what agents get.
+//!
 //! The threads are their own, and not the runtime's for blocking work: those may all wait for
 //! a dead disk.
 
@@ -60,7 +62,8 @@ pub(crate) async fn serve(
     client: Client,
     socket: &Arc<ServedSocket>,
 ) -> io::Result<Result<Client, End>> {
-    let Ok(free) = Arc::clone(&socket.threads).try_acquire_owned() else {
+    let free = Arc::clone(&socket.threads).try_acquire_owned();
+    let Some(free) = free.ok().filter(|_| !socket.service.is_sending()) else {
         return Ok(Ok(client));
     };
     let (tell, told) = oneshot::channel();
@@ -129,8 +132,9 @@ fn questions(
                 return Ok(Some(end));
             }
         }
-        // Half of a frame, or a stop: both are the runtime's.
-        if !client.decoder.is_empty() || socket.stop.is_cancelled() {
+        // The rest of a frame, and a stop, are waited for by the runtime.
+        let waits = !client.decoder.is_empty() || socket.stop.is_cancelled();
+        if waits || socket.service.is_sending() {
             return Ok(None);
         }
     }

@@ -118,6 +118,20 @@ async fn more_than_there_are_threads_for_are_served_as_well() {
 }
 
 #[tokio::test]
+async fn while_files_are_sent_nobody_has_a_thread() {
+    let served = serve_defaults();
+    let mut client = busy(&served).await;
+    served.words.sending.store(true, Ordering::SeqCst);
+    // The one that was asked before it began is answered by the thread.
+    client.ask("thread").await.unwrap().unwrap();
+    for _ in 0..200 {
+        assert_eq!(client.ask("thread").await.unwrap().unwrap(), runtime());
+    }
+    served.words.sending.store(false, Ordering::SeqCst);
+    busy(&served).await;
+}
+
+#[tokio::test]
 async fn a_stop_ends_busy_clients_and_lets_what_they_asked_be_answered() {
     let served = serve(&json!({"idle_timeout": "1h"}));
     let mut silent = busy(&served).await;

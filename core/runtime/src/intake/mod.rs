@@ -113,6 +113,10 @@ impl RequestService for Intake {
     fn was_away(&self) {
         self.workshop.was_away.send_modify(|times| *times += 1);
     }
+
+    fn is_sending(&self) -> bool {
+        self.workshop.pieces.are_sent()
+    }
 }
 
 /// Whether an agent's request is the acknowledgement of exactly that agent.

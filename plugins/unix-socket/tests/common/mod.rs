@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +27,8 @@ pub struct Words {
     pub gate: Semaphore,
     /// Requests that have reached the engine.
     pub calls: AtomicUsize,
+    /// Whether it sends files to agents.
+    pub sending: AtomicBool,
     /// How often it was told that others may have answered.
     pub away: AtomicUsize,
 }
@@ -52,6 +54,10 @@ impl RequestService for Words {
     fn was_away(&self) {
         self.away.fetch_add(1, Ordering::SeqCst);
     }
+
+    fn is_sending(&self) -> bool {
+        self.sending.load(Ordering::SeqCst)
+    }
 }
 
 /// A source that is being served.
@@ -75,6 +81,7 @@ pub fn serve_at(home: Home, settings: &Value) -> Served {
     let words = Arc::new(Words {
         gate: Semaphore::new(0),
         calls: AtomicUsize::new(0),
+        sending: AtomicBool::new(false),
         away: AtomicUsize::new(0),
     });
     let stop = CancellationToken::new();

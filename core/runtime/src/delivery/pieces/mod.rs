@@ -132,6 +132,11 @@ impl Pieces {
         }
     }
 
+    /// Whether anything is sent.
+    pub(crate) fn are_sent(&self) -> bool {
+        self.senders.load(Ordering::Relaxed) > 0
+    }
+
     /// Begins to send a file, `chunk` bytes of it with each command.
     pub(crate) fn send<'a>(
         &'a self,
