@@ -53,9 +53,10 @@ pub fn build(packages: &[&str]) -> io::Result<PathBuf> {
     if let Some(folder) = std::env::var_os("WPK_BIN_DIR") {
         return Ok(folder.into());
     }
-    // With this crate among them the dependencies get the features they have in
-    // the caller, and are not built a second time.
-    let packages = packages.iter().copied().chain(["wpk-testkit"]);
+    // With these among them the dependencies get the features they have in tests of the
+    // whole workspace, and are not built a second time.
+    let all = ["wpkd", "wpkctl", "wpk-agent", "wpk-testkit"];
+    let packages = packages.iter().copied().chain(all);
     let arguments: Vec<_> = packages.flat_map(|package| ["-p", package]).collect();
     cargo_build(&arguments, Stdio::inherit())
 }
