@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +28,10 @@ pub struct Words {
     pub gate: Semaphore,
     /// Requests that have reached the engine.
     pub calls: AtomicUsize,
+    /// Where the test runs, and its runtime.
+    pub here: ThreadId,
+    /// How many waited in another thread.
+    pub waited_elsewhere: AtomicUsize,
     /// Whether it sends files to agents.
     pub sending: AtomicBool,
     /// How often it was told that others may have answered.
@@ -36,6 +41,11 @@ pub struct Words {
 #[async_trait]
 impl RequestService for Words {
     async fn call(&self, request: Request) -> Option<Bytes> {
+        let elsewhere = std::thread::current().id() != self.here;
+        if elsewhere && &*request.payload == b"wait" {
+            self.waited_elsewhere.fetch_add(1, Ordering::SeqCst);
+        }
+        // Last: who sees it sees the other.
         self.calls.fetch_add(1, Ordering::SeqCst);
         match &*request.payload {
             b"nothing" => return None,
@@ -81,6 +91,8 @@ pub fn serve_at(home: Home, settings: &Value) -> Served {
     let words = Arc::new(Words {
         gate: Semaphore::new(0),
         calls: AtomicUsize::new(0),
+        here: std::thread::current().id(),
+        waited_elsewhere: AtomicUsize::new(0),
         sending: AtomicBool::new(false),
         away: AtomicUsize::new(0),
     });
