@@ -15,6 +15,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use common::directory::FastDirectory;
 use common::{ask_for, exchange, framed, hammer, manager, processor_time, report, took};
 use serde_json::{Value, json};
 use wpk_testkit::manager::PATIENCE;
@@ -79,7 +80,9 @@ async fn requests() {
     const TIMES: u32 = 3;
     let first_of_large = TIMES * SMALL + 1;
     let known = TIMES * SMALL + LARGE;
-    let (manager, pid) = manager("[delivery]\nmax_concurrent = 1", known).await;
+    let directory = FastDirectory::of(known);
+    let settings = format!("[delivery]\nmax_concurrent = 1\n{}", directory.settings());
+    let (manager, pid) = manager(&settings, 0).await;
     let mut small = Vec::new();
     for time in 0..TIMES {
         let first = time * SMALL + 1;
@@ -93,7 +96,7 @@ async fn requests() {
     report("    the daemon's peak memory, MiB", 64.0, peak(pid));
     let mut bare = [0.0; 2];
     for (agents, bare) in [SMALL, LARGE].into_iter().zip(&mut bare) {
-        let asked = ask_barely(manager.wdb.path(), agents).await;
+        let asked = ask_barely(&directory.socket(), agents).await;
         let stored = store_barely(&manager.home.path("bare.db"), agents);
         *bare = asked + stored;
         println!(
@@ -176,16 +179,18 @@ async fn shared() {
     };
     server.configure("fsync = on");
     server.restart();
+    let directory = FastDirectory::of(LARGE);
     let settings = format!(
-        "[delivery]\nmax_concurrent = 1\n{}",
+        "[delivery]\nmax_concurrent = 1\n{}{}",
+        directory.settings(),
         common::store_on(&server, "wpkd")
     );
-    let (manager, pid) = manager(&settings, LARGE).await;
+    let (manager, pid) = manager(&settings, 0).await;
     reset_peak(pid);
     let time = ask_for(&manager, 1..LARGE + 1).await;
     report("upgrade, 50,000 agents on PostgreSQL, s", 2.5, time);
     report("    the daemon's peak memory, MiB", 64.0, peak(pid));
-    let asked = ask_barely(manager.wdb.path(), LARGE).await;
+    let asked = ask_barely(&directory.socket(), LARGE).await;
     server.sql(
         "CREATE TABLE bare (id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY, agent int4, \
              node text, module text, command text, created int8, status text, task_order text); \
