@@ -1,17 +1,10 @@
 //! The directory of a 4.x manager: its database daemon (PROTOCOL.md, section 9).
-//!
-//! The daemon answers about one agent at a time, so a question about many is
-//! spread over the kept connections in small batches; a question about one
-//! agent waits for a batch of another at most, never for all of it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::task::JoinSet;
 use wpk_api::examine::{Check, Examine, MANAGER_VERSION};
 use wpk_api::paths;
 use wpk_api::section::{self, Section};
@@ -23,10 +16,8 @@ use wpk_api::{
 
 use crate::examine;
 use crate::pool::{AskError, Pool};
-use crate::row;
+use crate::{question, row};
 
-/// Agents asked for before a connection is given back.
-const BATCH: usize = 32;
 /// How long the answer may take where a person waits for `wpkd check`.
 const AT_ONCE: Duration = Duration::from_secs(3);
 /// Largest `connections`.
@@ -110,8 +101,7 @@ pub fn wazuh_db() -> impl Factory<dyn AgentDirectory> {
 /// nothing before the first question, so that it may start later.
 #[derive(Debug)]
 pub struct WazuhDb {
-    pool: Arc<Pool>,
-    connections: usize,
+    pool: Pool,
 }
 
 impl From<AskError> for DirectoryError {
@@ -123,45 +113,6 @@ impl From<AskError> for DirectoryError {
     }
 }
 
-/// A question about many agents, which several tasks work off.
-#[derive(Debug)]
-struct Question {
-    pool: Arc<Pool>,
-    ids: Vec<AgentId>,
-    /// The first one that nobody has taken.
-    next: AtomicUsize,
-    left_out: LeftOut,
-}
-
-impl Question {
-    /// Takes batches until none is left.
-    async fn work_off(&self) -> Result<Vec<AgentInfo>, AskError> {
-        let mut found = Vec::new();
-        loop {
-            let start = self.next.fetch_add(BATCH, Ordering::Relaxed);
-            let Some(rest) = self.ids.get(start..).filter(|rest| !rest.is_empty()) else {
-                return Ok(found);
-            };
-            let mut place = self.pool.place().await?;
-            for id in rest.iter().take(BATCH) {
-                let question = format!("global get-agent-info {}", id.get());
-                let reason = match place.ask(&question).await {
-                    Ok(answer) => match row::agent(&answer, *id) {
-                        Ok(agent) => {
-                            found.push(agent);
-                            continue;
-                        }
-                        Err(reason) => reason,
-                    },
-                    Err(AskError::TooLong(reason)) => reason,
-                    Err(error) => return Err(error),
-                };
-                self.left_out.count(*id, &reason);
-            }
-        }
-    }
-}
-
 impl WazuhDb {
     /// A directory with these settings.
     ///
@@ -169,12 +120,11 @@ impl WazuhDb {
     /// None: nothing is asked before the first question.
     pub fn open(settings: WazuhDbSettings, context: &Context) -> Result<Self, BuildError> {
         Ok(Self {
-            pool: Arc::new(Pool::new(
+            pool: Pool::new(
                 context.path(&settings.socket),
                 settings.connections,
                 settings.timeout.0,
-            )),
-            connections: settings.connections,
+            ),
         })
     }
 
@@ -214,25 +164,7 @@ impl WazuhDb {
 #[async_trait]
 impl AgentDirectory for WazuhDb {
     async fn lookup(&self, ids: &[AgentId]) -> Result<Vec<AgentInfo>, DirectoryError> {
-        let question = Arc::new(Question {
-            pool: Arc::clone(&self.pool),
-            ids: ids.to_vec(),
-            next: AtomicUsize::new(0),
-            left_out: LeftOut::default(),
-        });
-        let mut workers = JoinSet::new();
-        // One of them is whoever asks; the others may run on other cores, and end with it.
-        for _ in 1..ids.len().div_ceil(BATCH).min(self.connections) {
-            let question = Arc::clone(&question);
-            workers.spawn(async move { question.work_off().await });
-        }
-        let mut found = question.work_off().await?;
-        while let Some(ended) = workers.join_next().await {
-            let ended = ended.map_err(|error| DirectoryError::Unavailable(error.to_string()))?;
-            found.extend(ended?);
-        }
-        question.left_out.log();
-        Ok(found)
+        Ok(question::ask(&self.pool, ids).await?)
     }
 
     async fn list(
@@ -257,28 +189,6 @@ impl AgentDirectory for WazuhDb {
                     return Ok(AgentPage { agents, more });
                 }
             }
-        }
-    }
-}
-
-/// Agents without a readable record; logged in one line per question, since
-/// there may be thousands.
-#[derive(Debug, Default)]
-struct LeftOut {
-    first: std::sync::OnceLock<(AgentId, String)>,
-    count: AtomicUsize,
-}
-
-impl LeftOut {
-    fn count(&self, id: AgentId, reason: &str) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.first.get_or_init(|| (id, reason.to_owned()));
-    }
-
-    fn log(&self) {
-        if let Some((agent, reason)) = self.first.get() {
-            let count = self.count.load(Ordering::Relaxed);
-            tracing::warn!(%agent, reason, count, "agents left out: no readable record");
         }
     }
 }

@@ -17,7 +17,9 @@ mod examine;
 mod mirror;
 mod peer;
 mod pool;
+mod question;
 mod row;
+mod rows;
 mod transport;
 
 pub use cluster::{ClusterSettings, ClusterStore, cluster};

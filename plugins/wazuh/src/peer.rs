@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use socket2::{Domain, SockAddr, Socket, Type};
 use wpk_socket_file::LocalStream;
 use wpk_wire::frame::header;
@@ -97,7 +97,19 @@ impl Peer {
         }
     }
 
-    async fn answer(&mut self) -> Result<Bytes, PeerError> {
+    /// Sends short requests, of which each is answered: see [`Self::answer`].
+    pub(crate) async fn send(&mut self, requests: &[String]) -> Result<(), PeerError> {
+        let mut frames = BytesMut::new();
+        for request in requests {
+            frames.extend_from_slice(&header(request.len()));
+            frames.extend_from_slice(request.as_bytes());
+        }
+        let sent = self.stream.write_all(&mut [IoSlice::new(&frames)]).await;
+        sent.map_err(|error| PeerError::Closed(format!("the connection broke: {error}")))
+    }
+
+    /// Waits for the answer to what was asked.
+    pub(crate) async fn answer(&mut self) -> Result<Bytes, PeerError> {
         loop {
             if let Some(answer) = self.decoder.next_frame()? {
                 return Ok(answer);

@@ -22,10 +22,45 @@ const SHOWN: usize = 80;
 /// # Errors
 /// Why there is none in it.
 pub(crate) fn agent(answer: &[u8], asked: AgentId) -> Result<AgentInfo, String> {
+    described(first(answer)?, asked)
+}
+
+/// What an answer in a row says.
+pub(crate) enum Said {
+    /// Who the agent is.
+    Agent(AgentInfo),
+    /// Nothing of any agent, and why.
+    Nothing(String),
+}
+
+/// As [`agent`], of an answer in a row.
+///
+/// # Errors
+/// It is about another agent, or does not say about which: it may answer another question.
+pub(crate) fn said(answer: &[u8], asked: AgentId) -> Result<Said, String> {
+    match first(answer) {
+        Ok(row) if row.id.is_none() => {
+            Err("the database does not say which agent it is".to_owned())
+        }
+        Ok(row) => described(row, asked).map(Said::Agent),
+        Err(reason) => Ok(Said::Nothing(reason)),
+    }
+}
+
+/// Whether it is about another agent than was asked for.
+pub(crate) fn is_anothers(answer: &[u8], asked: AgentId) -> bool {
+    let id = first(answer).ok().and_then(|row| row.id);
+    id.is_some_and(|id| id.parse() != Ok(asked.get()))
+}
+
+fn first(answer: &[u8]) -> Result<Row, String> {
     let text = text(answer)?;
     let rows = text.strip_prefix(OK).ok_or_else(|| says(text))?;
     let FirstRow(row) = serde_json::from_str(rows).map_err(|error| unreadable(&error))?;
-    let row = row.ok_or("the database knows no such agent")?;
+    Ok(row.ok_or("the database knows no such agent")?)
+}
+
+fn described(row: Row, asked: AgentId) -> Result<AgentInfo, String> {
     match row.id.as_deref().map(str::parse::<u32>) {
         None => {}
         Some(Ok(id)) if id == asked.get() => {}
