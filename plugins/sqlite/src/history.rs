@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use wpk_api::{Task, TaskKind, TaskPage, TaskPlace, TaskQuery};
 
 use crate::fault::Fault;
-use crate::read::{columns, live, of_upgrades, task, tasks};
+use crate::read::{columns, ids_of, live, of_upgrades, task, tasks};
 use crate::statement::prepared;
 
 /// Behind a place, down to a time, by the index of times.
@@ -29,13 +29,15 @@ pub(crate) const LIVE: &str = concat!(
     " ORDER BY +t.CREATE_TIME DESC, +t.TASK_ID DESC LIMIT ?4"
 );
 
-/// The same of some agents, a list in JSON.
+/// The same of some agents, a list in JSON. From left to right: the index of all that waits
+/// would lead through all that waits.
 pub(crate) const OF_AGENTS: &str = concat!(
     "SELECT ",
     columns!(),
     tasks!(),
-    "t.AGENT_ID IN (SELECT value FROM json_each(?5)) \
-     AND (+t.CREATE_TIME, +t.TASK_ID) < (?1, ?2) AND +t.CREATE_TIME >= ?3 AND ",
+    "t.TASK_ID IN ",
+    ids_of!("json_each(?5) CROSS JOIN TASKS WHERE AGENT_ID = json_each.value"),
+    " AND (+t.CREATE_TIME, +t.TASK_ID) < (?1, ?2) AND +t.CREATE_TIME >= ?3 AND ",
     of_upgrades!(),
     " ORDER BY +t.CREATE_TIME DESC, +t.TASK_ID DESC LIMIT ?4"
 );

@@ -7,15 +7,18 @@ use rusqlite::{Connection, OptionalExtension, params};
 use wpk_api::{Imported, Mover, Standing, Task, TaskId};
 
 use crate::fault::Fault;
-use crate::read::{self, columns, tasks};
+use crate::read::{self, columns, ids_of, tasks};
 use crate::statement::prepared;
 use crate::{feed, moves, newest};
 
 /// Tasks that are the same as one that is shown, whatever their ids.
 macro_rules! same {
     () => {
-        "t.AGENT_ID = ?2 AND t.CREATE_TIME = ?3 AND t.NODE = ?4 AND t.MODULE = ?5 \
-         AND t.COMMAND = ?6"
+        concat!(
+            "t.TASK_ID IN ",
+            ids_of!("TASKS WHERE AGENT_ID = ?2"),
+            " AND +t.CREATE_TIME = ?3 AND t.NODE = ?4 AND t.MODULE = ?5 AND t.COMMAND = ?6"
+        )
     };
 }
 

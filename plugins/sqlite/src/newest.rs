@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use wpk_api::{AgentId, TaskId};
 
 use crate::fault::Fault;
-use crate::read::of_upgrades;
+use crate::read::{newest_of, of_upgrades, tasks};
 use crate::statement::prepared;
 
 /// By the order of their ids, so that the last one of an agent stays. An index would lead
@@ -22,9 +22,8 @@ pub(crate) const MADE: &str = concat!(
 
 pub(crate) const LOOKED_UP: &str = concat!(
     "INSERT OR REPLACE INTO WPKD_NEWEST (AGENT_ID, TASK_ID) \
-     SELECT t.AGENT_ID, t.TASK_ID FROM TASKS t WHERE t.AGENT_ID = ?1 AND ",
-    of_upgrades!(),
-    " ORDER BY t.TASK_ID DESC LIMIT 1"
+     SELECT t.AGENT_ID, t.TASK_ID FROM TASKS t WHERE ",
+    newest_of!(of_upgrades!())
 );
 
 /// What does not stand for a task of its agent any more.

@@ -37,7 +37,40 @@ macro_rules! of_upgrades {
         "t.COMMAND IN ('upgrade', 'upgrade_custom')"
     };
 }
-pub(crate) use {columns, live, of_upgrades, tasks};
+
+/// The ids of the tasks `$of` (`TASKS WHERE ` and what says whose). What lives and what has
+/// ended have an index each, in whose words they are asked for (`schema.rs`), so that a new
+/// task is entered into the small one alone: in one of all, each agent's lie on a page of
+/// their own.
+macro_rules! ids_of {
+    ($of:literal) => {
+        concat!(
+            "(SELECT TASK_ID FROM ",
+            $of,
+            " AND STATUS IN ('Pending', 'In progress') UNION ALL SELECT TASK_ID FROM ",
+            $of,
+            " AND ifnull(STATUS, '') NOT IN ('Pending', 'In progress'))"
+        )
+    };
+}
+
+/// That `t` is the newest task of agent ?1 for which this holds, of tasks `t` and orders `o`.
+macro_rules! newest_of {
+    ($($such:tt)*) => {
+        concat!(
+            "t.AGENT_ID = ?1 AND t.TASK_ID = (SELECT max(id) FROM (SELECT (SELECT t.TASK_ID",
+            tasks!(),
+            "t.AGENT_ID = ?1 AND t.STATUS IN ('Pending', 'In progress') AND ",
+            $($such)*,
+            " ORDER BY t.TASK_ID DESC LIMIT 1) AS id UNION ALL SELECT (SELECT t.TASK_ID",
+            tasks!(),
+            "t.AGENT_ID = ?1 AND ifnull(t.STATUS, '') NOT IN ('Pending', 'In progress') AND ",
+            $($such)*,
+            " ORDER BY t.TASK_ID DESC LIMIT 1)))"
+        )
+    };
+}
+pub(crate) use {columns, ids_of, live, newest_of, of_upgrades, tasks};
 
 pub(crate) const LATEST: &str = concat!(
     "SELECT ",
@@ -48,24 +81,18 @@ pub(crate) const LATEST: &str = concat!(
 );
 
 /// As [`LATEST`], by the tasks themselves.
-const IN_HISTORY: &str = concat!(
-    "SELECT ",
-    columns!(),
-    tasks!(),
-    "t.AGENT_ID = ?1 AND ",
-    of_upgrades!(),
-    " ORDER BY t.TASK_ID DESC LIMIT 1"
-);
+pub(crate) const IN_HISTORY: &str =
+    concat!("SELECT ", columns!(), tasks!(), newest_of!(of_upgrades!()));
 
 /// See [`wpk_api::Selector::SpokenOf`].
 pub(crate) const SPOKEN_OF: &str = concat!(
     "SELECT ",
     columns!(),
     tasks!(),
-    "t.AGENT_ID = ?1 AND ",
-    of_upgrades!(),
-    " AND (ifnull(o.OURS, 0) = 0 OR o.INSTALLER_BEGUN IS NOT NULL) \
-     ORDER BY t.TASK_ID DESC LIMIT 1"
+    newest_of!(
+        of_upgrades!(),
+        " AND (ifnull(o.OURS, 0) = 0 OR o.INSTALLER_BEGUN IS NOT NULL)"
+    )
 );
 
 /// See [`wpk_api::TaskStore::in_progress`].
@@ -95,10 +122,11 @@ pub(crate) const AWAITING: &str = concat!(
      AND t.AGENT_ID BETWEEN 0 AND 2147483647 ORDER BY o.TASK_ID LIMIT ?3"
 );
 
-pub(crate) const BEGUN_AFTER: &str = "SELECT t.TASK_ID FROM TASKS t \
-    JOIN WPKD_ORDERS o ON o.TASK_ID = t.TASK_ID \
-    WHERE t.AGENT_ID = ?1 AND t.TASK_ID > ?2 AND o.INSTALLER_BEGUN IS NOT NULL \
-    ORDER BY t.TASK_ID LIMIT 1";
+pub(crate) const BEGUN_AFTER: &str = concat!(
+    "SELECT o.TASK_ID FROM WPKD_ORDERS o WHERE o.TASK_ID IN ",
+    ids_of!("TASKS WHERE AGENT_ID = ?1 AND TASK_ID > ?2"),
+    " AND o.INSTALLER_BEGUN IS NOT NULL ORDER BY o.TASK_ID LIMIT 1"
+);
 
 /// The task of an agent that `sql` finds ([`LATEST`], [`SPOKEN_OF`]).
 pub(crate) fn of_agent(

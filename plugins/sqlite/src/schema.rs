@@ -24,7 +24,8 @@
 //! - `WPKD_RESERVE`: room for a disk that is full, one row of a MiB.
 //! - `WPKD_METADATA`: the version of these tables, and of the newest document.
 //! - five indexes on `TASKS`, and the trigger `WPKD_TASK_MADE`, which notes the newest task
-//!   of an agent whoever made it. They and the tables are all that is added: whoever goes
+//!   of an agent whoever made it. Up to the fourth release an index of all tasks by their
+//!   agent stood in the place of that of the ended ones. They and the tables are all that is added: whoever goes
 //!   back to the built-in module may drop them or not.
 //!
 //! Layout 1 (the first release) had no timeline and no feed, and forgot the
@@ -132,7 +133,9 @@ BEGIN
     INSERT INTO WPKD_NEWEST (AGENT_ID, TASK_ID) VALUES (NEW.AGENT_ID, NEW.TASK_ID)
         ON CONFLICT (AGENT_ID) DO UPDATE SET TASK_ID = max(TASK_ID, excluded.TASK_ID);
 END;
-CREATE INDEX IF NOT EXISTS WPKD_TASKS_AGENT ON TASKS (AGENT_ID);
+DROP INDEX IF EXISTS WPKD_TASKS_AGENT;
+CREATE INDEX IF NOT EXISTS WPKD_TASKS_ENDED ON TASKS (AGENT_ID)
+    WHERE ifnull(STATUS, '') NOT IN ('Pending', 'In progress');
 CREATE INDEX IF NOT EXISTS WPKD_TASKS_CREATED ON TASKS (CREATE_TIME);
 CREATE INDEX IF NOT EXISTS WPKD_TASKS_LIVE ON TASKS (AGENT_ID)
     WHERE STATUS IN ('Pending', 'In progress');
@@ -255,6 +258,9 @@ pub(crate) fn is_ours(connection: &Connection) -> Result<bool, Fault> {
 
 /// Makes what is absent and heals what is stale, in one transaction.
 pub(crate) fn create(connection: &Connection) -> Result<(), Fault> {
+    // An index of many tasks is sorted, and a service may have no folder for temporary files.
+    // Only here: what a long statement keeps until it ends is slow to find in memory.
+    connection.execute_batch("PRAGMA temp_store = MEMORY")?;
     let transaction =
         rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
     transaction.execute_batch(TABLES)?;
@@ -274,6 +280,7 @@ pub(crate) fn create(connection: &Connection) -> Result<(), Fault> {
     newest::heal(&transaction)?;
     feed::heal(&transaction)?;
     transaction.commit()?;
+    connection.execute_batch("PRAGMA temp_store = DEFAULT")?;
     Ok(())
 }
 

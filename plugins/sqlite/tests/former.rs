@@ -175,3 +175,33 @@ async fn what_somebody_else_writes_or_deletes_is_seen() {
     write(4, 1);
     seen(4).await;
 }
+
+/// The index of all tasks by their agent is gone, also after the release before was at the
+/// file again.
+#[tokio::test]
+async fn only_ended_tasks_are_in_an_index_of_all_agents() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tasks.db");
+    std::fs::write(&file, LAYOUT_3).unwrap();
+    let indexes = |file: &std::path::Path| -> Vec<String> {
+        let connection = Connection::open(file).unwrap();
+        let sql = "SELECT name FROM sqlite_schema WHERE tbl_name = 'TASKS' AND type = 'index' \
+                   AND name IN ('WPKD_TASKS_AGENT', 'WPKD_TASKS_ENDED')";
+        let mut names = connection.prepare(sql).unwrap();
+        let names = names.query_map([], |row| row.get(0)).unwrap();
+        names.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(indexes(&file), ["WPKD_TASKS_AGENT"]);
+    let before = {
+        let store = SqliteStore::open(&file).unwrap();
+        newest(&store).await
+    };
+    assert_eq!(indexes(&file), ["WPKD_TASKS_ENDED"]);
+    let as_before = "CREATE INDEX WPKD_TASKS_AGENT ON TASKS (AGENT_ID)";
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch(as_before).unwrap();
+    drop(connection);
+    let store = SqliteStore::open(&file).unwrap();
+    assert_eq!(indexes(&file), ["WPKD_TASKS_ENDED"]);
+    assert_eq!(newest(&store).await, before);
+}
