@@ -23,9 +23,9 @@
 //! - `WPKD_NEWEST`: the newest upgrade task of each agent.
 //! - `WPKD_RESERVE`: room for a disk that is full, one row of a MiB.
 //! - `WPKD_METADATA`: the version of these tables, and of the newest document.
-//! - five indexes on `TASKS`, and the trigger `WPKD_TASK_MADE`, which notes the newest task
-//!   of an agent whoever made it. Up to the fourth release an index of all tasks by their
-//!   agent stood in the place of that of the ended ones. They and the tables are all that is added: whoever goes
+//! - five indexes on `TASKS` (releases before had one of all tasks by their agent in the place
+//!   of that of the ended ones), and the trigger `WPKD_TASK_MADE`, which notes the newest task
+//!   of an agent whoever made it. They and the tables are all that is added: whoever goes
 //!   back to the built-in module may drop them or not.
 //!
 //! Layout 1 (the first release) had no timeline and no feed, and forgot the

@@ -15,7 +15,7 @@ use super::framed;
 /// The longest question there is.
 const LONGEST: usize = 64;
 
-/// It listens as long as the folder is there.
+/// It listens until the program ends.
 #[derive(Debug)]
 pub(crate) struct FastDirectory {
     folder: tempfile::TempDir,
