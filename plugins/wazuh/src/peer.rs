@@ -98,14 +98,17 @@ impl Peer {
     }
 
     /// Sends short requests, of which each is answered: see [`Self::answer`].
-    pub(crate) async fn send(&mut self, requests: &[String]) -> Result<(), PeerError> {
+    pub(crate) async fn send(
+        &mut self,
+        requests: impl Iterator<Item = String>,
+    ) -> Result<(), PeerError> {
         let mut frames = BytesMut::new();
         for request in requests {
             frames.extend_from_slice(&header(request.len()));
             frames.extend_from_slice(request.as_bytes());
         }
         let sent = self.stream.write_all(&mut [IoSlice::new(&frames)]).await;
-        sent.map_err(|error| PeerError::Closed(format!("the connection broke: {error}")))
+        sent.map_err(|error| broke(&error))
     }
 
     /// Waits for the answer to what was asked.
@@ -131,7 +134,7 @@ impl Peer {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    return Err(PeerError::Closed(format!("the connection broke: {error}")));
+                    return Err(broke(&error));
                 }
             }
         }
@@ -141,6 +144,10 @@ impl Peer {
     pub(crate) fn is_clean(&self) -> bool {
         self.decoder.is_empty()
     }
+}
+
+fn broke(error: &io::Error) -> PeerError {
+    PeerError::Closed(format!("the connection broke: {error}"))
 }
 
 #[cfg(test)]

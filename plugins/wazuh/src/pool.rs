@@ -120,18 +120,19 @@ impl Place<'_> {
         }
     }
 
-    /// Asks several questions at once, and gives each answer, in their order, to `take`, which
-    /// may find that it is none. After a broken row the connection is gone, and what was not
+    /// Asks about several things at once, each with its `question`, and gives each answer, in
+    /// their order, to `take`, which may find that it is none. After a broken row the connection is gone, and what was not
     /// answered is to be asked by [`Self::ask`].
     ///
     /// An answer is waited for less long than [`Self::ask`] waits ([`Rows::patience`]).
     ///
     /// # Errors
     /// Why the row is broken.
-    pub(crate) async fn ask_in_a_row(
+    pub(crate) async fn ask_in_a_row<T>(
         &mut self,
-        questions: &[String],
-        mut take: impl FnMut(&Bytes) -> Result<(), String>,
+        things: &[T],
+        question: impl Fn(&T) -> String,
+        mut take: impl FnMut(&T, &Bytes) -> Result<(), String>,
     ) -> Result<(), Broken> {
         // Taken out while it is used: only a complete row puts it back.
         let mut peer = self.peer.take().ok_or(Broken::Connection)?;
@@ -143,16 +144,16 @@ impl Place<'_> {
             PeerError::Closed(_) if !answered => Broken::Connection,
             error => Broken::Row(error.to_string()),
         };
-        let sent = tokio::time::timeout(patience, peer.send(questions)).await;
+        let sent = tokio::time::timeout(patience, peer.send(things.iter().map(question))).await;
         sent.map_err(silent)?
             .map_err(|error| broken(error, answered))?;
-        for _ in questions {
+        for thing in things {
             let answer = tokio::time::timeout(patience, peer.answer()).await;
             let answer = answer
                 .map_err(silent)?
                 .map_err(|error| broken(error, answered))?;
             answered = true;
-            take(&answer).map_err(Broken::Row)?;
+            take(thing, &answer).map_err(Broken::Row)?;
         }
         if !peer.is_clean() {
             return Err(Broken::Row("it answers more than it is asked".to_owned()));

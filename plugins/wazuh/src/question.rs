@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use futures_util::stream::FuturesUnordered;
 use wpk_api::{AgentId, AgentInfo};
@@ -104,13 +105,9 @@ impl Question<'_> {
         place: &mut Place<'_>,
         found: &mut Vec<AgentInfo>,
     ) -> Result<usize, AskError> {
-        let texts: Vec<String> = ids.iter().map(|id| text(*id)).collect();
         let (began, before) = (Instant::now(), found.len());
         let (mut answered, mut unread) = (0, Vec::<(AgentId, String)>::new());
-        let row = place.ask_in_a_row(&texts, |answer| {
-            let Some(id) = ids.get(answered) else {
-                return Err("the database answers more than it is asked".to_owned());
-            };
+        let take = |id: &AgentId, answer: &Bytes| {
             match row::said(answer, *id)? {
                 Said::Agent(agent) => {
                     found.push(agent);
@@ -123,7 +120,8 @@ impl Question<'_> {
             }
             answered += 1;
             Ok(())
-        });
+        };
+        let row = place.ask_in_a_row(ids, |id| text(*id), take);
         let rows = self.pool.rows();
         match row.await {
             Ok(()) if found.len() > before => rows.came(ids.len(), began.elapsed()),

@@ -83,13 +83,15 @@ fn is_asked_more(asker: &UnixStream) -> bool {
     more
 }
 
-/// Reads so many questions before it answers any of them.
-fn answer_together(asker: &mut UnixStream, questions: usize) -> Option<()> {
-    let asked: Option<Vec<i64>> = (0..questions).map(|_| question(asker)).collect();
-    for id in asked? {
-        asker.write_all(&answer(&row(id))).ok()?;
+/// The next questions, none of which is answered yet.
+fn several(asker: &mut UnixStream, questions: usize) -> Vec<i64> {
+    (0..questions).filter_map(|_| question(asker)).collect()
+}
+
+fn answer_all(asker: &mut UnixStream, ids: &[i64]) {
+    for id in ids {
+        asker.write_all(&answer(&row(*id))).unwrap();
     }
-    Some(())
 }
 
 #[tokio::test]
@@ -102,13 +104,9 @@ async fn more_and_more_are_asked_for_at_once() {
             .into_iter()
             .chain([32, 32, 32, 4])
         {
-            let asked: Vec<i64> = (0..questions)
-                .filter_map(|_| question(&mut asker))
-                .collect();
+            let asked = several(&mut asker, questions);
             count.fetch_add(usize::from(is_asked_more(&asker)), Ordering::Relaxed);
-            for id in asked {
-                asker.write_all(&answer(&row(id))).unwrap();
-            }
+            answer_all(&mut asker, &asked);
         }
     });
     let directory = directory(&home, &json!({"connections": 1, "timeout": "100h"}));
@@ -178,7 +176,8 @@ async fn a_daemon_that_falls_silent_in_a_row_is_asked_one_by_one() {
     daemon(&home, move |number, mut asker| {
         if number == 0 {
             for questions in [1, 2, 3] {
-                answer_together(&mut asker, questions).unwrap();
+                let asked = several(&mut asker, questions);
+                answer_all(&mut asker, &asked);
                 reached.fetch_add(questions, Ordering::Relaxed);
             }
             // Until nobody waits any more.
@@ -253,9 +252,10 @@ async fn in_a_row(
     daemon(&home, move |number, mut asker| {
         if number == 0 {
             for questions in [1, 2, 4, 8] {
-                answer_together(&mut asker, questions).unwrap();
+                let asked = several(&mut asker, questions);
+                answer_all(&mut asker, &asked);
             }
-            let row: Vec<i64> = (0..16).filter_map(|_| question(&mut asker)).collect();
+            let row = several(&mut asker, 16);
             serve(&mut asker, &row);
         }
         while let Some(id) = question(&mut asker) {

@@ -55,6 +55,9 @@ pub(crate) async fn boot(manager: &mut Manager, agents: u32) -> u32 {
     manager.daemon().unwrap().id().unwrap()
 }
 
+/// The longest answer to a request, in bytes.
+const LONGEST: usize = 16 << 20;
+
 /// Seconds from a request for these agents to its answer, in which each has a task.
 pub(crate) async fn ask_for(manager: &Manager, agents: Range<u32>) -> f64 {
     let wanted = agents.len();
@@ -69,14 +72,13 @@ pub(crate) async fn ask_for(manager: &Manager, agents: Range<u32>) -> f64 {
     );
     // As clients of 4.x do: a thread that waits.
     let asked = tokio::task::spawn_blocking(move || {
+        let mut answer = vec![0; LONGEST];
         let began = Instant::now();
         let mut stream = UnixStream::connect(socket).unwrap();
-        stream.write_all(&question).unwrap();
-        let mut length = [0; 4];
-        stream.read_exact(&mut length).unwrap();
-        let mut answer = vec![0; u32::from_le_bytes(length) as usize];
-        stream.read_exact(&mut answer).unwrap();
-        (answer, took(began))
+        let length = exchange(&mut stream, &question, &mut answer);
+        let time = took(began);
+        answer.truncate(length);
+        (answer, time)
     });
     let (answer, time) = asked.await.unwrap();
     let answer: Value = serde_json::from_slice(&answer).unwrap();
@@ -145,13 +147,14 @@ fn client(socket: &Path, request: &[u8], span: Duration, keep: bool) -> usize {
     answers
 }
 
-/// Sends a frame and reads one.
-pub(crate) fn exchange(stream: &mut UnixStream, frame: &[u8], answer: &mut [u8]) {
+/// Sends a frame and reads one; its length.
+pub(crate) fn exchange(stream: &mut UnixStream, frame: &[u8], answer: &mut [u8]) -> usize {
     stream.write_all(frame).unwrap();
     let mut length = [0; 4];
     stream.read_exact(&mut length).unwrap();
     let length = u32::from_le_bytes(length) as usize;
     stream.read_exact(&mut answer[..length]).unwrap();
+    length
 }
 
 /// Seconds of processor time a process has used.
