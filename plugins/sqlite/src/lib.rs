@@ -8,6 +8,10 @@
 //! read-only connections answer questions and, since the file is in WAL mode,
 //! never wait for the writer; short questions need no thread at all (`near`).
 //!
+//! A call that writes returns when its commit is on the disk (`synchronous = FULL`: with a log
+//! that is one flush for each commit, which takes along all that waited). `NORMAL` would lose
+//! the last commits with the power, and `EXTRA` differs only without a log.
+//!
 //! In the folder lie the file itself, `-wal` and `-shm` beside it while it is in use (the log,
 //! and the index of it, both SQLite's), and `.owner`, which is locked by who has it. 1 MiB of
 //! the file is a row that holds nothing, and as much of the disk is kept for the log: with it
